@@ -1,0 +1,1 @@
+"""The core: what a session is and what it promises. Pure: no framework, no I/O."""

@@ -1,0 +1,87 @@
+"""The nouns of the core, as frozen values. Instants are aware UTC datetimes, whole seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user for whom the identity provider vouches. Made only from a token that verified.
+
+    `claims` are OpenID Connect standard claims (OIDC Core 5.1) without `sub`; what is not known is
+    absent, never null.
+    """
+
+    subject: str
+    claims: Mapping[str, Any]
+    authenticated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What the app says of the phone it runs on. Shown to the user, never trusted."""
+
+    id: str | None = None
+    type: str | None = None
+    name: str | None = None
+    app_version: str | None = None
+
+
+class Ending(StrEnum):
+    """Why a session is over; the app is told this word."""
+
+    LOGGED_OUT = "logged_out"
+    EXPIRED = "expired"
+    REFRESH_REUSED = "refresh_reused"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in device; also one family of refresh tokens.
+
+    `generation` counts rotations. `binding_kid` names the key that binds the refresh token of this
+    generation, so that a replay computes the same token even after another key became current.
+    `sealed_profile` is the user's claims and the device, encrypted. The session is over at
+    `idle_expires_at` or `absolute_expires_at`, whichever comes first.
+    """
+
+    id: str
+    subject: str
+    generation: int
+    binding_kid: str
+    sealed_profile: bytes
+    authenticated_at: datetime
+    created_at: datetime
+    last_used_at: datetime
+    idle_expires_at: datetime
+    absolute_expires_at: datetime
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the session ends if nobody uses it from now on."""
+        return min(self.idle_expires_at, self.absolute_expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The sealed part of a session, opened: the user's claims and the device."""
+
+    claims: Mapping[str, Any]
+    device: Device | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login or a refresh hands to the app. Lifetimes in seconds from `issued_at`."""
+
+    session: Session
+    profile: Profile
+    access_token: str
+    refresh_token: str
+    issued_at: datetime
+    expires_in: int
+    refresh_expires_in: int
+    replayed: bool
