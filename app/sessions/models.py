@@ -44,8 +44,10 @@ class Session:
 
     `generation` counts rotations. `binding_kid` names the key that binds the refresh token of this
     generation, so that a replay computes the same token even after another key became current.
-    `sealed_profile` is the user's claims and the device, encrypted. The session is over at
-    `idle_expires_at` or `absolute_expires_at`, whichever comes first.
+    `sealed_profile` is the user's claims and the device, encrypted. `last_used_at` is when the
+    current generation was made: at login, then by each rotation. The session is over at
+    `expires_at` unless it is refreshed before; a refresh moves that, but never past
+    `absolute_expires_at`.
     """
 
     id: str
@@ -56,13 +58,8 @@ class Session:
     authenticated_at: datetime
     created_at: datetime
     last_used_at: datetime
-    idle_expires_at: datetime
+    expires_at: datetime
     absolute_expires_at: datetime
-
-    @property
-    def expires_at(self) -> datetime:
-        """When the session ends if nobody uses it from now on."""
-        return min(self.idle_expires_at, self.absolute_expires_at)
 
 
 @dataclass(frozen=True, slots=True)

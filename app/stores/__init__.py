@@ -1,0 +1,1 @@
+"""Where sessions are kept. Each module is one technology behind the same port."""

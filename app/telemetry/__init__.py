@@ -1,0 +1,1 @@
+"""Code that tells operators what happens: logs, and what Authing did last."""

@@ -1,0 +1,184 @@
+"""The settings: read once at start from the environment, `.env` and `/run/secrets`, then frozen.
+
+Only `main` and the commands read them; everything else is given plain values. A name in capitals
+below is the variable of the same name; its meaning for an operator stands in `.env.example`.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import StartupError
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
+_MIN_AUTHING_SECRET_BYTES = 16
+_MIN_DISTINCT_CHARACTERS = 6
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    if re.fullmatch(r"\d{1,10}", text):
+        return timedelta(seconds=int(text))
+    if not re.fullmatch(r"P[0-9DTHMSWY]+", text):
+        raise ValueError("must be whole seconds (600) or an ISO 8601 duration (PT10M)")
+    return text
+
+
+def _web_address(value: str) -> str:
+    url = urlsplit(value)
+    secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
+    if not secure or not url.hostname:
+        raise ValueError("must be an https address (http only for loopback)")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValueError("must have no user, query or fragment")
+    return value.rstrip("/")
+
+
+def _authing_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if len(text.encode()) < _MIN_AUTHING_SECRET_BYTES:
+        raise ValueError(f"must be at least {_MIN_AUTHING_SECRET_BYTES} bytes long")
+    if _SAMPLES.search(text) or len(set(text)) < _MIN_DISTINCT_CHARACTERS:
+        raise ValueError("is a sample value, not a secret")
+    return value
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _sqlite_url(value: str) -> str:
+    if not re.fullmatch(r"sqlite:///[^?#]+", value):
+        raise ValueError("must be sqlite:///relative/path or sqlite:////absolute/path")
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(seconds=1))]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+AuthingSecret = Annotated[SecretStr, AfterValidator(_authing_secret)]
+
+
+class Settings(BaseSettings):
+    """All settings of the production server. Secrets never show in a repr."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
+    )
+
+    authing_base_url: WebAddress = "https://oauth.authing.cn"
+    authing_user_pool_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    authing_user_pool_secret: AuthingSecret
+    authing_token_mode: Literal["hs256", "jwks"] = "hs256"
+    authing_token_secrets: Annotated[
+        tuple[AuthingSecret, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ()
+    authing_jwks_url: WebAddress | None = None
+    authing_issuer: str | None = None
+    authing_audience: str | None = None
+    authing_token_max_age: DurationOrZero = timedelta(seconds=600)
+    authing_timeout: Duration = timedelta(seconds=6)
+    authing_ca_file: Path | None = None
+
+    miniprogram_user_name: Annotated[str, Field(pattern=r"^gh_[0-9a-z]+$")] = "gh_a781a791e29e"
+    miniprogram_path: Annotated[str, Field(pattern=r"^/[^?#\s]*$")] = "/routes/explore"
+    miniprogram_type: Literal["release", "test", "preview"] = "release"
+    miniprogram_self_hosted: bool = False
+    miniprogram_get_phone: bool = True
+
+    session_issuer: WebAddress
+    session_audience: str | None = None
+    session_keys_file: Path
+    session_access_ttl: Duration = timedelta(seconds=600)
+    session_idle_ttl: Duration = timedelta(days=14)
+    session_absolute_ttl: Duration = timedelta(days=30)
+    session_recovery_window: DurationOrZero = timedelta(hours=24)
+
+    store_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///data/sessions.db"
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    drain_delay: DurationOrZero = timedelta(seconds=5)
+    shutdown_timeout: Duration = timedelta(seconds=20)
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)
+    ] = "info"
+    log_format: Literal["json", "console"] = "json"
+    api_docs: bool = False
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        # The text names the variable, because a rule over several fields has no field of its own.
+        if self.session_idle_ttl > self.session_absolute_ttl:
+            raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
+        if self.session_access_ttl > self.session_idle_ttl:
+            raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
+        if self.authing_token_mode == "jwks":
+            for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
+        return self
+
+    @property
+    def store_path(self) -> Path:
+        """Where the SQLite file is."""
+        return Path(self.store_url.removeprefix("sqlite:///"))
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(
+    kind: type[S], *, env_file: Path | None, secrets_dir: Path | None, **given: Any
+) -> S:
+    """Read the settings.
+
+    Raises:
+        StartupError: one line with every variable that is wrong and what is wrong with it.
+    """
+    secrets = secrets_dir if secrets_dir is not None and secrets_dir.is_dir() else None
+    try:
+        return kind(_env_file=env_file, _secrets_dir=secrets, **given)
+    except ValidationError as error:
+        raise StartupError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(_line(problem) for problem in problems)
+
+
+def _line(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0]).upper() + ": " if problem["loc"] else ""
+    match problem["type"]:
+        case "missing":
+            return name + "is required"
+        case "extra_forbidden":
+            return name + "is not a setting (in .env)"
+        case _:
+            text = problem["msg"].removeprefix("Value error, ")
+            return name + text.replace("Input should", "must")

@@ -1,0 +1,179 @@
+"""The key file on disk: making it, rolling it over, and following it while the service runs.
+
+The file is a private JWK Set (RFC 7517); what its keys mean is the core's business. It is replaced
+in one step, so a reader never sees half of it, and is readable by its owner only.
+"""
+
+import base64
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from app.errors import StartupError
+from app.sessions.keys import (
+    KeyRing,
+    KeyRingError,
+    SigningAlgorithm,
+    jwk_set_members,
+    thumbprint,
+)
+
+KeyKind: TypeAlias = SigningAlgorithm | Literal["oct"]
+_OCT_BYTES = 32
+_RSA_BITS = 3072
+
+
+class KeyFileError(Exception):
+    """The key file cannot be read or changed as asked. The text is one line without secrets."""
+
+
+class KeyFile:
+    """A `KeySource` that follows a file. A broken new file keeps the keys that work."""
+
+    def __init__(self, path: Path, report: Callable[[str], None]) -> None:
+        """Load the keys; `report` hears of every reload and every failure to reload.
+
+        Raises:
+            StartupError: there is no usable key file to begin with.
+        """
+        self._path = path
+        self._report = report
+        try:
+            self._seen = _stamp(path)
+            self._ring = read_keys(path)
+        except (OSError, KeyFileError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys in force."""
+        return self._ring
+
+    def follow(self) -> None:
+        """Take over the file's keys if it has changed since the last look."""
+        try:
+            stamp = _stamp(self._path)
+            if stamp == self._seen:
+                return
+            self._seen = stamp
+            self._ring = read_keys(self._path)
+        except (OSError, KeyFileError):
+            self._report("keys_reload_failed")
+        else:
+            self._report("keys_reloaded")
+
+
+def read_keys(path: Path) -> KeyRing:
+    """Load the ring from a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        KeyFileError: its content is not usable.
+    """
+    try:
+        return KeyRing.from_jwk_set(path.read_bytes())
+    except KeyRingError as error:
+        raise KeyFileError(str(error)) from error
+
+
+def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:
+    """Make a new file with one signing and one binding key; return their kids. Never overwrites."""
+    keys = [_generate(algorithm), _generate("oct")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise KeyFileError(f"{path} exists already and is not overwritten")
+    _write(path, keys)
+    return [thumbprint(key) for key in keys]
+
+
+def add(path: Path, kind: KeyKind) -> str:
+    """Append a key: published and accepted, not used yet. Returns its kid."""
+    key = _generate(kind)
+    _write(path, [*_members(path), key])
+    return thumbprint(key)
+
+
+def promote(path: Path, kid: str) -> None:
+    """Put a key in front of the others of its kind: it signs, or binds, from now on."""
+    keys = _members(path)
+    chosen = _named(keys, kid)
+    _write(path, [chosen, *(key for key in keys if key is not chosen)])
+
+
+def retire(path: Path, kid: str) -> None:
+    """Drop a key that is no longer used: what it signed or bound is refused from now on."""
+    keys = _members(path)
+    chosen = _named(keys, kid)
+    in_use = next(key for key in keys if _is_oct(key) == _is_oct(chosen))
+    if chosen is in_use:
+        raise KeyFileError(f"{kid} is in use; promote another key first")
+    _write(path, [key for key in keys if key is not chosen])
+
+
+def describe(path: Path) -> list[str]:
+    """One line a key, in order: kid, kind, and whether it is the one in use. No secrets."""
+    ring = read_keys(path)
+    lines = [f"{key.kid}  {key.algorithm}" for key in ring.signing]
+    lines[0] += "  signs access tokens"
+    oct_lines = [f"{key.kid}  oct" for key in ring.binding]
+    oct_lines[0] += "  binds refresh tokens"
+    return lines + oct_lines
+
+
+def _members(path: Path) -> list[dict[str, Any]]:
+    read_keys(path)  # a file that the service would refuse is not built upon
+    return jwk_set_members(path.read_bytes())
+
+
+def _named(keys: Sequence[dict[str, Any]], kid: str) -> dict[str, Any]:
+    for key in keys:
+        if thumbprint(key) == kid:
+            return key
+    raise KeyFileError(f"there is no key {kid}")
+
+
+def _is_oct(key: dict[str, Any]) -> bool:
+    return bool(key["kty"] == "oct")
+
+
+def _generate(kind: KeyKind) -> dict[str, Any]:
+    match kind:
+        case "ES256":
+            jwk = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+        case "EdDSA":
+            jwk = OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
+        case "RS256":
+            jwk = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
+        case "oct":
+            encoded = base64.urlsafe_b64encode(secrets.token_bytes(_OCT_BYTES))
+            return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
+    jwk.pop("key_ops", None)
+    return {**jwk, "use": "sig", "alg": kind}
+
+
+def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:
+    text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    # Mounted secrets are swapped as links: the inode changes even when time and size do not.
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino

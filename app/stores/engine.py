@@ -1,0 +1,163 @@
+"""One SQLite file, one connection, one thread: every command atomic, durable, and cheap.
+
+Commands are plain functions over the connection. Whatever waits goes into one transaction and one
+fsync, and everybody is answered after the commit (group commit); each command has a savepoint of
+its own, so one that fails takes nobody with it. It knows nothing of sessions.
+
+One connection only, for a reason beyond simplicity: SQLite libraries before 3.51.3 can corrupt a
+WAL that two connections reset at once (sqlite.org/wal.html#walresetbug), and distributions ship
+such libraries.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from app.errors import StartupError, StoreUnavailable
+
+T = TypeVar("T")
+_BATCH = 256
+_BUSY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Job:
+    command: Callable[[sqlite3.Connection], Any]
+    answer: Future[Any] = field(default_factory=Future)
+    result: Any = None
+
+
+class SqliteEngine:
+    """Runs commands against one file, for this process alone."""
+
+    def __init__(self, path: Path, schema: str, schema_version: int) -> None:
+        """Open or create the file; take the lock; check the schema; start the thread.
+
+        Raises:
+            StartupError: another process has it, or it is not a file of ours.
+        """
+        self._lock = _take_lock(path)
+        try:
+            self._connection = _open(path, schema, schema_version)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="sqlite")
+        self._thread.start()
+
+    async def run(self, command: Callable[[sqlite3.Connection], T]) -> T:
+        """Run the command; return its result once it is on the disk.
+
+        A caller that is cancelled does not stop it.
+
+        Raises:
+            StoreUnavailable: SQLite could not do it; it has changed nothing.
+        """
+        job = _Job(command)
+        self._queue.put(job)
+        result: T = await asyncio.wrap_future(job.answer)
+        return result
+
+    def close(self) -> None:
+        """Finish what waits, then let go of the file. Blocks for that long."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+        os.close(self._lock)
+
+    def _work(self) -> None:
+        open_for_more = True
+        while open_for_more:
+            waiting = [self._queue.get()]
+            while len(waiting) < _BATCH and waiting[-1] is not None:
+                try:
+                    waiting.append(self._queue.get_nowait())
+                except Empty:
+                    break
+            open_for_more = waiting[-1] is not None
+            self._commit([job for job in waiting if job is not None])
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                self._attempt(job)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._connection.rollback()
+            for job in jobs:
+                job.result = error
+        for job in jobs:
+            _answer(job)
+
+    def _attempt(self, job: _Job) -> None:
+        self._connection.execute("SAVEPOINT command")
+        try:
+            job.result = job.command(self._connection)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to its caller
+            self._connection.execute("ROLLBACK TO command")
+            job.result = error
+        self._connection.execute("RELEASE command")
+
+
+def _answer(job: _Job) -> None:
+    if not job.answer.set_running_or_notify_cancel():
+        return  # the caller has gone; the work is done all the same
+    if isinstance(job.result, sqlite3.Error):
+        unavailable = StoreUnavailable()
+        unavailable.__cause__ = job.result
+        job.answer.set_exception(unavailable)
+    elif isinstance(job.result, Exception):
+        job.answer.set_exception(job.result)
+    else:
+        job.answer.set_result(job.result)
+
+
+def _take_lock(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StartupError(f"STORE_URL: cannot write beside {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        message = f"STORE_URL: {path} is in use by another process (SQLite serves exactly one)"
+        raise StartupError(message) from error
+    return lock
+
+
+def _open(path: Path, schema: str, schema_version: int) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    # Transactions are ours (isolation_level=None); the thread that works is not the one that opens.
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        # FULL: an acknowledged commit survives power loss, not only the end of the process.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found == 0:
+            version = f"PRAGMA user_version = {schema_version}"
+            connection.executescript(f"BEGIN; {schema}; {version}; COMMIT")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StartupError(f"STORE_URL: {path} is not a SQLite database of ours") from error
+    if mode != "wal" or found not in (0, schema_version):
+        connection.close()
+        reason = "it cannot use write-ahead logging" if mode != "wal" else f"schema {found}"
+        raise StartupError(f"STORE_URL: {path} cannot be used by this version: {reason}")
+    return connection
