@@ -88,9 +88,13 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, but not with this method."""
+    """The path exists, but not with this method; `allowed` are those it has."""
 
     code = "method_not_allowed"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__()
+        self.allowed = tuple(allowed)
 
 
 class BodyTooLarge(RequestError):

@@ -147,16 +147,14 @@ def _is_oct(key: dict[str, Any]) -> bool:
 def _generate(kind: KeyKind) -> dict[str, Any]:
     match kind:
         case "ES256":
-            jwk = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+            return ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
         case "EdDSA":
-            jwk = OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
+            return OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
         case "RS256":
-            jwk = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
+            return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
         case "oct":
             encoded = base64.urlsafe_b64encode(secrets.token_bytes(_OCT_BYTES))
             return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
-    jwk.pop("key_ops", None)
-    return {**jwk, "use": "sig", "alg": kind}
 
 
 def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,1 @@
+"""HTTP: routes that parse, call one method of the service, and shape the answer."""

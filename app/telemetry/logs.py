@@ -34,12 +34,17 @@ _FIELDS = (
 _TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn.access")
 
 
-def log(event: str, *, level: int = logging.INFO, **fields: str | float) -> None:
-    """Record one event of ours. A field that is not in the closed set is a bug and raises."""
+def log(event: str, *, error: Exception | None = None, **fields: str | int) -> None:
+    """Record one event of ours. A field that is not in the closed set is a bug and raises.
+
+    With `error`, which must be a bug of ours, the level is error; of it only types and places are
+    told.
+    """
     unknown = fields.keys() - set(_FIELDS)
     if unknown:
         raise ValueError(f"not a log field: {sorted(unknown)}")
-    _LOGGER.log(level, event, extra=fields)
+    level = logging.INFO if error is None else logging.ERROR
+    _LOGGER.log(level, event, extra=fields, exc_info=error)
 
 
 def audit(event: str, *, session_id: str, **labels: str | int) -> None:

@@ -1,0 +1,97 @@
+# Everything one does in this folder. `make` alone lists it.
+#
+# Needs make, Python >= 3.11 with its venv module, and the package index that pip is set up for.
+# What is installed goes into .venv; nothing needs root.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=#   make install PYTHON=/path/to/python3.13
+ARGS ?=#     make test ARGS='tests/sessions -k replayed --no-cov'
+UPGRADE ?=#  make lock UPGRADE=1
+
+# Caches go where the user's caches are; who has no usable home gets them in this folder.
+ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo usable),usable)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+endif
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_PYTHON_DOWNLOADS := never
+
+# Candidates are run, not looked up: a name on PATH may be a shim with no interpreter behind it.
+CANDIDATES = $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+INTERPRETER = $(shell for python in $(CANDIDATES); do \
+	$$python -c '$(SUITABLE)' 2>/dev/null && echo $$python && break; done)
+
+# A .venv whose interpreter is gone counts as not made.
+$(shell test -x .venv/bin/python || rm -f .venv/.installed)
+
+PIP := .venv/bin/python -m pip
+# pip's index is uv's index, unless uv has been given its own.
+PIP_INDEX := $${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null)}
+UV := PATH=".venv/bin:$$PATH" UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIP_INDEX)}" uv
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal --cov $(ARGS)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: install ## serve the sandbox on http://127.0.0.1:8000; Ctrl-C stops it
+	@exec .venv/bin/python -m app sandbox
+
+.PHONY: test
+test: install ## run every test and hold branch coverage at 100 %
+	$(PYTEST)
+
+.PHONY: check
+check: install ## what CI runs: format, lint, types, architecture, tests
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	$(PYTEST)
+
+.PHONY: format
+format: install ## format the code and mend what the linter can mend
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: install
+install: .venv/.installed ## make .venv with everything, from the hash-locked requirements
+
+.PHONY: lock
+lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: to the newest versions)
+	@$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --output-file requirements/dev.txt \
+		--group dev --constraints requirements/runtime.txt
+	@echo uv | $(COMPILE) - --output-file requirements/uv.txt
+	@echo "requirements/ is compiled; make install brings .venv up to it"
+
+.PHONY: image
+image: ## build the container image ticketgate
+	docker build --tag ticketgate .
+
+.PHONY: clean
+clean: ## remove what make and the tools have made; data and .env stay
+	rm -rf .venv .cache .coverage .coverage.* htmlcov
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find app tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Made anew each time: nothing lingers, and an interrupted or broken .venv heals.
+# uv needs seconds. Where it is neither on PATH nor to be had, or fails, pip does the same.
+.venv/.installed: Makefile requirements/dev.txt requirements/uv.txt
+	$(if $(INTERPRETER),,$(error No Python >= 3.11 with venv and ensurepip among: $(CANDIDATES). \
+	Install one (Debian: python3-venv) or name it: make install PYTHON=/path/to/python3))
+	@echo "Making .venv, which takes up to half a minute"
+	@$(INTERPRETER) -m venv --clear .venv
+	@$(UV) --version >/dev/null 2>&1 \
+		|| $(PIP) install --quiet --require-hashes --requirement requirements/uv.txt 2>/dev/null || true
+	@$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements/uv.txt requirements/dev.txt \
+		|| { echo "uv could not do it; pip takes a little longer"; \
+		     $(PIP) install --quiet --require-hashes --requirement requirements/dev.txt; }
+	@touch $@

@@ -1,0 +1,83 @@
+"""What routes are given: the services of this process, and who is asking.
+
+`Services` is filled by the composition root. Its seams to Authing are plain callables, because the
+API and the Authing client are strangers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from app.errors import AccessTokenInvalid, AccessTokenMissing
+from app.sessions.models import Profile, Session
+from app.sessions.ports import KeySource, SessionStore
+from app.sessions.service import SessionService
+
+
+Platform: TypeAlias = Literal["ios", "android", "harmony"]
+
+
+class Launch(Protocol):
+    """Says what the app hands to the WeChat SDK."""
+
+    def __call__(
+        self, platform: Platform | None, *, get_phone: bool | None
+    ) -> Mapping[str, Any]:
+        """The members of the answer of `GET /v1/launch`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may call."""
+
+    sessions: SessionService
+    store: SessionStore
+    keys: KeySource
+    issuer: str
+    launch: Launch
+    ticket_of: Callable[[str], str]
+    clean_ticket: Callable[[str], str | None]
+    is_draining: Callable[[], bool]
+    authing_state: Callable[[], str]
+
+
+def services(request: Request) -> Services:
+    """The services that the composition root has opened."""
+    found: Services = request.app.state.services
+    return found
+
+
+# Only tells OpenAPI of the scheme: its own errors are not in our shape.
+_documented = Security(HTTPBearer(auto_error=False, description="The access token"))
+
+
+def bearer_token(request: Request, _scheme: Any = _documented) -> str:
+    """The one bearer token of the request (RFC 6750 section 2.1).
+
+    Raises:
+        AccessTokenMissing: there is no bearer token.
+        AccessTokenInvalid: there are several credentials, and we do not choose.
+    """
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise AccessTokenInvalid
+    scheme, _, token = (values[0] if values else "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise AccessTokenMissing
+    return token
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+BearerDep = Annotated[str, Depends(bearer_token)]
+
+
+async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:
+    """The living session of the bearer and its profile; AccessRefused if there is none."""
+    return await services.sessions.authenticate(token)
+
+
+SessionDep = Annotated[tuple[Session, Profile], Depends(bearer)]

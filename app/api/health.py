@@ -1,0 +1,45 @@
+"""Liveness and readiness, for orchestrators.
+
+Liveness touches nothing but the process: restarting it mends no store. Readiness asks what all
+traffic needs. Authing is told of and never counts, because only logins need it.
+"""
+
+from typing import Any
+
+from fastapi import Response
+
+from app.api.deps import Services, ServicesDep
+from app.api.routing import new_router
+from app.errors import StoreUnavailable
+
+router = new_router()
+
+
+@router.get("/livez", summary="Is the process alive?")
+@router.head("/livez", include_in_schema=False)
+async def livez() -> dict[str, str]:
+    """Answer."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="May traffic come here?", responses={503: {"description": "No"}})
+@router.head("/readyz", include_in_schema=False)
+async def readyz(response: Response, services: ServicesDep) -> dict[str, Any]:
+    """200 when the store can be written and the process is not draining, else 503.
+
+    Keys are loaded before the first request is taken, and a broken key file never unloads them.
+    """
+    checks = {"store": await _store_state(services), "keys": "ok"}
+    checks["draining"] = "yes" if services.is_draining() else "no"
+    ready = checks == {"store": "ok", "keys": "ok", "draining": "no"}
+    response.status_code = 200 if ready else 503
+    status = "ready" if ready else "not_ready"
+    return {"status": status, "checks": checks, "authing": services.authing_state()}
+
+
+async def _store_state(services: Services) -> str:
+    try:
+        await services.store.check_writable()
+    except StoreUnavailable:
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,23 @@
+"""What the app needs to open the mini program; so a pool or mini program change needs no release."""
+
+from fastapi import Response
+
+from app.api.deps import Platform, ServicesDep
+from app.api.routing import new_router, problems
+from app.api.schemas import LaunchAnswer
+
+router = new_router()
+
+
+@router.get("/v1/launch", summary="How to open the mini program", responses=problems(422))
+@router.head("/v1/launch", include_in_schema=False)
+async def launch(
+    response: Response,
+    services: ServicesDep,
+    platform: Platform | None = None,
+    *,
+    get_phone: bool | None = None,
+) -> LaunchAnswer:
+    """Give the arguments of the WeChat SDK's request. Cacheable for five minutes."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return LaunchAnswer(**services.launch(platform, get_phone=get_phone))

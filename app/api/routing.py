@@ -1,0 +1,35 @@
+"""How every router of this API is made, and how an operation tells of its problems in OpenAPI."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.api.problems import MEDIA_TYPE, ClientAction
+from app.api.strict_body import StrictBodyRoute
+
+MAX_BODY_BYTES = 8 * 1024
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document with our members; some codes add more (contract section 9)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    client_action: ClientAction
+    request_id: str
+
+
+def new_router() -> APIRouter:
+    """A router with strict JSON bodies of at most 8 KiB."""
+    return APIRouter(route_class=StrictBodyRoute, max_body_size=MAX_BODY_BYTES)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an operation that may answer with these statuses."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {status: {"description": "Problem", "content": content} for status in statuses}

@@ -1,0 +1,164 @@
+"""The shapes on the wire. Instants are epoch seconds; what is not known is absent, never null."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import NotRequired, TypedDict
+
+from app.sessions.models import Device, Profile, Session, TokenPair
+
+Word = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+WeChatText = Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+class DeviceIn(BaseModel):
+    """What the app says of the phone."""
+
+    model_config = ConfigDict(title="Device")
+
+    id: Word | None = None
+    type: Word | None = None
+    name: Line | None = None
+    app_version: Line | None = None
+
+
+class LoginRequest(BaseModel):
+    """A ticket, or the raw string that WeChat returned, and the device."""
+
+    ticket: WeChatText | None = None
+    ext_msg: WeChatText | None = None
+    device: DeviceIn | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.ticket is None) == (self.ext_msg is None):
+            raise ValueError("exactly one of ticket and ext_msg is expected")
+        return self
+
+
+class RefreshRequest(BaseModel):
+    """The refresh token of the last token answer."""
+
+    refresh_token: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class DeviceOut(TypedDict):
+    """The device as it was told at login."""
+
+    id: NotRequired[str]
+    type: NotRequired[str]
+    name: NotRequired[str]
+    app_version: NotRequired[str]
+
+
+class User(TypedDict):
+    """OpenID Connect standard claims (OIDC Core 5.1)."""
+
+    sub: str
+    name: NotRequired[str]
+    nickname: NotRequired[str]
+    preferred_username: NotRequired[str]
+    given_name: NotRequired[str]
+    family_name: NotRequired[str]
+    middle_name: NotRequired[str]
+    profile: NotRequired[str]
+    picture: NotRequired[str]
+    website: NotRequired[str]
+    email: NotRequired[str]
+    email_verified: NotRequired[bool]
+    gender: NotRequired[str]
+    birthdate: NotRequired[str]
+    zoneinfo: NotRequired[str]
+    locale: NotRequired[str]
+    phone_number: NotRequired[str]
+    phone_number_verified: NotRequired[bool]
+
+
+class SessionOut(TypedDict):
+    """One signed-in device. `expires_at` is the absolute end; no refresh moves it."""
+
+    id: str
+    created_at: int
+    expires_at: int
+    device: NotRequired[DeviceOut]
+
+
+class CurrentSession(SessionOut):
+    """This session and its user."""
+
+    last_used_at: int
+    user: User
+
+
+class TokenAnswer(TypedDict):
+    """What a login or a refresh gives. Lifetimes in seconds from `server_time`."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_after: int
+    refresh_token: str
+    refresh_expires_in: int
+    server_time: int
+    session: SessionOut
+    user: User
+
+
+class RefreshAnswer(TokenAnswer):
+    """`replayed`: the same successor again, because its first answer seems to have been lost."""
+
+    outcome: Literal["rotated", "replayed"]
+
+
+class LaunchAnswer(TypedDict):
+    """What the app hands to the WeChat SDK's request to launch a mini program."""
+
+    user_name: str
+    path: str
+    mini_program_type: int
+    mini_program_type_name: str
+
+
+def device_of(given: DeviceIn | None) -> Device | None:
+    """The core's device, or None if the app said nothing of it."""
+    told = given.model_dump(exclude_none=True) if given is not None else {}
+    return Device(**told) if told else None
+
+
+def user_out(session: Session, profile: Profile) -> User:
+    """The user, as `/v1/me` shows them."""
+    return cast("User", {"sub": session.subject, **profile.claims})
+
+
+def session_out(session: Session, profile: Profile) -> SessionOut:
+    """A session, as the app sees it."""
+    answer: SessionOut = {
+        "id": session.id,
+        "created_at": int(session.created_at.timestamp()),
+        "expires_at": int(session.absolute_expires_at.timestamp()),
+    }
+    if profile.device is not None:
+        answer["device"] = _device_out(profile.device)
+    return answer
+
+
+def token_answer(pair: TokenPair, refresh_after: int) -> TokenAnswer:
+    """The token answer."""
+    return {
+        "access_token": pair.access_token,
+        "token_type": "Bearer",
+        "expires_in": pair.expires_in,
+        "refresh_after": refresh_after,
+        "refresh_token": pair.refresh_token,
+        "refresh_expires_in": pair.refresh_expires_in,
+        "server_time": int(pair.issued_at.timestamp()),
+        "session": session_out(pair.session, pair.profile),
+        "user": user_out(pair.session, pair.profile),
+    }
+
+
+def _device_out(device: Device) -> DeviceOut:
+    told = {name: value for name, value in asdict(device).items() if value is not None}
+    return cast("DeviceOut", told)

@@ -1,0 +1,45 @@
+"""Request bodies: labelled as JSON, and read under the strict rules before pydantic sees them.
+
+A route class instead of a middleware, so that an unknown path is a 404 whatever was sent to it.
+"""
+
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import MalformedRequest, UnsupportedMediaType
+from app.strict_json import StrictJsonError, loads
+
+
+class StrictBodyRoute(APIRoute):
+    """A route whose body, if it takes one, must be strict JSON labelled `application/json`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put the check before FastAPI's own handling; it then parses what has been checked."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def check_then_handle(request: Request) -> Response:
+            _check_media_type(request)
+            try:
+                loads(await request.body())
+            except StrictJsonError:
+                raise MalformedRequest from None
+            return await handle(request)
+
+        return check_then_handle
+
+
+def _check_media_type(request: Request) -> None:
+    label = Message()
+    label["Content-Type"] = request.headers.get("content-type", "")
+    encoded = request.headers.get("content-encoding", "identity")
+    if label.get_content_type() != "application/json" or encoded != "identity":
+        raise UnsupportedMediaType
+    if (label.get_content_charset() or "utf-8") != "utf-8":
+        raise UnsupportedMediaType

@@ -1,0 +1,105 @@
+"""Authing as our identity provider: a ticket becomes a verified identity.
+
+The page that says what happens in an exchange and in which order. How failures of the wire are
+called, what statuses and codes decide, and what shapes there are stands in trouble, verdict and
+envelope.
+"""
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import httpx
+
+from app.authing.answer import ask, http_date, read_json, retry_after
+from app.authing.envelope import MAX_DEPTH, UserRecord, open_envelope, read_user
+from app.authing.trouble import within
+from app.authing.verdict import is_success, judge_code, judge_status
+from app.authing.verifier import SignedClaims, Verifier
+from app.errors import AuthingBadAnswer, AuthingTokenInvalid
+from app.sessions.models import Identity
+from app.sessions.ports import Clock
+from app.strict_json import JsonValue
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AuthingClient:
+    """Implements IdentityProvider. `deadline` of a whole call in seconds, verification included.
+
+    An exchange is sent once: Authing may consume the ticket even if its answer is lost.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        base_url: str,
+        user_pool_id: str,
+        user_pool_secret: str,
+        verifier: Verifier,
+        deadline: float,
+        clock: Clock = _utc_now,
+    ) -> None:
+        self._http = http
+        self._base_url = base_url
+        pool = quote(user_pool_id, safe="")
+        self._exchange_url = f"{base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
+        self._secret = user_pool_secret
+        self._verifier = verifier
+        self._deadline = deadline
+        self._clock = clock
+
+    async def exchange(self, ticket: str) -> Identity:
+        """Exchange the ticket for its user. See IdentityProvider.
+
+        Raises:
+            TicketRejected: Authing refuses the ticket.
+            AccountBlocked: Authing has blocked or deleted the user.
+            AuthingError: there is no verdict; which kind of trouble says the class.
+        """
+        async with within(self._deadline):
+            record = await self._redeem(ticket)
+            signed = await self._verifier.verify(record.unverified_token)
+        return _identity(record, signed)
+
+    async def probe(self) -> datetime | None:
+        """Ask the host for its front page, without any secret; return the time on its clock.
+
+        None if it does not tell. Any HTTP answer will do: what counts is that one comes.
+
+        Raises:
+            AuthingError: no answer could be had.
+        """
+        async with within(self._deadline), ask(self._http, "GET", self._base_url) as response:
+            return http_date(response.headers.get("date", ""))
+
+    async def _redeem(self, ticket: str) -> UserRecord:
+        # The secret always goes along, because pools differ in whether they insist on it; and
+        # both stay out of the URL, which gets logged (the vendor's sample repeats the ticket there).
+        body: JsonValue = {"ticket": ticket, "secret": self._secret}
+        async with ask(self._http, "POST", self._exchange_url, json=body) as response:
+            wait = retry_after(response, self._clock())
+            judge_status(response.status_code, retry_after=wait)
+            envelope = open_envelope(await _document(response))
+        judge_code(envelope.code, response.status_code, retry_after=wait)
+        return read_user(envelope.content)
+
+
+async def _document(response: httpx.Response) -> JsonValue:
+    try:
+        return await read_json(response, max_depth=MAX_DEPTH)
+    except AuthingBadAnswer:
+        if is_success(response.status_code):
+            raise
+        return None  # an error page: its status says what there is to say
+
+
+def _identity(record: UserRecord, signed: SignedClaims) -> Identity:
+    """Join what the body tells with what the signature vouches for: they must be of one user."""
+    if record.user_id != signed.user_id:
+        raise AuthingTokenInvalid("bad_token")
+    if record.unionid and signed.unionid and record.unionid != signed.unionid:
+        raise AuthingTokenInvalid("bad_token")
+    return Identity(signed.user_id, record.claims, signed.issued_at)

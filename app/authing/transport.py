@@ -1,0 +1,75 @@
+"""The wire to Authing: aiohttp's connections under httpx's interface.
+
+The only module that knows which HTTP engine is under httpx (docs/decisions/0002): httpx's own
+loses a connection slot when a call is cancelled, and deadlines cancel calls. It must not know
+what is asked for. Everything that the process environment could turn (proxies, trust stores, key
+logs, netrc) is left unread: the pool secret travels here.
+"""
+
+import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+
+import aiohttp
+import certifi
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+_CONNECT_SECONDS = 2.0  # name, TCP and TLS together, and the wait for a free connection
+_IDLE_SECONDS = 15.0
+
+
+def build_transport(ca_file: Path | None, connections: int = 100) -> httpx.AsyncBaseTransport:
+    """Make the transport with at most `connections` connections.
+
+    Authing is believed by the certificate authorities of `ca_file` alone, or else by those of
+    Mozilla's list, which comes with the dependencies and so is the same on every machine.
+
+    Raises:
+        OSError: `ca_file` cannot be read, or holds no certificate.
+    """
+    tls = _tls(ca_file)
+
+    # A factory, because a session belongs to the event loop that runs when it is made.
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections, ssl=tls, keepalive_timeout=_IDLE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+        )
+
+    return AiohttpTransport(verify=tls, trust_env=False, client=session)
+
+
+def build_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    """Make the client that every call to Authing goes through; the caller closes it.
+
+    It follows no redirect, keeps no cookie and asks for an answer that is not compressed. Only
+    connecting is timed here (2 s): the deadline of a whole call is the caller's.
+    """
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
+        headers={
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": "ticketgate",
+        },
+        # httpx keeps cookies of its own accord, above whatever the transport does.
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
+    )
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    # Not ssl.create_default_context(): it writes session keys to the file that SSLKEYLOGFILE
+    # names, and without a cafile it takes its trust from SSL_CERT_FILE. This class verifies
+    # certificate and host name from the start.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cafile=ca_file or certifi.where())
+    return context

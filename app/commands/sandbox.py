@@ -1,0 +1,72 @@
+"""`sandbox`: the same server against the built-in fake Authing, ready to try.
+
+Only the wire is replaced: the real client posts to a fake Authing in this process, and the real
+verification judges the token. It reads no `.env` and no secret files, so that trying it out on a
+machine with production settings cannot touch production.
+"""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from app import keyfile
+from app.commands.serve import run_with
+from app.config import DurationOrZero, Settings, WebAddress, load_settings
+from app.sandbox import SandboxOptions, create_sandbox
+
+_POOL_ID = "5f0000000000000000000000"
+_BANNER = """
+Ticketgate sandbox on {address}
+
+  In a browser:  {address}/sandbox   (get a ticket)   {address}/docs   (the API)
+  In a shell:    see "Try it" in README.md
+
+Ctrl-C stops it. Sessions stay in {store}.
+"""
+
+
+class SandboxSettings(Settings):
+    """The settings, with defaults that need nothing from outside."""
+
+    session_issuer: WebAddress = "http://127.0.0.1:8000"
+    session_keys_file: Path = Path("sandbox-data/keys.json")
+    store_url: str = "sqlite:///sandbox-data/sessions.db"
+    drain_delay: DurationOrZero = timedelta(0)
+    log_format: Literal["json", "console"] = "console"
+    api_docs: bool = True
+
+
+def run() -> int:
+    """Serve the sandbox until told to stop.
+
+    Raises:
+        StartupError: something is wrong with the settings or what they point at.
+    """
+    secret = secrets.token_hex(16)
+    pool = {"authing_user_pool_id": _POOL_ID, "authing_user_pool_secret": secret}
+    fixed = {"authing_base_url": "http://localhost", "authing_token_mode": "hs256", **pool}
+    settings = load_settings(SandboxSettings, env_file=None, secrets_dir=None, **fixed)
+    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  # compared
+    address = f"http://{host}:{settings.port}"
+    if "session_issuer" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"session_issuer": address})
+    if not settings.session_keys_file.exists():
+        keyfile.create(settings.session_keys_file, "ES256")
+    options = SandboxOptions(
+        user_pool_id=_POOL_ID, user_pool_secret=secret, login_url=f"{address}/v1/sessions"
+    )
+    fake = create_sandbox(options)
+
+    def announce(port: int) -> None:
+        shown = f"http://{host}:{port}"
+        print(_BANNER.format(address=shown, store=settings.store_path), flush=True)  # noqa: T201
+
+    return run_with(
+        settings,
+        transport=httpx.ASGITransport(fake.authing),
+        extra_routes=fake.pages.routes,
+        on_start=announce,
+    )

@@ -1,0 +1,64 @@
+"""`serve`: the production server. Also what `sandbox` runs, over another transport."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+import uvloop
+from starlette.routing import BaseRoute
+
+from app import __version__
+from app.config import Settings, load_settings
+from app.main import create_app, open_services
+from app.server import Drain, build_server
+from app.telemetry import logs
+
+ENV_FILE = Path(".env")
+SECRETS_DIR = Path("/run/secrets")
+
+
+def run() -> int:
+    """Serve until told to stop.
+
+    Raises:
+        StartupError: something is wrong with the settings or what they point at.
+    """
+    return run_with(load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR))
+
+
+def run_with(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    extra_routes: Sequence[BaseRoute] = (),
+    on_start: Callable[[int], None] = lambda port: None,
+) -> int:
+    """Serve with these settings; `on_start` is told the port."""
+    logs.configure(settings.log_level, settings.log_format)
+    serving = _serve(settings, transport, extra_routes, on_start)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serving)
+    return 0
+
+
+async def _serve(
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None,
+    extra_routes: Sequence[BaseRoute],
+    on_start: Callable[[int], None],
+) -> None:
+    drain = Drain()
+    async with open_services(settings, drain=drain, transport=transport) as services:
+        server = build_server(
+            create_app(settings, services, extra_routes=extra_routes),
+            host=settings.host,
+            port=settings.port,
+            drain=drain,
+            drain_delay=settings.drain_delay.total_seconds(),
+            shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
+            on_start=on_start,
+        )
+        logs.log("starting", version=__version__)
+        await server.serve()
+        logs.log("stopped")

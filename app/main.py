@@ -1,0 +1,198 @@
+"""The composition root: the only module that sees every part, and where they are put together.
+
+What can refuse to start (keys, store, certificates) is opened before there is a server, so that a
+refusal is one line and not a half-started process; what was opened is closed in reverse when the
+server has left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from app.api.application import build_application
+from app.api.deps import Launch, Platform, Services
+from app.authing.client import AuthingClient
+from app.authing.keyset import JwksKeys
+from app.authing.launch import LaunchOptions, clean_ticket, ticket_of
+from app.authing.transport import build_client, build_transport
+from app.authing.verifier import Hs256Keys, LocalVerifier, TokenExpectations
+from app.config import Settings
+from app.errors import StartupError, StoreUnavailable
+from app.keyfile import KeyFile
+from app.server import Drain
+from app.sessions.ports import Clock
+from app.sessions.service import SessionPolicy, SessionService
+from app.sessions.tokens import AccessTokenProfile
+from app.stores.sqlite import SqliteStore
+from app.telemetry.logs import audit, log
+from app.telemetry.upstream import ObservedIdentityProvider
+
+
+def system_clock() -> datetime:
+    """The current instant."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    *,
+    drain: Drain,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Clock = system_clock,
+) -> AsyncIterator[Services]:
+    """Open everything that a route may call; close it at the end.
+
+    `transport` replaces the wire to Authing: the sandbox and tests hang a fake Authing there,
+    below the real client and the real verification.
+
+    Raises:
+        StartupError: one line that names the setting.
+    """
+    async with AsyncExitStack() as stack:
+        keys = KeyFile(settings.session_keys_file, report=log)
+        store = SqliteStore(settings.store_path)
+        stack.callback(store.close)
+        http = build_client(transport or authing_transport(settings))
+        await stack.enter_async_context(http)
+        authing = ObservedIdentityProvider(_authing_client(settings, http, clock), log)
+        sessions = SessionService(
+            identity_provider=authing,
+            store=store,
+            keys=keys,
+            access_tokens=AccessTokenProfile(
+                issuer=settings.session_issuer,
+                audience=settings.session_audience or settings.session_issuer,
+                client_id=settings.authing_user_pool_id,
+                max_lifetime=settings.session_access_ttl,
+            ),
+            policy=SessionPolicy(
+                idle_ttl=settings.session_idle_ttl,
+                absolute_ttl=settings.session_absolute_ttl,
+                recovery_window=settings.session_recovery_window,
+            ),
+            clock=clock,
+            audit=audit,
+        )
+        await stack.enter_async_context(housekeeping(keys, store, clock))
+        yield Services(
+            sessions=sessions,
+            store=store,
+            keys=keys,
+            issuer=settings.session_issuer,
+            launch=_launch(settings),
+            ticket_of=ticket_of,
+            clean_ticket=clean_ticket,
+            is_draining=drain.is_begun,
+            authing_state=lambda: authing.state,
+        )
+
+
+def create_app(
+    settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
+) -> FastAPI:
+    """The HTTP application over open services."""
+    return build_application(
+        services, log=log, api_docs=settings.api_docs, extra_routes=extra_routes
+    )
+
+
+def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
+    """The real wire to Authing.
+
+    Raises:
+        StartupError: the CA file cannot be used.
+    """
+    try:
+        return build_transport(settings.authing_ca_file)
+    except OSError as error:
+        message = f"AUTHING_CA_FILE: {settings.authing_ca_file} is not a readable CA bundle"
+        raise StartupError(message) from error
+
+
+def _authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AuthingClient:
+    pool_secret = settings.authing_user_pool_secret.get_secret_value()
+    keys: Hs256Keys | JwksKeys
+    if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
+        keys = JwksKeys(http, settings.authing_jwks_url)
+    else:
+        own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
+        keys = Hs256Keys(own or [pool_secret])
+    expected = TokenExpectations(
+        user_pool_id=settings.authing_user_pool_id,
+        issuer=settings.authing_issuer,
+        audience=settings.authing_audience,
+        max_age=settings.authing_token_max_age or None,
+    )
+    return AuthingClient(
+        http,
+        base_url=settings.authing_base_url,
+        user_pool_id=settings.authing_user_pool_id,
+        user_pool_secret=pool_secret,
+        verifier=LocalVerifier(keys, expected, clock),
+        deadline=settings.authing_timeout.total_seconds(),
+    )
+
+
+def _launch(settings: Settings) -> Launch:
+    options = LaunchOptions(
+        user_pool_id=settings.authing_user_pool_id,
+        user_name=settings.miniprogram_user_name,
+        path=settings.miniprogram_path,
+        mini_program_type=settings.miniprogram_type,
+        self_hosted=settings.miniprogram_self_hosted,
+        get_phone=settings.miniprogram_get_phone,
+    )
+
+    def launch(platform: Platform | None, *, get_phone: bool | None) -> dict[str, Any]:
+        return asdict(options.launch(platform, get_phone))
+
+    return launch
+
+
+@asynccontextmanager
+async def housekeeping(
+    keys: KeyFile,
+    store: SqliteStore,
+    clock: Clock,
+    *,
+    follow_seconds: float = 10,
+    purge_seconds: float = 60,
+) -> AsyncIterator[None]:
+    """Follow the key file and purge the store, for as long as the context is open."""
+
+    async def follow_keys() -> None:
+        keys.follow()
+
+    async def purge() -> None:
+        with suppress(StoreUnavailable):  # the next round will do; /readyz tells of the store
+            purged = await store.purge(clock())
+            if purged:
+                log("purged", count=purged)
+
+    tasks = [
+        asyncio.create_task(_repeat(follow_seconds, follow_keys)),
+        asyncio.create_task(_repeat(purge_seconds, purge)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _repeat(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await action()
+        except Exception as error:  # noqa: BLE001  # a bug in one round must not end all rounds
+            log("housekeeping_failed", error=error)

@@ -1,0 +1,118 @@
+"""The upstream: Authing's exchange of a ticket for a user, and its JWKS.
+
+The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in JSON. A refusal is an
+envelope with a business code and `data: null`: 2224 another pool, 1001 the secret, 2231 no ticket
+in the body, 2207 an unknown or used ticket, 2206 an expired one.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.sandbox.faults import answer_instead, drop, spoil, wait_if_slow
+from app.sandbox.json_body import json_object
+from app.sandbox.options import SandboxOptions
+from app.sandbox.personas import Persona, user_record
+from app.sandbox.state import Refusal, SandboxState, Ticket
+from app.sandbox.tokens import user_token
+
+
+def authing_routes(state: SandboxState) -> list[Route]:
+    """Give the routes at which the product expects Authing."""
+
+    async def jwks(_request: Request) -> Response:
+        state.jwks_reads += 1
+        return JSONResponse(state.keys.jwks())
+
+    return [
+        Route("/oauth/app2wxapp/auth/{pool}", Exchange(state), methods=["POST"]),
+        Route("/oidc/.well-known/jwks.json", jwks),
+    ]
+
+
+class Exchange:
+    """Answers an exchange. A plain ASGI app: faults need the connection's own `send`."""
+
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        answer = await self._answer(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> ASGIApp:
+        body = await _json_body(request)
+        fault = self._state.arrive(_text(body, "ticket"))
+        if not await wait_if_slow(fault, request):
+            return drop
+        if instead := answer_instead(fault, request):
+            return instead
+        genuine = fault.kind != "bad_token"
+        return spoil(fault, self._exchange(request.path_params["pool"], body, genuine=genuine))
+
+    def _exchange(self, pool: str, body: Mapping[str, Any], *, genuine: bool) -> Response:
+        options = self._state.options
+        try:
+            _check_caller(options, pool, _text(body, "secret"))
+            ticket = self._state.redeem(_text(body, "ticket"))
+        except Refusal as refusal:
+            return _json(_envelope(refusal.code, refusal.message, None), options.refusal_status)
+        return _json(_dressed(self._user(ticket, genuine=genuine), options))
+
+    def _user(self, ticket: Ticket, *, genuine: bool) -> dict[str, Any]:
+        options, keys = self._state.options, self._state.keys
+        persona = Persona.named(ticket.persona)
+        now = int(options.clock())
+        signer = keys if genuine else keys.impostor()
+        token, expires_at = user_token(options, signer, persona, now)
+        return user_record(
+            persona, token, now=now, expires_at=expires_at, get_phone=ticket.get_phone
+        )
+
+
+def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:
+    if pool != options.user_pool_id:
+        raise Refusal(2224, "用户池不存在")
+    right = hmac.compare_digest(secret.encode(), options.user_pool_secret.encode())
+    if options.need_secret and not right:
+        raise Refusal(1001, "无权限")
+
+
+def _dressed(user: dict[str, Any], options: SandboxOptions) -> dict[str, Any]:
+    code: int | str = "200" if options.code_as_text else 200
+    message = "获取用户信息成功"
+    shapes: dict[str, dict[str, Any]] = {
+        "bare": user,
+        "envelope_object": _envelope(code, message, user),
+        "envelope_string": _envelope(code, message, json.dumps(user, ensure_ascii=False)),
+        "nested": _envelope(code, message, _envelope(code, message, user)),
+    }
+    return shapes[options.shape]
+
+
+def _envelope(code: int | str, message: str, data: object) -> dict[str, Any]:
+    return {"code": code, "message": message, "data": data}
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    # With the charset, as the framework behind the real one writes it.
+    return JSONResponse(content, status, media_type="application/json; charset=utf-8")
+
+
+async def _json_body(request: Request) -> Mapping[str, Any]:
+    body = await request.body()
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return {}
+    return json_object(body) or {}
+
+
+def _text(body: Mapping[str, Any], member: str) -> str:
+    value = body.get(member)
+    return value if isinstance(value, str) else ""

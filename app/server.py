@@ -1,0 +1,96 @@
+"""The HTTP server with a drain: uvicorn, taught to leave without dropping anybody.
+
+On SIGTERM an orchestrator takes the instance out of its balancer only when it has noticed. So the
+service says "not ready" first, serves on for a while, and only then stops accepting (contract
+section 8). A second signal, or Ctrl-C, skips the wait. It knows nothing of what it serves.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the usual 60 s of a proxy, so that it is the proxy who closes idle connections."""
+
+
+class Drain:
+    """Whether the process is about to leave. Shared by the server and `/readyz`."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def begin(self) -> None:
+        """Say so from now on."""
+        self._begun = True
+
+    def is_begun(self) -> bool:
+        """True once the process is about to leave."""
+        return self._begun
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets."""
+
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, delay: float, on_start: Callable[[int], None]
+    ) -> None:
+        """Made inside the running loop, which a signal handler could not find."""
+        super().__init__(config)
+        self._drain = drain
+        self._delay = delay
+        self._on_start = on_start
+        self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell which port it became."""
+        await super().startup(sockets)
+        self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
+        """Begin to drain on the first SIGTERM; leave at once on anything else.
+
+        Unlike uvicorn's own, it does not raise the signal again afterwards: leaving when told to
+        is a success.
+        """
+        first = not self._drain.is_begun()
+        self._drain.begin()
+        if sig == signal.SIGTERM and first:
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._leave)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def build_server(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    drain: Drain,
+    drain_delay: float,
+    shutdown_timeout: int,
+    on_start: Callable[[int], None],
+) -> DrainingServer:
+    """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="off",  # what the service needs is open before the server exists
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whose X-Forwarded-For to believe is a decision of ours, not of an environment variable.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=shutdown_timeout,
+    )
+    return DrainingServer(config, drain, drain_delay, on_start)

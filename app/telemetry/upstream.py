@@ -1,0 +1,38 @@
+"""What Authing did: one log line an exchange, and the last outcome for `/readyz`."""
+
+import time
+from collections.abc import Callable
+
+from app.errors import AuthingError, TicketgateError
+from app.sessions.models import Identity
+from app.sessions.ports import IdentityProvider
+
+
+class ObservedIdentityProvider:
+    """An identity provider that is watched while it works."""
+
+    def __init__(self, inner: IdentityProvider, log: Callable[..., None]) -> None:
+        self._inner = inner
+        self._log = log
+        self.state = "unknown"
+        """Outcome of the last exchange, in one word; `unknown` before the first."""
+
+    async def exchange(self, ticket: str) -> Identity:
+        """See IdentityProvider."""
+        started = time.monotonic()
+        outcome = "cancelled"
+        try:
+            identity = await self._inner.exchange(ticket)
+            outcome = "ok"
+        except AuthingError as error:
+            outcome = error.outcome
+            raise
+        except TicketgateError as error:
+            outcome = error.code
+            raise
+        else:
+            return identity
+        finally:
+            self.state = outcome
+            duration = round((time.monotonic() - started) * 1000)
+            self._log("exchange", outcome=outcome, duration_ms=duration)

@@ -1,0 +1,175 @@
+"""The control API, over HTTP as the page's script or a test in another process uses it."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import fastapi
+import httpx
+import pytest
+
+from app.sandbox import Fault, Sandbox
+
+DEFAULTS = {
+    "shape": "bare",
+    "code_as_text": False,
+    "need_secret": True,
+    "ticket_ttl": 120,
+    "single_use": True,
+    "token_algorithm": "HS256",
+    "refusal_status": 200,
+}
+
+
+async def test_a_ticket_can_be_had_without_saying_anything(
+    sandbox: Sandbox, control: httpx.AsyncClient
+) -> None:
+    answer = await control.post("/sandbox/tickets")
+    given = answer.json()
+    assert answer.status_code == 200
+    assert given.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
+    assert given["expires_in"] == 120
+    assert given["user_pool_id"] == sandbox.state.options.user_pool_id
+    assert given["ext_msg"] == f"code=200&message=授权成功&ticket={given['ticket']}"
+    assert parse_qs(given["ext_msg"])["ticket"] == [given["ticket"]]
+    assert sandbox.state.tickets[given["ticket"]].persona == "lin"
+
+
+async def test_a_ticket_is_for_the_persona_and_the_consent_asked_for(
+    sandbox: Sandbox, control: httpx.AsyncClient
+) -> None:
+    body = {"persona": "chen", "get_phone": False, "approve": True}
+    ticket = (await control.post("/sandbox/tickets", json=body)).json()["ticket"]
+    entry = sandbox.state.tickets[ticket]
+    assert (entry.persona, entry.get_phone) == ("chen", False)
+
+
+async def test_who_cancels_gives_the_app_a_message_without_a_ticket(
+    sandbox: Sandbox, control: httpx.AsyncClient
+) -> None:
+    answer = await control.post("/sandbox/tickets", json={"approve": False})
+    assert answer.json() == {
+        "ext_msg": "code=400&message=用户取消授权",
+        "user_pool_id": sandbox.state.options.user_pool_id,
+    }
+    assert sandbox.state.tickets_issued == 0
+
+
+async def test_the_switches_can_be_read_and_turned_one_by_one(
+    sandbox: Sandbox, control: httpx.AsyncClient
+) -> None:
+    assert (await control.get("/sandbox/settings")).json() == DEFAULTS
+    changes = {"shape": "nested", "need_secret": False, "ticket_ttl": 1}
+    turned = await control.patch("/sandbox/settings", json=changes)
+    assert turned.json() == {**DEFAULTS, **changes}
+    assert sandbox.state.options.shape == "nested"
+    assert (await control.patch("/sandbox/settings", json={})).json() == turned.json()
+
+
+async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
+    fault = {"kind": "slow", "times": 2, "seconds": 0.5}
+    answer = await control.put("/sandbox/fault", json=fault)
+    assert answer.json() == fault
+    assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5)
+    cleared = await control.delete("/sandbox/fault")
+    assert cleared.json()["kind"] == "none"
+    assert sandbox.state.fault == Fault()
+
+
+async def test_the_stats_count_and_tell_no_secret(
+    sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
+) -> None:
+    ticket = (await control.post("/sandbox/tickets")).json()["ticket"]
+    await exchange(ticket)
+    await exchange(ticket)
+    await control.put("/sandbox/fault", json={"kind": "html"})
+    stats = await control.get("/sandbox/stats")
+    assert stats.json() == {
+        "tickets_issued": 1,
+        "exchanges": 2,
+        "logins": 1,
+        "jwks_reads": 0,
+        "fault": {"kind": "html", "times": None, "seconds": 3},
+    }
+    assert ticket not in stats.text
+    settings = await control.get("/sandbox/settings")
+    assert sandbox.state.options.user_pool_secret not in stats.text + settings.text
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "error"),
+    [
+        ("POST tickets", {"persona": "Lin Xiao"}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
+        ("POST tickets", {"persona": "x" * 33}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
+        ("POST tickets", {"persona": 7}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
+        ("POST tickets", {"get_phone": "yes"}, "get_phone: true or false"),
+        ("POST tickets", {"approve": 1}, "approve: true or false"),
+        ("POST tickets", {"who": "lin"}, "body: only the members persona, get_phone, approve"),
+        ("PATCH settings", {"shape": "round"}, "shape: one of bare, envelope_object, "),
+        ("PATCH settings", {"shape": ["bare"]}, "shape: one of bare, envelope_object, "),
+        ("PATCH settings", {"token_algorithm": "none"}, "token_algorithm: one of HS256, RS256"),
+        ("PATCH settings", {"refusal_status": 500}, "refusal_status: one of 200, 400"),
+        ("PATCH settings", {"ticket_ttl": 0}, "ticket_ttl: whole seconds, 1 to 86400"),
+        ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl: whole seconds, 1 to 86400"),
+        ("PATCH settings", {"ticket_ttl": True}, "ticket_ttl: whole seconds, 1 to 86400"),
+        ("PATCH settings", {"ticket_ttl": "9"}, "ticket_ttl: whole seconds, 1 to 86400"),
+        ("PATCH settings", {"need_secret": None}, "need_secret: true or false"),
+        ("PATCH settings", {"user_pool_secret": "x"}, "body: only the members shape, "),
+        ("PUT fault", {}, "kind: one of none, slow, drop, "),
+        ("PUT fault", {"kind": {}}, "kind: one of none, slow, drop, "),
+        ("PUT fault", {"kind": "slow", "times": -1}, "times: a whole number from 1, or absent"),
+        ("PUT fault", {"kind": "slow", "seconds": 1e9}, "seconds: a number, 0 to 600"),
+        ("PUT fault", {"kind": "slow", "colour": 1}, "body: only the members kind, times, "),
+    ],
+)
+async def test_what_is_not_understood_is_refused_by_name_and_changes_nothing(
+    sandbox: Sandbox,
+    control: httpx.AsyncClient,
+    request_line: str,
+    body: dict[str, Any],
+    error: str,
+) -> None:
+    method, path = request_line.split()
+    before = sandbox.state.options
+    answer = await control.request(method, f"/sandbox/{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(error)
+    assert sandbox.state.options is before
+    assert sandbox.state.fault == Fault()
+    assert sandbox.state.tickets_issued == 0
+
+
+async def test_one_wrong_switch_turns_none(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
+    body = {"shape": "nested", "ticket_ttl": 0}
+    assert (await control.patch("/sandbox/settings", json=body)).status_code == 422
+    assert sandbox.state.options.shape == "bare"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b"9" * 10_000])
+async def test_a_body_that_is_not_a_json_object_is_refused(
+    control: httpx.AsyncClient, body: bytes
+) -> None:
+    answer = await control.put("/sandbox/fault", content=body)
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "body: one JSON object"}
+
+
+async def test_the_routes_join_another_server_with_their_whole_path(sandbox: Sandbox) -> None:
+    server = fastapi.FastAPI(redirect_slashes=False)
+    server.router.routes.extend(sandbox.pages.routes)
+    transport = httpx.ASGITransport(server)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server.test") as client:
+        for path in ("/sandbox", "/sandbox/", "/sandbox/stats"):
+            assert (await client.get(path)).status_code == 200
+        assert "ticket" in (await client.post("/sandbox/tickets")).json()
+        pool = sandbox.state.options.user_pool_id
+        assert (await client.post(f"/oauth/app2wxapp/auth/{pool}")).status_code == 404
+
+
+async def test_the_upstream_has_no_control_and_the_whole_app_has_both(sandbox: Sandbox) -> None:
+    statuses = []
+    for app in (sandbox.authing, sandbox.app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x.test") as client:
+            statuses.append((await client.get("/sandbox/stats")).status_code)
+            statuses.append((await client.get("/oidc/.well-known/jwks.json")).status_code)
+    assert statuses == [404, 200, 200, 200]

@@ -1,0 +1,238 @@
+"""The exchange: who may exchange what, how often, how long, and in which shape the user comes."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from app.sandbox import Consent, Sandbox
+
+Exchange = Callable[..., Awaitable[httpx.Response]]
+Switch = Callable[..., None]
+
+SUCCESS = {"code": 200, "message": "获取用户信息成功"}
+
+
+def refused(answer: httpx.Response) -> int:
+    """Give the business code of a refusal in Authing's envelope."""
+    body = answer.json()
+    assert body.keys() == {"code", "message", "data"}
+    assert body["data"] is None
+    code = body["code"]
+    assert isinstance(code, int)
+    return code
+
+
+async def test_a_ticket_becomes_the_user_of_the_2020_documents(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    answer = await exchange(sandbox.state.issue(Consent("lin")))
+    user = answer.json()
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert user["nickname"] == "林小满"
+    assert user["registerMethod"] == "oauth:app2wxapp"
+    assert (user["blocked"], user["isDeleted"]) == (False, False)
+    assert user["lastLogin"] == "2027-01-15T08:00:00.000Z"
+    assert user["tokenExpiredAt"] == "2027-01-30T08:00:00.000Z"
+    assert user["photo"] == "https://example.com/avatars/lin.png"
+
+
+async def test_the_phone_number_is_masked_at_the_top_and_clear_inside_oauth(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    user = (await exchange(sandbox.state.issue(Consent(get_phone=True)))).json()
+    clear = json.loads(user["oauth"])["phone"]
+    assert clear.startswith("138001380")
+    assert len(clear) == 11
+    assert user["phone"] == f"138****{clear[-4:]}"
+
+
+async def test_without_the_users_consent_there_is_no_phone_number_anywhere(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    user = (await exchange(sandbox.state.issue(Consent(get_phone=False)))).json()
+    assert "phone" not in user
+    assert "phone" not in json.loads(user["oauth"])
+
+
+async def test_a_name_always_means_the_same_person_and_another_name_another_one(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    names = ["lin", "lin", "chen", "load-0001"]
+    users = [(await exchange(sandbox.state.issue(Consent(name)))).json() for name in names]
+    for fact in ("_id", "openid", "unionid"):
+        assert users[0][fact] == users[1][fact]
+        assert len({user[fact] for user in users}) == 3
+    assert len(users[0]["_id"]) == 24
+    assert users[3]["nickname"] == "load-0001"
+
+
+@pytest.mark.parametrize(("name", "flag"), [("blocked", "blocked"), ("deleted", "isDeleted")])
+async def test_blocked_and_deleted_people_are_marked_as_such(
+    sandbox: Sandbox, exchange: Exchange, name: str, flag: str
+) -> None:
+    user = (await exchange(sandbox.state.issue(Consent(name)))).json()
+    assert [key for key in ("blocked", "isDeleted") if user[key]] == [flag]
+
+
+async def test_each_shape_carries_the_same_user(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange
+) -> None:
+    switch(single_use=False)
+    ticket = sandbox.state.issue(Consent("tuan"))
+    user = (await exchange(ticket)).json()
+    dressed = {}
+    for shape in ("envelope_object", "envelope_string", "nested"):
+        switch(shape=shape)
+        dressed[shape] = (await exchange(ticket)).json()
+    assert dressed["envelope_object"] == {**SUCCESS, "data": user}
+    assert dressed["nested"] == {**SUCCESS, "data": {**SUCCESS, "data": user}}
+    inner = dressed["envelope_string"].pop("data")
+    assert dressed["envelope_string"] == SUCCESS
+    assert isinstance(inner, str)
+    assert json.loads(inner) == user
+
+
+async def test_the_code_of_an_envelope_can_be_text(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange
+) -> None:
+    switch(shape="envelope_object", code_as_text=True)
+    assert (await exchange(sandbox.state.issue(Consent()))).json()["code"] == "200"
+
+
+async def test_a_ticket_is_good_once(sandbox: Sandbox, exchange: Exchange) -> None:
+    ticket = sandbox.state.issue(Consent())
+    await exchange(ticket)
+    assert refused(await exchange(ticket)) == 2207
+    assert sandbox.state.tickets[ticket].attempts == 2
+    assert sandbox.state.tickets[ticket].logins == 1
+    assert (sandbox.state.exchanges, sandbox.state.logins) == (2, 1)
+
+
+async def test_single_use_can_be_switched_off(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange
+) -> None:
+    switch(single_use=False)
+    ticket = sandbox.state.issue(Consent())
+    first, second = (await exchange(ticket)).json(), (await exchange(ticket)).json()
+    assert first["_id"] == second["_id"]
+
+
+async def test_a_ticket_lives_to_its_last_second_and_no_longer(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
+) -> None:
+    switch(single_use=False)
+    ticket = sandbox.state.issue(Consent())
+    clock.now += 119.999
+    assert "_id" in (await exchange(ticket)).json()
+    clock.now += 0.001
+    assert refused(await exchange(ticket)) == 2206
+
+
+async def test_a_new_ticket_ttl_counts_for_tickets_from_then_on(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
+) -> None:
+    old = sandbox.state.issue(Consent())
+    switch(ticket_ttl=5)
+    new = sandbox.state.issue(Consent())
+    clock.now += 5
+    assert refused(await exchange(new)) == 2206
+    assert "_id" in (await exchange(old)).json()
+
+
+@pytest.mark.parametrize("secret", ["made-up-but-wrong", "", None, 7, "密钥"])
+async def test_a_wrong_or_missing_secret_is_no_permission_and_costs_no_ticket(
+    sandbox: Sandbox, exchange: Exchange, secret: object
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    assert refused(await exchange(ticket, secret=secret)) == 1001
+    assert "_id" in (await exchange(ticket)).json()
+
+
+async def test_a_pool_that_needs_no_secret_takes_any(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange
+) -> None:
+    switch(need_secret=False)
+    assert "_id" in (await exchange(sandbox.state.issue(Consent()), secret=None)).json()
+    assert "_id" in (await exchange(sandbox.state.issue(Consent()), secret="wrong")).json()
+
+
+async def test_another_pool_does_not_exist(sandbox: Sandbox, exchange: Exchange) -> None:
+    answer = await exchange(sandbox.state.issue(Consent()), pool="5f0000000000000000000002")
+    assert refused(answer) == 2224
+
+
+async def test_a_ticket_that_was_never_issued_is_refused(exchange: Exchange) -> None:
+    assert refused(await exchange("eyJhbGciOiJIUzI1NiJ9.e30.c2ln")) == 2207
+
+
+@pytest.mark.parametrize("ticket", ["", None, 7, ["a"]])
+async def test_a_body_without_a_ticket_is_incomplete(exchange: Exchange, ticket: object) -> None:
+    assert refused(await exchange(ticket)) == 2231
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"{", "application/json"),
+        (b"[" * 100_000, "application/json"),
+        (b'["ticket"]', "application/json"),
+        (b'{"ticket": "t"}', "text/plain"),
+        (b'{"ticket": "t"}', "application/x-www-form-urlencoded"),
+    ],
+)
+async def test_a_body_that_is_not_one_labelled_json_object_says_nothing(
+    sandbox: Sandbox, switch: Switch, upstream: httpx.AsyncClient, body: bytes, content_type: str
+) -> None:
+    switch(need_secret=False)
+    path = f"/oauth/app2wxapp/auth/{sandbox.state.options.user_pool_id}"
+    answer = await upstream.post(path, content=body, headers={"Content-Type": content_type})
+    assert refused(answer) == 2231
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_refusal_comes_with_the_chosen_http_status(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange, status: int
+) -> None:
+    switch(refusal_status=status)
+    answer = await exchange("never-issued")
+    assert answer.status_code == status
+    assert refused(answer) == 2207
+
+
+async def test_the_exchange_is_a_post_at_exactly_one_path(
+    sandbox: Sandbox, upstream: httpx.AsyncClient
+) -> None:
+    path = f"/oauth/app2wxapp/auth/{sandbox.state.options.user_pool_id}"
+    assert (await upstream.get(path)).status_code == 405
+    assert (await upstream.post(f"{path}/", json={})).status_code == 404
+    assert sandbox.state.exchanges == 0
+
+
+async def test_tickets_look_like_authings_and_never_repeat(sandbox: Sandbox) -> None:
+    tickets = {sandbox.state.issue(Consent()) for _ in range(50)}
+    assert len(tickets) == 50
+    for ticket in tickets:
+        assert ticket.startswith("eyJhbGciOiAiSFMyNTYi")
+        assert 200 < len(ticket) < 1000
+        assert ticket.replace(".", "").replace("-", "").replace("_", "").isalnum()
+
+
+async def test_the_oldest_of_very_many_tickets_is_forgotten(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    first = sandbox.state.issue(Consent())
+    entry = sandbox.state.tickets[first]
+    sandbox.state.tickets.update((f"filler-{number}", entry) for number in range(99_999))
+    last = sandbox.state.issue(Consent())
+    assert len(sandbox.state.tickets) == 100_000
+    assert refused(await exchange(first)) == 2207
+    assert "_id" in (await exchange(last)).json()
+
+
+def test_the_pool_secret_is_not_in_the_repr_of_the_options(sandbox: Sandbox) -> None:
+    options = sandbox.state.options
+    assert options.user_pool_secret not in repr(options)

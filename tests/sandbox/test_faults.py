@@ -1,0 +1,140 @@
+"""Faults inside one process, where there is no connection."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from app.sandbox import Consent, Fault, Sandbox
+
+Exchange = Callable[..., Awaitable[httpx.Response]]
+
+
+async def test_a_fault_holds_for_the_given_number_of_exchanges(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("http_500", times=2)
+    statuses = [(await exchange(ticket)).status_code for _ in range(3)]
+    assert statuses == [500, 500, 200]
+    assert sandbox.state.fault == Fault("none")
+    assert sandbox.state.tickets[ticket].attempts == 3
+
+
+async def test_a_fault_without_a_number_holds_until_it_is_cleared(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("http_500")
+    assert [(await exchange(ticket)).status_code for _ in range(5)] == [500] * 5
+    sandbox.state.fault = Fault()
+    assert (await exchange(ticket)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("http_500", (500, "application/json", None)),
+        ("http_503", (503, "text/html; charset=utf-8", "8")),
+        ("rate_limited", (429, "application/json", "8")),
+        ("html", (200, "text/html; charset=utf-8", None)),
+    ],
+)
+async def test_a_wrong_answer_leaves_the_ticket_untouched(
+    sandbox: Sandbox, exchange: Exchange, kind: str, expected: tuple[int, str, str | None]
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault(kind, times=1, seconds=7.5)
+    answer = await exchange(ticket)
+    headers = answer.headers
+    seen = (answer.status_code, headers["content-type"], headers.get("retry-after"))
+    assert seen == expected
+    assert "_id" not in answer.text
+    assert "_id" in (await exchange(ticket)).json()
+
+
+async def test_who_follows_the_redirect_is_seen_as_a_second_exchange(
+    sandbox: Sandbox, upstream: httpx.AsyncClient
+) -> None:
+    options = sandbox.state.options
+    path = f"/oauth/app2wxapp/auth/{options.user_pool_id}"
+    body = {"ticket": sandbox.state.issue(Consent()), "secret": options.user_pool_secret}
+    sandbox.state.fault = Fault("redirect", times=1)
+    answer = await upstream.post(path, json=body)
+    assert (answer.status_code, answer.headers["location"]) == (307, path)
+    assert sandbox.state.exchanges == 1
+    sandbox.state.fault = Fault("redirect", times=1)
+    followed = await upstream.post(path, json=body, follow_redirects=True)
+    assert "_id" in followed.json()
+    assert sandbox.state.exchanges == 3
+
+
+async def test_a_slow_answer_comes_after_the_wait(sandbox: Sandbox, exchange: Exchange) -> None:
+    sandbox.state.fault = Fault("slow", seconds=0.2)
+    started = time.monotonic()
+    answer = await exchange(sandbox.state.issue(Consent()))
+    assert time.monotonic() - started >= 0.2
+    assert "_id" in answer.json()
+
+
+async def test_a_caller_who_gives_up_on_a_slow_answer_keeps_the_ticket(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("slow", times=1, seconds=600)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(exchange(ticket), 0.05)
+    assert "_id" in (await exchange(ticket)).json()
+
+
+@pytest.mark.parametrize(("kind", "spent"), [("drop", 0), ("accept_then_drop", 1)])
+async def test_a_drop_is_a_connection_error_and_differs_in_what_became_of_the_ticket(
+    sandbox: Sandbox, exchange: Exchange, kind: str, spent: int
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault(kind)
+    with pytest.raises(ConnectionResetError):
+        await exchange(ticket)
+    assert sandbox.state.tickets[ticket].logins == spent
+
+
+async def test_a_truncated_answer_ends_early_under_the_length_of_the_whole(
+    sandbox: Sandbox, exchange: Exchange
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("truncated")
+    answer = await exchange(ticket)
+    assert int(answer.headers["content-length"]) > len(answer.content) > 0
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+    assert sandbox.state.tickets[ticket].logins == 1
+
+
+async def test_a_fault_does_not_touch_the_published_keys(
+    sandbox: Sandbox, upstream: httpx.AsyncClient
+) -> None:
+    sandbox.state.fault = Fault("http_500")
+    assert (await upstream.get("/oidc/.well-known/jwks.json")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "meteor"},
+        {"kind": ["slow"]},
+        {"kind": "slow", "times": 0},
+        {"kind": "slow", "times": True},
+        {"kind": "slow", "times": 1.5},
+        {"kind": "slow", "seconds": -1},
+        {"kind": "slow", "seconds": 601},
+        {"kind": "slow", "seconds": float("nan")},
+        {"kind": "slow", "seconds": "1"},
+        {"kind": "slow", "seconds": True},
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^(kind|times|seconds): "):
+        Fault(**wrong)

@@ -1,0 +1,125 @@
+"""Faults under uvicorn on a real socket, with either of its HTTP implementations."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import pytest
+import uvicorn
+
+from app.sandbox import Consent, Fault, Sandbox
+
+pytestmark = pytest.mark.parametrize("http", ["h11", "httptools"])
+Http = Literal["h11", "httptools"]
+
+
+@asynccontextmanager
+async def serving(sandbox: Sandbox, http: Http) -> AsyncIterator[int]:
+    """Serve on a free port; on leaving, every request has been dealt with."""
+    config = uvicorn.Config(sandbox.app, http=http, log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+def request(sandbox: Sandbox, ticket: str) -> bytes:
+    options = sandbox.state.options
+    body = json.dumps({"ticket": ticket, "secret": options.user_pool_secret}).encode()
+    head = (
+        f"POST /oauth/app2wxapp/auth/{options.user_pool_id} HTTP/1.1\r\n"
+        "Host: authing.test\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def whole_answer(sandbox: Sandbox, port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request(sandbox, sandbox.state.issue(Consent())))
+    await reader.readuntil(b"}")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def everything_said(sandbox: Sandbox, http: Http, ticket: str) -> bytes:
+    async with serving(sandbox, http) as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(sandbox, ticket))
+        said = await reader.read()  # to the end of the connection, not of the answer
+        writer.close()
+        await writer.wait_closed()
+    return said
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(("kind", "spent"), [("drop", 0), ("accept_then_drop", 1)])
+async def test_a_dropped_connection_closes_without_a_byte(
+    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture, kind: str, spent: int
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault(kind)
+    assert await everything_said(sandbox, http, ticket) == b""
+    assert sandbox.state.tickets[ticket].logins == spent
+    assert complaints(caplog) == []
+
+
+async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
+    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("truncated")
+    head, _, body = (await everything_said(sandbox, http, ticket)).partition(b"\r\n\r\n")
+    promised = next(
+        int(line.partition(b":")[2])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    )
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert len(body) == promised // 2
+    assert complaints(caplog) == []
+
+
+async def test_a_client_that_hangs_up_on_a_slow_answer_keeps_the_ticket(
+    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("slow", times=1, seconds=0.3)
+    async with serving(sandbox, http) as port, asyncio.timeout(5):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(sandbox, ticket))
+        await whole_answer(sandbox, port)  # whoever came later is served: the first has been read
+        writer.close()
+        await writer.wait_closed()
+    assert sandbox.state.tickets[ticket].attempts == 1
+    assert sandbox.state.tickets[ticket].logins == 0
+    assert complaints(caplog) == []
+
+
+async def test_a_connection_serves_on_after_a_fault_that_was_an_answer(
+    sandbox: Sandbox, http: Http
+) -> None:
+    ticket = sandbox.state.issue(Consent())
+    sandbox.state.fault = Fault("http_500", times=1)
+    async with serving(sandbox, http) as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for status in (b"500", b"200"):
+            writer.write(request(sandbox, ticket))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.split(b" ")[1] == status
+            length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+            await reader.readexactly(int(length))
+        writer.close()
+        await writer.wait_closed()
