@@ -124,9 +124,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     drain_delay: DurationOrZero = timedelta(seconds=5)
     shutdown_timeout: Duration = timedelta(seconds=20)
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)
-    ] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        "info"
+    )
     log_format: Literal["json", "console"] = "json"
     api_docs: bool = False
 

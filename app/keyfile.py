@@ -18,6 +18,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
 from app.sessions.keys import (
+    SIGNING_ALGORITHMS,
     KeyRing,
     KeyRingError,
     SigningAlgorithm,
@@ -26,6 +27,7 @@ from app.sessions.keys import (
 )
 
 KeyKind: TypeAlias = SigningAlgorithm | Literal["oct"]
+KEY_KINDS: tuple[KeyKind, ...] = (*SIGNING_ALGORITHMS, "oct")
 _OCT_BYTES = 32
 _RSA_BITS = 3072
 

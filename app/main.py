@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import cast
 
 import httpx
 from fastapi import FastAPI
@@ -18,11 +18,13 @@ from starlette.routing import BaseRoute
 
 from app.api.application import build_application
 from app.api.deps import Launch, Platform, Services
+from app.api.schemas import LaunchAnswer
 from app.authing.client import AuthingClient
+from app.authing.keys import Hs256Keys
 from app.authing.keyset import JwksKeys
 from app.authing.launch import LaunchOptions, clean_ticket, ticket_of
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import Hs256Keys, LocalVerifier, TokenExpectations
+from app.authing.verifier import LocalVerifier, Recipient
 from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
 from app.keyfile import KeyFile
@@ -62,7 +64,7 @@ async def open_services(
         stack.callback(store.close)
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
-        authing = ObservedIdentityProvider(_authing_client(settings, http, clock), log)
+        authing = ObservedIdentityProvider(authing_client(settings, http, clock), log)
         sessions = SessionService(
             identity_provider=authing,
             store=store,
@@ -117,7 +119,8 @@ def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
         raise StartupError(message) from error
 
 
-def _authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AuthingClient:
+def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AuthingClient:
+    """The client, with the verification that the settings ask for."""
     pool_secret = settings.authing_user_pool_secret.get_secret_value()
     keys: Hs256Keys | JwksKeys
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
@@ -125,19 +128,20 @@ def _authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -
     else:
         own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
         keys = Hs256Keys(own or [pool_secret])
-    expected = TokenExpectations(
+    recipient = Recipient(
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
-        max_age=settings.authing_token_max_age or None,
     )
+    max_age = settings.authing_token_max_age
     return AuthingClient(
         http,
         base_url=settings.authing_base_url,
         user_pool_id=settings.authing_user_pool_id,
         user_pool_secret=pool_secret,
-        verifier=LocalVerifier(keys, expected, clock),
+        verifier=LocalVerifier(keys, recipient, max_age=max_age, clock=clock),
         deadline=settings.authing_timeout.total_seconds(),
+        clock=clock,
     )
 
 
@@ -151,8 +155,8 @@ def _launch(settings: Settings) -> Launch:
         get_phone=settings.miniprogram_get_phone,
     )
 
-    def launch(platform: Platform | None, *, get_phone: bool | None) -> dict[str, Any]:
-        return asdict(options.launch(platform, get_phone))
+    def launch(platform: Platform | None, *, get_phone: bool | None) -> LaunchAnswer:
+        return cast("LaunchAnswer", asdict(options.launch(platform, get_phone=get_phone)))
 
     return launch
 

@@ -37,7 +37,11 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets."""
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, delay: float, on_start: Callable[[int], None]
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        delay: float,
+        on_start: Callable[[int], None],
     ) -> None:
         """Made inside the running loop, which a signal handler could not find."""
         super().__init__(config)

@@ -4,18 +4,18 @@
 API and the Authing client are strangers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
 from app.sessions.models import Profile, Session
 from app.sessions.ports import KeySource, SessionStore
 from app.sessions.service import SessionService
-
 
 Platform: TypeAlias = Literal["ios", "android", "harmony"]
 
@@ -23,10 +23,8 @@ Platform: TypeAlias = Literal["ios", "android", "harmony"]
 class Launch(Protocol):
     """Says what the app hands to the WeChat SDK."""
 
-    def __call__(
-        self, platform: Platform | None, *, get_phone: bool | None
-    ) -> Mapping[str, Any]:
-        """The members of the answer of `GET /v1/launch`."""
+    def __call__(self, platform: Platform | None, *, get_phone: bool | None) -> LaunchAnswer:
+        """The answer of `GET /v1/launch`."""
         ...
 
 

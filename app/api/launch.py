@@ -1,4 +1,4 @@
-"""What the app needs to open the mini program; so a pool or mini program change needs no release."""
+"""What the app needs to open the mini program, so that changing it needs no app release."""
 
 from fastapi import Response
 
@@ -20,4 +20,4 @@ async def launch(
 ) -> LaunchAnswer:
     """Give the arguments of the WeChat SDK's request. Cacheable for five minutes."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return LaunchAnswer(**services.launch(platform, get_phone=get_phone))
+    return services.launch(platform, get_phone=get_phone)

@@ -36,9 +36,7 @@ _CREDENTIALS = frozenset(
 class Log(Protocol):
     """Records one event with labels from the log's closed set."""
 
-    def __call__(
-        self, event: str, *, error: Exception | None = None, **fields: str | int
-    ) -> None:
+    def __call__(self, event: str, *, error: Exception | None = None, **fields: str | int) -> None:
         """Record the event; `error` is a bug that caused it."""
         ...
 

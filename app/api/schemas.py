@@ -1,10 +1,10 @@
 """The shapes on the wire. Instants are epoch seconds; what is not known is absent, never null."""
 
 from dataclasses import asdict
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from app.sessions.models import Device, Profile, Session, TokenPair
 

@@ -44,8 +44,8 @@ async def log_in(body: LoginRequest, response: Response, services: ServicesDep) 
 async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
     """Rotate the refresh token. After a lost answer, send the same token again."""
     pair = await services.sessions.refresh(body.refresh_token)
-    outcome = "replayed" if pair.replayed else "rotated"
-    return {**token_answer(pair, _refresh_after(pair)), "outcome": outcome}
+    answer = token_answer(pair, _refresh_after(pair))
+    return {**answer, "outcome": "replayed" if pair.replayed else "rotated"}
 
 
 @router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
@@ -62,9 +62,10 @@ async def show_current(found: SessionDep) -> CurrentSession:
 @router.delete(
     "/v1/sessions/current", status_code=204, summary="Log out", responses=problems(401, 503)
 )
-async def log_out(token: BearerDep, services: ServicesDep) -> None:
+async def log_out(token: BearerDep, services: ServicesDep) -> Response:
     """End the bearer's session. Logging out twice is no error."""
     await services.sessions.log_out(token)
+    return Response(status_code=204)
 
 
 def _ticket(body: LoginRequest, services: Services) -> str:

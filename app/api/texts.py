@@ -168,9 +168,9 @@ def preferred_language(accept_language: str) -> Language:
     for item in accept_language.split(","):
         tag, _, parameter = item.strip().partition(";")
         weight = _weight(parameter)
-        for language in weights:
+        for language, best in weights.items():
             if tag.lower() == language or tag.lower().startswith(language + "-"):
-                weights[language] = max(weights[language], weight)
+                weights[language] = max(best, weight)
     return "zh" if weights["zh"] > weights["en"] else "en"
 
 

@@ -6,7 +6,7 @@ Knows HTTP and JSON, and nothing of what Authing's documents mean.
 import math
 import re
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -78,9 +78,8 @@ def http_date(text: str) -> datetime | None:
 async def _body(response: httpx.Response) -> bytes:
     body = bytearray()
     with translated():
-        async with aclosing(response.aiter_raw()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise AuthingBadAnswer("too_large")
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise AuthingBadAnswer("too_large")
     return bytes(body)

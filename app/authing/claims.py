@@ -42,12 +42,12 @@ _GENDERS = {"M": "male", "F": "female", 1: "male", 2: "female"}
 def claims_of(user: User) -> Mapping[str, Any]:
     """Collect the claims of a user, without `sub`."""
     wechat = _wechat_profile(user)
-    claims = {claim: _plain(user, *source) for claim, source in _PLAIN.items()}
+    claims: dict[str, Any] = {claim: _plain(user, *source) for claim, source in _PLAIN.items()}
     claims["locale"] = _locale(user.get("locale")) or _locale(wechat.get("language"))
     claims["gender"] = _gender(user.get("gender")) or _gender(wechat.get("gender"))
     claims["phone_number"] = _phone_number(user, wechat)
     known = {claim: value for claim, value in claims.items() if value is not None}
-    return known | _verifications(user, known)
+    return {**known, **_verifications(user, known)}
 
 
 def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:

@@ -5,6 +5,7 @@ called, what statuses and codes decide, and what shapes there are stands in trou
 envelope.
 """
 
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -25,31 +26,21 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
 class AuthingClient:
     """Implements IdentityProvider. `deadline` of a whole call in seconds, verification included.
 
     An exchange is sent once: Authing may consume the ticket even if its answer is lost.
     """
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        base_url: str,
-        user_pool_id: str,
-        user_pool_secret: str,
-        verifier: Verifier,
-        deadline: float,
-        clock: Clock = _utc_now,
-    ) -> None:
-        self._http = http
-        self._base_url = base_url
-        pool = quote(user_pool_id, safe="")
-        self._exchange_url = f"{base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
-        self._secret = user_pool_secret
-        self._verifier = verifier
-        self._deadline = deadline
-        self._clock = clock
+    http: httpx.AsyncClient
+    _: KW_ONLY
+    base_url: str
+    user_pool_id: str
+    user_pool_secret: str = field(repr=False)
+    verifier: Verifier
+    deadline: float
+    clock: Clock = _utc_now
 
     async def exchange(self, ticket: str) -> Identity:
         """Exchange the ticket for its user. See IdentityProvider.
@@ -59,9 +50,9 @@ class AuthingClient:
             AccountBlocked: Authing has blocked or deleted the user.
             AuthingError: there is no verdict; which kind of trouble says the class.
         """
-        async with within(self._deadline):
+        async with within(self.deadline):
             record = await self._redeem(ticket)
-            signed = await self._verifier.verify(record.unverified_token)
+            signed = await self.verifier.verify(record.unverified_token)
         return _identity(record, signed)
 
     async def probe(self) -> datetime | None:
@@ -72,19 +63,23 @@ class AuthingClient:
         Raises:
             AuthingError: no answer could be had.
         """
-        async with within(self._deadline), ask(self._http, "GET", self._base_url) as response:
+        async with within(self.deadline), ask(self.http, "GET", self.base_url) as response:
             return http_date(response.headers.get("date", ""))
 
     async def _redeem(self, ticket: str) -> UserRecord:
-        # The secret always goes along, because pools differ in whether they insist on it; and
-        # both stay out of the URL, which gets logged (the vendor's sample repeats the ticket there).
-        body: JsonValue = {"ticket": ticket, "secret": self._secret}
-        async with ask(self._http, "POST", self._exchange_url, json=body) as response:
-            wait = retry_after(response, self._clock())
+        # The secret always goes along, because pools differ in whether they insist on it. Neither
+        # goes into the URL, which gets logged; the vendor's sample repeats the ticket there.
+        body: JsonValue = {"ticket": ticket, "secret": self.user_pool_secret}
+        async with ask(self.http, "POST", self._exchange_url(), json=body) as response:
+            wait = retry_after(response, self.clock())
             judge_status(response.status_code, retry_after=wait)
             envelope = open_envelope(await _document(response))
         judge_code(envelope.code, response.status_code, retry_after=wait)
         return read_user(envelope.content)
+
+    def _exchange_url(self) -> str:
+        pool = quote(self.user_pool_id, safe="")
+        return f"{self.base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
 
 
 async def _document(response: httpx.Response) -> JsonValue:

@@ -52,7 +52,7 @@ class LaunchOptions:
     self_hosted: bool
     get_phone: bool
 
-    def launch(self, platform: Platform | None = None, get_phone: bool | None = None) -> Launch:  # noqa: FBT001  # mirrors the query of the route
+    def launch(self, platform: Platform | None = None, *, get_phone: bool | None = None) -> Launch:
         """Fill in the request for a platform. `get_phone` overrides the setting."""
         query = urlencode(
             {
@@ -65,7 +65,7 @@ class LaunchOptions:
         kind = self.mini_program_type
         return Launch(
             user_name=self.user_name,
-            path=f"{self.path}?{query}",
+            path=f"{self.path}{'&' if '?' in self.path else '?'}{query}",
             mini_program_type=_NUMBERS[kind],
             mini_program_type_name=_CONSTANTS.get((platform, kind), kind),
         )

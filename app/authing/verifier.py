@@ -87,7 +87,8 @@ class LocalVerifier:
         now = self._clock()
         issued_at, expires_at = instant(claims, "iat"), instant(claims, "exp")
         not_before = instant(claims, "nbf") if "nbf" in claims else issued_at
-        _require(max(issued_at, not_before) - LEEWAY <= now < expires_at + LEEWAY)
+        _require(max(issued_at, not_before) - LEEWAY <= now)
+        _require(now - LEEWAY < expires_at)
         _require(timedelta() < expires_at - issued_at <= _LONGEST_LIFE)
         _require(now - issued_at <= self._max_age)
         return min(issued_at, now.replace(microsecond=0)), expires_at
@@ -136,7 +137,7 @@ def _unionid(claims: Mapping[str, Any]) -> str | None:
 
 
 def _data(claims: Mapping[str, Any]) -> Mapping[str, Any]:
-    data = claims.get("data", {})
+    data: Mapping[str, Any] = claims.get("data", {})
     _require(isinstance(data, dict))
     return data
 

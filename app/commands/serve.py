@@ -32,7 +32,7 @@ def run_with(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     extra_routes: Sequence[BaseRoute] = (),
-    on_start: Callable[[int], None] = lambda port: None,
+    on_start: Callable[[int], None] | None = None,
 ) -> int:
     """Serve with these settings; `on_start` is told the port."""
     logs.configure(settings.log_level, settings.log_format)
@@ -46,8 +46,13 @@ async def _serve(
     settings: Settings,
     transport: httpx.AsyncBaseTransport | None,
     extra_routes: Sequence[BaseRoute],
-    on_start: Callable[[int], None],
+    on_start: Callable[[int], None] | None,
 ) -> None:
+    def serving(port: int) -> None:
+        logs.log("serving", version=__version__, port=port)
+        if on_start is not None:
+            on_start(port)
+
     drain = Drain()
     async with open_services(settings, drain=drain, transport=transport) as services:
         server = build_server(
@@ -57,8 +62,7 @@ async def _serve(
             drain=drain,
             drain_delay=settings.drain_delay.total_seconds(),
             shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
-            on_start=on_start,
+            on_start=serving,
         )
-        logs.log("starting", version=__version__)
         await server.serve()
         logs.log("stopped")

@@ -40,7 +40,7 @@ class KeySource(Protocol):
 class Audit(Protocol):
     """Takes note of what happens to sessions. Gets ids and closed words, nothing personal."""
 
-    def __call__(self, event: str, *, session_id: str, **labels: str | int) -> None:
+    def __call__(self, event: str, *, session_id: str, **labels: str) -> None:
         """Record one event."""
         ...
 

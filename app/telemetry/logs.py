@@ -29,9 +29,10 @@ _FIELDS = (
     "authing_code",
     "count",
     "version",
+    "port",
 )
-# Libraries that tell requests and headers at these levels; warnings still come through.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn.access")
+# Libraries that tell of requests below this level, or what we tell better; warnings come through.
+_TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
 
 
 def log(event: str, *, error: Exception | None = None, **fields: str | int) -> None:
@@ -47,9 +48,9 @@ def log(event: str, *, error: Exception | None = None, **fields: str | int) -> N
     _LOGGER.log(level, event, extra=fields, exc_info=error)
 
 
-def audit(event: str, *, session_id: str, **labels: str | int) -> None:
+def audit(event: str, *, session_id: str, **labels: str) -> None:
     """Record what happened to a session (the core's `Audit` port)."""
-    log(event, session_id=session_id, **labels)
+    log(event, error=None, session_id=session_id, **labels)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:

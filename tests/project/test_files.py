@@ -13,7 +13,7 @@ INDEX_ADDRESS = re.compile(
     r"|files\.pythonhosted[.]org"
 )
 MACHINE_PATH = re.compile(
-    r"(?<![\w.$}/-])/(root|(home|Users|tmp)/\w[\w.-]*|work)[/]"
+    r"(?<![\w.$}-])/(root|(home|Users)/\w[\w.-]*)[/]"
     r"|\b[A-Z]:\\Users[\\]"
 )
 

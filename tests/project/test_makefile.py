@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def make(root: Path, tmp_path: Path) -> Path:
-    """An own copy of the Makefile, so that no target can touch the real .venv."""
+    """A copy of the Makefile, so that no target can touch the real .venv."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     shutil.copy(root / "Makefile", tmp_path)
@@ -21,8 +21,10 @@ def make(root: Path, tmp_path: Path) -> Path:
 
 
 def _run(folder: Path, *words: str, path: str = os.defpath) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("make")
+    assert program
     return subprocess.run(
-        ["make", "-C", str(folder), *words],
+        [program, "-C", str(folder), *words],
         env={"PATH": path},
         capture_output=True,
         text=True,

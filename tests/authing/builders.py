@@ -1,0 +1,246 @@
+"""Made-up users, tokens and answers, and a peer on a real socket that says what it is told."""
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import jwt
+
+from app.authing.client import AuthingClient
+from app.authing.keys import Hs256Keys
+from app.authing.transport import build_client, build_transport
+from app.authing.verifier import LocalVerifier, Recipient, Verifier
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+EPOCH = int(NOW.timestamp())
+POOL = "5e0000000000000000000001"
+USER_ID = "5e00000000000000000000aa"
+UNIONID = "o-made-up-unionid"
+SECRET = "made-up-user-pool-secret-0123456"
+TICKET = "made-up.ticket_1~"
+FIFTEEN_DAYS = 1_296_000
+
+
+def clock() -> datetime:
+    return NOW
+
+
+def legacy_claims(**changes: Any) -> dict[str, Any]:
+    data = {"unionid": UNIONID, "id": USER_ID, "clientId": POOL}
+    return {"data": data, "iat": EPOCH - 5, "exp": EPOCH - 5 + FIFTEEN_DAYS, **changes}
+
+
+def sign_token(
+    claims: Mapping[str, Any] | None = None,
+    *,
+    key: Any = SECRET,
+    algorithm: str = "HS256",
+    headers: Mapping[str, Any] | None = None,
+) -> str:
+    payload = json.dumps(legacy_claims() if claims is None else claims).encode()
+    return jwt.PyJWS().encode(payload, key, algorithm, dict(headers or {}))
+
+
+def oauth_profile(**changes: Any) -> str:
+    profile = {
+        "nickName": "小明",
+        "gender": 1,
+        "language": "zh_CN",
+        "city": "",
+        "province": "",
+        "country": "",
+        "avatarUrl": "https://example.com/wechat.png",
+        "phone": "13800138000",
+        "openid": "made-up-openid",
+        "unionid": UNIONID,
+        **changes,
+    }
+    return json.dumps(profile, ensure_ascii=False)
+
+
+def make_user(**changes: Any) -> dict[str, Any]:
+    """Build a user as the exchange of 2020 gave it, with every field of its documentation."""
+    return {
+        "_id": USER_ID,
+        "emailVerified": False,
+        "username": "小明",
+        "nickname": "小明",
+        "company": "",
+        "photo": "https://example.com/photo.png",
+        "loginsCount": 3,
+        "registerMethod": "oauth:app2wxapp",
+        "blocked": False,
+        "isDeleted": False,
+        "oauth": oauth_profile(),
+        "metadata": '""',
+        "unionid": UNIONID,
+        "openid": "made-up-openid",
+        "lastIP": "::ffff:192.0.2.1",
+        "lastLogin": "2026-11-22T11:59:55.000Z",
+        "signedUp": "2026-01-01T00:00:00.000Z",
+        "token": sign_token(),
+        "tokenExpiredAt": "2026-12-07T11:59:55.000Z",
+        "phone": "138****8000",
+        **changes,
+    }
+
+
+def encoded(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# --- HTTP by hand ---
+
+
+def http_answer(
+    body: str | bytes = b"",
+    *,
+    status: int = 200,
+    content_type: str | None = "application/json; charset=utf-8",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    content = body.encode() if isinstance(body, str) else body
+    fields = {"Content-Length": str(len(content)), **(headers or {})}
+    if content_type is not None:
+        fields["Content-Type"] = content_type
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + content
+
+
+def json_answer(document: Any, *, status: int = 200, **headers: str) -> bytes:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return http_answer(encoded(document), status=status, headers=named)
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Bytes for the wire, and what happens to the connection after them.
+
+    `hang` says nothing more, `drip` sends the bytes one by one and slowly.
+    """
+
+    raw: bytes = b""
+    then: Literal["keep", "close", "reset", "hang", "drip"] = "keep"
+
+
+Says: TypeAlias = Callable[[Request], Answer | bytes]
+
+
+@dataclass
+class Peer:
+    """What is at the other end of the wire, and what it got to see there."""
+
+    says: Says
+    url: str = ""
+    requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                request = await _read_request(reader)
+                self.requests.append(request)
+                said = self.says(request)
+                await _play(said if isinstance(said, Answer) else Answer(said), reader, writer)
+        writer.close()
+
+
+async def _play(
+    answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    if answer.then == "drip":
+        for byte in answer.raw:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+    writer.write(answer.raw)
+    await writer.drain()
+    if answer.then == "hang":
+        await reader.read()
+    if answer.then == "reset":
+        await asyncio.sleep(0.02)  # let the bytes arrive, a reset overtakes them
+        writer.transport.abort()
+    if answer.then in ("close", "hang"):
+        writer.close()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.strip().split("\r\n")
+    method, target, _version = first.split(" ")
+    fields = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in fields}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Request(method, target, headers, body)
+
+
+@asynccontextmanager
+async def peer(
+    says: Says | Answer | bytes, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Peer]:
+    """Serve on a free port of the loopback interface. What is no function is said each time."""
+    fake = Peer(says if callable(says) else lambda _request: says)
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    fake.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    try:
+        yield fake
+    finally:
+        server.close()
+
+
+# --- the client, wired as in production ---
+
+
+def hs256_verifier(*secrets: str, max_age: int = 600, **recipient: str) -> LocalVerifier:
+    return LocalVerifier(
+        Hs256Keys(secrets or (SECRET,)),
+        Recipient(POOL, **recipient),
+        max_age=timedelta(seconds=max_age),
+        clock=clock,
+    )
+
+
+@asynccontextmanager
+async def authing(
+    base_url: str,
+    *,
+    verifier: Verifier | None = None,
+    deadline: float = 3.0,
+    connections: int = 10,
+    ca_file: Path | None = None,
+) -> AsyncIterator[AuthingClient]:
+    async with build_client(build_transport(ca_file, connections)) as http:
+        yield AuthingClient(
+            http,
+            base_url=base_url,
+            user_pool_id=POOL,
+            user_pool_secret=SECRET,
+            verifier=verifier or hs256_verifier(),
+            deadline=deadline,
+            clock=clock,
+        )
