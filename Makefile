@@ -34,7 +34,7 @@ PIP_INDEX := $${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null
 UV := PATH=".venv/bin:$$PATH" UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIP_INDEX)}" uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
-PYTEST = .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal --cov $(ARGS)
+PYTEST = .venv/bin/python -m pytest --cov --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: help
 help: ## list the targets

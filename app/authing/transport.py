@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import certifi
 import httpx
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from httpx_aiohttp import AiohttpTransport
 
 _CONNECT_SECONDS = 2.0  # name, TCP and TLS together, and the wait for a free connection
@@ -33,9 +35,7 @@ def build_transport(ca_file: Path | None, connections: int = 100) -> httpx.Async
     # A factory, because a session belongs to the event loop that runs when it is made.
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=connections, ssl=tls, keepalive_timeout=_IDLE_SECONDS
-            ),
+            connector=_QuietConnector(limit=connections, ssl=tls, keepalive_timeout=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -63,6 +63,23 @@ def build_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
         # httpx keeps cookies of its own accord, above whatever the transport does.
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
     )
+
+
+class _QuietConnector(aiohttp.TCPConnector):
+    """Reuses a connection only if it kept quiet since its last answer.
+
+    What arrives between two requests would be taken for the answer to the next one, and sign that
+    user in as somebody else. aiohttp itself does not look.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -109,7 +109,9 @@ def _oidc_claims(options: SandboxOptions, persona: Persona, now: int) -> dict[st
 def _compact(
     header: Mapping[str, Any], claims: Mapping[str, Any], sign: Callable[[bytes], bytes]
 ) -> str:
-    signed = b".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
+    signed = b".".join(
+        _base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
+    )
     return b".".join((signed, _base64url(sign(signed)))).decode()
 
 

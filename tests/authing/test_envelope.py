@@ -1,0 +1,280 @@
+"""Every shape that Authing has been seen to answer in (S4: the answer, S6: the user object)."""
+
+from typing import Any
+
+import pytest
+
+from app.authing.envelope import Envelope, UserRecord, open_envelope, read_user
+from app.errors import AccountBlocked, AuthingBadAnswer
+from tests.authing.builders import USER_ID, encoded, make_user
+
+
+def read(document: Any) -> UserRecord:
+    envelope = open_envelope(document)
+    assert envelope.code in (None, 200)
+    return read_user(envelope.content)
+
+
+def without(user: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in user.items() if name not in names}
+
+
+SHAPES = {
+    "bare": make_user(),
+    "object": {"code": 200, "message": "获取用户信息成功", "data": make_user()},
+    "string": {"code": 200, "message": "获取用户信息成功", "data": encoded(make_user())},
+    "object_in_object": {"code": 200, "data": {"code": 200, "data": make_user()}},
+    "string_in_object": {"code": 200, "data": {"code": 200, "data": encoded(make_user())}},
+    "object_in_string": {"code": 200, "data": encoded({"code": 200, "data": make_user()})},
+    "string_in_string": {"code": 200, "data": encoded({"code": 200, "data": encoded(make_user())})},
+    "beside_the_code": {"code": 200, **make_user()},
+    "null_data": {**make_user(), "data": None},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_s4_c2_every_known_shape_holds_the_same_user(shape: str) -> None:
+    assert read(SHAPES[shape]) == read(make_user())
+
+
+def test_c2_a_bare_user_is_accepted() -> None:
+    assert read(make_user()).user_id == USER_ID
+
+
+def test_s4_c2_three_unwraps_are_one_too_many() -> None:
+    document = {"code": 200, "data": {"code": 200, "data": {"code": 200, "data": make_user()}}}
+    with pytest.raises(AuthingBadAnswer) as refusal:
+        read(document)
+    assert refusal.value.outcome == "bad_shape"
+
+
+def test_c2_a_string_of_a_string_is_no_user() -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read({"code": 200, "data": encoded(encoded(make_user()))})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        "text",
+        7,
+        True,
+        {},
+        {"code": 200},
+        {"code": 200, "data": None},
+        {"code": 200, "data": ""},
+        {"code": 200, "data": "not JSON"},
+        {"code": 200, "data": '{"a": 1, "a": 2}'},
+        {"code": 200, "data": 7},
+        {"code": 200, "data": [make_user()]},
+        {"code": 200, "data": {}},
+        {"code": 200, "data": encoded(None)},
+        # GraphQL's form of an error: this endpoint is not GraphQL.
+        {"data": None, "errors": [{"message": {"code": 2207, "message": "", "data": None}}]},
+    ],
+)
+def test_s4_an_answer_without_a_user_is_a_bad_answer(document: Any) -> None:
+    with pytest.raises(AuthingBadAnswer) as refusal:
+        read(document)
+    assert refusal.value.outcome == "bad_shape"
+
+
+@pytest.mark.parametrize("name", ["message", "messgae", "msg"])
+def test_s4_the_text_beside_the_code_plays_no_part(name: str) -> None:
+    assert read({"code": 200, name: {"any": "thing"}, "data": make_user()}).user_id == USER_ID
+
+
+# --- codes ---
+
+
+@pytest.mark.parametrize(
+    ("level", "code"),
+    [
+        ({"code": 200}, 200),
+        ({"code": "200"}, 200),
+        ({"code": 2040}, 2040),
+        ({"code": "2040"}, 2040),
+        ({"code": 0}, 0),
+        ({"code": -1}, -1),
+        ({"code": "-1"}, -1),
+        ({"apiCode": "2011"}, 2011),
+        ({"apiCode": 2011}, 2011),
+        ({"statusCode": 499}, 499),
+        ({"code": None, "apiCode": None, "statusCode": 403}, 403),
+        ({"statusCode": 499, "apiCode": "2011", "uniqueId": "u", "data": {}}, 2011),
+        ({"statusCode": 499, "apiCode": "2011", "code": "2206"}, 2206),
+        ({"statusCode": 500, "code": 200}, 200),
+        ({"message": "no code"}, None),
+    ],
+)
+def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
+    level: dict[str, Any], code: int | None
+) -> None:
+    assert open_envelope(level).code == code
+
+
+@pytest.mark.parametrize(
+    "junk", [True, False, 200.0, 200.5, "", "ok", "2e2", " 200", "２００", "9" * 10, 10**9, [], {}]  # noqa: RUF001
+)
+@pytest.mark.parametrize("name", ["code", "apiCode", "statusCode"])
+def test_c3_a_code_that_is_no_number_is_a_protocol_error(junk: Any, name: str) -> None:
+    with pytest.raises(AuthingBadAnswer) as refusal:
+        open_envelope({name: junk, "data": make_user()})
+    assert refusal.value.outcome == "bad_shape"
+
+
+@pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
+def test_s4_a_code_inside_decides_as_well(inner: Any) -> None:
+    assert open_envelope({"code": 200, "data": inner}).code == 2206
+
+
+@pytest.mark.parametrize("data", [None, "", {}, "not JSON", [], make_user(), {"code": 200}])
+def test_s4_c19_a_refusal_stands_whatever_its_data_holds(data: Any) -> None:
+    assert open_envelope({"code": 400, "message": "", "data": data}).code == 400
+
+
+def test_the_text_of_an_envelope_shows_nothing_of_the_user() -> None:
+    assert repr(Envelope(200, make_user())) == "Envelope(code=200)"
+    assert repr(read(make_user())) == f"UserRecord(user_id='{USER_ID}')"
+
+
+# --- the user ---
+
+
+@pytest.mark.parametrize("user", [without(make_user(), "_id"), make_user()])
+def test_c15_either_name_of_the_id_will_do(user: dict[str, Any]) -> None:
+    assert read({**user, "id": USER_ID}).user_id == USER_ID
+
+
+def test_c15_two_ids_that_differ_are_refused() -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read(make_user(id="5e00000000000000000000bb"))
+
+
+@pytest.mark.parametrize("name", ["_id", "id"])
+@pytest.mark.parametrize(
+    "value", [7, True, ["a"], {"$oid": USER_ID}, "a/b", "a b", "ä", "a\r\nb", "a" * 129]
+)
+def test_s6_an_id_of_another_form_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read({**without(make_user(), "_id"), name: value})
+
+
+@pytest.mark.parametrize("user_id", [None, ""])
+def test_s6_a_user_without_id_is_refused(user_id: str | None) -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read(make_user(_id=user_id))
+
+
+@pytest.mark.parametrize("token", [None, "", 7, True, ["a.b.c"], {"token": "a.b.c"}])
+def test_s6_a_user_without_a_token_is_refused(token: Any) -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read(make_user(token=token))
+
+
+def test_s6_an_id_token_is_preferred_to_the_token() -> None:
+    user = make_user(id_token="h.id_token.s", token="h.token.s")
+    assert read(user).unverified_token == "h.id_token.s"
+
+
+@pytest.mark.parametrize("absent", [None, ""])
+def test_s6_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
+    assert read(make_user(id_token=absent, token="h.token.s")).unverified_token == "h.token.s"
+
+
+def test_s6_the_user_may_be_in_a_user_entity() -> None:
+    assert read({"code": 200, "data": {"userEntity": make_user()}}) == read(make_user())
+
+
+def test_s6_the_token_may_stand_beside_the_user_entity() -> None:
+    user = without(make_user(), "token")
+    assert read({"token": "h.token.s", "userEntity": user}).unverified_token == "h.token.s"
+
+
+def test_s6_a_user_entity_that_is_no_object_is_not_looked_at() -> None:
+    assert read(make_user(userEntity="text")).user_id == USER_ID
+
+
+@pytest.mark.parametrize("name", ["blocked", "isDeleted"])
+@pytest.mark.parametrize("flag", [True, "true", "True", "1", 1, "yes", "no", [], {}, 2, "unknown"])
+def test_s6_anything_but_a_clear_no_is_blocked(name: str, flag: Any) -> None:
+    with pytest.raises(AccountBlocked):
+        read(make_user(**{name: flag}))
+
+
+@pytest.mark.parametrize("name", ["blocked", "isDeleted"])
+@pytest.mark.parametrize("flag", [False, None, 0, "", "false", "False", "0"])
+def test_s6_a_clear_no_is_not_blocked(name: str, flag: Any) -> None:
+    assert read(make_user(**{name: flag})).user_id == USER_ID
+
+
+def test_s6_users_without_the_flags_are_not_blocked() -> None:
+    assert read(without(make_user(), "blocked", "isDeleted")).user_id == USER_ID
+
+
+def test_s6_a_blocked_user_is_told_so_even_if_there_is_no_token() -> None:
+    with pytest.raises(AccountBlocked):
+        read(make_user(blocked=True, token=None))
+
+
+@pytest.mark.parametrize("oauth", ["{broken", "", None, 7, [], '"text"', "[]", {"phone": 7}])
+def test_s6_a_broken_provider_profile_does_not_fail_the_login(oauth: Any) -> None:
+    assert read(make_user(oauth=oauth)).user_id == USER_ID
+
+
+def test_s6_what_is_not_named_is_dropped() -> None:
+    user = make_user(salt="made-up-salt", password="made-up-hash", openid="made-up-openid")
+    kept = read(user)
+    everything = f"{kept.user_id} {kept.unverified_token} {kept.unionid} {kept.claims}"
+    assert "made-up-salt" not in everything
+    assert "made-up-hash" not in everything
+    assert "made-up-openid" not in everything
+
+
+def test_s6_a_user_of_the_second_generation_is_read() -> None:
+    user = {
+        "id": USER_ID,
+        "userPoolId": "5e0000000000000000000001",
+        "arn": f"arn:cn:authing:5e0000000000000000000001:user:{USER_ID}",
+        "status": "Activated",
+        "username": None,
+        "nickname": "小红",
+        "photo": None,
+        "gender": "F",
+        "registerSource": ["wechat:miniprogram:app-launch"],
+        "lastIp": "192.0.2.1",
+        "identities": [{"provider": "wechat", "userInfo": {"nested": {"deeply": [1]}}}],
+        "roles": [],
+        "customData": {"level": 3},
+        "token": "h.token.s",
+        "tokenExpiredAt": "2026-12-07T19:59:55+08:00",
+        "phone": "+8613800138000",
+        "phoneVerified": True,
+    }
+    assert read(user).claims == {
+        "nickname": "小红",
+        "gender": "female",
+        "phone_number": "+8613800138000",
+        "phone_number_verified": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        None,
+        "2020-03-13T05:33:20.000Z",
+        "2026-12-07T19:59:55+08:00",
+        "Sat Jun 01 2019 21:34:33 GMT+0800 (CST)",
+        7,
+    ],
+)
+def test_s6_no_form_of_the_expiry_date_matters(when: Any) -> None:
+    assert read(make_user(tokenExpiredAt=when)).user_id == USER_ID
+
+
+@pytest.mark.parametrize("unionid", [None, ""])
+def test_s6_a_user_need_not_have_a_unionid(unionid: str | None) -> None:
+    assert read(make_user(unionid=unionid)).unionid is None
