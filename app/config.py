@@ -25,7 +25,6 @@ from app.errors import StartupError
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
-_MIN_AUTHING_SECRET_BYTES = 16
 _MIN_DISTINCT_CHARACTERS = 6
 
 
@@ -50,13 +49,16 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _authing_secret(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if len(text.encode()) < _MIN_AUTHING_SECRET_BYTES:
-        raise ValueError(f"must be at least {_MIN_AUTHING_SECRET_BYTES} bytes long")
-    if _SAMPLES.search(text) or len(set(text)) < _MIN_DISTINCT_CHARACTERS:
-        raise ValueError("is a sample value, not a secret")
-    return value
+def _secret_of(min_bytes: int) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if len(text.encode()) < min_bytes:
+            raise ValueError(f"must be at least {min_bytes} bytes long")
+        if _SAMPLES.search(text) or len(set(text)) < _MIN_DISTINCT_CHARACTERS:
+            raise ValueError("is a sample value, not a secret")
+        return value
+
+    return AfterValidator(check)
 
 
 def _comma_separated(value: object) -> object:
@@ -76,7 +78,8 @@ def _lower(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(seconds=1))]
 DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-AuthingSecret = Annotated[SecretStr, AfterValidator(_authing_secret)]
+AuthingSecret = Annotated[SecretStr, _secret_of(16)]
+ServiceKey = Annotated[SecretStr, _secret_of(32)]
 
 
 class Settings(BaseSettings):
@@ -100,6 +103,7 @@ class Settings(BaseSettings):
     authing_jwks_url: WebAddress | None = None
     authing_issuer: str | None = None
     authing_audience: str | None = None
+    authing_ticket_ttl: Duration = timedelta(seconds=120)
     authing_token_max_age: DurationOrZero = timedelta(seconds=600)
     authing_timeout: Duration = timedelta(seconds=6)
     authing_ca_file: Path | None = None
@@ -117,8 +121,14 @@ class Settings(BaseSettings):
     session_idle_ttl: Duration = timedelta(days=14)
     session_absolute_ttl: Duration = timedelta(days=30)
     session_recovery_window: DurationOrZero = timedelta(hours=24)
+    session_max_per_user: Annotated[int, Field(ge=0, le=1000)] = 0
+    session_one_per_device_type: bool = False
 
     store_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///data/sessions.db"
+
+    service_api_keys: Annotated[
+        tuple[ServiceKey, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ()
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

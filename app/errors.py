@@ -9,6 +9,7 @@ number.
     ├── RequestError                  the request itself is not good
     │   ├── MalformedRequest              malformed_request
     │   ├── InvalidRequest                invalid_request (with a list of fields)
+    │   ├── IdempotencyKeyMismatch        idempotency_key_mismatch
     │   ├── NotFound                      not_found
     │   ├── MethodNotAllowed              method_not_allowed
     │   ├── BodyTooLarge                  body_too_large
@@ -17,9 +18,12 @@ number.
     │   ├── UnsupportedMediaType          unsupported_media_type
     │   ├── LoginCancelled                login_cancelled
     │   └── ExtMsgUnsupported             ext_msg_unsupported
-    ├── LoginRefused                  Authing was asked and said no
+    ├── LoginRefused                  there will be no session for this ticket
     │   ├── TicketRejected                ticket_rejected
-    │   └── AccountBlocked                account_blocked
+    │   ├── TicketUsed                    ticket_used
+    │   ├── AccountBlocked                account_blocked
+    │   └── UserBanned                    user_banned (with the end of the ban)
+    ├── LoginInProgress                   login_in_progress
     ├── AuthingError                  Authing could not be asked, or not be believed
     │   ├── AuthingUnavailable            authing_unavailable
     │   ├── AuthingTimeout                authing_timeout
@@ -41,6 +45,7 @@ number.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -81,8 +86,14 @@ class InvalidRequest(RequestError):
         self.errors = tuple(errors)
 
 
+class IdempotencyKeyMismatch(RequestError):
+    """The idempotency key was used with another ticket."""
+
+    code = "idempotency_key_mismatch"
+
+
 class NotFound(RequestError):
-    """No such path."""
+    """No such path, or nothing of that name there."""
 
     code = "not_found"
 
@@ -133,11 +144,11 @@ class ExtMsgUnsupported(RequestError):
     code = "ext_msg_unsupported"
 
 
-# --- Authing said no ---
+# --- a login ---
 
 
 class LoginRefused(TicketgateError):
-    """Authing was asked and its answer is a definite no."""
+    """A definite no: this ticket will not become a session."""
 
 
 class TicketRejected(LoginRefused):
@@ -154,10 +165,36 @@ class TicketRejected(LoginRefused):
         self.authing_code = authing_code
 
 
+class TicketUsed(LoginRefused):
+    """The ticket has become a session already, and this is no retry of that login."""
+
+    code = "ticket_used"
+
+
 class AccountBlocked(LoginRefused):
     """Authing knows the user and has blocked or deleted them."""
 
     code = "account_blocked"
+
+
+class UserBanned(LoginRefused):
+    """We have banned the user, until an instant or (None) until somebody lifts it."""
+
+    code = "user_banned"
+
+    def __init__(self, until: datetime | None) -> None:
+        super().__init__()
+        self.until = until
+
+
+class LoginInProgress(TicketgateError):
+    """Another request is exchanging this ticket. `retry_after` is in seconds."""
+
+    code = "login_in_progress"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 # --- Authing could not be asked, or not be believed ---
@@ -215,6 +252,20 @@ class AuthingUntrusted(AuthingError):
 # --- our own tokens ---
 
 
+class EndedSession(TicketgateError):
+    """The session has ended; `reason` is the name of the ending.
+
+    `replaced_by` is the device type of the login that replaced it, if the app told one.
+    """
+
+    code = "session_ended"
+
+    def __init__(self, reason: str, replaced_by: str | None = None) -> None:
+        super().__init__()
+        self.reason = reason
+        self.replaced_by = replaced_by
+
+
 class RefreshRefused(TicketgateError):
     """The refresh token in the body is not good."""
 
@@ -225,14 +276,8 @@ class RefreshTokenInvalid(RefreshRefused):
     code = "refresh_token_invalid"
 
 
-class RefreshSessionEnded(RefreshRefused):
-    """The session has ended; `reason` is the name of the ending."""
-
-    code = "session_ended"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
+class RefreshSessionEnded(EndedSession, RefreshRefused):
+    """The session has ended. See EndedSession."""
 
 
 class AccessRefused(TicketgateError):
@@ -257,14 +302,8 @@ class AccessTokenExpired(AccessRefused):
     code = "access_token_expired"
 
 
-class AccessSessionEnded(AccessRefused):
-    """The session has ended; `reason` is the name of the ending."""
-
-    code = "session_ended"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
+class AccessSessionEnded(EndedSession, AccessRefused):
+    """The session has ended. See EndedSession."""
 
 
 # --- ourselves ---

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import httpx
@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from app.api.application import build_application
-from app.api.deps import Launch, Platform, Services
+from app.api.deps import Launch, Platform, ServiceKeys, Services
 from app.api.schemas import LaunchAnswer
 from app.authing.client import AuthingClient
 from app.authing.keys import Hs256Keys
@@ -29,17 +29,25 @@ from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
 from app.keyfile import KeyFile
 from app.server import Drain
-from app.sessions.ports import Clock
-from app.sessions.service import SessionPolicy, SessionService
+from app.sessions.bans import BanService
+from app.sessions.issuer import Lifetimes, SessionIssuer
+from app.sessions.login import ClaimTimes, LoginService
+from app.sessions.ports import Clock, SessionLimits
+from app.sessions.service import SessionService
 from app.sessions.tokens import AccessTokenProfile
 from app.stores.sqlite import SqliteStore
 from app.telemetry.logs import audit, log
 from app.telemetry.upstream import ObservedIdentityProvider
 
+_CLAIM_MARGIN = timedelta(seconds=4)
+"""A claim outlives the deadline of its exchange by this, so that no living holder is taken over."""
+_CLOCK_SKEW = timedelta(seconds=30)
+"""A ticket may live this much longer by Authing's clock than by ours."""
+
 
 def system_clock() -> datetime:
-    """The current instant."""
-    return datetime.now(UTC)
+    """The current instant, in whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @asynccontextmanager
@@ -65,27 +73,27 @@ async def open_services(
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
         authing = ObservedIdentityProvider(authing_client(settings, http, clock), log)
-        sessions = SessionService(
+        issuer = _issuer(settings, keys)
+        logins = LoginService(
             identity_provider=authing,
             store=store,
-            keys=keys,
-            access_tokens=AccessTokenProfile(
-                issuer=settings.session_issuer,
-                audience=settings.session_audience or settings.session_issuer,
-                client_id=settings.authing_user_pool_id,
-                max_lifetime=settings.session_access_ttl,
+            issuer=issuer,
+            times=ClaimTimes(
+                lease=settings.authing_timeout + _CLAIM_MARGIN,
+                ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
             ),
-            policy=SessionPolicy(
-                idle_ttl=settings.session_idle_ttl,
-                absolute_ttl=settings.session_absolute_ttl,
-                recovery_window=settings.session_recovery_window,
+            limits=SessionLimits(
+                max_per_user=settings.session_max_per_user,
+                one_per_device_type=settings.session_one_per_device_type,
             ),
             clock=clock,
             audit=audit,
         )
         await stack.enter_async_context(housekeeping(keys, store, clock))
         yield Services(
-            sessions=sessions,
+            logins=logins,
+            sessions=SessionService(store=store, issuer=issuer, clock=clock, audit=audit),
+            bans=BanService(store=store, clock=clock, audit=audit),
             store=store,
             keys=keys,
             issuer=settings.session_issuer,
@@ -94,6 +102,7 @@ async def open_services(
             clean_ticket=clean_ticket,
             is_draining=drain.is_begun,
             authing_state=lambda: authing.state,
+            service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
         )
 
 
@@ -142,6 +151,23 @@ def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) ->
         verifier=LocalVerifier(keys, recipient, max_age=max_age, clock=clock),
         deadline=settings.authing_timeout.total_seconds(),
         clock=clock,
+    )
+
+
+def _issuer(settings: Settings, keys: KeyFile) -> SessionIssuer:
+    return SessionIssuer(
+        keys=keys,
+        access_tokens=AccessTokenProfile(
+            issuer=settings.session_issuer,
+            audience=settings.session_audience or settings.session_issuer,
+            client_id=settings.authing_user_pool_id,
+            max_lifetime=settings.session_access_ttl,
+        ),
+        lifetimes=Lifetimes(
+            idle=settings.session_idle_ttl,
+            absolute=settings.session_absolute_ttl,
+            recovery_window=settings.session_recovery_window,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.api import health, launch, me, sessions, well_known
+from app.api import health, internal, launch, me, sessions, well_known
 from app.api.deps import Services
 from app.api.middleware import Log, RequestLimits, RequestScope
 from app.api.problems import answer_error, answer_framework, answer_validation
@@ -40,7 +40,8 @@ def build_application(
     )
     application.state.services = services
     # One flat list instead of include_router: `Allow` is found by asking each route.
-    for router in _ROUTERS:
+    internal_routers = (internal.router,) if services.service_keys else ()
+    for router in (*_ROUTERS, *internal_routers):
         application.router.routes.extend(router.routes)
     if api_docs:
         # Swagger UI from the package's own files: a page with a bearer token loads no CDN's script.

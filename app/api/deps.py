@@ -4,7 +4,9 @@
 API and the Authing client are strangers.
 """
 
-from collections.abc import Callable
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
@@ -13,6 +15,8 @@ from fastapi.security import HTTPBearer
 
 from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
+from app.sessions.bans import BanService
+from app.sessions.login import LoginService
 from app.sessions.models import Profile, Session
 from app.sessions.ports import KeySource, SessionStore
 from app.sessions.service import SessionService
@@ -28,11 +32,33 @@ class Launch(Protocol):
         ...
 
 
+class ServiceKeys:
+    """The keys that the rest of the backend may come with. False if there are none."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._digests = [_digest(key) for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def accept(self, candidate: str) -> bool:
+        """Whether this is one of them. Takes the same time for any candidate."""
+        digest = _digest(candidate)
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        return any(matches)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that a route may call."""
 
+    logins: LoginService
     sessions: SessionService
+    bans: BanService
     store: SessionStore
     keys: KeySource
     issuer: str
@@ -41,6 +67,7 @@ class Services:
     clean_ticket: Callable[[str], str | None]
     is_draining: Callable[[], bool]
     authing_state: Callable[[], str]
+    service_keys: ServiceKeys
 
 
 def services(request: Request) -> Services:

@@ -1,6 +1,8 @@
 """The signed-in user."""
 
-from app.api.deps import SessionDep
+from fastapi import Response
+
+from app.api.deps import ServicesDep, SessionDep
 from app.api.routing import new_router, problems
 from app.api.schemas import User, user_out
 
@@ -11,3 +13,11 @@ router = new_router()
 async def show_me(found: SessionDep) -> User:
     """Show the user, as Authing described them at login."""
     return user_out(*found)
+
+
+@router.delete("/v1/me", status_code=204, summary="Erase", responses=problems(401, 503))
+async def erase_me(found: SessionDep, services: ServicesDep) -> Response:
+    """End all sessions of the user and erase what is stored of them."""
+    session, _ = found
+    await services.sessions.erase(session.subject)
+    return Response(status_code=204)

@@ -41,6 +41,7 @@ class Row:
 TABLE: Mapping[type[TicketgateError], Row] = {
     errors.MalformedRequest: Row(400, "none"),
     errors.InvalidRequest: Row(422, "none"),
+    errors.IdempotencyKeyMismatch: Row(422, "none"),
     errors.NotFound: Row(404, "none"),
     errors.MethodNotAllowed: Row(405, "none"),
     errors.BodyTooLarge: Row(413, "none"),
@@ -50,7 +51,10 @@ TABLE: Mapping[type[TicketgateError], Row] = {
     errors.LoginCancelled: Row(400, "none"),
     errors.ExtMsgUnsupported: Row(400, "none"),
     errors.TicketRejected: Row(400, "relaunch_wechat"),
+    errors.TicketUsed: Row(400, "relaunch_wechat"),
     errors.AccountBlocked: Row(403, "contact_support"),
+    errors.UserBanned: Row(403, "contact_support"),
+    errors.LoginInProgress: Row(409, "retry_after"),
     errors.AuthingUnavailable: Row(503, "retry_after"),
     errors.AuthingTimeout: Row(503, "retry_after"),
     errors.AuthingMisconfigured: Row(503, "contact_support"),
@@ -67,6 +71,7 @@ TABLE: Mapping[type[TicketgateError], Row] = {
     errors.InternalError: Row(500, "retry", session_alive="unknown"),
 }
 METHOD_NOT_ALLOWED = 405
+_TEMPORARY = frozenset({409, 503})
 _OF_FRAMEWORK: Mapping[int, type[TicketgateError]] = {
     404: errors.NotFound,
     413: errors.BodyTooLarge,
@@ -101,8 +106,12 @@ def _body(error: TicketgateError, row: Row, language: Literal["en", "zh"]) -> di
         body["session_alive"] = row.session_alive
     if (retry_after := _retry_after(error, row)) is not None:
         body["retry_after"] = retry_after
-    if isinstance(error, errors.RefreshSessionEnded | errors.AccessSessionEnded):
+    if isinstance(error, errors.EndedSession):
         body["reason"] = error.reason
+        if error.replaced_by is not None:
+            body["replaced_by"] = error.replaced_by
+    if isinstance(error, errors.UserBanned) and error.until is not None:
+        body["until"] = int(error.until.timestamp())
     if isinstance(error, errors.InvalidRequest):
         body["errors"] = [{"pointer": e.pointer, "message": e.message} for e in error.errors]
     return body
@@ -124,7 +133,7 @@ def _headers(error: TicketgateError, row: Row) -> dict[str, str]:
 
 
 def _retry_after(error: TicketgateError, row: Row) -> int | None:
-    return getattr(error, "retry_after", None) if row.status == 503 else None  # noqa: PLR2004
+    return getattr(error, "retry_after", None) if row.status in _TEMPORARY else None
 
 
 # --- translating what the framework raises ---

@@ -1,8 +1,10 @@
 """How every router of this API is made, and how an operation tells of its problems in OpenAPI."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.params import Depends
 from pydantic import BaseModel
 
 from app.api.problems import MEDIA_TYPE, ClientAction
@@ -24,9 +26,14 @@ class Problem(BaseModel):
     request_id: str
 
 
-def new_router() -> APIRouter:
+def new_router(prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRouter:
     """A router with strict JSON bodies of at most 8 KiB."""
-    return APIRouter(route_class=StrictBodyRoute, max_body_size=MAX_BODY_BYTES)
+    return APIRouter(
+        prefix=prefix,
+        dependencies=dependencies,
+        route_class=StrictBodyRoute,
+        max_body_size=MAX_BODY_BYTES,
+    )
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -85,6 +85,13 @@ class SessionOut(TypedDict):
     device: NotRequired[DeviceOut]
 
 
+class ListedSession(SessionOut):
+    """One of the user's sessions; `current` is the one that asks."""
+
+    last_used_at: int
+    current: bool
+
+
 class CurrentSession(SessionOut):
     """This session and its user."""
 
@@ -142,6 +149,15 @@ def session_out(session: Session, profile: Profile) -> SessionOut:
     if profile.device is not None:
         answer["device"] = _device_out(profile.device)
     return answer
+
+
+def listed_session(session: Session, profile: Profile, *, current_id: str | None) -> ListedSession:
+    """A session in a list."""
+    return {
+        **session_out(session, profile),
+        "last_used_at": int(session.last_used_at.timestamp()),
+        "current": session.id == current_id,
+    }
 
 
 def token_answer(pair: TokenPair, refresh_after: int) -> TokenAnswer:

@@ -1,38 +1,57 @@
-"""Login, refresh, this session, logout."""
+"""Login, refresh, the user's sessions, and ending them."""
 
 import random
+from typing import Annotated, Literal
 
-from fastapi import Response
+from fastapi import Header, Query, Response
 
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
 from app.api.routing import new_router, problems
 from app.api.schemas import (
     CurrentSession,
+    ListedSession,
     LoginRequest,
     RefreshAnswer,
     RefreshRequest,
     TokenAnswer,
     device_of,
+    listed_session,
     session_out,
     token_answer,
     user_out,
 )
-from app.errors import FieldError, InvalidRequest
-from app.sessions.models import TokenPair
+from app.errors import FieldError, InvalidRequest, MalformedRequest
+from app.sessions.login import Login
+from app.sessions.models import Ending, TokenPair
 
 router = new_router()
+
+IdempotencyKey = Annotated[
+    str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")
+]
 
 
 @router.post(
     "/v1/sessions",
     status_code=201,
     summary="Log in with a ticket",
-    responses=problems(400, 403, 413, 415, 422, 502, 503),
+    responses=problems(400, 403, 409, 413, 415, 422, 502, 503),
 )
-async def log_in(body: LoginRequest, response: Response, services: ServicesDep) -> TokenAnswer:
-    """Exchange a ticket of the mini program for a session of the app's own."""
-    pair = await services.sessions.open(_ticket(body, services), device_of(body.device))
+async def log_in(
+    body: LoginRequest,
+    response: Response,
+    services: ServicesDep,
+    idempotency_key: IdempotencyKey = None,
+) -> TokenAnswer:
+    """Exchange a ticket of the mini program for a session of the app's own.
+
+    With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
+    """
+    login = Login(_ticket(body, services), device_of(body.device), idempotency_key)
+    pair = await services.logins.open(login)
     response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
+    if pair.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     return token_answer(pair, _refresh_after(pair))
 
 
@@ -46,6 +65,31 @@ async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
     pair = await services.sessions.refresh(body.refresh_token)
     answer = token_answer(pair, _refresh_after(pair))
     return {**answer, "outcome": "replayed" if pair.replayed else "rotated"}
+
+
+@router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 503))
+async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
+    """List the user's living sessions, oldest first."""
+    current, _ = found
+    listed = await services.sessions.sessions_of(current.subject)
+    return [listed_session(*each, current_id=current.id) for each in listed]
+
+
+@router.delete(
+    "/v1/sessions", status_code=204, summary="End several", responses=problems(400, 401, 422, 503)
+)
+async def end_several(
+    found: SessionDep,
+    services: ServicesDep,
+    scope: Annotated[Literal["others", "all"] | None, Query()] = None,
+) -> Response:
+    """End the user's other sessions, or all of them. There is no default, on purpose."""
+    if scope is None:
+        raise MalformedRequest
+    current, _ = found
+    keep = current.id if scope == "others" else None
+    await services.sessions.end_all(current.subject, Ending.REVOKED, keep=keep)
+    return Response(status_code=204)
 
 
 @router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
@@ -65,6 +109,19 @@ async def show_current(found: SessionDep) -> CurrentSession:
 async def log_out(token: BearerDep, services: ServicesDep) -> Response:
     """End the bearer's session. Logging out twice is no error."""
     await services.sessions.log_out(token)
+    return Response(status_code=204)
+
+
+@router.delete(
+    "/v1/sessions/{session_id}",
+    status_code=204,
+    summary="End one",
+    responses=problems(401, 404, 503),
+)
+async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
+    """End one of the user's sessions; those of other users do not exist."""
+    current, _ = found
+    await services.sessions.revoke(current.subject, session_id)
     return Response(status_code=204)
 
 

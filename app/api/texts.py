@@ -20,7 +20,13 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
         "请求无效",
         "部分字段缺失或不符合要求，详见 errors。",
     ),
-    "not_found": ("Not found", "There is nothing at this path.", "未找到", "此路径下没有内容。"),
+    "idempotency_key_mismatch": (
+        "The idempotency key was used already",
+        "It belongs to a login with another ticket. Use a new key for each ticket.",
+        "幂等键已被使用",
+        "该幂等键属于另一个 ticket 的登录，请为每个 ticket 使用新的键。",
+    ),
+    "not_found": ("Not found", "There is nothing here.", "未找到", "此处没有内容。"),
     "method_not_allowed": (
         "Method not allowed",
         "This path does not take this method; see Allow.",
@@ -68,6 +74,24 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
         "It has expired, was used or is unknown. Open WeChat again for a new one.",
         "登录凭证无效",
         "凭证已过期、已使用或不存在，请重新打开微信授权。",
+    ),
+    "ticket_used": (
+        "The ticket was used already",
+        "It has become a session. Open WeChat again for a new one.",
+        "登录凭证已被使用",
+        "该凭证已完成登录，请重新打开微信授权。",
+    ),
+    "user_banned": (
+        "The account is banned",
+        "This account may not sign in for now; see until. Contact support.",
+        "账号已被封禁",
+        "该账号暂时无法登录，截止时间见 until，请联系客服。",
+    ),
+    "login_in_progress": (
+        "This login is already under way",
+        "Send the same request again shortly.",
+        "登录正在进行",
+        "请稍后用同样的请求重试。",
     ),
     "account_blocked": (
         "The account is blocked",

@@ -34,8 +34,13 @@ class Ending(StrEnum):
     """Why a session is over; the app is told this word."""
 
     LOGGED_OUT = "logged_out"
+    REVOKED = "revoked"
+    KICKED = "kicked"
+    REPLACED = "replaced"
+    BANNED = "banned"
     EXPIRED = "expired"
     REFRESH_REUSED = "refresh_reused"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Session:
 
     id: str
     subject: str
+    device_type: str | None
     generation: int
     binding_kid: str
     sealed_profile: bytes
@@ -60,6 +66,19 @@ class Session:
     last_used_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A user who may not have sessions, until an instant or until it is lifted.
+
+    `reason` is a word of the operator's vocabulary, for the operator; the user is not told.
+    """
+
+    subject: str
+    reason: str
+    created_at: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

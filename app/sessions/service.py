@@ -1,29 +1,27 @@
-"""Sessions, from the ticket to the end. The page to read first: the promises of the contract.
+"""Living sessions: refreshing, looking, ending. The page to read first: the promises, in code.
 
 It decides nothing twice: what must be atomic is one command of the store, which answers with an
-outcome, and an ending is committed there before anybody is told. It knows Authing, the store, the
-keys and the time only as ports.
+outcome, and an ending is committed there before anybody is told. It knows the store, the keys and
+the time only as ports. How a session begins is the login's business.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.errors import (
     AccessSessionEnded,
     AccessTokenInvalid,
+    NotFound,
     RefreshSessionEnded,
     RefreshTokenInvalid,
 )
-from app.sessions.keys import KeyRing
-from app.sessions.models import Device, Ending, Identity, Profile, Session, TokenPair
+from app.sessions.issuer import SessionIssuer, unsealed
+from app.sessions.models import Ending, Profile, Session, TokenPair
 from app.sessions.ports import (
     Active,
     Audit,
     Clock,
     Ended,
-    IdentityProvider,
-    KeySource,
     Replayed,
     Reused,
     Rotated,
@@ -31,49 +29,17 @@ from app.sessions.ports import (
     SessionStore,
     Unknown,
 )
-from app.sessions.tokens import (
-    AccessClaims,
-    AccessTokenProfile,
-    new_session_id,
-    read_refresh_token,
-    write_refresh_token,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionPolicy:
-    """How long things live. A recovery window of zero makes every replay a reuse."""
-
-    idle_ttl: timedelta
-    absolute_ttl: timedelta
-    recovery_window: timedelta
+from app.sessions.tokens import read_refresh_token
 
 
 @dataclass(frozen=True, slots=True)
 class SessionService:
-    """Opens, refreshes, shows and ends sessions."""
+    """Refreshes, shows and ends sessions."""
 
-    identity_provider: IdentityProvider
     store: SessionStore
-    keys: KeySource
-    access_tokens: AccessTokenProfile
-    policy: SessionPolicy
+    issuer: SessionIssuer
     clock: Clock
     audit: Audit
-
-    async def open(self, ticket: str, device: Device | None) -> TokenPair:
-        """Exchange a ticket for a new session.
-
-        Raises:
-            LoginRefused: Authing says no.
-            AuthingError: Authing could not be asked, or not be believed; no session was made.
-            StoreUnavailable: the session could not be kept, so there is none.
-        """
-        identity = await self.identity_provider.exchange(ticket)
-        session = self._new_session(identity, device)
-        await self.store.add(session)
-        self.audit("session_opened", session_id=session.id)
-        return self._token_pair(session, session.created_at)
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Rotate the refresh token, or give its one successor again (promises 3 and 4).
@@ -83,29 +49,28 @@ class SessionService:
             RefreshSessionEnded: the session is over, perhaps because this token was spent.
             StoreUnavailable: nothing is known to have changed.
         """
-        now = self._now()
-        ring = self.keys.ring
+        now, ring = self.clock(), self.issuer.keys.ring
         presented = read_refresh_token(ring, refresh_token)
         rotation = Rotation(
             session_id=presented.session_id,
             presented=presented.generation,
             binding_kid=ring.binder.kid,
             now=now,
-            idle_ttl=self.policy.idle_ttl,
-            recovery_window=self.policy.recovery_window,
+            idle_ttl=self.issuer.lifetimes.idle,
+            recovery_window=self.issuer.lifetimes.recovery_window,
         )
         match await self.store.rotate(rotation):
             case Rotated(session, healed):
                 self.audit("session_healed" if healed else "session_rotated", session_id=session.id)
-                return self._token_pair(session, now)
+                return self.issuer.token_pair(session, now)
             case Replayed(session):
                 self.audit("session_replayed", session_id=session.id)
-                return self._token_pair(session, now, replayed=True)
+                return self.issuer.token_pair(session, now, replayed=True)
             case Reused(kind):
                 self.audit("refresh_reused", session_id=presented.session_id, kind=kind)
                 raise RefreshSessionEnded(Ending.REFRESH_REUSED)
-            case Ended(reason):
-                raise RefreshSessionEnded(reason)
+            case Ended(reason, replaced_by):
+                raise RefreshSessionEnded(reason, replaced_by)
             case Unknown():
                 raise RefreshTokenInvalid
 
@@ -116,16 +81,25 @@ class SessionService:
             AccessRefused: the token is not good, or its session is over.
             StoreUnavailable: nothing is known of the session.
         """
-        now = self._now()
-        ring = self.keys.ring
-        claims = self.access_tokens.read(ring, access_token, now)
+        now, ring = self.clock(), self.issuer.keys.ring
+        claims = self.issuer.access_tokens.read(ring, access_token, now)
         match await self.store.see(claims.session_id, claims.generation, now):
             case Active(session) if session.subject == claims.subject:
-                return session, _unseal(ring, session)
-            case Ended(reason):
-                raise AccessSessionEnded(reason)
+                return session, unsealed(ring, session)
+            case Ended(reason, replaced_by):
+                raise AccessSessionEnded(reason, replaced_by)
             case _:
                 raise AccessTokenInvalid
+
+    async def sessions_of(self, subject: str) -> Sequence[tuple[Session, Profile]]:
+        """The user's living sessions, oldest first.
+
+        Raises:
+            StoreUnavailable: they cannot be had.
+        """
+        ring = self.issuer.keys.ring
+        found = await self.store.sessions_of(subject, self.clock())
+        return [(session, unsealed(ring, session)) for session in found]
 
     async def log_out(self, access_token: str) -> None:
         """End the bearer's own session. Doing it again is no error.
@@ -134,53 +108,47 @@ class SessionService:
             AccessRefused: the token is not good. That its session is over does not matter here.
             StoreUnavailable: the session is not known to have ended.
         """
-        now = self._now()
-        claims: AccessClaims = self.access_tokens.read(self.keys.ring, access_token, now)
-        if await self.store.end(claims.session_id, Ending.LOGGED_OUT, now):
-            self.audit("session_ended", session_id=claims.session_id, reason=Ending.LOGGED_OUT)
-
-    def _now(self) -> datetime:
-        # Whole seconds everywhere, so that limits are exact on the wire and in rows.
-        return self.clock().replace(microsecond=0)
-
-    def _new_session(self, identity: Identity, device: Device | None) -> Session:
-        now, binder, session_id = self._now(), self.keys.ring.binder, new_session_id()
-        profile = {"claims": dict(identity.claims), "device": asdict(device) if device else None}
-        return Session(
-            id=session_id,
-            subject=identity.subject,
-            generation=0,
-            binding_kid=binder.kid,
-            sealed_profile=binder.seal(json.dumps(profile).encode(), session_id.encode()),
-            authenticated_at=identity.authenticated_at,
-            created_at=now,
-            last_used_at=now,
-            expires_at=now + min(self.policy.idle_ttl, self.policy.absolute_ttl),
-            absolute_expires_at=now + self.policy.absolute_ttl,
+        now = self.clock()
+        claims = self.issuer.access_tokens.read(self.issuer.keys.ring, access_token, now)
+        reason = Ending.LOGGED_OUT
+        self._note_if_new(
+            claims.session_id,
+            await self.store.end(claims.session_id, claims.subject, reason, now),
         )
 
-    def _token_pair(self, session: Session, now: datetime, *, replayed: bool = False) -> TokenPair:
-        ring = self.keys.ring
-        access_token, expires_in = self.access_tokens.write(ring, session, now)
-        binder = ring.binder_named(session.binding_kid)
-        return TokenPair(
-            session=session,
-            profile=_unseal(ring, session),
-            access_token=access_token,
-            refresh_token=write_refresh_token(binder, session.id, session.generation),
-            issued_at=now,
-            expires_in=expires_in,
-            refresh_expires_in=int((session.expires_at - now).total_seconds()),
-            replayed=replayed,
-        )
+    async def revoke(self, subject: str, session_id: str) -> None:
+        """End one of the user's sessions. Doing it again is no error.
 
+        Raises:
+            NotFound: the user has and had no such session.
+            StoreUnavailable: the session is not known to have ended.
+        """
+        outcome = await self.store.end(session_id, subject, Ending.REVOKED, self.clock())
+        if isinstance(outcome, Unknown):
+            raise NotFound
+        self._note_if_new(session_id, outcome)
 
-def _unseal(ring: KeyRing, session: Session) -> Profile:
-    """Open the sealed profile. Lost keys cost the profile, never the session."""
-    opened = (key.unseal(session.sealed_profile, session.id.encode()) for key in ring.binding)
-    plaintext = next((text for text in opened if text is not None), None)
-    if plaintext is None:
-        return Profile(claims={}, device=None)
-    profile = json.loads(plaintext)
-    device = profile["device"]
-    return Profile(claims=profile["claims"], device=Device(**device) if device else None)
+    async def end_all(self, subject: str, reason: Ending, *, keep: str | None = None) -> None:
+        """End the user's sessions under this name, all but `keep`.
+
+        Raises:
+            StoreUnavailable: they are not known to have ended.
+        """
+        ended = await self.store.end_all(subject, reason, self.clock(), keep=keep)
+        self._note_all(ended, reason)
+
+    async def erase(self, subject: str) -> None:
+        """End the user's sessions and erase what is stored of the user.
+
+        Raises:
+            StoreUnavailable: nothing is known to have been erased.
+        """
+        self._note_all(await self.store.erase(subject, self.clock()), Ending.ERASED)
+
+    def _note_if_new(self, session_id: str, outcome: Ended | Unknown) -> None:
+        if isinstance(outcome, Ended) and outcome.just_now:
+            self.audit("session_ended", session_id=session_id, reason=outcome.reason)
+
+    def _note_all(self, session_ids: Sequence[str], reason: Ending) -> None:
+        for session_id in session_ids:
+            self.audit("session_ended", session_id=session_id, reason=reason)

@@ -13,7 +13,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,15 +38,15 @@ class _Job:
 class SqliteEngine:
     """Runs commands against one file, for this process alone."""
 
-    def __init__(self, path: Path, schema: str, schema_version: int) -> None:
-        """Open or create the file; take the lock; check the schema; start the thread.
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        """Open or create the file; take the lock; bring the schema up to date; start the thread.
 
         Raises:
             StartupError: another process has it, or it is not a file of ours.
         """
         self._lock = _take_lock(path)
         try:
-            self._connection = _open(path, schema, schema_version)
+            self._connection = _open(path, migrations)
         except BaseException:
             os.close(self._lock)
             raise
@@ -137,7 +137,7 @@ def _take_lock(path: Path) -> int:
     return lock
 
 
-def _open(path: Path, schema: str, schema_version: int) -> sqlite3.Connection:
+def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     path.touch(mode=0o600)
     # Transactions are ours (isolation_level=None); the thread that works is not the one that opens.
     connection = sqlite3.connect(
@@ -145,19 +145,26 @@ def _open(path: Path, schema: str, schema_version: int) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        # FULL: an acknowledged commit survives power loss, not only the end of the process.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found == 0:
-            version = f"PRAGMA user_version = {schema_version}"
-            connection.executescript(f"BEGIN; {schema}; {version}; COMMIT")
+        _prepare(connection, migrations)
     except sqlite3.Error as error:
         connection.close()
         raise StartupError(f"STORE_URL: {path} is not a SQLite database of ours") from error
-    if mode != "wal" or found not in (0, schema_version):
+    except StartupError as error:
         connection.close()
-        reason = "it cannot use write-ahead logging" if mode != "wal" else f"schema {found}"
-        raise StartupError(f"STORE_URL: {path} cannot be used by this version: {reason}")
+        raise StartupError(f"STORE_URL: {path} {error}") from None
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StartupError("cannot use write-ahead logging")
+    # FULL: an acknowledged commit survives power loss, not only the end of the process.
+    connection.execute("PRAGMA synchronous = FULL")
+    # What is erased is overwritten, not only unlinked.
+    connection.execute("PRAGMA secure_delete = ON")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > len(migrations):
+        raise StartupError(f"was written by a newer version (schema {found})")
+    for version, script in enumerate(migrations[found:], start=found + 1):
+        connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {version}; COMMIT")
