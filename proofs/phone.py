@@ -1,0 +1,209 @@
+"""A phone: requests that may be lost, and an app that does what docs/mobile.md asks of apps.
+
+`Line` is one HTTP request on a connection of its own, so that each can be lost by itself. `App` is
+a correct app on top: it keeps each answer, retries with the same credential until it is told
+something definite, and drops its tokens only when it is told that the session is over.
+"""
+
+import asyncio
+import json
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+LOGIN = "/v1/sessions"
+REFRESH = "/v1/sessions/refresh"
+ME = "/v1/me"
+_CONNECTIONS = 100
+# Not in all: a request may have to wait long for its turn.
+_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_NOT_DEFINITE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
+_MOST_ATTEMPTS = 200
+
+
+class Unexpected(Exception):
+    """The service said what no correct app can make sense of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of the service."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: Any = field(repr=False)
+
+    @property
+    def code(self) -> str:
+        """The word for what went wrong; empty if nothing did."""
+        return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
+
+    def ending(self) -> str | None:
+        """How the session ended, if this says that it did; else None."""
+        over = self.code and self.body.get("session_alive") is False
+        return str(self.body.get("reason", self.code)) if over else None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Sends requests to the port that `port` gives at that moment; None: nobody is there."""
+
+    http: aiohttp.ClientSession
+    port: Callable[[], int | None]
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer | None:
+        """Send one request. None: there was no answer, or not a whole one."""
+        port = self.port()
+        if port is None:
+            return None
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"http://127.0.0.1:{port}{path}"
+        try:
+            async with self.http.request(method, url, json=body, headers=named) as answer:
+                text = await answer.read()
+                return Answer(answer.status, answer.headers, json.loads(text) if text else None)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+
+@asynccontextmanager
+async def telephony(connections: int = _CONNECTIONS) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open what lines need. At most this many requests are under way at once; others wait."""
+    connector = aiohttp.TCPConnector(limit=connections, force_close=True)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        yield session
+
+
+async def new_ticket(authing: Line, persona: str) -> str:
+    """Play the mini program, in which this person agrees to sign in."""
+    answer = await authing.call("POST", "/sandbox/tickets", {"persona": persona})
+    if answer is None:
+        raise Unexpected("no ticket")
+    return str(answer.body["ticket"])
+
+
+@dataclass(slots=True)
+class App:
+    """One app on one phone. `tally` counts what happened, over all apps that share it.
+
+    `new_ticket` plays the mini program. `received` are all refresh tokens that the app ever got,
+    oldest first; `ended` is the word for the end of its session, once it has learnt that.
+    """
+
+    line: Line
+    new_ticket: Callable[[], Awaitable[str]]
+    choices: random.Random
+    tally: Counter[str]
+    ticket: str = ""
+    key: str = ""
+    session_id: str = ""
+    subject: str = ""
+    access_token: str = ""
+    received: list[str] = field(default_factory=list)
+    ended: str | None = None
+
+    async def sign_in(self) -> None:
+        """Get a session; with another ticket, when the service asks for that.
+
+        Raises:
+            Unexpected: a definite answer that is neither a session nor Authing's refusal.
+        """
+        answer = await self._sign_in_once()
+        while answer.code == "ticket_rejected":
+            self.tally["relaunches"] += 1
+            answer = await self._sign_in_once()
+        if answer.status != HTTPStatus.CREATED:
+            raise Unexpected(f"{answer.status} {answer.code}")
+        self.session_id = answer.body["session"]["id"]
+        self.subject = answer.body["user"]["sub"]
+        self._keep(answer)
+
+    async def present_ticket(self) -> Answer:
+        """Sign in with the ticket and the key of the last time; until there is a verdict."""
+        answer = await self.ask("POST", LOGIN, {"ticket": self.ticket}, Idempotency_Key=self.key)
+        self.tally["logins replayed"] += "Idempotency-Replayed" in answer.headers
+        return answer
+
+    async def present(self, refresh_token: str) -> Answer:
+        """Refresh with this token, until there is a verdict; without keeping the answer."""
+        answer = await self.ask("POST", REFRESH, {"refresh_token": refresh_token})
+        if answer.status == HTTPStatus.OK:
+            self.tally[f"refreshes {answer.body['outcome']}"] += 1
+        return answer
+
+    async def refresh(self) -> None:
+        """Refresh with the newest token and keep the answer.
+
+        Raises:
+            Unexpected: neither a successor nor the end of the session.
+        """
+        self.take(await self.present(self.received[-1]))
+
+    def take(self, answer: Answer) -> None:
+        """Keep what a refresh gave.
+
+        Raises:
+            Unexpected: neither a successor nor the end of the session.
+        """
+        if answer.status == HTTPStatus.OK and answer.body["session"]["id"] == self.session_id:
+            self._keep(answer)
+        else:
+            self._learn_the_end(answer)
+
+    async def look(self) -> None:
+        """Show the user, which uses the newest access token.
+
+        Raises:
+            Unexpected: neither this app's user nor the end of the session.
+        """
+        answer = await self.ask("GET", ME, Authorization=f"Bearer {self.access_token}")
+        if answer.status == HTTPStatus.OK and answer.body["sub"] == self.subject:
+            self.tally["looks"] += 1
+        else:
+            self._learn_the_end(answer)
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send the same request until the answer is definite: whole, and not "later".
+
+        Raises:
+            Unexpected: it never was.
+        """
+        pause = _FIRST_PAUSE
+        for _ in range(_MOST_ATTEMPTS):
+            self.tally["requests"] += 1
+            answer = await self.line.call(method, path, body, **headers)
+            if answer is not None and not _later(answer.status):
+                self.tally["answers"] += 1
+                return answer
+            asked_for = answer.body.get("retry_after", 0) if answer is not None else 0
+            await asyncio.sleep(asked_for + pause * self.choices.random())
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise Unexpected("no verdict")
+
+    async def _sign_in_once(self) -> Answer:
+        self.ticket, self.key = await self.new_ticket(), secrets.token_urlsafe(24)
+        return await self.present_ticket()
+
+    def _keep(self, answer: Answer) -> None:
+        self.access_token = answer.body["access_token"]
+        if answer.body["refresh_token"] not in self.received:
+            self.received.append(answer.body["refresh_token"])
+
+    def _learn_the_end(self, answer: Answer) -> None:
+        self.ended = answer.ending()
+        if self.ended is None:
+            raise Unexpected(f"{answer.status} {answer.code}")
+
+
+def _later(status: int) -> bool:
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_DEFINITE

@@ -1,0 +1,200 @@
+"""Races over one real service process and real sockets. A failure is never retried: it is a bug.
+
+`RACES=full` runs the numbers of the promise (50 rounds, 500 races); without it, a few of each.
+"""
+
+import asyncio
+import hashlib
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jwt
+import pytest
+import pytest_asyncio
+
+from proofs.fleet import SERVICE_KEY, Fleet, fleet
+from proofs.phone import LOGIN, ME, REFRESH, Answer, Line, new_ticket, telephony
+
+ROUNDS, RACES = (50, 500) if os.environ.get("RACES") == "full" else (3, 12)
+AT_ONCE = 100
+RACES_AT_ONCE = 10
+RIVALS = 4
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    async with fleet(tmp_path_factory.mktemp("races")) as processes:
+        yield processes
+    assert processes.service.complaints() == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lines(running: Fleet) -> AsyncIterator[tuple[Line, Line]]:
+    """To the service and to its fake Authing."""
+    async with telephony(AT_ONCE) as http:
+        yield (
+            Line(http, lambda: running.service.port),
+            Line(http, lambda: running.authing.port),
+        )
+
+
+@pytest.fixture
+def service(lines: tuple[Line, Line]) -> Line:
+    return lines[0]
+
+
+@pytest.fixture
+def authing(lines: tuple[Line, Line]) -> Line:
+    return lines[1]
+
+
+async def test_a_hundred_refreshes_of_one_token_make_one_successor(
+    service: Line, authing: Line
+) -> None:
+    first = await _log_in(service, await new_ticket(authing, "tabs"))
+    token = first.body["refresh_token"]
+    for number in range(1, ROUNDS + 1):
+        answers = await _together([partial(_refresh, service, token)] * AT_ONCE)
+
+        assert [answer.status for answer in answers] == [200] * AT_ONCE
+        assert [a.body["outcome"] for a in answers].count("rotated") == 1
+        (token,) = {answer.body["refresh_token"] for answer in answers}
+        assert {_generation(answer) for answer in answers} == {number}
+
+
+async def test_a_hundred_logins_with_one_ticket_and_key_make_one_session(
+    service: Line, authing: Line
+) -> None:
+    for number in range(ROUNDS):
+        ticket = await new_ticket(authing, f"hasty-{number}")
+        before = await _exchanges(authing)
+
+        answers = await _together([partial(_log_in, service, ticket)] * AT_ONCE)
+
+        assert [answer.status for answer in answers] == [201] * AT_ONCE
+        assert len({answer.body["session"]["id"] for answer in answers}) == 1
+        assert len({answer.body["refresh_token"] for answer in answers}) == 1
+        assert await _exchanges(authing) == before + 1
+        bearer = f"Bearer {answers[0].body['access_token']}"
+        assert len((await _call(service, "GET", LOGIN, Authorization=bearer)).body) == 1
+
+
+@dataclass
+class Phone:
+    """A session in a race, with every token that it was ever given."""
+
+    line: Line
+    subject: str
+    refresh_tokens: list[str] = field(default_factory=list)
+    access_tokens: list[str] = field(default_factory=list)
+
+    def keep(self, answer: Answer) -> None:
+        self.refresh_tokens.append(answer.body["refresh_token"])
+        self.access_tokens.append(answer.body["access_token"])
+
+
+End = Callable[[Phone], Awaitable[Answer]]
+
+
+async def _log_out(phone: Phone) -> Answer:
+    bearer = f"Bearer {phone.access_tokens[0]}"
+    return await _call(phone.line, "DELETE", f"{LOGIN}/current", Authorization=bearer)
+
+
+async def _kick(phone: Phone) -> Answer:
+    path = f"/internal/v1/users/{phone.subject}/sessions"
+    return await _call(phone.line, "DELETE", path, Authorization=f"Bearer {SERVICE_KEY}")
+
+
+async def _ban(phone: Phone) -> Answer:
+    path, body = f"/internal/v1/users/{phone.subject}/ban", {"reason": "spam"}
+    return await _call(phone.line, "PUT", path, body, Authorization=f"Bearer {SERVICE_KEY}")
+
+
+@pytest.mark.parametrize(
+    ("end", "name"), [(_log_out, "logged_out"), (_kick, "kicked"), (_ban, "banned")]
+)
+async def test_no_token_of_a_session_lives_after_its_end_was_answered(
+    service: Line, authing: Line, end: End, name: str
+) -> None:
+    lanes = asyncio.Semaphore(RACES_AT_ONCE)
+
+    async def race(number: int) -> int:
+        async with lanes:
+            ticket = await new_ticket(authing, f"{name}-{number}")
+            first = await _log_in(service, ticket)
+            phone = Phone(service, first.body["user"]["sub"])
+            phone.keep(first)
+            won = await _race(phone, end, random.Random(number))  # noqa: S311  # no secret
+            await _assert_dead(phone, name)
+            return won
+
+    refreshed = await asyncio.gather(*(race(number) for number in range(RACES)))
+
+    # Else there was no race: the end came always before the refreshes, or always after them.
+    assert 0 < sum(refreshed) < RIVALS * RACES
+
+
+async def _race(phone: Phone, end: End, choices: random.Random) -> int:
+    """Refresh some times; end the session in the middle of it; how many refreshes came through."""
+    for _ in range(choices.randrange(3)):
+        phone.keep(await _refresh(phone.line, phone.refresh_tokens[-1]))
+    newest = phone.refresh_tokens[-1]
+    rivals: list[Callable[[], Awaitable[Answer]]]
+    rivals = [lambda: _refresh(phone.line, newest)] * RIVALS
+    rivals.insert(choices.randrange(RIVALS + 1), lambda: end(phone))
+    refreshed = [answer for answer in await _together(rivals) if _has_tokens(answer)]
+    for answer in refreshed:
+        phone.keep(answer)
+    return len(refreshed)
+
+
+async def _assert_dead(phone: Phone, name: str) -> None:
+    for token in phone.refresh_tokens:
+        refused = await _refresh(phone.line, token)
+        assert (refused.status, refused.ending()) == (400, name)
+    for token in phone.access_tokens:
+        refused = await _call(phone.line, "GET", ME, Authorization=f"Bearer {token}")
+        assert (refused.status, refused.ending()) == (401, name)
+
+
+async def _log_in(service: Line, ticket: str) -> Answer:
+    key = hashlib.sha256(ticket.encode()).hexdigest()  # the same for each try
+    return await _call(service, "POST", LOGIN, {"ticket": ticket}, Idempotency_Key=key)
+
+
+async def _refresh(service: Line, refresh_token: str) -> Answer:
+    return await _call(service, "POST", REFRESH, {"refresh_token": refresh_token})
+
+
+async def _call(line: Line, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    answer = await line.call(method, path, body, **headers)
+    assert answer is not None, "no answer"
+    return answer
+
+
+async def _together(requests: Sequence[Callable[[], Awaitable[Answer]]]) -> list[Answer]:
+    return await asyncio.gather(*(request() for request in requests))
+
+
+async def _exchanges(authing: Line) -> int:
+    """How often the service has asked Authing so far."""
+    stats = await _call(authing, "GET", "/sandbox/stats")
+    return int(stats.body["exchanges"])
+
+
+def _generation(answer: Answer) -> int:
+    """Which rotation an access token belongs to."""
+    claims = jwt.decode(answer.body["access_token"], options={"verify_signature": False})
+    return int(claims["jti"].partition(".")[0])
+
+
+def _has_tokens(answer: Answer) -> bool:
+    return isinstance(answer.body, dict) and "refresh_token" in answer.body

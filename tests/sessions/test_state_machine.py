@@ -1,0 +1,409 @@
+"""Random lives of sessions, over the real service and the real store, against a dictionary.
+
+The model says what contract section 4 says; each rule does the same to both and compares the
+answers. `make states` runs 10,000 lives of 50 steps, `make test` a few hundred.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from app.errors import (
+    AccessSessionEnded,
+    AccessTokenExpired,
+    AccessTokenInvalid,
+    NotFound,
+    RefreshSessionEnded,
+    RefreshTokenInvalid,
+    TicketgateError,
+    TicketUsed,
+    UserBanned,
+)
+from app.sessions.bans import BanService
+from app.sessions.issuer import Lifetimes, SessionIssuer
+from app.sessions.keys import KeyRing
+from app.sessions.login import ClaimTimes, Login, LoginService
+from app.sessions.models import Device, Ending, Identity, TokenPair
+from app.sessions.ports import SessionLimits
+from app.sessions.service import SessionService
+from app.sessions.tokens import AccessTokenProfile
+from app.stores.sqlite import TOMBSTONE_TTL, SqliteStore
+
+T = TypeVar("T")
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ACCESS, IDLE, ABSOLUTE, WINDOW = (
+    timedelta(minutes=10),
+    timedelta(days=14),
+    timedelta(days=30),
+    timedelta(hours=24),
+)
+TICKET_LIFE = timedelta(seconds=150)
+USERS = ("ada", "bo", "chi")
+TYPES = (None, "ios", "android")
+SHARED_MEMORY = Path("/dev/shm")
+OCT = {"kty": "oct", "k": "c3RhdGUtbWFjaGluZS1rZXktb2YtMzItYnl0ZXMtbG9uZw"}
+EC = {
+    "kty": "EC",
+    "crv": "P-256",
+    # The example key of RFC 7515 appendix A.3.
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+}
+
+
+@dataclass
+class Keys:
+    ring: KeyRing = field(
+        default_factory=lambda: KeyRing.from_jwk_set(json.dumps({"keys": [EC, OCT]}).encode())
+    )
+
+
+@dataclass
+class SpendingProvider:
+    """Vouches for whoever the ticket names, once."""
+
+    clock: Any
+    spent: set[str] = field(default_factory=set)
+
+    async def exchange(self, ticket: str) -> Identity:
+        assert ticket not in self.spent, "one ticket was exchanged twice"
+        self.spent.add(ticket)
+        return Identity(ticket.partition(".")[0], {"nickname": "n"}, self.clock())
+
+
+@dataclass
+class Life:
+    """What the model knows of one session."""
+
+    user: str
+    type: str | None
+    ticket: str
+    key: str
+    created: datetime
+    rotated: datetime
+    expires: datetime
+    absolute: datetime
+    generation: int = 0
+    in_use: bool = False
+    ending: str | None = None
+    replaced_by: str | None = None
+    over_since: datetime | None = None
+    refresh: dict[int, str] = field(default_factory=dict)
+
+    def state(self, now: datetime) -> str:
+        """The name of its ending, "" while it lives, "unknown" when it is forgotten."""
+        if self.ending is None and self.expires <= now:
+            return "expired"
+        return self.ending or ""
+
+    def end(self, reason: str, now: datetime, replaced_by: str | None = None) -> None:
+        self.ending, self.over_since, self.replaced_by = reason, now, replaced_by
+
+
+@dataclass(frozen=True)
+class Access:
+    token: str
+    session: str
+    generation: int
+    expires: datetime
+
+
+class Sessions(RuleBasedStateMachine):
+    pairs = Bundle("pairs")  # access tokens ever given; with each, its session
+    lives = Bundle("lives")  # ids of sessions
+
+    def __init__(self) -> None:
+        super().__init__()
+        folder = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+        self.folder = tempfile.TemporaryDirectory(dir=folder)
+        self.runner = asyncio.Runner()
+        self.now = START
+        self.model: dict[str, Life] = {}
+        self.bans: dict[str, datetime | None] = {}
+        self.store = SqliteStore(Path(self.folder.name) / "sessions.db")
+        self.provider = SpendingProvider(lambda: self.now)
+
+    @initialize(limit=st.sampled_from([0, 2]), one_per_type=st.booleans())
+    def begin(self, limit: int, one_per_type: bool) -> None:  # noqa: FBT001  # hypothesis calls it
+        self.limits = SessionLimits(limit, one_per_type)
+        self._wire()
+
+    def _wire(self) -> None:
+        profile = AccessTokenProfile("https://i", "https://i", "pool", ACCESS)
+        issuer = SessionIssuer(Keys(), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
+        common: dict[str, Any] = {
+            "store": self.store,
+            "clock": lambda: self.now,
+            "audit": lambda *_, **__: None,
+        }
+        times = ClaimTimes(timedelta(seconds=10), TICKET_LIFE)
+        self.logins = LoginService(
+            identity_provider=self.provider,
+            issuer=issuer,
+            times=times,
+            limits=self.limits,
+            **common,
+        )
+        self.sessions = SessionService(issuer=issuer, **common)
+        self.banning = BanService(**common)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T | TicketgateError:
+        try:
+            return self.runner.run(coroutine)
+        except TicketgateError as error:
+            return error
+
+    # --- rules ---
+
+    @rule(target=lives, user=st.sampled_from(USERS), type=st.sampled_from(TYPES))
+    def log_in(self, user: str, type: str | None) -> Any:  # noqa: A002  # the strategy's name
+        ticket, key = f"{user}.{secrets.token_hex(8)}", secrets.token_hex(8)
+        answer = self._open(ticket, key, type)
+        if self._banned(user):
+            assert isinstance(answer, UserBanned)
+            assert answer.until == self.bans[user]
+            return multiple()
+        assert isinstance(answer, TokenPair)
+        assert not answer.replayed
+        self._replace_for(user, type)
+        life = Life(
+            user, type, ticket, key, self.now, self.now, self.now + IDLE, self.now + ABSOLUTE
+        )
+        self.model[answer.session.id] = life
+        self._check_pair(answer, life)
+        return answer.session.id
+
+    @rule(target=pairs, session=lives, same_key=st.booleans())
+    def log_in_again(self, session: str, same_key: bool) -> Any:  # noqa: FBT001  # hypothesis
+        life = self.model[session]
+        if self.now >= life.created + TICKET_LIFE:
+            return multiple()  # the provider would refuse the ticket
+        answer = self._open(life.ticket, life.key if same_key else secrets.token_hex(8), life.type)
+        if same_key and life.state(self.now) == "" and life.generation == 0:
+            assert isinstance(answer, TokenPair)
+            assert (answer.session.id, answer.replayed) == (session, True)
+            return self._check_pair(answer, life)
+        assert isinstance(answer, TicketUsed)
+        return multiple()
+
+    @rule(target=pairs, session=lives, back=st.integers(0, 3))
+    def refresh(self, session: str, back: int) -> Any:
+        life = self.model[session]
+        presented = max(life.generation - back, 0)
+        answer = self.run(self.sessions.refresh(life.refresh[presented]))
+        if life.state(self.now):
+            assert isinstance(answer, RefreshSessionEnded | RefreshTokenInvalid)
+            self._check_ending(answer, life)
+            return multiple()
+        if presented == life.generation:
+            life.generation += 1
+            life.rotated, life.in_use = self.now, False
+            life.expires = min(self.now + IDLE, life.absolute)
+            assert isinstance(answer, TokenPair)
+            assert not answer.replayed
+            return self._check_pair(answer, life)
+        in_window = not life.in_use and self.now < life.rotated + WINDOW
+        if presented == life.generation - 1 and in_window:
+            assert isinstance(answer, TokenPair)
+            assert answer.replayed
+            return self._check_pair(answer, life)
+        assert isinstance(answer, RefreshSessionEnded)
+        assert answer.reason == "refresh_reused"
+        life.end("refresh_reused", self.now)
+        return multiple()
+
+    @rule(access=pairs)
+    def look(self, access: Access) -> None:
+        life = self.model[access.session]
+        answer = self.run(self.sessions.authenticate(access.token))
+        if self.now >= access.expires:
+            assert isinstance(answer, AccessTokenExpired)
+        elif life.state(self.now):
+            assert isinstance(answer, AccessSessionEnded | AccessTokenInvalid)
+            self._check_ending(answer, life)
+        else:
+            assert isinstance(answer, tuple)
+            assert (answer[0].id, answer[0].subject) == (access.session, life.user)
+            life.in_use |= access.generation == life.generation
+
+    @rule(access=pairs)
+    def log_out(self, access: Access) -> None:
+        answer = self.run(self.sessions.log_out(access.token))
+        if self.now >= access.expires:
+            assert isinstance(answer, AccessTokenExpired)
+            return
+        assert answer is None
+        life = self.model[access.session]
+        if not life.state(self.now):
+            life.end("logged_out", self.now)
+
+    @rule(session=lives, user=st.sampled_from(USERS))
+    def revoke(self, session: str, user: str) -> None:
+        life = self.model[session]
+        answer = self.run(self.sessions.revoke(user, session))
+        if user != life.user or life.ending == "erased":
+            assert isinstance(answer, NotFound)
+        elif not life.state(self.now):
+            assert answer is None
+            life.end("revoked", self.now)
+
+    @rule(user=st.sampled_from(USERS))
+    def kick(self, user: str) -> None:
+        assert self.run(self.sessions.end_all(user, Ending.KICKED)) is None
+        for life in self._living(user):
+            life.end("kicked", self.now)
+
+    @rule(session=lives)
+    def end_others(self, session: str) -> None:
+        user = self.model[session].user
+        assert self.run(self.sessions.end_all(user, Ending.REVOKED, keep=session)) is None
+        for life in self._living(user):
+            if life is not self.model[session]:
+                life.end("revoked", self.now)
+
+    @rule(user=st.sampled_from(USERS), hours=st.none() | st.integers(1, 100))
+    def ban(self, user: str, hours: int | None) -> None:
+        until = self.now + timedelta(hours=hours) if hours else None
+        assert not isinstance(self.run(self.banning.ban(user, "spam", until)), TicketgateError)
+        self.bans[user] = until
+        for life in self._living(user):
+            life.end("banned", self.now)
+
+    @rule(user=st.sampled_from(USERS))
+    def lift(self, user: str) -> None:
+        assert self.run(self.banning.lift(user)) is None
+        self.bans.pop(user, None)
+
+    @rule(user=st.sampled_from(USERS))
+    def erase(self, user: str) -> None:
+        assert self.run(self.sessions.erase(user)) is None
+        for life in self._living(user):
+            life.end("erased", self.now)
+        for life in self.model.values():
+            if life.user == user:
+                life.ending = life.state(self.now)
+                life.user = ""
+
+    @rule(
+        by=st.sampled_from(
+            [
+                timedelta(seconds=1),
+                timedelta(seconds=149),
+                ACCESS,
+                timedelta(hours=1),
+                WINDOW - timedelta(seconds=1),
+                WINDOW,
+                timedelta(days=6),
+                IDLE - timedelta(seconds=1),
+                IDLE,
+            ]
+        )
+    )
+    def wait(self, by: timedelta) -> None:
+        self.now += by
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.store = SqliteStore(Path(self.folder.name) / "sessions.db")
+        self._wire()
+
+    @precondition(lambda self: self.model)
+    @rule()
+    def purge(self) -> None:
+        self.run(self.store.purge(self.now))
+
+    # --- invariants ---
+
+    @invariant()
+    def what_is_listed_is_what_lives(self) -> None:
+        if not hasattr(self, "sessions"):
+            return
+        for user in USERS:
+            listed = self.run(self.sessions.sessions_of(user))
+            assert isinstance(listed, list)
+            living = {
+                session: life.generation
+                for session, life in self.model.items()
+                if life.user == user and not life.state(self.now)
+            }
+            assert {session.id: session.generation for session, _ in listed} == living
+            for session, _ in listed:
+                assert self.now < session.expires_at <= session.absolute_expires_at
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.runner.close()
+        self.folder.cleanup()
+
+    # --- the model's own words ---
+
+    def _open(self, ticket: str, key: str, type: str | None) -> TokenPair | TicketgateError:  # noqa: A002
+        return self.run(self.logins.open(Login(ticket, Device(type=type), key)))
+
+    def _banned(self, user: str) -> bool:
+        until = self.bans.get(user, START)
+        return until is None or self.now < until
+
+    def _living(self, user: str) -> list[Life]:
+        alive = [life for life in self.model.values() if not life.state(self.now)]
+        return [life for life in alive if life.user == user]
+
+    def _replace_for(self, user: str, type: str | None) -> None:  # noqa: A002
+        if self.limits.one_per_device_type and type is not None:
+            for life in self._living(user):
+                if life.type == type:
+                    life.end("replaced", self.now, type)
+        oldest_first = self._living(user)  # the dictionary is in the order of logins
+        if self.limits.max_per_user:
+            for life in oldest_first[: max(len(oldest_first) + 1 - self.limits.max_per_user, 0)]:
+                life.end("replaced", self.now, type)
+
+    def _check_pair(self, pair: TokenPair, life: Life) -> Access:
+        assert pair.session.subject == life.user
+        assert pair.session.generation == life.generation
+        assert pair.session.expires_at == life.expires
+        assert pair.session.absolute_expires_at == life.absolute
+        # One successor: the same generation always has the same refresh token.
+        known = life.refresh.setdefault(life.generation, pair.refresh_token)
+        assert known == pair.refresh_token
+        expires = self.now + timedelta(seconds=pair.expires_in)
+        assert expires == min(self.now + ACCESS, life.expires)
+        return Access(pair.access_token, pair.session.id, life.generation, expires)
+
+    def _check_ending(self, error: TicketgateError, life: Life) -> None:
+        over_since = life.over_since or life.expires
+        if self.now >= over_since + TOMBSTONE_TTL and not hasattr(error, "reason"):
+            return  # the tombstone may have been purged
+        assert isinstance(error, AccessSessionEnded | RefreshSessionEnded)
+        assert error.reason == life.state(self.now)
+        assert error.replaced_by == life.replaced_by
+
+
+TestSessions = Sessions.TestCase
+TestSessions.settings = settings(
+    max_examples=int(os.environ.get("STATE_RUNS", "200")),
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
