@@ -82,10 +82,14 @@ class Server:
             async with asyncio.timeout(within):
                 await self._process.wait()
 
-    def complaints(self) -> Sequence[str]:
-        """The lines of its log that tell of a bug."""
-        lines = self.output.read_text().splitlines()
-        return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
+    def said(self, *texts: str) -> int:
+        """How many lines of its log, over all its lives, hold one of these texts."""
+        with self.output.open() as log:
+            return sum(any(text in line for text in texts) for line in log)
+
+    def bugs(self) -> int:
+        """How many lines of its log tell of a bug."""
+        return self.said('"level": "error"', "Traceback")
 
     async def _port(self, process: Process, begin: int, deadline: float) -> int:
         while True:

@@ -56,6 +56,8 @@ class Owner:
 
     async def take_stock(self) -> None:
         """Use the last token when all is calm; then end the session by showing its first one."""
+        if self.confused or self.app.ended is not None:
+            return  # it is known already
         try:
             await self._refresh(tabs=2)
             await self._refresh(tabs=1)
@@ -135,6 +137,7 @@ def _facts(world: World, kept: Kept, seed: int) -> dict[str, object]:
 
 def _promises(world: World, kept: Kept, kills: int) -> list[Promise]:
     owners = world.owners
+    healed = world.running.service.said('"session_healed"')
     known = {owner.app.session_id for owner in owners}
     strangers = sum(owner.strangers for owner in owners) + kept.users_with_two()
     twins = sum(owner.twins + owner.undead for owner in owners)
@@ -145,8 +148,9 @@ def _promises(world: World, kept: Kept, kills: int) -> list[Promise]:
         Promise("sessions with two live successors", twins),
         Promise("tickets with two sessions", strangers),
         Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
+        Promise("acknowledged rotations lost, then healed", healed),
         Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
-        Promise("bugs in the service's log", len(world.running.service.complaints())),
+        Promise("bugs in the service's log", world.running.service.bugs()),
         Promise("damage to the file", int(kept.damage != "")),
     ]
 

@@ -174,6 +174,7 @@ def _facts(world: World, kept: Kept, seed: int, seconds: float) -> dict[str, obj
 
 def _promises(world: World, kept: Kept, kills: int, thieves: int) -> list[Promise]:
     owners = world.owners
+    healed = world.running.service.said('"session_healed"')
     known = {owner.app.session_id for owner in owners}
     return [
         Promise("kills survived", world.running.service.starts - 1, kills),
@@ -182,8 +183,9 @@ def _promises(world: World, kept: Kept, kills: int, thieves: int) -> list[Promis
         Promise("thieves who gained", sum(o.thief is not None and o.thief.gained for o in owners)),
         Promise("users with two sessions", kept.users_with_two()),
         Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
+        Promise("acknowledged rotations lost, then healed", healed),
         Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
-        Promise("bugs in the service's log", len(world.running.service.complaints())),
+        Promise("bugs in the service's log", world.running.service.bugs()),
         Promise("damage to the file", int(kept.damage != "")),
     ]
 

@@ -1,7 +1,7 @@
-"""A phone: requests that may be lost, and an app that does what docs/mobile.md asks of apps.
+"""A phone: requests that may be lost, and a correct app.
 
-`Line` is one HTTP request on a connection of its own, so that each can be lost by itself. `App` is
-a correct app on top: it keeps each answer, retries with the same credential until it is told
+`Line` sends each request on a connection of its own, so that each can be lost by itself. `App` does
+what the service asks of apps: it keeps each answer, retries with the same credential until it is told
 something definite, and drops its tokens only when it is told that the session is over.
 """
 
