@@ -1,8 +1,8 @@
 """A phone: requests that may be lost, and a correct app.
 
 `Line` sends each request on a connection of its own, so that each can be lost by itself. `App` does
-what the service asks of apps: it keeps each answer, retries with the same credential until it is told
-something definite, and drops its tokens only when it is told that the session is over.
+what the service asks of apps: it keeps each answer, retries with the same credential until it is
+told something definite, and drops its tokens only when it is told that the session is over.
 """
 
 import asyncio
