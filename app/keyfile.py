@@ -90,9 +90,8 @@ def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:
     """Make a new file with one signing and one binding key; return their kids. Never overwrites."""
     keys = [_generate(algorithm), _generate("oct")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        raise KeyFileError(f"{path} exists already and is not overwritten")
-    _write(path, keys)
+    # A link instead of a rename: of two who begin at once, the second is told.
+    _write(path, keys, put=_link_new)
     return [thumbprint(key) for key in keys]
 
 
@@ -159,7 +158,20 @@ def _generate(kind: KeyKind) -> dict[str, Any]:
             return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
 
 
-def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:
+def _link_new(temporary: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise KeyFileError("exists already and is not overwritten") from None
+    temporary.unlink()
+
+
+def _write(
+    path: Path,
+    keys: Sequence[dict[str, Any]],
+    *,
+    put: Callable[[Path, Path], object] = Path.replace,
+) -> None:
     text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
     try:
@@ -167,7 +179,7 @@ def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        put(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink()
         raise

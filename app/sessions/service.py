@@ -8,6 +8,7 @@ keys and the time only as ports.
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from app.errors import (
     AccessSessionEnded,
@@ -108,6 +109,8 @@ class SessionService:
                 raise RefreshSessionEnded(reason)
             case Unknown():
                 raise RefreshTokenInvalid
+            case unreachable:
+                assert_never(unreachable)
 
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
         """Find the living session of a bearer. Looks at the store, so an ending counts at once.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.server import build_server
+from app.server import bind, build_server
 from tests.api.world import World
 
 POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n"
@@ -16,14 +16,12 @@ async def port(world: World) -> AsyncIterator[int]:
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = build_server(
         world.serve(),
-        host="127.0.0.1",
-        port=0,
         drain=world.drain,
         drain_delay=0,
         shutdown_timeout=1,
         on_start=started.set_result,
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[bind("127.0.0.1", 0)]))
     yield await started
     server.should_exit = True
     await serving
