@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -156,6 +156,8 @@ def _generate(kind: KeyKind) -> dict[str, Any]:
         case "oct":
             encoded = base64.urlsafe_b64encode(secrets.token_bytes(_OCT_BYTES))
             return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
+        case unreachable:
+            assert_never(unreachable)
 
 
 def _link_new(temporary: Path, path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
@@ -84,7 +83,6 @@ async def until(condition: Callable[[], Any]) -> None:
 
 def assert_store_is_free(settings: Settings) -> None:
     SqliteStore(settings.store_path).close()
-    assert "sqlite" not in {thread.name for thread in threading.enumerate()}
 
 
 # --- opening and closing ---

@@ -334,3 +334,11 @@ def test_a_server_whose_address_is_not_of_this_machine_is_refused(folder: Path) 
 
     assert_refused(refused.returncode, refused.stderr, "HOST")
     assert refused.stdout == ""
+
+
+def test_a_server_whose_address_is_none_is_refused(folder: Path) -> None:
+    # Brackets belong to URLs; no name server needs to be asked to know that.
+    refused = serve(folder, **os.environ, PORT="0", HOST="[::1]")
+
+    assert_refused(refused.returncode, refused.stderr, "HOST", "is not an address")
+    assert refused.stdout == ""
