@@ -29,6 +29,8 @@ INTERPRETER = $(shell for python in $(CANDIDATES); do \
 $(shell test -x .venv/bin/python || rm -f .venv/.installed)
 
 PIP := .venv/bin/python -m pip
+# The locks are complete, so there is nothing to resolve; what is imported is compiled then.
+PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps --no-compile
 # pip's index is uv's index, unless uv has been given its own.
 PIP_INDEX := $${PIP_INDEX_URL:-$$($(PIP) config get global.index-url 2>/dev/null)}
 UV := PATH=".venv/bin:$$PATH" UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$(PIP_INDEX)}" uv
@@ -89,9 +91,7 @@ clean: ## remove what make and the tools have made; data and .env stay
 	Install one (Debian: python3-venv) or name it: make install PYTHON=/path/to/python3))
 	@echo "Making .venv, which takes up to half a minute"
 	@$(INTERPRETER) -m venv --clear .venv
-	@$(UV) --version >/dev/null 2>&1 \
-		|| $(PIP) install --quiet --require-hashes --requirement requirements/uv.txt 2>/dev/null || true
+	@$(UV) --version >/dev/null 2>&1 || $(PIP_INSTALL) --requirement requirements/uv.txt 2>/dev/null || true
 	@$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements/uv.txt requirements/dev.txt \
-		|| { echo "uv could not do it; pip takes a little longer"; \
-		     $(PIP) install --quiet --require-hashes --requirement requirements/dev.txt; }
+		|| { echo "uv could not do it; pip takes a little longer"; $(PIP_INSTALL) --requirement requirements/dev.txt; }
 	@touch $@

@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     add = actions.add_parser("add", help="publish a key without using it; oct binds refresh tokens")
     add.add_argument("--alg", choices=KEY_KINDS, default="ES256")
     for name, text in (("promote", "use a key from now on"), ("retire", "drop an unused key")):
-        actions.add_parser(name, help=text).add_argument("kid")
+        # A kid may begin with "-", which must not make an option of it.
+        command = actions.add_parser(name, help=text, prefix_chars="+", add_help=False)
+        command.add_argument("kid")
     actions.add_parser("list", help="show the keys, without their secrets")
     return parser
 

@@ -4,12 +4,14 @@ Only `main` and the commands read them; everything else is given plain values. A
 below is the variable of the same name; its meaning for an operator stands in `.env.example`.
 """
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -18,8 +20,14 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.errors import StartupError
 
@@ -40,12 +48,16 @@ def _duration(value: object) -> object:
 
 
 def _web_address(value: str) -> str:
-    url = urlsplit(value)
-    secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-    if not secure or not url.hostname:
-        raise ValueError("must be an https address (http only for loopback)")
-    if url.username or url.password or url.query or url.fragment:
+    if any(character in value for character in "@?#"):
         raise ValueError("must have no user, query or fragment")
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:  # its text quotes the value
+        raise ValueError("must be an https address") from None
+    secure = url.scheme == "https" or (url.scheme == "http" and host in _LOOPBACK)
+    if not secure or not host or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be an https address (http only for loopback)")
     return value.rstrip("/")
 
 
@@ -66,7 +78,7 @@ def _comma_separated(value: object) -> object:
 
 
 def _sqlite_url(value: str) -> str:
-    if not re.fullmatch(r"sqlite:///[^?#]+", value):
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?#]+", value):
         raise ValueError("must be sqlite:///relative/path or sqlite:////absolute/path")
     return value
 
@@ -75,8 +87,12 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(seconds=1))]
-DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+_TEN_YEARS = timedelta(days=3650)
+DurationOrZero = Annotated[
+    timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=_TEN_YEARS)
+]
+Duration = Annotated[DurationOrZero, Field(ge=timedelta(seconds=1))]
+StoreUrl = Annotated[str, AfterValidator(_sqlite_url)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 AuthingSecret = Annotated[SecretStr, _secret_of(16)]
 ServiceKey = Annotated[SecretStr, _secret_of(32)]
@@ -124,7 +140,7 @@ class Settings(BaseSettings):
     session_max_per_user: Annotated[int, Field(ge=0, le=1000)] = 0
     session_one_per_device_type: bool = False
 
-    store_url: Annotated[str, AfterValidator(_sqlite_url)] = "sqlite:///data/sessions.db"
+    store_url: StoreUrl = "sqlite:///data/sessions.db"
 
     service_api_keys: Annotated[
         tuple[ServiceKey, ...], NoDecode, BeforeValidator(_comma_separated)
@@ -153,10 +169,56 @@ class Settings(BaseSettings):
                     raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
         return self
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over `.env`, and that over secret files."""
+        folder = getattr(file_secret_settings, "secrets_dir", None)
+        secret_files = _SecretFiles(settings_cls, folder)
+        return init_settings, env_settings, dotenv_settings, secret_files
+
     @property
     def store_path(self) -> Path:
         """Where the SQLite file is."""
         return Path(self.store_url.removeprefix("sqlite:///"))
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """One file a setting, in a folder.
+
+    Unlike the library's own source it takes an empty file for unset, as an empty variable is, and
+    names the setting whose file cannot be read.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], folder: Path | None) -> None:
+        super().__init__(settings_cls)
+        self._folder = folder
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Read the file of one setting."""
+        del field
+        path = (self._folder or Path()) / field_name.upper()
+        if not os.path.lexists(path):
+            return None, field_name, False
+        try:
+            return path.read_text("utf-8").strip() or None, field_name, False
+        except (OSError, UnicodeDecodeError):
+            name = field_name.upper()
+            raise StartupError(f"{name}: {path} cannot be read as a text file") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """Read the files of all settings."""
+        if self._folder is None:
+            return {}
+        fields = self.settings_cls.model_fields
+        values = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 S = TypeVar("S", bound=Settings)
@@ -170,11 +232,23 @@ def load_settings(
     Raises:
         StartupError: one line with every variable that is wrong and what is wrong with it.
     """
-    secrets = secrets_dir if secrets_dir is not None and secrets_dir.is_dir() else None
+    if env_file is not None and env_file.exists():
+        _check_env_file(env_file)
     try:
-        return kind(_env_file=env_file, _secrets_dir=secrets, **given)
+        return kind(_env_file=env_file, _secrets_dir=secrets_dir, **given)
     except ValidationError as error:
         raise StartupError(_one_line(error)) from None
+
+
+def _check_env_file(path: Path) -> None:
+    # The library passes over a line that it cannot parse, and with it over a setting.
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for binding in parse_stream(lines):
+                if binding.error or (binding.key is not None and binding.value is None):
+                    raise StartupError(f"{path}, line {binding.original.line}: is not NAME=value")
+    except (OSError, UnicodeDecodeError):
+        raise StartupError(f"{path}: cannot be read as a text file") from None
 
 
 def _one_line(error: ValidationError) -> str:

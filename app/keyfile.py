@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -90,9 +90,8 @@ def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:
     """Make a new file with one signing and one binding key; return their kids. Never overwrites."""
     keys = [_generate(algorithm), _generate("oct")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        raise KeyFileError(f"{path} exists already and is not overwritten")
-    _write(path, keys)
+    # A link instead of a rename: of two who begin at once, the second is told.
+    _write(path, keys, put=_link_new)
     return [thumbprint(key) for key in keys]
 
 
@@ -157,9 +156,24 @@ def _generate(kind: KeyKind) -> dict[str, Any]:
         case "oct":
             encoded = base64.urlsafe_b64encode(secrets.token_bytes(_OCT_BYTES))
             return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
+        case unreachable:
+            assert_never(unreachable)
 
 
-def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:
+def _link_new(temporary: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise KeyFileError("exists already and is not overwritten") from None
+    temporary.unlink()
+
+
+def _write(
+    path: Path,
+    keys: Sequence[dict[str, Any]],
+    *,
+    put: Callable[[Path, Path], object] = Path.replace,
+) -> None:
     text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
     try:
@@ -167,7 +181,7 @@ def _write(path: Path, keys: Sequence[dict[str, Any]]) -> None:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        put(Path(temporary), path)
     except BaseException:
         Path(temporary).unlink()
         raise

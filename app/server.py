@@ -6,6 +6,7 @@ section 8). A second signal, or Ctrl-C, skips the wait. It knows nothing of what
 """
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from app.errors import StartupError
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the usual 60 s of a proxy, so that it is the proxy who closes idle connections."""
@@ -66,18 +69,39 @@ class DrainingServer(uvicorn.Server):
         if sig == signal.SIGTERM and first:
             self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._leave)
         else:
+            self.force_exit = self.should_exit and sig == signal.SIGINT
             self._leave()
 
     def _leave(self) -> None:
-        self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address before anything else is done; nobody can connect yet.
+
+    Raises:
+        StartupError: the address is taken, or not of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartupError(f"HOST: {host} is not an address: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        name = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+        raise StartupError(f"{name}: cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
 
 
 def build_server(
     app: ASGIApp,
     *,
-    host: str,
-    port: int,
     drain: Drain,
     drain_delay: float,
     shutdown_timeout: int,
@@ -86,8 +110,6 @@ def build_server(
     """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port."""
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         lifespan="off",  # what the service needs is open before the server exists
         log_config=None,
         access_log=False,

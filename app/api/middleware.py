@@ -11,10 +11,12 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.errors import (
+    BodyTooLarge,
     HeaderTooLarge,
     InternalError,
     MalformedRequest,
@@ -23,6 +25,7 @@ from app.errors import (
     UriTooLong,
 )
 
+MAX_BODY_BYTES = 8 * 1024
 MAX_TARGET_BYTES = 2 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_FIELDS = 100
@@ -66,6 +69,8 @@ class RequestScope:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # there is nobody to answer
         except Exception as error:
             scope["ticketgate.bug"] = error
             if status:  # too late for another answer: the server cuts the connection
@@ -120,12 +125,18 @@ def _add_headers(headers: MutableHeaders, request_id: str) -> None:
 
 def _broken_limit(scope: Scope) -> RequestError | None:
     query: bytes = scope["query_string"]
-    if len(scope.get("raw_path") or b"") + 1 + len(query) > MAX_TARGET_BYTES:
+    target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
+    if len(target) > MAX_TARGET_BYTES:
         return UriTooLong()
     fields = scope["headers"]
     # As on the wire: name, ": ", value, CRLF.
     size = sum(len(name) + len(value) + 4 for name, value in fields)
     if len(fields) > MAX_HEADER_FIELDS or size > MAX_HEADER_BYTES:
         return HeaderTooLarge()
+    # Refused before a route runs, and before the phone is asked for the body. A body that does not
+    # tell its length is stopped by the route while it comes.
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if any(not length.isdigit() or int(length[:10]) > MAX_BODY_BYTES for length in lengths):
+        return BodyTooLarge()
     names = {name.lower() for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
     return MalformedRequest() if names & _CREDENTIALS else None

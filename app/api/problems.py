@@ -83,7 +83,7 @@ def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
     row = TABLE[type(error)]
     scope["ticketgate.problem"] = error  # for the log line of this request
     headers = Headers(scope=scope)
-    language = preferred_language(headers.get("accept-language", ""))
+    language = preferred_language(",".join(headers.getlist("accept-language")))
     body = _body(error, row, language) | {
         "instance": f"urn:ticketgate:request:{scope['ticketgate.request_id']}",
         "request_id": scope["ticketgate.request_id"],
@@ -146,7 +146,10 @@ async def answer_error(request: Request, error: TicketgateError) -> JSONResponse
 
 async def answer_validation(request: Request, error: RequestValidationError) -> JSONResponse:
     """Exception handler for pydantic's verdict: which fields, never their values."""
-    fields = [FieldError(_pointer(e["loc"]), e["msg"]) for e in error.errors()]
+    fields = [
+        FieldError(_pointer(each["loc"]), each["msg"].removeprefix("Value error, "))
+        for each in error.errors()
+    ]
     return problem_response(request.scope, errors.InvalidRequest(fields))
 
 

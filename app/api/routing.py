@@ -7,10 +7,9 @@ from fastapi import APIRouter
 from fastapi.params import Depends
 from pydantic import BaseModel
 
+from app.api.middleware import MAX_BODY_BYTES
 from app.api.problems import MEDIA_TYPE, ClientAction
 from app.api.strict_body import StrictBodyRoute
-
-MAX_BODY_BYTES = 8 * 1024
 
 
 class Problem(BaseModel):

@@ -27,8 +27,8 @@ class DeviceIn(BaseModel):
 class LoginRequest(BaseModel):
     """A ticket, or the raw string that WeChat returned, and the device."""
 
-    ticket: WeChatText | None = None
-    ext_msg: WeChatText | None = None
+    ticket: WeChatText | None = Field(default=None, repr=False)
+    ext_msg: WeChatText | None = Field(default=None, repr=False)
     device: DeviceIn | None = None
 
     @model_validator(mode="after")
@@ -41,7 +41,7 @@ class LoginRequest(BaseModel):
 class RefreshRequest(BaseModel):
     """The refresh token of the last token answer."""
 
-    refresh_token: Annotated[str, Field(min_length=1, max_length=256)]
+    refresh_token: Annotated[str, Field(min_length=1, max_length=256, repr=False)]
 
 
 class DeviceOut(TypedDict):

@@ -3,8 +3,8 @@
 A route class instead of a middleware, so that an unknown path is a 404 whatever was sent to it.
 """
 
+import re
 from collections.abc import Callable, Coroutine
-from email.message import Message
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from app.errors import MalformedRequest, UnsupportedMediaType
 from app.strict_json import StrictJsonError, loads
+
+_JSON_LABEL = re.compile(r'(?i)application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?')
 
 
 class StrictBodyRoute(APIRoute):
@@ -36,10 +38,7 @@ class StrictBodyRoute(APIRoute):
 
 
 def _check_media_type(request: Request) -> None:
-    label = Message()
-    label["Content-Type"] = request.headers.get("content-type", "")
-    encoded = request.headers.get("content-encoding", "identity")
-    if label.get_content_type() != "application/json" or encoded != "identity":
-        raise UnsupportedMediaType
-    if (label.get_content_charset() or "utf-8") != "utf-8":
+    label = request.headers.get("content-type", "")
+    encoding = request.headers.get("content-encoding", "identity")
+    if not _JSON_LABEL.fullmatch(label) or encoding.lower() != "identity":
         raise UnsupportedMediaType

@@ -3,9 +3,15 @@
 Fixed texts only: nothing of the request or of Authing's answer is ever woven in.
 """
 
+import re
 from typing import Literal, TypeAlias
 
 Language: TypeAlias = Literal["en", "zh"]
+
+_RANGE = re.compile(
+    r"(?P<language>[a-z]{1,8})(-[a-z0-9]{1,8})*"
+    r"([ \t]*;[ \t]*q=(?P<weight>0(\.[0-9]{0,3})?|1(\.0{0,3})?))?"
+)
 
 _TEXTS: dict[str, tuple[str, str, str, str]] = {
     "malformed_request": (
@@ -188,19 +194,10 @@ def text(code: str, language: Language) -> tuple[str, str]:
 
 def preferred_language(accept_language: str) -> Language:
     """Chinese or English, by `Accept-Language` (RFC 9110 section 12.5.4); English if in doubt."""
-    weights: dict[Language, float] = {"en": 0.0, "zh": 0.0}
-    for item in accept_language.split(","):
-        tag, _, parameter = item.strip().partition(";")
-        weight = _weight(parameter)
-        for language, best in weights.items():
-            if tag.lower() == language or tag.lower().startswith(language + "-"):
-                weights[language] = max(best, weight)
+    weights: dict[str, float] = {"en": 0.0, "zh": 0.0}
+    for item in accept_language.lower().split(","):
+        parsed = _RANGE.fullmatch(item.strip(" \t"))
+        if parsed is not None and parsed["language"] in weights:
+            weight = float(parsed["weight"] or 1)
+            weights[parsed["language"]] = max(weights[parsed["language"]], weight)
     return "zh" if weights["zh"] > weights["en"] else "en"
-
-
-def _weight(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    try:
-        return float(value) if name == "q" else 1.0
-    except ValueError:
-        return 0.0

@@ -6,6 +6,7 @@ what is asked for. Everything that the process environment could turn (proxies, 
 logs, netrc) is left unread: the pool secret travels here.
 """
 
+import asyncio
 import ssl
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -36,6 +37,7 @@ def build_transport(ca_file: Path | None, connections: int = 100) -> httpx.Async
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=_QuietConnector(limit=connections, ssl=tls, keepalive_timeout=_IDLE_SECONDS),
+            response_class=_UnspokenResponse,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -68,18 +70,36 @@ def build_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
 class _QuietConnector(aiohttp.TCPConnector):
     """Reuses a connection only if it kept quiet since its last answer.
 
-    What arrives between two requests would be taken for the answer to the next one, and sign that
-    user in as somebody else. aiohttp itself does not look.
+    What comes in between two requests would be taken for the answer to the next one, and sign
+    that user in as somebody else. aiohttp itself does not look.
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the signature is aiohttp's
     ) -> Connection:
+        # Two rounds of the event loop: one to notice what has come in, one to read it.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         connection = await super().connect(req, traces, timeout)
         while connection.protocol is not None and connection.protocol.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
         return connection
+
+
+class _UnspokenResponse(aiohttp.ClientResponse):
+    """Drops the reason phrase, which nobody reads but the log line of httpx.
+
+    It is text of the peer's, and httpx_aiohttp loses the connection when it is not UTF-8.
+    """
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        await super().start(connection)
+        self.reason = None
+        return self
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -1,8 +1,8 @@
 """What Authing's answer decides, by HTTP status and business code. Pure.
 
-The vendor documents neither which status nor which code a failed exchange has, and its clients
-disagree about which of the two layers to believe (docs: both 200 with an error inside, and an
-error status). So success needs both, and numbers that nobody explains are refusals of the ticket.
+The vendor documents neither the status nor the code of a failed exchange, and its own clients
+disagree about which of the two to believe. So success needs both, and a number that nobody
+explains is a refusal of the ticket.
 """
 
 from http import HTTPStatus

@@ -14,7 +14,7 @@ import httpx
 
 from app import keyfile
 from app.commands.serve import run_with
-from app.config import DurationOrZero, Settings, WebAddress, load_settings
+from app.config import DurationOrZero, Settings, StoreUrl, WebAddress, load_settings
 from app.sandbox import SandboxOptions, create_sandbox
 
 _POOL_ID = "5f0000000000000000000000"
@@ -33,7 +33,7 @@ class SandboxSettings(Settings):
 
     session_issuer: WebAddress = "http://127.0.0.1:8000"
     session_keys_file: Path = Path("sandbox-data/keys.json")
-    store_url: str = "sqlite:///sandbox-data/sessions.db"
+    store_url: StoreUrl = "sqlite:///sandbox-data/sessions.db"
     drain_delay: DurationOrZero = timedelta(0)
     log_format: Literal["json", "console"] = "console"
     api_docs: bool = True
@@ -46,9 +46,19 @@ def run() -> int:
         StartupError: something is wrong with the settings or what they point at.
     """
     secret = secrets.token_hex(16)
-    pool = {"authing_user_pool_id": _POOL_ID, "authing_user_pool_secret": secret}
-    fixed = {"authing_base_url": "http://localhost", "authing_token_mode": "hs256", **pool}
-    settings = load_settings(SandboxSettings, env_file=None, secrets_dir=None, **fixed)
+    settings = load_settings(
+        SandboxSettings,
+        env_file=None,
+        secrets_dir=None,
+        # All that is said of Authing, so that nothing meant for the real one gets here.
+        authing_base_url="http://localhost",
+        authing_user_pool_id=_POOL_ID,
+        authing_user_pool_secret=secret,
+        authing_token_mode="hs256",
+        authing_token_secrets=(),
+        authing_issuer=None,
+        authing_audience=None,
+    )
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  # compared
     address = f"http://{host}:{settings.port}"
     if "session_issuer" not in settings.model_fields_set:

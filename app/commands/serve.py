@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from app import __version__
 from app.config import Settings, load_settings
 from app.main import create_app, open_services
-from app.server import Drain, build_server
+from app.server import Drain, bind, build_server
 from app.telemetry import logs
 
 ENV_FILE = Path(".env")
@@ -55,14 +55,13 @@ async def _serve(
 
     drain = Drain()
     async with open_services(settings, drain=drain, transport=transport) as services:
-        server = build_server(
-            create_app(settings, services, extra_routes=extra_routes),
-            host=settings.host,
-            port=settings.port,
-            drain=drain,
-            drain_delay=settings.drain_delay.total_seconds(),
-            shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
-            on_start=serving,
-        )
-        await server.serve()
-        logs.log("stopped")
+        with bind(settings.host, settings.port) as listener:
+            server = build_server(
+                create_app(settings, services, extra_routes=extra_routes),
+                drain=drain,
+                drain_delay=settings.drain_delay.total_seconds(),
+                shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
+                on_start=serving,
+            )
+            await server.serve(sockets=[listener])
+    logs.log("stopped")

@@ -46,6 +46,7 @@ _THUMBPRINT_MEMBERS = {
     "RSA": ("e", "kty", "n"),
     "oct": ("k", "kty"),
 }
+_KEY_MEMBERS = ("kty", "crv", "x", "y", "d", "n", "e", "p", "q", "dp", "dq", "qi", "k")
 _LOADERS: Mapping[str, Any] = {"EC": ECAlgorithm, "OKP": OKPAlgorithm, "RSA": RSAAlgorithm}
 
 
@@ -157,7 +158,7 @@ def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
     if not isinstance(keys, list):
         raise KeyRingError('not a JWK Set: an object with a list "keys" is expected')
     members = [key for key in keys if isinstance(key, dict)]
-    if len(members) != len(keys) or any(k.get("kty") not in _THUMBPRINT_MEMBERS for k in members):
+    if len(members) != len(keys) or not all(_is_jwk(key) for key in members):
         raise KeyRingError("a member is not a JWK of type EC, OKP, RSA or oct")
     return members
 
@@ -165,12 +166,18 @@ def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
 def thumbprint(jwk: Jwk) -> str:
     """The key's name: its RFC 7638 thumbprint (SHA-256, base64url)."""
     try:
-        required = {name: str(jwk[name]) for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+        required = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     except KeyError as error:
         raise KeyRingError(f"a JWK lacks its member {error}") from None
     canonical = json.dumps(required, separators=(",", ":"), sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _is_jwk(key: Jwk) -> bool:
+    # Every member that is part of a key is text (RFC 7518 section 6).
+    texts = all(isinstance(key.get(name, ""), str) for name in _KEY_MEMBERS)
+    return texts and key.get("kty") in _THUMBPRINT_MEMBERS
 
 
 def _signing_key(kid: str, jwk: Jwk) -> SigningKey:
@@ -199,11 +206,13 @@ def _algorithm_for(key: object) -> SigningAlgorithm:
 
 
 def _binding_key(kid: str, jwk: Jwk) -> BindingKey:
-    encoded = str(jwk["k"])
+    encoded = jwk["k"]
     try:
-        secret = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars="-_", validate=True)
     except ValueError:
         raise KeyRingError("an oct JWK is not base64url") from None
+    if base64.urlsafe_b64encode(secret).rstrip(b"=").decode() != encoded:
+        raise KeyRingError("an oct JWK is not canonical base64url")
     if len(secret) < _MIN_OCT_BYTES:
         raise KeyRingError(f"an oct JWK is shorter than {_MIN_OCT_BYTES} bytes")
     return BindingKey(kid, secret)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import assert_never
 
 from app.errors import (
     IdempotencyKeyMismatch,
@@ -103,6 +104,8 @@ class LoginService:
                 raise LoginInProgress(retry_after=min(remaining, _RETRY_SECONDS))
             case KeyTaken():
                 raise IdempotencyKeyMismatch
+            case unreachable:
+                assert_never(unreachable)
 
     async def _redeem(self, login: Login, claim: Claim) -> TokenPair:
         try:
@@ -120,6 +123,8 @@ class LoginService:
                 return self._same_again(other)
             case Banned(until):
                 raise UserBanned(until)
+            case also_unreachable:
+                assert_never(also_unreachable)
 
     async def _release(self, claim: Claim) -> None:
         with suppress(StoreUnavailable):  # then the lease runs out by itself

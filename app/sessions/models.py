@@ -1,7 +1,10 @@
-"""The nouns of the core, as frozen values. Instants are aware UTC datetimes, whole seconds."""
+"""The nouns of the core, as frozen values. Instants are aware UTC datetimes, whole seconds.
+
+What is secret or personal is left out of every repr, because reprs end up in tracebacks.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,7 +19,7 @@ class Identity:
     """
 
     subject: str
-    claims: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(repr=False)
     authenticated_at: datetime
 
 
@@ -24,9 +27,9 @@ class Identity:
 class Device:
     """What the app says of the phone it runs on. Shown to the user, never trusted."""
 
-    id: str | None = None
+    id: str | None = field(default=None, repr=False)
     type: str | None = None
-    name: str | None = None
+    name: str | None = field(default=None, repr=False)
     app_version: str | None = None
 
 
@@ -60,7 +63,7 @@ class Session:
     device_type: str | None
     generation: int
     binding_kid: str
-    sealed_profile: bytes
+    sealed_profile: bytes = field(repr=False)
     authenticated_at: datetime
     created_at: datetime
     last_used_at: datetime
@@ -85,7 +88,7 @@ class Ban:
 class Profile:
     """The sealed part of a session, opened: the user's claims and the device."""
 
-    claims: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(repr=False)
     device: Device | None
 
 
@@ -95,8 +98,8 @@ class TokenPair:
 
     session: Session
     profile: Profile
-    access_token: str
-    refresh_token: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
     issued_at: datetime
     expires_in: int
     refresh_expires_in: int

@@ -7,6 +7,7 @@ the time only as ports. How a session begins is the login's business.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from app.errors import (
     AccessSessionEnded,
@@ -73,6 +74,8 @@ class SessionService:
                 raise RefreshSessionEnded(reason, replaced_by)
             case Unknown():
                 raise RefreshTokenInvalid
+            case unreachable:
+                assert_never(unreachable)
 
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
         """Find the living session of a bearer. Looks at the store, so an ending counts at once.

@@ -138,8 +138,9 @@ class AccessTokenProfile:
         expected = {"iss": self.issuer, "aud": self.audience, "client_id": self.client_id}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise jws.InvalidJws
-        self._check_times(claims, now)
-        return _access_claims(claims)
+        access_claims = _access_claims(claims)
+        self._check_times(claims, now)  # last, so that only a genuine token is called expired
+        return access_claims
 
     def _check_times(self, claims: Any, now: datetime) -> None:
         issued_at, expires_at = jws.instant(claims, "iat"), jws.instant(claims, "exp")

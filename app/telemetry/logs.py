@@ -92,12 +92,14 @@ def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
-    seen: BaseException | None = error
-    while seen is not None:
-        frames = traceback.extract_tb(seen.__traceback__)
+    told: list[BaseException] = []  # a chain may lead back to itself
+    current: BaseException | None = error
+    while current is not None and current not in told:
+        frames = traceback.extract_tb(current.__traceback__)
         places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        yield {"type": type(seen).__qualname__, "at": places}
-        seen = seen.__cause__ or seen.__context__
+        yield {"type": type(current).__qualname__, "at": places}
+        told.append(current)
+        current = current.__cause__ or current.__context__
 
 
 def _as_json(parts: dict[str, Any]) -> str:
@@ -106,4 +108,6 @@ def _as_json(parts: dict[str, Any]) -> str:
 
 def _as_text(parts: dict[str, Any]) -> str:
     time, level, event = parts.pop("time"), parts.pop("level"), parts.pop("event")
-    return " ".join([time[11:19], f"{level:7}", event, *(f"{k}={v}" for k, v in parts.items())])
+    line = " ".join([time[11:19], f"{level:7}", event, *(f"{k}={v}" for k, v in parts.items())])
+    # One line, and nothing that moves the cursor of who reads it.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from app.errors import AuthingError, TicketgateError
+from app.errors import AuthingError, InternalError, TicketgateError
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
 
@@ -24,11 +24,8 @@ class ObservedIdentityProvider:
         try:
             identity = await self._inner.exchange(ticket)
             outcome = "ok"
-        except AuthingError as error:
-            outcome = error.outcome
-            raise
-        except TicketgateError as error:
-            outcome = error.code
+        except Exception as error:
+            outcome = _outcome(error)
             raise
         else:
             return identity
@@ -36,3 +33,9 @@ class ObservedIdentityProvider:
             self.state = outcome
             duration = round((time.monotonic() - started) * 1000)
             self._log("exchange", outcome=outcome, duration_ms=duration)
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, AuthingError):
+        return error.outcome
+    return error.code if isinstance(error, TicketgateError) else InternalError.code

@@ -26,6 +26,8 @@ UNIONID = "o-made-up-unionid"
 SECRET = "made-up-user-pool-secret-0123456"
 TICKET = "made-up.ticket_1~"
 FIFTEEN_DAYS = 1_296_000
+# Most tests trust an authority that signed nothing: the real list takes 20 ms to load, each time.
+SMALL_CA_FILE = Path(__file__).with_name("made-up-ca.pem")
 
 
 def clock() -> datetime:
@@ -139,11 +141,13 @@ class Request:
 class Answer:
     """Bytes for the wire, and what happens to the connection after them.
 
-    `hang` says nothing more, `drip` sends the bytes one by one and slowly.
+    `hang` says nothing more; `drip` sends the bytes one by one, slowly; `again` sends them a
+    second time when nobody has asked. `pause` is in seconds, before the body.
     """
 
     raw: bytes = b""
-    then: Literal["keep", "close", "reset", "hang", "drip"] = "keep"
+    then: Literal["keep", "close", "reset", "hang", "drip", "again"] = "keep"
+    pause: float = 0
 
 
 Says: TypeAlias = Callable[[Request], Answer | bytes]
@@ -157,9 +161,11 @@ class Peer:
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    _open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = field(default_factory=dict)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open[writer] = asyncio.current_task()
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while not writer.is_closing():
                 request = await _read_request(reader)
@@ -167,18 +173,30 @@ class Peer:
                 said = self.says(request)
                 await _play(said if isinstance(said, Answer) else Answer(said), reader, writer)
         writer.close()
+        del self._open[writer]
+
+    async def hang_up(self) -> None:
+        tasks = [task for task in self._open.values() if task is not None]
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.gather(*tasks)
 
 
-async def _play(
-    answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _play(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     if answer.then == "drip":
         for byte in answer.raw:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0.02)
-    writer.write(answer.raw)
+    head, separator, body = answer.raw.partition(b"\r\n\r\n")
+    writer.write(head + separator)
+    if answer.pause:
+        await asyncio.sleep(answer.pause)
+    writer.write(body)
     await writer.drain()
+    if answer.then == "again":
+        await asyncio.sleep(0.01)
+        writer.write(answer.raw)
     if answer.then == "hang":
         await reader.read()
     if answer.then == "reset":
@@ -211,12 +229,14 @@ async def peer(
         yield fake
     finally:
         server.close()
+        await fake.hang_up()
+        await asyncio.sleep(0)  # the sockets close in the next round of the loop
 
 
 # --- the client, wired as in production ---
 
 
-def hs256_verifier(*secrets: str, max_age: int = 600, **recipient: str) -> LocalVerifier:
+def hs256_verifier(*secrets: str, max_age: int = 600, **recipient: Any) -> LocalVerifier:
     return LocalVerifier(
         Hs256Keys(secrets or (SECRET,)),
         Recipient(POOL, **recipient),
@@ -232,7 +252,7 @@ async def authing(
     verifier: Verifier | None = None,
     deadline: float = 3.0,
     connections: int = 10,
-    ca_file: Path | None = None,
+    ca_file: Path | None = SMALL_CA_FILE,
 ) -> AsyncIterator[AuthingClient]:
     async with build_client(build_transport(ca_file, connections)) as http:
         yield AuthingClient(

@@ -21,7 +21,7 @@ def test_s6_a_user_of_2020_has_these_claims() -> None:
 
 
 def test_s6_every_standard_claim_that_authing_knows_is_kept() -> None:
-    user = {
+    user: dict[str, Any] = {
         "name": "王小明",
         "givenName": "小明",
         "familyName": "王",

@@ -116,7 +116,8 @@ def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
 
 
 @pytest.mark.parametrize(
-    "junk", [True, False, 200.0, 200.5, "", "ok", "2e2", " 200", "２００", "9" * 10, 10**9, [], {}]  # noqa: RUF001
+    "junk",
+    [True, False, 200.0, 200.5, "", "ok", "2e2", " 200", "２００", "9" * 10, 10**9, [], {}],  # noqa: RUF001
 )
 @pytest.mark.parametrize("name", ["code", "apiCode", "statusCode"])
 def test_c3_a_code_that_is_no_number_is_a_protocol_error(junk: Any, name: str) -> None:

@@ -24,9 +24,7 @@ TICKET = "made-up.ticket_1~"
 def test_c6_the_path_is_the_configured_one_with_authings_query() -> None:
     launch = OPTIONS.launch()
     assert launch.user_name == "gh_0000000000aa"
-    assert launch.path == (
-        f"/routes/explore?userPoolId={POOL}&getPhone=1&fromApp=1&useSelfWxapp=0"
-    )
+    assert launch.path == (f"/routes/explore?userPoolId={POOL}&getPhone=1&fromApp=1&useSelfWxapp=0")
 
 
 @pytest.mark.parametrize(("self_hosted", "flag"), [(False, "0"), (True, "1")])
@@ -38,7 +36,8 @@ def test_c7_use_self_wxapp_is_always_said(self_hosted: bool, flag: str) -> None:
 @pytest.mark.parametrize("configured", [True, False])
 @pytest.mark.parametrize("asked", [True, False, None])
 def test_the_app_may_choose_whether_to_ask_for_the_phone_number(
-    configured: bool, asked: bool | None  # noqa: FBT001
+    configured: bool,  # noqa: FBT001
+    asked: bool | None,  # noqa: FBT001
 ) -> None:
     path = replace(OPTIONS, get_phone=configured).launch(get_phone=asked).path
     wanted = configured if asked is None else asked
@@ -93,7 +92,7 @@ def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
         f"code=200&message=a=b==&ticket={TICKET}",
         f"&&code=200&&ticket={TICKET}&",
         f"code=%32%30%30&ticket={TICKET}",
-        f"code=200&ticket={quote(quote(TICKET.replace('.', '%2E')))}",
+        f"code=200&ticket={quote(TICKET.replace('.', '%2E'))}",
     ],
 )
 def test_s2_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from app.sandbox import Sandbox
+from app.sandbox import Sandbox, SandboxOptions, create_sandbox
 
 
 class Reader(HTMLParser):
@@ -78,6 +78,18 @@ async def test_allowing_shows_ext_msg_the_ticket_and_a_command_that_logs_in(
     entry = sandbox.state.tickets[ticket]
     assert (entry.persona, entry.get_phone) == ("chen", True)
     assert page.chosen() == ["chen"]
+
+
+async def test_the_command_is_shown_literally_whatever_the_address_holds() -> None:
+    url = "http://127.0.0.1:8000/v1/sessions?a=1&copy=<b>'\""
+    sandbox = create_sandbox(
+        SandboxOptions(user_pool_id="pool-1", user_pool_secret="s" * 32, login_url=url)
+    )
+    transport = httpx.ASGITransport(sandbox.pages)
+    async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
+        form = {"persona": "lin", "choice": "approve"}
+        page = Reader((await client.post("/sandbox", data=form)).text)
+    assert shlex.split("".join(page.pre[2:]))[2] == url
 
 
 async def test_an_unticked_box_keeps_the_phone_number_back(

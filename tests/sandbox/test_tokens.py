@@ -90,6 +90,7 @@ async def test_a_bad_oidc_token_names_the_right_key_and_does_not_verify(
     sandbox: Sandbox, switch: Switch, upstream: httpx.AsyncClient, exchange: Exchange
 ) -> None:
     switch(token_algorithm="RS256")
+    sandbox.state.keys = SigningKeys("another-made-up-secret", kid="sandbox-2")
     sandbox.state.fault = Fault("bad_token")
     bad = (await exchange(sandbox.state.issue(Consent()))).json()["token"]
     with pytest.raises(BadSignatureError):

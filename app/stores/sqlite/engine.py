@@ -18,12 +18,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from app.errors import StartupError, StoreUnavailable
 
 T = TypeVar("T")
+_APPLICATION_ID = int.from_bytes(b"tgat", "big")
 _BATCH = 256
 _BUSY_SECONDS = 1.0
 
@@ -44,13 +45,15 @@ class SqliteEngine:
         Raises:
             StartupError: another process has it, or it is not a file of ours.
         """
-        self._lock = _take_lock(path)
+        self._lock = _take_lock(path.resolve())  # one file, one lock, by whatever name
         try:
             self._connection = _open(path, migrations)
         except BaseException:
             os.close(self._lock)
             raise
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._door = Lock()
+        self._closed = False
         self._thread = Thread(target=self._work, name="sqlite")
         self._thread.start()
 
@@ -63,13 +66,18 @@ class SqliteEngine:
             StoreUnavailable: SQLite could not do it; it has changed nothing.
         """
         job = _Job(command)
-        self._queue.put(job)
+        with self._door:
+            if self._closed:
+                raise StoreUnavailable
+            self._queue.put(job)
         result: T = await asyncio.wrap_future(job.answer)
         return result
 
     def close(self) -> None:
         """Finish what waits, then let go of the file. Blocks for that long."""
-        self._queue.put(None)
+        with self._door:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._connection.close()
         os.close(self._lock)
@@ -138,33 +146,43 @@ def _take_lock(path: Path) -> int:
 
 
 def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    # Transactions are ours (isolation_level=None); the thread that works is not the one that opens.
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    connection.row_factory = sqlite3.Row
+    connection = None
     try:
+        path.touch(mode=0o600)
+        # Transactions are ours; the thread that works is not the one that opens.
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
         _prepare(connection, migrations)
-    except sqlite3.Error as error:
-        connection.close()
-        raise StartupError(f"STORE_URL: {path} is not a SQLite database of ours") from error
-    except StartupError as error:
-        connection.close()
-        raise StartupError(f"STORE_URL: {path} {error}") from None
+    except (OSError, sqlite3.Error, _NotOurs) as error:
+        if connection is not None:
+            connection.close()
+        reason = error if isinstance(error, _NotOurs) else "is not a SQLite database of ours"
+        raise StartupError(f"STORE_URL: {path} {reason}") from error
     return connection
 
 
+class _NotOurs(Exception):
+    """The file is a database, but not one to work with; the text says why."""
+
+
 def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    # Looked at before anything is written: another program's database is left as it was.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (program,) = connection.execute("PRAGMA application_id").fetchone()
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if (program, bool(found)) != ((_APPLICATION_ID, True) if tables else (0, False)):
+        raise _NotOurs("is the database of another program")
+    if found > len(migrations):
+        raise _NotOurs(f"was written by a newer version (schema {found})")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise StartupError("cannot use write-ahead logging")
+        raise _NotOurs("cannot use write-ahead logging")
     # FULL: an acknowledged commit survives power loss, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
     # What is erased is overwritten, not only unlinked.
     connection.execute("PRAGMA secure_delete = ON")
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > len(migrations):
-        raise StartupError(f"was written by a newer version (schema {found})")
     for version, script in enumerate(migrations[found:], start=found + 1):
-        connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {version}; COMMIT")
+        marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version}"
+        connection.executescript(f"BEGIN; {script}; {marks}; COMMIT")

@@ -1,0 +1,143 @@
+"""The contract's table of errors, with a provocation for each row."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+import httpx
+
+from tests.api import provocations as p
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An error of the contract. A member that is None is absent from the answer."""
+
+    code: str
+    status: int
+    client_action: str
+    provoke: p.Provocation
+    _: KW_ONLY
+    session_alive: bool | Literal["unknown"] | None = None
+    retry_after: int | None = None
+    reason: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join(filter(None, [str(self.status), self.code, self.reason]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the phone got, and what was secret in the world where it did."""
+
+    answer: httpx.Response
+    secrets: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Provoked:
+    """What came of every case, and all that was logged meanwhile."""
+
+    outcomes: Mapping[Case, Outcome]
+    log: str
+
+
+def unavailable(provoke: p.Provocation, retry_after: int = 2) -> Case:
+    return Case("authing_unavailable", 503, "retry_after", provoke, retry_after=retry_after)
+
+
+def bad_answer(provoke: p.Provocation) -> Case:
+    return Case("authing_bad_answer", 502, "retry", provoke)
+
+
+def refresh_of_ended(provoke: p.Provocation, reason: str) -> Case:
+    return Case(
+        "session_ended", 400, "relaunch_wechat", provoke, session_alive=False, reason=reason
+    )
+
+
+def access_to_ended(provoke: p.Provocation, reason: str) -> Case:
+    return Case(
+        "session_ended", 401, "relaunch_wechat", provoke, session_alive=False, reason=reason
+    )
+
+
+def store_down(provoke: p.Provocation) -> Case:
+    return Case(
+        "store_unavailable", 503, "retry_after", provoke, session_alive="unknown", retry_after=2
+    )
+
+
+def access(code: str, client_action: str, provoke: p.Provocation) -> Case:
+    return Case(code, 401, client_action, provoke, session_alive="unknown")
+
+
+CASES = (
+    Case("malformed_request", 400, "none", p.login_with_body(b"{")),
+    Case("malformed_request", 400, "none", p.ticket_in_the_query),
+    Case("malformed_request", 400, "none", p.access_token_in_the_query),
+    Case("login_cancelled", 400, "none", p.login_with(ext_msg="code=400&message=用户取消授权")),
+    Case("ext_msg_unsupported", 400, "none", p.login_with(ext_msg='{"code":"made-up"}')),
+    Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_unknown_ticket),
+    Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_old_ticket),
+    Case(
+        "refresh_token_invalid",
+        400,
+        "relaunch_wechat",
+        p.refresh_with_a_made_up_token,
+        session_alive=False,
+    ),
+    refresh_of_ended(p.refresh_after_logout, "logged_out"),
+    refresh_of_ended(p.refresh_after_two_weeks, "expired"),
+    refresh_of_ended(p.refresh_with_a_spent_token, "refresh_reused"),
+    access("access_token_missing", "none", p.get("/v1/me")),
+    access("access_token_missing", "none", p.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
+    access("access_token_invalid", "refresh", p.me_with_a_made_up_token),
+    access("access_token_invalid", "refresh", p.me_with_a_forged_token),
+    access("access_token_invalid", "refresh", p.me_with_two_tokens),
+    access("access_token_expired", "refresh", p.me_after_ten_minutes),
+    access_to_ended(p.me_after_logout, "logged_out"),
+    access_to_ended(p.current_after_theft, "refresh_reused"),
+    Case("account_blocked", 403, "contact_support", p.login_of("blocked")),
+    Case("account_blocked", 403, "contact_support", p.login_of("deleted")),
+    Case("not_found", 404, "none", p.get("/v1/nothing")),
+    Case("method_not_allowed", 405, "none", p.get("/v1/sessions/refresh")),
+    Case("body_too_large", 413, "none", p.login_with_body(b" " * 8193)),
+    Case("body_too_large", 413, "none", p.login_with_endless_body),
+    Case("uri_too_long", 414, "none", p.get("/v1/launch?" + "x" * 2048)),
+    Case("unsupported_media_type", 415, "none", p.login_with_a_form),
+    Case("header_too_large", 431, "none", p.get("/v1/launch", Cookie="x" * 16384)),
+    Case("invalid_request", 422, "none", p.login_with_an_invalid_device),
+    Case("internal_error", 500, "retry", p.login_with_a_bug_of_ours, session_alive="unknown"),
+    bad_answer(p.login_when_authing_has("html")),
+    bad_answer(p.login_when_authing_has("redirect")),
+    bad_answer(p.login_when_authing_has("truncated")),
+    Case("authing_token_invalid", 502, "contact_support", p.login_when_authing_has("bad_token")),
+    Case("authing_untrusted", 502, "contact_support", p.login_without_tls_to_believe),
+    unavailable(p.login_when_authing_has("drop")),
+    unavailable(p.login_when_authing_has("accept_then_drop")),
+    unavailable(p.login_when_authing_has("http_500")),
+    unavailable(p.login_when_authing_has("http_503"), retry_after=7),
+    unavailable(p.login_when_authing_has("rate_limited"), retry_after=7),
+    Case(
+        "authing_timeout",
+        503,
+        "retry_after",
+        p.login_when_authing_has("slow"),
+        retry_after=2,
+        settings={"authing_timeout": timedelta(milliseconds=50)},
+    ),
+    Case(
+        "authing_misconfigured",
+        503,
+        "contact_support",
+        p.login_with_the_wrong_pool_secret,
+        retry_after=2,
+    ),
+    store_down(p.login_without_store),
+    store_down(p.refresh_without_store),
+    store_down(p.me_without_store),
+    store_down(p.logout_without_store),
+)

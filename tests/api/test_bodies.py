@@ -1,0 +1,118 @@
+"""Request bodies: how they must be labelled, and how large they may be."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.api.routes import ROUTES, WITH_BODY
+from tests.api.world import World, bearer
+
+BODY = b'{"refresh_token": "made-up"}'
+PATH = "/v1/sessions/refresh"
+
+
+async def send(phone: httpx.AsyncClient, body: bytes, **labels: str | bytes) -> tuple[int, str]:
+    headers = [
+        (name.replace("_", "-").encode(), label.encode() if isinstance(label, str) else label)
+        for name, label in labels.items()
+    ]
+    answer = await phone.post(PATH, content=body, headers=headers)
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'application/json; charset="utf-8"',
+    ],
+)
+async def test_json_in_utf8_is_read(phone: httpx.AsyncClient, label: str) -> None:
+    assert await send(phone, BODY, content_type=label) == (400, "refresh_token_invalid")
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "",
+        "json",
+        "text/plain",
+        "text/json",
+        "application/problem+json",
+        "application/vnd.api+json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "application/json/x",
+        "application/json, text/plain",
+        "application/json; charset=utf-16",
+        "application/json; charset=latin-1",
+        "application/json; charset*=utf-16''utf-16",
+        "application/json; charset*" + "1" * 5000 + "=utf-8",
+        b"application/json; charset=\xff",
+        b"\xff\xfe",
+    ],
+)
+async def test_another_label_is_refused(phone: httpx.AsyncClient, label: str | bytes) -> None:
+    assert await send(phone, BODY, content_type=label) == (415, "unsupported_media_type")
+
+
+async def test_a_body_without_a_label_is_refused(phone: httpx.AsyncClient) -> None:
+    assert await send(phone, BODY) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "made-up"])
+async def test_a_compressed_body_is_refused(phone: httpx.AsyncClient, encoding: str) -> None:
+    labels = {"content_type": "application/json", "content_encoding": encoding}
+    assert await send(phone, BODY, **labels) == (415, "unsupported_media_type")
+
+
+async def test_forms_and_multipart_are_no_way_to_bring_a_ticket(world: World) -> None:
+    ticket = world.ticket()
+    for content in ({"data": {"ticket": ticket}}, {"files": {"ticket": ticket.encode()}}):
+        answer = await world.phone.post("/v1/sessions", **content)
+        assert answer.status_code == 415
+    assert world.sandbox.state.exchanges == 0
+
+
+@pytest.mark.parametrize(("size", "status"), [(8192, 400), (8193, 413)])
+async def test_a_body_of_eight_kibibytes_passes_and_not_one_byte_more(
+    phone: httpx.AsyncClient, size: int, status: int
+) -> None:
+    body = BODY.ljust(size)
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size, 1000):
+            yield body[start : start + 1000]
+
+    labels = {"Content-Type": "application/json"}
+    for content in (body, in_pieces()):
+        answer = await phone.post(PATH, content=content, headers=labels)
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_sent(
+    phone: httpx.AsyncClient, path: str
+) -> None:
+    headers = {"Content-Length": "8193", "Content-Type": "application/json"}
+    for method in ROUTES[path] - {"HEAD"}:
+        answer = await phone.request(method, path, headers=headers)
+        if answer.status_code == 413:
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.headers["Connection"] == "close"
+            assert answer.json()["code"] == "body_too_large"
+        else:
+            assert path not in WITH_BODY
+
+
+async def test_a_logout_that_is_refused_has_not_happened(world: World) -> None:
+    tokens = await world.log_in()
+    headers = bearer(tokens) | {"Content-Length": "8193"}
+    answer = await world.phone.delete("/v1/sessions/current", headers=headers)
+    lives = (await world.get("/v1/me", tokens)).status_code == 200
+    assert lives == (answer.status_code != 204)

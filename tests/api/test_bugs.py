@@ -1,0 +1,114 @@
+"""What nobody expected: answered in our shape, told to operators by type and place alone."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Message
+
+from app.sessions.ports import Active, Ended, Unknown
+from app.stores.sqlite import SqliteStore
+from tests.api.provocations import CANARY, login_with_a_bug_of_ours
+from tests.api.world import World, bearer, phone_of
+
+LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
+
+
+class BuggyStore(SqliteStore):
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    async def see(
+        self, session_id: str, generation: int, now: datetime
+    ) -> Active | Ended | Unknown:
+        raise KeyError(CANARY, session_id)
+
+
+async def test_a_bug_is_told_by_type_and_place_and_not_by_its_text(
+    world: World, log_lines: LogLines
+) -> None:
+    answer = await login_with_a_bug_of_ours(world)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert CANARY not in answer.text
+    line = next(line for line in log_lines() if line["event"] == "request")
+    assert (line["level"], line["status"], line["code"]) == ("error", 500, "internal_error")
+    assert line["request_id"] == answer.headers["X-Request-Id"]
+    (exception,) = line["exception"]
+    assert exception["type"] == "LookupError"
+    assert exception["at"][-1].endswith(" exchange")
+    assert CANARY not in str(log_lines())
+
+
+async def test_a_bug_says_nothing_about_the_session(world: World, log_lines: LogLines) -> None:
+    tokens = await world.log_in()
+    sessions = replace(world.services.sessions, store=BuggyStore())
+    async with phone_of(world.serve(replace(world.services, sessions=sessions))) as phone:
+        answer = await phone.get("/v1/me", headers=bearer(tokens))
+    assert (answer.status_code, answer.json()["session_alive"]) == (500, "unknown")
+    assert CANARY not in answer.text + str(log_lines())
+    assert (await world.get("/v1/me", tokens)).status_code == 200
+
+
+async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(world: World) -> None:
+    async def teapot(_request: Request) -> Response:
+        raise HTTPException(418, CANARY)
+
+    async with phone_of(world.serve(extra_routes=[Route("/teapot", teapot)])) as phone:
+        answer = await phone.get("/teapot")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert CANARY not in answer.text
+
+
+async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
+    world: World, log_lines: LogLines
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half of the"
+        raise LookupError(CANARY)
+
+    async def begin(_request: Request) -> Response:
+        return StreamingResponse(half())
+
+    async with phone_of(world.serve(extra_routes=[Route("/begin", begin)])) as phone:
+        with pytest.raises(LookupError):
+            await phone.get("/begin")
+    line = next(line for line in log_lines() if line["event"] == "request")
+    assert (line["level"], line["status"]) == ("error", 200)
+    assert line["exception"][0]["type"] == "LookupError"
+
+
+async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours(
+    world: World, log_lines: LogLines
+) -> None:
+    messages: Iterator[Message] = iter(
+        [
+            {"type": "http.request", "body": b'{"ticket":', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(_message: Message) -> None:
+        """Nobody is there any more."""
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/sessions",
+        "raw_path": b"/v1/sessions",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    await world.serve()(scope, receive, send)
+    (line,) = log_lines()
+    assert line["event"] == "request"
+    assert line["level"] != "error"
+    assert "exception" not in line

@@ -1,0 +1,75 @@
+"""Contract section 9, over HTTP: each error as the phone gets it."""
+
+from typing import Any
+
+import pytest
+
+from app.api.problems import TABLE
+from tests.api.cases import CASES, Case, Outcome
+
+ALWAYS = {"type", "title", "status", "detail", "instance", "code", "client_action", "request_id"}
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@every_case
+def test_an_error_has_the_status_and_members_of_the_contract(case: Case, outcome: Outcome) -> None:
+    problem: dict[str, Any] = outcome.answer.json()
+    expected = {
+        "status": case.status,
+        "code": case.code,
+        "client_action": case.client_action,
+        "session_alive": case.session_alive,
+        "retry_after": case.retry_after,
+        "reason": case.reason,
+    }
+    assert outcome.answer.status_code == case.status
+    assert {name: problem.get(name) for name in expected} == expected
+    assert None not in problem.values()
+    optional = {name for name, value in expected.items() if value is not None}
+    assert problem.keys() == ALWAYS | optional | ({"errors"} if case.status == 422 else set())
+
+
+@every_case
+def test_an_error_is_a_problem_document_with_an_id_to_ask_about(
+    case: Case, outcome: Outcome
+) -> None:
+    problem = outcome.answer.json()
+    assert outcome.answer.headers["Content-Type"] == "application/problem+json"
+    assert problem["type"] == f"urn:ticketgate:error:{case.code}"
+    assert problem["request_id"] == outcome.answer.headers["X-Request-Id"]
+    assert problem["instance"] == f"urn:ticketgate:request:{problem['request_id']}"
+    assert problem["title"]
+    assert problem["detail"]
+
+
+@every_case
+def test_the_headers_of_an_error_repeat_what_intermediaries_must_know(
+    case: Case, outcome: Outcome
+) -> None:
+    headers = outcome.answer.headers
+    wait = None if case.retry_after is None else str(case.retry_after)
+    assert headers.get("Retry-After") == wait
+    assert ("WWW-Authenticate" in headers) == (case.status == 401)
+    assert ("Allow" in headers) == (case.status == 405)
+    assert ("Connection" in headers) == (case.status == 413)
+    assert headers["Content-Language"] == "en"
+    assert headers["Vary"] == "Accept-Language"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.status == 401], ids=str)
+def test_a_401_asks_for_a_bearer_and_says_whether_one_was_no_good(
+    case: Case, outcome: Outcome
+) -> None:
+    scheme, _, parameters = outcome.answer.headers["WWW-Authenticate"].partition(" ")
+    assert scheme == "Bearer"
+    assert ('error="invalid_token"' in parameters) == (case.code != "access_token_missing")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.status == 413], ids=str)
+def test_a_413_closes_the_connection(case: Case, outcome: Outcome) -> None:
+    assert outcome.answer.headers["Connection"] == "close"
+
+
+def test_every_error_of_the_table_has_a_case() -> None:
+    rows = {(row.status, error.code, row.client_action) for error, row in TABLE.items()}
+    assert rows == {(case.status, case.code, case.client_action) for case in CASES}

@@ -1,0 +1,110 @@
+"""The headers that every answer has, and those that none has."""
+
+import httpx
+import pytest
+
+from tests.api.cases import CASES, Case, Outcome
+from tests.api.routes import CACHEABLE, ROUTES
+from tests.api.world import World, bearer
+
+WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
+ODD = [
+    b"",
+    b"short67",
+    b"a" * 65,
+    b"with space",
+    b"caf\xc3\xa9-1234",
+    b"\xff" * 10,
+    b"<script>",
+    b"x" * 8 + b"\n",
+]
+
+
+def check_headers(answer: httpx.Response, cache_control: str = "no-store") -> None:
+    headers = answer.headers
+    assert headers.get_list("Cache-Control") == [cache_control]
+    assert headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    assert len(headers.get_list("X-Request-Id")) == 1
+    assert headers["X-Request-Id"]
+    for name in headers:
+        assert not name.startswith("access-control-")
+    assert not headers.keys() & {"set-cookie", "server", "x-powered-by"}
+
+
+def cache_control_of(path: str) -> str:
+    return "public, max-age=300" if path in CACHEABLE else "no-store"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcome) -> None:
+    check_headers(outcome.answer)
+
+
+async def test_every_success_has_the_headers_of_every_answer(world: World) -> None:
+    tokens = await world.log_in()
+    bodies = {
+        "/v1/sessions": {"ticket": world.ticket()},
+        "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
+    }
+    everything = [(method, path) for path, methods in ROUTES.items() for method in methods]
+    for method, path in sorted(everything, key=lambda each: each[0] == "DELETE"):
+        answer = await world.phone.request(
+            method, path, json=bodies.get(path), headers=bearer(tokens)
+        )
+        assert answer.is_success, (method, path)
+        check_headers(answer, cache_control_of(path))
+
+
+@pytest.mark.parametrize("path", [*ROUTES, "/v1/nothing"])
+async def test_every_refusal_that_any_path_can_give_has_them_too(
+    phone: httpx.AsyncClient, path: str
+) -> None:
+    refusals = {
+        400: ("GET", "?token=a", {}),
+        405: ("PATCH", "", {}),
+        413: ("POST", "", {"Content-Length": "8193", "Content-Type": "application/json"}),
+        414: ("GET", "?" + "x" * 2048, {}),
+        431: ("GET", "", {"Cookie": "x" * 16384}),
+    }
+    for status, (method, query, headers) in refusals.items():
+        answer = await phone.request(method, path + query, headers=headers)
+        assert answer.status_code in (status, 404, 405)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        check_headers(answer)
+
+
+async def test_a_process_that_is_not_ready_says_so_uncached(world: World) -> None:
+    world.drain.begin()
+    check_headers(await world.phone.get("/readyz"))
+
+
+@pytest.mark.parametrize("given", WELL_FORMED)
+async def test_a_well_formed_request_id_is_taken(phone: httpx.AsyncClient, given: str) -> None:
+    answer = await phone.get("/v1/me", headers={"X-Request-Id": given})
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ODD)
+async def test_an_odd_request_id_is_replaced(phone: httpx.AsyncClient, given: bytes) -> None:
+    answer = await phone.get("/livez", headers={b"X-Request-Id": given})
+    replaced = answer.headers["X-Request-Id"]
+    assert replaced.isalnum()
+    assert len(replaced) == 32
+    assert replaced.encode() not in given
+
+
+async def test_of_two_request_ids_none_is_taken(phone: httpx.AsyncClient) -> None:
+    given = [("X-Request-Id", "abcdefgh"), ("X-Request-Id", "abcdefgh")]
+    answer = await phone.get("/livez", headers=given)
+    assert answer.headers["X-Request-Id"] != "abcdefgh"
+
+
+async def test_requests_without_an_id_get_one_each(phone: httpx.AsyncClient) -> None:
+    ids = {(await phone.get("/livez")).headers["X-Request-Id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+async def test_an_origin_is_not_let_in(phone: httpx.AsyncClient) -> None:
+    origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+    for method in ("GET", "OPTIONS"):
+        check_headers(await phone.request(method, "/livez", headers=origin))

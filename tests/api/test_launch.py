@@ -1,0 +1,69 @@
+"""`GET /v1/launch`: what the app hands to the WeChat SDK."""
+
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from tests.api.world import POOL_ID
+
+
+async def test_the_launch_names_the_mini_program_and_carries_the_pool(
+    phone: httpx.AsyncClient,
+) -> None:
+    answer = await phone.get("/v1/launch")
+    assert answer.status_code == 200
+    launch = answer.json()
+    path, _, query = launch.pop("path").partition("?")
+    assert path == "/routes/explore"
+    assert dict(parse_qsl(query)) == {
+        "userPoolId": POOL_ID,
+        "getPhone": "1",
+        "fromApp": "1",
+        "useSelfWxapp": "0",
+    }
+    assert launch == {
+        "user_name": "gh_a781a791e29e",
+        "mini_program_type": 0,
+        "mini_program_type_name": "release",
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [
+        ("ios", "WXMiniProgramTypeRelease"),
+        ("android", "MINIPTOGRAM_TYPE_RELEASE"),
+        ("harmony", "release"),
+    ],
+)
+async def test_the_type_is_named_as_in_the_sdk_of_the_platform(
+    phone: httpx.AsyncClient, platform: str, name: str
+) -> None:
+    answer = await phone.get("/v1/launch", params={"platform": platform})
+    assert answer.json()["mini_program_type_name"] == name
+
+
+@pytest.mark.parametrize(("asked", "told"), [("false", "0"), ("true", "1")])
+async def test_the_app_may_decide_about_the_phone_number(
+    phone: httpx.AsyncClient, asked: str, told: str
+) -> None:
+    answer = await phone.get("/v1/launch", params={"get_phone": asked})
+    assert f"getPhone={told}&" in answer.json()["path"]
+
+
+async def test_the_launch_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
+    answer = await phone.get("/v1/launch")
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+
+
+@pytest.mark.parametrize(("name", "value"), [("platform", "symbian"), ("get_phone", "perhaps")])
+async def test_an_unknown_choice_is_refused_by_name_and_not_cached(
+    phone: httpx.AsyncClient, name: str, value: str
+) -> None:
+    answer = await phone.get("/v1/launch", params={name: value})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"].endswith(name)
+    assert value not in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -1,0 +1,98 @@
+"""What is too long is refused before it is looked at, and so are credentials in an address."""
+
+import httpx
+import pytest
+
+from tests.api.routes import ROUTES
+from tests.api.world import World, bearer
+
+HOST = "http://api.test"
+CREDENTIALS = ("ticket", "ext_msg", "access_token", "refresh_token", "id_token", "token", "secret")
+
+
+async def status_of(phone: httpx.AsyncClient, target: str) -> int:
+    return (await phone.send(httpx.Request("GET", HOST + target))).status_code
+
+
+async def test_an_address_of_two_kibibytes_passes_and_not_one_byte_more(
+    phone: httpx.AsyncClient,
+) -> None:
+    assert await status_of(phone, "/livez?".ljust(2048, "x")) == 200
+    assert await status_of(phone, "/livez?".ljust(2049, "x")) == 414
+
+
+async def test_an_address_without_a_query_may_be_as_long(phone: httpx.AsyncClient) -> None:
+    assert await status_of(phone, "/".ljust(2048, "x")) == 404
+    assert await status_of(phone, "/".ljust(2049, "x")) == 414
+
+
+async def test_what_counts_is_the_address_as_it_was_sent(phone: httpx.AsyncClient) -> None:
+    assert await status_of(phone, "/livez?" + "%20" * 680) == 200
+    assert await status_of(phone, "/livez?" + "%20" * 681) == 414
+
+
+@pytest.mark.parametrize(("fields", "status"), [(100, 200), (101, 431)])
+async def test_a_hundred_header_fields_pass(
+    phone: httpx.AsyncClient, fields: int, status: int
+) -> None:
+    headers = [("Host", "api.test"), *(("X", "") for _ in range(fields - 1))]
+    answer = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(16384, 200), (16385, 431)])
+async def test_sixteen_kibibytes_of_header_pass(
+    phone: httpx.AsyncClient, size: int, status: int
+) -> None:
+    rest = size - len("Host: api.test\r\nX: \r\n")
+    headers = {"Host": "api.test", "X": "x" * rest}
+    answer = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", [*ROUTES, "/v1/nothing"])
+@pytest.mark.parametrize("name", CREDENTIALS)
+async def test_a_credential_in_the_query_is_refused_on_every_path(
+    phone: httpx.AsyncClient, name: str, path: str
+) -> None:
+    for method in ROUTES.get(path, {"GET"}):
+        answer = await phone.request(method, f"{path}?{name}=made-up")
+        assert answer.status_code == 400
+        if method != "HEAD":
+            assert answer.json()["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "TICKET=a",
+        "Access_Token=a",
+        "%74icket=a",
+        "%54%49%43%4B%45%54=a",
+        "refresh%5Ftoken=a",
+        "ticket",
+        "ticket=",
+        "platform=ios&ticket=a",
+        "ticket=a&platform=ios",
+        "&&ticket=a",
+    ],
+)
+async def test_a_credential_is_known_however_its_name_is_written(
+    phone: httpx.AsyncClient, query: str
+) -> None:
+    assert await status_of(phone, f"/v1/launch?{query}") == 400
+
+
+@pytest.mark.parametrize("query", ["tickets=a", "platform=ios&x=ticket", "token_type=a", "%ff=a"])
+async def test_another_name_in_the_query_is_ignored(phone: httpx.AsyncClient, query: str) -> None:
+    assert await status_of(phone, f"/v1/launch?{query}") == 200
+
+
+async def test_a_good_token_in_the_query_is_refused_even_beside_a_good_one_in_the_header(
+    world: World,
+) -> None:
+    tokens = await world.log_in()
+    query = {"access_token": tokens["access_token"]}
+    for headers in ({}, bearer(tokens)):
+        answer = await world.phone.get("/v1/me", params=query, headers=headers)
+        assert answer.status_code == 400

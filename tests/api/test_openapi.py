@@ -1,0 +1,125 @@
+"""The description of the API: only if asked for, sound, and true."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from fastapi.openapi.models import OpenAPI
+
+from tests.api.cases import Provoked
+from tests.api.routes import ROUTES
+from tests.api.world import open_world
+
+# What any path may say, so no operation repeats it: routing, addresses and headers, bugs.
+EVERYWHERE = {404, 405, 414, 431, 500}
+ADDRESSES = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
+
+
+@pytest.fixture
+async def reader(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_world(tmp_path, api_docs=True) as world:
+        yield world.phone
+
+
+@pytest.fixture
+async def document(reader: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await reader.get("/openapi.json")
+    assert answer.status_code == 200
+    described: dict[str, Any] = answer.json()
+    return described
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method.upper(), operation
+
+
+def references(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (value for name, value in node.items() if name == "$ref")
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/swagger/swagger-ui.css"])
+async def test_nothing_is_described_unless_asked_for(phone: httpx.AsyncClient, path: str) -> None:
+    assert (await phone.get(path)).status_code == 404
+
+
+async def test_the_description_is_sound(document: dict[str, Any]) -> None:
+    OpenAPI.model_validate(document)
+    for reference in references(document):
+        node: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+
+
+async def test_every_operation_is_described_but_head(document: dict[str, Any]) -> None:
+    described = {(path, method) for path, method, _ in operations(document)}
+    served = {(path, method) for path, methods in ROUTES.items() for method in methods - {"HEAD"}}
+    assert described == served
+
+
+async def test_every_operation_has_a_name_of_its_own_and_a_summary(
+    document: dict[str, Any],
+) -> None:
+    names = [operation["operationId"] for *_, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"] for *_, operation in operations(document))
+
+
+async def test_bearers_and_nobody_else_need_the_access_token(document: dict[str, Any]) -> None:
+    needed = {(path, method) for path, method, op in operations(document) if "security" in op}
+    assert needed == {
+        ("/v1/me", "GET"),
+        ("/v1/sessions/current", "GET"),
+        ("/v1/sessions/current", "DELETE"),
+    }
+
+
+async def test_the_errors_that_came_are_those_that_were_described(
+    document: dict[str, Any], provoked: Provoked
+) -> None:
+    came: dict[tuple[str, str], set[int]] = {}
+    for outcome in provoked.outcomes.values():
+        request = outcome.answer.request
+        if "token=" not in str(request.url) and "ticket=" not in str(request.url):
+            came.setdefault((request.url.path, request.method), set()).add(
+                outcome.answer.status_code
+            )
+    for path, method, operation in operations(document):
+        told = {int(status) for status in operation["responses"]}
+        assert came.get((path, method), set()) - EVERYWHERE <= told, (method, path)
+
+
+async def test_errors_are_described_in_the_shape_that_they_have(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    for path, _, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= HTTPStatus.BAD_REQUEST and path != "/readyz":
+                assert response["content"].keys() == {"application/problem+json"}
+
+
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated")  # by fastapi_swagger, to read files
+async def test_the_docs_load_everything_from_here(reader: httpx.AsyncClient) -> None:
+    page = await reader.get("/docs")
+    assert page.status_code == 200
+    addresses = ["".join(found) for found in ADDRESSES.findall(page.text)]
+    assert len(addresses) == 4
+    for address in addresses:
+        absolute = urljoin("http://api.test/docs", address)
+        assert urlsplit(absolute).netloc == "api.test"
+        assert (await reader.get(absolute)).status_code == 200
+
+
+async def test_the_docs_do_not_keep_the_bearer(reader: httpx.AsyncClient) -> None:
+    assert '"persistAuthorization": false' in (await reader.get("/docs")).text

@@ -1,0 +1,64 @@
+"""One line a request: what an operator needs, and nothing of what was sent."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx
+
+from tests.api.world import World
+
+LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
+
+
+def requests_in(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["event"] == "request"]
+
+
+async def test_a_request_is_one_line_with_its_id_route_status_and_duration(
+    phone: httpx.AsyncClient, log_lines: LogLines
+) -> None:
+    answer = await phone.get("/v1/launch", params={"platform": "ios"})
+    (line,) = log_lines()
+    assert line.pop("time")
+    assert line.pop("duration_ms") >= 0
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "request_id": answer.headers["X-Request-Id"],
+        "method": "GET",
+        "route": "/v1/launch",
+        "status": 200,
+    }
+
+
+async def test_a_refusal_is_told_with_its_code(
+    phone: httpx.AsyncClient, log_lines: LogLines
+) -> None:
+    await phone.get("/v1/me")
+    (line,) = log_lines()
+    assert (line["level"], line["status"], line["code"]) == ("info", 401, "access_token_missing")
+
+
+async def test_why_a_session_is_over_is_told(world: World, log_lines: LogLines) -> None:
+    tokens = await world.log_in()
+    await world.log_out(tokens)
+    await world.get("/v1/me", tokens)
+    assert requests_in(log_lines())[-1]["reason"] == "logged_out"
+
+
+async def test_what_authing_did_and_said_is_told(world: World, log_lines: LogLines) -> None:
+    await world.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
+    world.break_authing("http_500")
+    await world.phone.post("/v1/sessions", json={"ticket": world.ticket()})
+    refused, broken = requests_in(log_lines())
+    assert refused["authing_code"] == 2207
+    assert broken["outcome"] == "http_5xx"
+
+
+async def test_what_stands_in_a_path_or_a_method_is_not_told(
+    phone: httpx.AsyncClient, log_lines: LogLines
+) -> None:
+    await phone.request("SOMEBODYS-SECRET", "/v1/somebodys-secret?somebodys-secret")
+    (line,) = log_lines()
+    assert (line["method"], line["route"], line["status"]) == ("other", "none", 404)
+    assert "secret" not in str(line).lower()

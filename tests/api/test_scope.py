@@ -1,0 +1,32 @@
+"""Connections that are not HTTP go through untouched."""
+
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from tests.api.world import World
+
+
+@pytest.mark.parametrize(
+    ("scope", "received", "answered"),
+    [
+        ({"type": "lifespan"}, ["lifespan.startup"], ["lifespan.startup.complete"]),
+        ({"type": "websocket", "path": "/livez"}, ["websocket.connect"], ["websocket.close"]),
+    ],
+    ids=["lifespan", "websocket"],
+)
+async def test_what_is_not_http_is_left_to_the_framework(
+    world: World, scope: dict[str, Any], received: list[str], answered: list[str]
+) -> None:
+    incoming = iter([*received, "lifespan.shutdown"])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": next(incoming)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await world.serve()({"headers": [], "query_string": b"", **scope}, receive, send)
+    assert [message["type"] for message in sent][:1] == answered

@@ -1,0 +1,57 @@
+"""The table of errors: whole, worded in both languages, and the one that the README prints."""
+
+from pathlib import Path
+
+import pytest
+
+from app.api import texts
+from app.api.problems import TABLE
+from app.errors import TicketgateError
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def leaves(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
+    """Walk down to the errors that are raised; those above only group them."""
+    below = [child for child in kind.__subclasses__() if child.__module__ == kind.__module__]
+    return [leaf for child in below for leaf in leaves(child)] or [kind]
+
+
+KINDS = leaves(TicketgateError)
+
+
+def rows_of(readme: str) -> list[tuple[int, str, str]]:
+    """Read the rows between the markers: status, code, client action."""
+    _, _, rest = readme.partition("<!-- errors -->")
+    table, end, _ = rest.partition("<!-- /errors -->")
+    assert end, "README.md has no table of errors between its two markers"
+    _head, _rule, *lines = table.strip().splitlines()
+    cells = [[cell.strip().strip("`") for cell in line.strip("| ").split("|")] for line in lines]
+    return [(int(status), code, action) for status, code, action, *_ in cells]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_has_a_row(kind: type[TicketgateError]) -> None:
+    assert kind in TABLE
+
+
+def test_every_row_is_of_an_error_that_exists() -> None:
+    assert TABLE.keys() <= set(KINDS)
+
+
+def test_every_code_has_its_texts_and_every_text_its_code() -> None:
+    assert texts._TEXTS.keys() == {kind.code for kind in KINDS}
+
+
+@pytest.mark.parametrize("code", sorted({kind.code for kind in KINDS}))
+def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
+    english, chinese = texts.text(code, "en"), texts.text(code, "zh")
+    assert all(english)
+    assert all(text.isascii() for text in english)
+    assert not any(text.isascii() for text in chinese)
+
+
+def test_the_readme_has_the_same_table_as_the_code() -> None:
+    rows = rows_of(README.read_text())
+    assert len(set(rows)) == len(rows)
+    assert set(rows) == {(row.status, e.code, row.client_action) for e, row in TABLE.items()}

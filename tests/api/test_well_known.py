@@ -1,0 +1,56 @@
+"""What others need to verify our access tokens, used as an outsider would."""
+
+import httpx
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from app import keyfile
+from tests.api.world import ISSUER, POOL_ID, World
+
+
+async def test_an_access_token_verifies_with_the_published_keys_alone(world: World) -> None:
+    tokens = await world.log_in()
+    jwks = (await world.phone.get("/.well-known/jwks.json")).json()
+    token = jwt.decode(tokens["access_token"], KeySet.import_key_set(jwks), algorithms=["ES256"])
+    assert token.header["typ"] == "at+jwt"
+    claims = dict(token.claims)
+    assert claims.pop("jti")
+    assert claims == {
+        "iss": ISSUER,
+        "aud": ISSUER,
+        "sub": tokens["user"]["sub"],
+        "sid": tokens["session"]["id"],
+        "client_id": POOL_ID,
+        "iat": world.clock.epoch,
+        "exp": world.clock.epoch + 600,
+        "auth_time": world.clock.epoch,
+    }
+
+
+async def test_no_private_or_symmetric_key_is_published(phone: httpx.AsyncClient) -> None:
+    answer = await phone.get("/.well-known/jwks.json")
+    assert answer.status_code == 200
+    (key,) = answer.json()["keys"]
+    assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+
+
+async def test_a_key_is_published_before_it_signs(world: World) -> None:
+    kid = keyfile.add(world.settings.session_keys_file, "ES256")
+    source = world.services.keys
+    assert isinstance(source, keyfile.KeyFile)
+    source.follow()
+    answer = await world.phone.get("/.well-known/jwks.json")
+    assert [key["kid"] for key in answer.json()["keys"]][1:] == [kid]
+
+
+async def test_discovery_leads_to_the_keys(phone: httpx.AsyncClient) -> None:
+    answer = await phone.get("/.well-known/oauth-authorization-server")
+    assert answer.status_code == 200
+    assert answer.json()["issuer"] == ISSUER
+    assert answer.json()["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
+
+
+async def test_keys_and_discovery_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
+    for name in ("jwks.json", "oauth-authorization-server"):
+        answer = await phone.get(f"/.well-known/{name}")
+        assert answer.headers["Cache-Control"] == "public, max-age=300"

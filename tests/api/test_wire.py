@@ -1,0 +1,72 @@
+"""What only a real socket can show: bodies that must not be sent, connections that must close."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.server import bind, build_server
+from tests.api.world import World
+
+POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+async def port(world: World) -> AsyncIterator[int]:
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    server = build_server(
+        world.serve(),
+        drain=world.drain,
+        drain_delay=0,
+        shutdown_timeout=1,
+        on_start=started.set_result,
+    )
+    serving = asyncio.create_task(server.serve(sockets=[bind("127.0.0.1", 0)]))
+    yield await started
+    server.should_exit = True
+    await serving
+
+
+async def until_closed(port: int, *pieces: bytes) -> bytes:
+    """Send, and read until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+        async with asyncio.timeout(2):
+            return await reader.read()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_head_sends_no_body(port: int) -> None:
+    for path in ("/livez", "/readyz", "/v1/launch", "/.well-known/jwks.json"):
+        request = f"HEAD {path} HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n"
+        head, _, body = (await until_closed(port, request.encode())).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert body == b""
+
+
+async def test_the_server_does_not_tell_what_it_is(port: int) -> None:
+    request = b"GET /livez HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n"
+    assert b"\r\nserver:" not in (await until_closed(port, request)).lower()
+
+
+async def test_a_body_announced_as_too_large_is_not_waited_for(port: int) -> None:
+    answer = await until_closed(port, POST + b"Content-Length: 1073741824\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"body_too_large" in answer
+
+
+async def test_a_body_announced_as_too_large_is_not_asked_for(port: int) -> None:
+    expect = b"Expect: 100-continue\r\nContent-Length: 8193\r\n\r\n"
+    answer = await until_closed(port, POST + expect)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_without_a_length_is_read_no_further_than_the_limit(port: int) -> None:
+    chunk = b"400\r\n" + b" " * 1024 + b"\r\n"
+    answer = await until_closed(port, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk * 9)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"body_too_large" in answer

@@ -1,0 +1,179 @@
+"""One Ticketgate in this process, with its Authing, its clock, and a phone that talks to it.
+
+Everything is real but the wire to Authing, the time, and the sockets of the phone.
+"""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from app import keyfile
+from app.api.deps import Services
+from app.config import Settings, load_settings
+from app.main import create_app, open_services
+from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox.personas import Persona
+from app.server import Drain
+
+ISSUER = "https://login.example"
+POOL_ID = "5f0000000000000000000001"
+POOL_SECRET = "made-up-pool-secret-0123456789abcdef"
+
+
+class Clock:
+    """Stands still until it is moved. Starts between two seconds, as clocks do."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+    @property
+    def epoch(self) -> int:
+        return int(self.seconds())
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to Authing, which can fail below HTTP."""
+
+    def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
+        self._authing = authing
+        self.failure: Exception | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.failure is not None:
+            raise self.failure
+        return await self._authing.handle_async_request(request)
+
+
+@dataclass
+class World:
+    settings: Settings
+    _: KW_ONLY
+    clock: Clock
+    sandbox: Sandbox
+    wire: Wire
+    drain: Drain
+    services: Services
+    phone: httpx.AsyncClient
+    secrets: set[str] = field(default_factory=set)
+    """What is secret or personal here, and shows up in nothing but the answer it is for."""
+
+    def __post_init__(self) -> None:
+        keys = json.loads(self.settings.session_keys_file.read_bytes())["keys"]
+        self.secrets |= {POOL_SECRET} | {key.get("k") or key["d"] for key in keys}
+
+    def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
+        ticket = self.sandbox.state.issue(Consent(persona, get_phone))
+        person = Persona.named(persona)
+        self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
+        return ticket
+
+    def break_authing(self, kind: str, seconds: float = 3) -> None:
+        self.sandbox.state.fault = Fault(kind, seconds=seconds)
+
+    def switch_authing(self, **options: Any) -> None:
+        self.sandbox.state.options = replace(self.sandbox.state.options, **options)
+
+    def break_store(self) -> None:
+        """Leave the store a file in which nothing can be found any more."""
+        with closing(sqlite3.connect(self.settings.store_path)) as database:
+            database.execute("DROP TABLE sessions")
+
+    def serve(
+        self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
+    ) -> FastAPI:
+        """Build another application over these services, or over others."""
+        return create_app(self.settings, services or self.services, extra_routes=extra_routes)
+
+    async def log_in(self, persona: str = "lin", **members: Any) -> dict[str, Any]:
+        body = {"ticket": self.ticket(persona), **members}
+        return self._tokens(await self.phone.post("/v1/sessions", json=body), 201)
+
+    async def refresh(self, refresh_token: str) -> dict[str, Any]:
+        return self._tokens(await self.try_refresh(refresh_token), 200)
+
+    async def try_refresh(self, refresh_token: str) -> httpx.Response:
+        body = {"refresh_token": refresh_token}
+        return await self.phone.post("/v1/sessions/refresh", json=body)
+
+    async def get(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.phone.get(path, headers=bearer(tokens))
+
+    async def log_out(self, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.phone.delete("/v1/sessions/current", headers=bearer(tokens))
+
+    def _tokens(self, answer: httpx.Response, status: int) -> dict[str, Any]:
+        assert answer.status_code == status, answer.text
+        tokens: dict[str, Any] = answer.json()
+        self.secrets |= {tokens["access_token"], tokens["refresh_token"]}
+        return tokens
+
+
+def bearer(tokens: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def phone_of(app: Callable[..., Any]) -> httpx.AsyncClient:
+    """Call an application without a socket. What it raises reaches the caller, as the server."""
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://api.test")
+
+
+@asynccontextmanager
+async def open_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
+    settings = make_settings(folder, **changes)
+    keyfile.create(settings.session_keys_file, "ES256")
+    clock, drain = Clock(), Drain()
+    options = SandboxOptions(
+        user_pool_id=POOL_ID,
+        user_pool_secret=POOL_SECRET,
+        clock=clock.seconds,
+    )
+    sandbox = create_sandbox(options)
+    wire = Wire(httpx.ASGITransport(sandbox.authing))
+    async with (
+        open_services(settings, drain=drain, transport=wire, clock=clock) as services,
+        phone_of(create_app(settings, services)) as phone,
+    ):
+        yield World(
+            settings,
+            clock=clock,
+            sandbox=sandbox,
+            wire=wire,
+            drain=drain,
+            services=services,
+            phone=phone,
+        )
+
+
+def make_settings(folder: Path, **changes: Any) -> Settings:
+    settings = load_settings(
+        Settings,
+        env_file=None,
+        secrets_dir=None,
+        authing_base_url="http://localhost",
+        authing_user_pool_id=POOL_ID,
+        authing_user_pool_secret=POOL_SECRET,
+        session_issuer=ISSUER,
+        session_keys_file=folder / "keys.json",
+        store_url=f"sqlite:///{folder}/sessions.db",
+    )
+    # Past the rules for operators: a deadline of less than a second is only good for a test.
+    return settings.model_copy(update=changes)

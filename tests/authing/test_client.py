@@ -1,0 +1,414 @@
+"""The exchange, over a real socket: what is sent, and what each answer means for the login.
+
+Of the contradictions between Authing's sources, C16 (how the pool spells the ticket's life) and C17
+(whether WeChat wants the mini program associated) have no test: nothing here reads either.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, get_args
+
+import pytest
+
+from app.authing.client import AuthingClient
+from app.authing.trouble import Outcome
+from app.errors import (
+    AccountBlocked,
+    AuthingBadAnswer,
+    AuthingError,
+    AuthingMisconfigured,
+    AuthingTimeout,
+    AuthingTokenInvalid,
+    AuthingUnavailable,
+    TicketgateError,
+    TicketRejected,
+)
+from app.sessions.models import Identity
+from app.sessions.ports import IdentityProvider
+from tests.authing.builders import (
+    EPOCH,
+    NOW,
+    POOL,
+    SECRET,
+    TICKET,
+    USER_ID,
+    Answer,
+    Request,
+    authing,
+    encoded,
+    http_answer,
+    json_answer,
+    legacy_claims,
+    make_user,
+    oauth_profile,
+    peer,
+    sign_token,
+)
+
+
+async def exchanged(answer: bytes | Answer) -> Identity:
+    async with peer(answer) as seen, authing(seen.url) as client:
+        return await client.exchange(TICKET)
+
+
+async def refused(answer: bytes | Answer, error: type[TicketgateError]) -> Any:
+    async with peer(answer) as seen, authing(seen.url) as client:
+        with pytest.raises(error) as refusal:
+            await client.exchange(TICKET)
+        assert type(refusal.value) is error
+        assert len(seen.requests) == 1  # nothing is sent twice
+        if isinstance(refusal.value, AuthingError):
+            assert refusal.value.outcome in get_args(Outcome)
+        return refusal.value
+
+
+# --- what is sent ---
+
+
+async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
+    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
+        await client.exchange(TICKET)
+        [request] = seen.requests
+        assert (request.method, request.target) == ("POST", f"/oauth/app2wxapp/auth/{POOL}")
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["accept-encoding"] == "identity"
+        assert request.headers["user-agent"] == "ticketgate"
+
+
+async def test_c1_the_field_is_called_ticket() -> None:
+    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
+        await client.exchange(TICKET)
+        assert seen.requests[0].json["ticket"] == TICKET
+        assert "tickett" not in seen.requests[0].json
+
+
+async def test_c4_the_pool_secret_is_always_sent_in_the_body() -> None:
+    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
+        await client.exchange(TICKET)
+        assert seen.requests[0].json == {"ticket": TICKET, "secret": SECRET}
+
+
+async def test_c9_neither_ticket_nor_secret_is_in_the_url_or_a_header() -> None:
+    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
+        await client.exchange(TICKET)
+        head = f"{seen.requests[0].target} {seen.requests[0].headers}"
+        assert TICKET not in head
+        assert SECRET not in head
+
+
+@pytest.mark.parametrize(
+    ("suffix", "target"),
+    [
+        ("", f"/oauth/app2wxapp/auth/{POOL}"),
+        ("/", f"/oauth/app2wxapp/auth/{POOL}"),
+        ("/behind/a/path/", f"/behind/a/path/oauth/app2wxapp/auth/{POOL}"),
+    ],
+)
+async def test_c5_the_configured_host_may_end_in_a_slash_or_have_a_path(
+    suffix: str, target: str
+) -> None:
+    async with peer(json_answer(make_user())) as seen, authing(seen.url + suffix) as client:
+        await client.exchange(TICKET)
+        assert seen.requests[0].target == target
+
+
+@pytest.mark.parametrize("answer", [Answer(b"", "close"), http_answer("", status=503)])
+async def test_c5_no_other_host_is_tried_when_one_fails(answer: Answer | bytes) -> None:
+    async with peer(answer) as seen, authing(seen.url) as client:
+        with pytest.raises(AuthingUnavailable):
+            await client.exchange(TICKET)
+        assert seen.connections == 1
+
+
+# --- the identity ---
+
+
+async def test_the_identity_is_the_signed_user_with_the_claims_of_the_body() -> None:
+    identity = await exchanged(json_answer({"code": "200", "data": encoded(make_user())}))
+    assert identity.subject == USER_ID
+    assert identity.claims["phone_number"] == "+8613800138000"
+    assert identity.authenticated_at == datetime.fromtimestamp(EPOCH - 5, UTC)
+
+
+def test_the_client_is_an_identity_provider() -> None:
+    provider: type[IdentityProvider] = AuthingClient
+    assert provider is AuthingClient
+
+
+async def test_the_time_of_authentication_is_never_in_the_future() -> None:
+    token = sign_token(legacy_claims(iat=EPOCH + 20))
+    identity = await exchanged(json_answer(make_user(token=token)))
+    assert identity.authenticated_at == NOW.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("user_id", ["5e00000000000000000000bb", USER_ID.upper()])
+async def test_c15_the_body_and_the_token_must_be_of_one_user(user_id: str) -> None:
+    trouble = await refused(json_answer(make_user(_id=user_id)), AuthingTokenInvalid)
+    assert trouble.outcome == "bad_token"
+
+
+async def test_the_body_and_the_token_must_be_of_one_wechat_user() -> None:
+    answer = json_answer(make_user(unionid="o-somebody-else"))
+    assert (await refused(answer, AuthingTokenInvalid)).outcome == "bad_token"
+
+
+@pytest.mark.parametrize("where", ["body", "token"])
+async def test_a_unionid_on_one_side_only_is_no_contradiction(where: str) -> None:
+    silent = sign_token(legacy_claims(data={"id": USER_ID, "clientId": POOL}))
+    user = make_user(token=silent) if where == "body" else make_user(unionid=None)
+    assert (await exchanged(json_answer(user))).subject == USER_ID
+
+
+async def test_a_user_without_a_phone_number_signs_in_all_the_same() -> None:
+    user = make_user(phone=None, oauth=oauth_profile(phone=None))
+    assert "phone_number" not in (await exchanged(json_answer(user))).claims
+
+
+async def test_two_exchanges_share_nothing() -> None:
+    ids = {f"ticket-{n}": f"5e{n:022d}" for n in range(40)}
+
+    def says(request: Request) -> bytes:
+        user_id = ids[request.json["ticket"]]
+        data = {"id": user_id, "clientId": POOL}
+        user = make_user(
+            _id=user_id,
+            unionid=None,
+            nickname=user_id,
+            metadata="x" * (int(user_id[2:]) * 500),
+            token=sign_token(legacy_claims(data=data)),
+        )
+        return json_answer(user)
+
+    async with peer(says) as seen, authing(seen.url) as client:
+        identities = await asyncio.gather(*(client.exchange(ticket) for ticket in ids))
+    assert [identity.subject for identity in identities] == list(ids.values())
+    assert [identity.claims["nickname"] for identity in identities] == list(ids.values())
+
+
+@pytest.mark.parametrize("name", ["blocked", "isDeleted"])
+async def test_a_blocked_or_deleted_user_is_refused(name: str) -> None:
+    await refused(json_answer({"code": 200, "data": make_user(**{name: True})}), AccountBlocked)
+
+
+async def test_a_token_that_does_not_verify_is_refused() -> None:
+    user = make_user(token=sign_token(key="another-secret-made-up-0123456789"))
+    assert (await refused(json_answer(user), AuthingTokenInvalid)).outcome == "bad_token"
+
+
+# --- statuses and codes: the last paragraph of the contract's section 9 ---
+
+USER = {"code": 200, "data": make_user()}
+
+
+@pytest.mark.parametrize("status", [200, 201])
+async def test_c19_success_is_200_or_201_with_code_200(status: int) -> None:
+    assert (await exchanged(json_answer(USER, status=status))).subject == USER_ID
+
+
+@pytest.mark.parametrize("status", [202, 206, 299, 400, 401, 403, 404, 422, 499, 600])
+async def test_c19_a_good_code_in_another_status_is_no_success(status: int) -> None:
+    trouble = await refused(json_answer(USER, status=status), AuthingBadAnswer)
+    assert trouble.outcome == "bad_status"
+
+
+CODES = [0, -1, 199, 201, 400, 401, 403, 499, 500, 503, 1000, 2020, 2206, 2207, 2231, 99999]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        *((200, code) for code in CODES),
+        *((status, 400) for status in (201, 202, 400, 401, 403, 404, 409, 422, 499)),
+        (401, 401),
+        (403, 500),
+    ],
+)
+async def test_c19_below_500_an_unknown_code_is_a_rejected_ticket(status: int, code: int) -> None:
+    answer = json_answer({"code": code, "message": "", "data": None}, status=status)
+    assert (await refused(answer, TicketRejected)).authing_code == code
+
+
+@pytest.mark.parametrize("data", [None, "", {}, make_user()])
+async def test_c18_code_2040_is_only_a_number(data: Any) -> None:
+    rejection = await refused(json_answer({"code": "2040", "data": data}), TicketRejected)
+    assert rejection.authing_code == 2040
+    assert str(rejection) == ""
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404])
+@pytest.mark.parametrize("code", [1001, "2011", 2224])
+async def test_codes_about_our_configuration_do_not_blame_the_ticket(
+    status: int, code: int | str
+) -> None:
+    answer = json_answer({"statusCode": 499, "apiCode": code}, status=status)
+    assert (await refused(answer, AuthingMisconfigured)).outcome == "auth_config"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"content_type": "text/html", "body": "<html>"},
+        {"body": ""},
+        {"body": "{}"},
+        {"body": "[]"},
+        {"body": '"Forbidden"'},
+        {"body": "{broken"},
+        {"body": '{"message": "no code"}'},
+        {"body": "x" * 70_000},
+        {"body": "{}", "headers": {"Content-Encoding": "gzip"}},
+    ],
+)
+async def test_without_a_code_401_403_and_404_are_about_our_configuration(
+    status: int, answer: dict[str, Any]
+) -> None:
+    trouble = await refused(http_answer(status=status, **answer), AuthingMisconfigured)
+    assert trouble.outcome == "auth_config"
+
+
+@pytest.mark.parametrize("status", [202, 206, 400, 405, 409, 451, 499, 600, 999])
+@pytest.mark.parametrize("body", ["{}", "<html>"])
+async def test_other_statuses_without_a_code_are_bad_answers(status: int, body: str) -> None:
+    trouble = await refused(http_answer(body, status=status), AuthingBadAnswer)
+    assert trouble.outcome == "bad_status"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(204, "bad_status"), (304, "redirect")])
+async def test_a_status_that_has_no_body_is_a_bad_answer(status: int, outcome: str) -> None:
+    answer = Answer(f"HTTP/1.1 {status} Whatever\r\n\r\n".encode())
+    assert (await refused(answer, AuthingBadAnswer)).outcome == outcome
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+async def test_c3_a_code_that_is_no_number_is_a_bad_answer_in_any_status(status: int) -> None:
+    answer = json_answer({"code": "forbidden"}, status=status)
+    assert (await refused(answer, AuthingBadAnswer)).outcome == "bad_shape"
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 599])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"body": encoded({"code": 400})},
+        {"body": encoded(USER)},
+        {"body": "<html>", "content_type": "text/html"},
+        {"body": ""},
+    ],
+)
+async def test_a_5xx_is_unavailable_whatever_it_holds(status: int, answer: dict[str, Any]) -> None:
+    trouble = await refused(http_answer(status=status, **answer), AuthingUnavailable)
+    assert trouble.outcome == "http_5xx"
+    assert trouble.retry_after == 2
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
+async def test_a_redirect_is_a_bad_answer_and_its_target_hears_nothing(status: int) -> None:
+    async with peer(json_answer(USER)) as target:
+        location = f"{target.url}/oauth/app2wxapp/auth/{POOL}"
+        answer = http_answer(encoded(USER), status=status, headers={"Location": location})
+        trouble = await refused(answer, AuthingBadAnswer)
+        assert trouble.outcome == "redirect"
+        assert target.connections == 0
+
+
+@pytest.mark.parametrize(
+    "location", ["", "https:", "/oauth", "//[", "https://\N{SNOWMAN}/", "ftp://x"]
+)
+async def test_an_odd_redirect_is_a_bad_answer_too(location: str) -> None:
+    await refused(http_answer("", status=302, headers={"Location": location}), AuthingBadAnswer)
+
+
+def in_http(instant: datetime) -> str:
+    return format_datetime(instant.replace(microsecond=0), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 2),
+        ("3", 3),
+        ("0", 1),
+        ("60", 60),
+        ("61", 60),
+        ("1000000000", 60),
+        ("9" * 5000, 60),
+        ("-5", 2),
+        ("1.5", 2),
+        ("soon", 2),
+        ("", 2),
+        ("\N{ARABIC-INDIC DIGIT THREE}", 2),
+        (in_http(NOW + timedelta(seconds=10)), 10),
+        (in_http(NOW - timedelta(seconds=10)), 1),
+        (in_http(NOW + timedelta(days=10)), 60),
+        ("Sun, 99 Nov 2026 12:00:00 GMT", 2),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_429_and_503_tell_how_long_to_wait(
+    status: int, header: str | None, seconds: int
+) -> None:
+    headers = {} if header is None else {"Retry-After": header}
+    trouble = await refused(http_answer("", status=status, headers=headers), AuthingUnavailable)
+    assert trouble.retry_after == seconds
+    assert trouble.outcome == ("rate_limited" if status == 429 else "http_5xx")
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_code_429_is_unavailable_with_the_wait_of_the_header(status: int) -> None:
+    answer = json_answer({"code": "429"}, status=status, Retry_After="7")
+    trouble = await refused(answer, AuthingUnavailable)
+    assert (trouble.outcome, trouble.retry_after) == ("rate_limited", 7)
+
+
+async def test_http_429_is_no_verdict_about_the_ticket_whatever_its_code() -> None:
+    answer = json_answer({"statusCode": 429, "apiCode": 1000}, status=429)
+    assert (await refused(answer, AuthingUnavailable)).outcome == "rate_limited"
+
+
+# --- the probe ---
+
+
+async def test_the_probe_tells_the_hosts_time_and_no_secret() -> None:
+    answer = http_answer("", status=404, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})
+    async with peer(answer) as seen, authing(f"{seen.url}/") as client:
+        assert await client.probe() == datetime(2026, 11, 22, 12, tzinfo=UTC)
+        [request] = seen.requests
+        assert (request.method, request.target, request.body) == ("GET", "/", b"")
+        assert SECRET not in str(request)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
+async def test_the_probe_is_content_with_a_host_that_tells_no_time(
+    headers: dict[str, str],
+) -> None:
+    async with peer(http_answer("", headers=headers)) as seen, authing(seen.url) as client:
+        assert await client.probe() is None
+
+
+async def test_the_probe_fails_with_the_same_words() -> None:
+    async with peer(Answer(b"", "hang")) as seen, authing(seen.url, deadline=0.1) as client:
+        with pytest.raises(AuthingTimeout) as trouble:
+            await client.probe()
+        assert trouble.value.outcome == "deadline"
+
+
+# --- secrets ---
+
+
+async def test_no_text_of_a_client_or_an_error_shows_a_secret() -> None:
+    leaky = http_answer(encoded(make_user(token="h.p.s", metadata=SECRET)))
+    answers: list[Answer | bytes] = [
+        leaky,
+        Answer(leaky[:-9], "close"),
+        Answer(b"HTTP/9 " + SECRET.encode(), "close"),
+    ]
+    for answer in answers:
+        async with peer(answer) as seen, authing(seen.url) as client:
+            assert SECRET not in repr(client)
+            with pytest.raises(AuthingError) as refusal:
+                await client.exchange(TICKET)
+            error: BaseException | None = refusal.value
+            while error is not None:
+                assert not any(word in f"{error}{error!r}" for word in (SECRET, TICKET, "h.p.s"))
+                error = error.__cause__

@@ -1,0 +1,200 @@
+"""Whom we believe to be Authing: certificates on real sockets."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from httpx_aiohttp import AiohttpTransport
+
+from app.authing.transport import build_transport
+from app.errors import AuthingUnavailable, AuthingUntrusted
+from tests.authing.builders import TICKET, USER_ID, authing, json_answer, make_user, peer
+
+GOOD = json_answer(make_user())
+DAY = timedelta(days=1)
+
+
+class Authority:
+    """A certificate authority of our own, with its bundle in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made-up CA")])
+        self.file = folder / "ca.pem"
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        certificate = self._certificate(self._name, self._key, DAY, constraints)
+        self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    def server(self, *, address: str = "127.0.0.1", days_left: int = 1) -> ssl.SSLContext:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made-up server")])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        certificate = self._certificate(subject, key, days_left * DAY, names)
+        pem = self._folder / "server.pem"
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem.write_bytes(certificate.public_bytes(Encoding.PEM) + secret)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        return context
+
+    def _certificate(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        life: timedelta,
+        extension: x509.ExtensionType,
+    ) -> x509.Certificate:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 10 * DAY)
+            .not_valid_after(now + life)
+            .add_extension(extension, critical=False)
+            .sign(self._key, SHA256())
+        )
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+async def test_a_host_is_believed_by_the_ca_file(authority: Authority) -> None:
+    async with (
+        peer(GOOD, tls=authority.server()) as seen,
+        authing(seen.url, ca_file=authority.file) as client,
+    ):
+        assert (await client.exchange(TICKET)).subject == USER_ID
+
+
+Wrong = Callable[[Authority], ssl.SSLContext]
+
+WRONG: dict[str, Wrong] = {
+    "expired": lambda authority: authority.server(days_left=-1),
+    "another_name": lambda authority: authority.server(address="127.0.0.2"),
+    "another_authority": lambda authority: Authority(authority.file.parent / "other").server(),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_u4_a_host_that_cannot_prove_its_name_gets_no_secret(
+    what: str, authority: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    async with (
+        peer(GOOD, tls=WRONG[what](authority)) as seen,
+        authing(seen.url, ca_file=authority.file) as client,
+    ):
+        with pytest.raises(AuthingUntrusted) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "tls"
+        assert seen.requests == []
+
+
+async def test_u4_the_default_trust_does_not_include_just_anybody(authority: Authority) -> None:
+    async with (
+        peer(GOOD, tls=authority.server()) as seen,
+        authing(seen.url, ca_file=None) as client,
+    ):
+        with pytest.raises(AuthingUntrusted):
+            await client.exchange(TICKET)
+
+
+async def test_u25_the_trust_store_of_the_environment_is_not_read(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(authority.file.parent))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+    async with (
+        peer(GOOD, tls=authority.server()) as seen,
+        authing(seen.url, ca_file=None) as client,
+    ):
+        with pytest.raises(AuthingUntrusted):
+            await client.exchange(TICKET)
+
+
+async def test_u25_session_keys_are_not_written_to_a_file_of_the_environment(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key_log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(key_log))
+    async with (
+        peer(GOOD, tls=authority.server()) as seen,
+        authing(seen.url, ca_file=authority.file) as client,
+    ):
+        await client.exchange(TICKET)
+    assert not key_log.exists()
+
+
+async def test_with_a_ca_file_the_public_authorities_are_not_believed(authority: Authority) -> None:
+    own = build_transport(authority.file)
+    public = build_transport(None)
+    assert isinstance(own, AiohttpTransport)
+    assert isinstance(public, AiohttpTransport)
+    assert len(own.ssl_context.get_ca_certs()) == 1
+    assert len(public.ssl_context.get_ca_certs()) > 50
+
+
+def test_u4_tls_begins_at_1_2(authority: Authority) -> None:
+    transport = build_transport(authority.file)
+    assert isinstance(transport, AiohttpTransport)
+    assert transport.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+    ids=["only_older_tls", "no_tls"],
+)
+async def test_u4_a_host_without_the_tls_we_want_is_untrusted(
+    words: bytes, authority: Authority
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10_000)
+        writer.write(words)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, authing(url, ca_file=authority.file) as client:
+        with pytest.raises(AuthingUntrusted):
+            await client.exchange(TICKET)
+
+
+async def test_u3_u4_a_host_that_stalls_while_connecting_is_unavailable_after_two_seconds(
+    authority: Authority,
+) -> None:
+    async with (
+        peer(GOOD) as silent,
+        authing(
+            silent.url.replace("http:", "https:"), ca_file=authority.file, deadline=5
+        ) as client,
+    ):
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "connect_timeout"
+        assert 1.9 < asyncio.get_running_loop().time() - started < 4
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
+def test_a_ca_file_that_is_none_is_refused_at_once(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(OSError):  # noqa: PT011  # ssl's own, of several texts
+        build_transport(file)

@@ -1,0 +1,465 @@
+"""Which tokens of Authing are believed. The forged ones are after RFC 8725 and its vectors."""
+
+import base64
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from app.authing.keys import Hs256Keys, TokenKey
+from app.authing.verifier import LocalVerifier, Recipient
+from app.errors import AuthingTokenInvalid
+from tests.authing.builders import (
+    EPOCH,
+    NOW,
+    POOL,
+    SECRET,
+    UNIONID,
+    USER_ID,
+    base64url,
+    clock,
+    encoded,
+    hs256_verifier,
+    legacy_claims,
+    sign_token,
+)
+
+ISSUER = "https://app.example.com/oidc"
+APP_ID = "5e0000000000000000000099"
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def id_token_claims(**changes: Any) -> dict[str, Any]:
+    times = {"iat": EPOCH, "exp": EPOCH + 3600}
+    return {"sub": USER_ID, "aud": APP_ID, "iss": ISSUER, "nonce": "n", **times, **changes}
+
+
+def with_data(**changes: Any) -> dict[str, Any]:
+    data = {**legacy_claims()["data"], **changes}
+    return legacy_claims(data={name: value for name, value in data.items() if value != "absent"})
+
+
+class FixedKeys:
+    """Keys that are at hand, whatever the token claims."""
+
+    def __init__(self, *keys: TokenKey) -> None:
+        self._keys = keys
+
+    async def candidates(self, algorithm: str, kid: str | None) -> tuple[TokenKey, ...]:
+        return self._keys
+
+
+def oidc_verifier(*keys: TokenKey) -> LocalVerifier:
+    return LocalVerifier(
+        FixedKeys(*keys),
+        Recipient(POOL, issuer=ISSUER, audience=APP_ID),
+        max_age=timedelta(seconds=600),
+        clock=clock,
+    )
+
+
+async def refuses(token: str, verifier: LocalVerifier | None = None) -> None:
+    with pytest.raises(AuthingTokenInvalid) as refusal:
+        await (verifier or hs256_verifier()).verify(token)
+    assert refusal.value.outcome == "bad_token"
+
+
+# --- what is believed ---
+
+
+async def test_c10_a_legacy_token_tells_user_and_union_and_times() -> None:
+    signed = await hs256_verifier().verify(sign_token())
+    assert (signed.user_id, signed.unionid) == (USER_ID, UNIONID)
+    assert signed.issued_at.timestamp() == EPOCH - 5
+    assert signed.expires_at.timestamp() == EPOCH - 5 + 1_296_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"unionid": UNIONID, "id": USER_ID, "clientId": POOL},
+        {"email": None, "id": USER_ID, "clientId": POOL},
+        {
+            "type": "user",
+            "userPoolId": POOL,
+            "appId": None,
+            "arn": f"arn:cn:authing:{POOL}:user:{USER_ID}",
+            "id": USER_ID,
+            "userId": USER_ID,
+            "_id": USER_ID,
+            "phone": None,
+            "unionid": None,
+            "openid": None,
+            "clientId": POOL,
+        },
+        {"_id": USER_ID, "userPoolId": POOL, "set by a pipeline": "anything"},
+    ],
+)
+async def test_s5_the_data_of_every_era_is_read(data: dict[str, Any]) -> None:
+    signed = await hs256_verifier().verify(sign_token(legacy_claims(data=data)))
+    assert signed.user_id == USER_ID
+
+
+@pytest.mark.parametrize("headers", [{}, {"typ": "jwt"}, {"typ": None}, {"kid": "any"}])
+async def test_a_header_may_have_a_type_and_a_key_name(headers: dict[str, Any]) -> None:
+    token = sign_token(headers=headers)  # PyJWT leaves a type of None out
+    assert (await hs256_verifier().verify(token)).user_id == USER_ID
+
+
+async def test_c10_an_id_token_is_believed_if_issuer_and_audience_are_ours() -> None:
+    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
+    token = sign_token(id_token_claims(), key=RSA_KEY, algorithm="RS256")
+    signed = await verifier.verify(token)
+    assert (signed.user_id, signed.unionid) == (USER_ID, None)
+
+
+async def test_c10_an_id_token_may_name_us_in_a_list_of_one() -> None:
+    verifier = oidc_verifier(TokenKey("ES256", EC_KEY.public_key()))
+    token = sign_token(id_token_claims(aud=[APP_ID]), key=EC_KEY, algorithm="ES256")
+    assert (await verifier.verify(token)).user_id == USER_ID
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_c11_any_of_the_listed_secrets_may_have_signed(position: int) -> None:
+    secrets = [
+        "first-secret-made-up-0123456789ab",
+        "short-secret-16b",
+        "the-app-secret-" + "x" * 60,
+    ]
+    token = sign_token(key=secrets[position].ljust(32, "\0"))
+    assert (await hs256_verifier(*secrets).verify(token)).user_id == USER_ID
+
+
+async def test_c11_a_secret_that_is_not_listed_signs_nothing() -> None:
+    await refuses(sign_token(key="another-secret-made-up-0123456789"))
+    await refuses(sign_token(), hs256_verifier("another-secret-made-up-0123456789"))
+
+
+async def test_no_keys_verify_nothing() -> None:
+    verifier = LocalVerifier(
+        Hs256Keys([]), Recipient(POOL), max_age=timedelta(seconds=600), clock=clock
+    )
+    await refuses(sign_token(), verifier)
+
+
+# --- times ---
+
+
+async def verdict_on(claims: dict[str, Any], *, max_age: int = 0) -> bool:
+    try:
+        await hs256_verifier(max_age=max_age).verify(sign_token(claims))
+    except AuthingTokenInvalid:
+        return False
+    return True
+
+
+STEPS = range(-120, 121, 5)
+
+
+@pytest.mark.parametrize("offset", [*STEPS, -31, -29, 29, 31])
+async def test_the_times_flip_exactly_at_thirty_seconds(offset: int) -> None:
+    # The clock stands a quarter of a second after EPOCH.
+    ends = legacy_claims(iat=EPOCH - 1000, exp=EPOCH + offset)
+    assert await verdict_on(ends) is (offset >= -29)
+    begins = legacy_claims(nbf=EPOCH + offset)
+    assert await verdict_on(begins) is (offset <= 30)
+    issued = legacy_claims(iat=EPOCH + offset)
+    assert await verdict_on(issued) is (offset <= 30)
+
+
+@pytest.mark.parametrize(("age", "good"), [(599, True), (601, False), (0, True), (-25, True)])
+async def test_a_token_must_be_fresh(age: int, good: bool) -> None:  # noqa: FBT001
+    assert await verdict_on(legacy_claims(iat=EPOCH - age), max_age=600) is good
+
+
+async def test_with_a_max_age_of_zero_any_age_will_do() -> None:
+    old = legacy_claims(iat=EPOCH - 30 * 86_400, exp=EPOCH + 60)
+    assert await verdict_on(old, max_age=0)
+
+
+async def test_an_issue_time_ahead_of_our_clock_is_told_as_now() -> None:
+    signed = await hs256_verifier().verify(sign_token(legacy_claims(iat=EPOCH + 20)))
+    assert signed.issued_at == NOW.replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"exp": None},
+        {"exp": str(EPOCH + 60)},
+        {"exp": EPOCH + 60.0},
+        {"exp": True},
+        {"exp": -1},
+        {"exp": (EPOCH + 60) * 1000},
+        {"exp": EPOCH + 11 * 366 * 86_400},
+        {"exp": 253_402_300_799},
+        {"exp": EPOCH - 5, "iat": EPOCH - 5},
+        {"exp": EPOCH - 6, "iat": EPOCH - 5},
+        {"iat": None},
+        {"iat": str(EPOCH)},
+        {"iat": EPOCH + 0.5},
+        {"iat": False},
+        {"iat": EPOCH * 1000},
+        {"nbf": None},
+        {"nbf": str(EPOCH)},
+        {"nbf": EPOCH * 1000},
+    ],
+)
+async def test_c13_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]) -> None:
+    await refuses(sign_token(legacy_claims(**times)), hs256_verifier(max_age=0))
+
+
+@pytest.mark.parametrize("name", ["exp", "iat"])
+async def test_c13_expiry_and_issue_time_are_required(name: str) -> None:
+    claims = legacy_claims()
+    del claims[name]
+    await refuses(sign_token(claims), hs256_verifier(max_age=0))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "9" * 400])
+async def test_c13_a_number_that_is_none_is_refused(number: str) -> None:
+    payload = encoded(legacy_claims(exp="EXP")).replace('"EXP"', number).encode()
+    await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
+
+
+# --- whom the token is for, and about ---
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        with_data(clientId="5e0000000000000000000002"),
+        with_data(userPoolId="5e0000000000000000000002"),
+        with_data(clientId="absent"),
+        with_data(clientId=None),
+        with_data(clientId=""),
+        with_data(clientId=[POOL]),
+        with_data(clientId=True),
+        with_data(id="absent"),
+        with_data(id=None),
+        with_data(id=""),
+        with_data(id=7),
+        with_data(id=[USER_ID]),
+        with_data(_id="5e00000000000000000000bb"),
+        with_data(userId="5e00000000000000000000bb"),
+        with_data(unionid=7),
+        with_data(unionid=["a"]),
+        legacy_claims(sub="5e00000000000000000000bb"),
+        legacy_claims(sub=7),
+        legacy_claims(data=None),
+        legacy_claims(data="text"),
+        legacy_claims(data=[]),
+        legacy_claims(data={}),
+        {"iat": EPOCH, "exp": EPOCH + 60},
+        id_token_claims(),
+    ],
+)
+async def test_c10_a_token_for_another_pool_or_without_a_user_is_refused(
+    claims: dict[str, Any],
+) -> None:
+    await refuses(sign_token(claims))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        id_token_claims(iss="https://app.example.com/oidc/"),
+        id_token_claims(iss="https://app.example.com"),
+        id_token_claims(iss=[ISSUER]),
+        id_token_claims(iss=None),
+        id_token_claims(aud="another"),
+        id_token_claims(aud=APP_ID[:-1]),
+        id_token_claims(aud=None),
+        id_token_claims(aud=[]),
+        id_token_claims(aud=[APP_ID, "another"]),
+        id_token_claims(aud=[APP_ID, APP_ID]),
+        id_token_claims(sub=None),
+        id_token_claims(sub=""),
+        id_token_claims(data={"id": USER_ID}),
+        id_token_claims(data={"clientId": "5e0000000000000000000002"}),
+        legacy_claims(),
+    ],
+)
+async def test_c10_issuer_and_audience_must_match_exactly(claims: dict[str, Any]) -> None:
+    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
+    await refuses(sign_token(claims, key=RSA_KEY, algorithm="RS256"), verifier)
+
+
+@pytest.mark.parametrize("recipient", [{}, {"issuer": ISSUER}, {"audience": APP_ID}])
+async def test_c10_a_token_that_names_no_pool_needs_both_issuer_and_audience(
+    recipient: dict[str, Any],
+) -> None:
+    await refuses(sign_token(id_token_claims()), hs256_verifier(**recipient))
+
+
+async def test_c10_an_hs256_id_token_is_believed_with_both() -> None:
+    verifier = hs256_verifier(issuer=ISSUER, audience=APP_ID)
+    assert (await verifier.verify(sign_token(id_token_claims()))).user_id == USER_ID
+
+
+# --- forgeries ---
+
+
+def parts(header: dict[str, Any], payload: Any = None) -> str:
+    body = legacy_claims() if payload is None else payload
+    return f"{base64url(encoded(header).encode())}.{base64url(encoded(body).encode())}"
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "noNE", ""])
+@pytest.mark.parametrize("signature", ["", ".", ".AAAA"])
+async def test_a_token_without_a_signature_is_refused(algorithm: str, signature: str) -> None:
+    await refuses(parts({"alg": algorithm, "typ": "JWT"}) + signature)
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512", "hs256", "RS256", "ES256", "A128KW"])
+async def test_an_algorithm_that_is_not_the_keys_is_refused(algorithm: str) -> None:
+    signature = sign_token().rpartition(".")[2]
+    await refuses(f"{parts({'alg': algorithm})}.{signature}")
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+async def test_a_genuine_signature_of_another_algorithm_is_refused(algorithm: str) -> None:
+    token = sign_token(key=SECRET.ljust(64, "\0"), algorithm=algorithm)
+    await refuses(token, hs256_verifier(SECRET.ljust(64, "\0")))
+
+
+@pytest.mark.parametrize("algorithm", [256, None, ["HS256"], {"a": 1}, True])
+async def test_an_algorithm_that_is_no_text_is_refused(algorithm: Any) -> None:
+    signature = sign_token().rpartition(".")[2]
+    await refuses(f"{parts({'alg': algorithm})}.{signature}")
+
+
+def public_key_spellings() -> list[bytes]:
+    public = RSA_KEY.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ssh = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(public).encode()
+    return [pem, pem.replace(b"\n", b"\r\n"), pem.strip(), der, ssh, jwk]
+
+
+@pytest.mark.parametrize("spelling", range(6))
+async def test_a_public_key_is_no_shared_secret(spelling: int) -> None:
+    key = public_key_spellings()[spelling]
+    signed = parts({"alg": "HS256", "typ": "JWT"}, id_token_claims())
+    mac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(
+        signed.encode(), key
+    )
+    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
+    await refuses(f"{signed}.{base64url(mac)}", verifier)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"jwk": {"kty": "oct", "k": "c2VjcmV0"}},
+        {"jku": "https://attacker.example/jwks.json"},
+        {"x5u": "https://attacker.example/cert.pem"},
+        {"x5c": ["MIIB"]},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": False},
+        {"cty": "JWT"},
+        {"zip": "DEF"},
+        {"typ": "at+jwt"},
+        {"typ": "JOSE"},
+        {"typ": " JWT"},
+        {"typ": ""},
+    ],
+)
+async def test_a_header_that_steers_or_is_of_another_kind_is_refused(
+    headers: dict[str, Any],
+) -> None:
+    header = {"alg": "HS256", "typ": "JWT", **headers}
+    signed = parts(header)
+    algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    await refuses(f"{signed}.{base64url(algorithm.sign(signed.encode(), SECRET.encode()))}")
+
+
+@pytest.mark.parametrize("header", [{"typ": 7}, {"typ": ["JWT"]}, {"kid": 7}, {"kid": ["a"]}])
+async def test_a_header_member_that_is_no_text_is_refused(header: dict[str, Any]) -> None:
+    signature = sign_token().rpartition(".")[2]
+    await refuses(f"{parts({'alg': 'HS256', **header})}.{signature}")
+
+
+def altered(token: str) -> list[str]:
+    header, payload, signature = token.split(".")
+    return [
+        "",
+        "..",
+        "text",
+        f"{header}.{payload}.",
+        f"{header}..{signature}",
+        f".{payload}.{signature}",
+        f"{header}.{payload}",
+        f"{header}.{payload}.{signature[:-2]}",
+        f"{header}.{payload}.{'A' * len(signature)}",
+        f"{header}.{payload}.{signature[::-1]}",
+        f"{header}.{base64url(encoded(with_data(id='5e00000000000000000000bb')).encode())}.{signature}",
+        f"{header}.{payload}.{signature}=",
+        f"{header}.{payload}.{signature}\n",
+        f" {header}.{payload}.{signature}",
+        f"{header}.{payload}.{signature[:-1]}{chr(ord(signature[-1]) + 1)}",
+        f"{header}\uff0e{payload}\uff0e{signature}",
+        f"{header}.{payload}.{signature}.{signature}",
+        f"Bearer {token}",
+        encoded({"payload": payload, "protected": header, "signature": signature}),
+        encoded({"payload": payload, "signatures": [{"protected": header}]}),
+        "A" * 20_000,
+    ]
+
+
+@pytest.mark.parametrize("number", range(21))
+async def test_an_altered_token_is_refused(number: int) -> None:
+    await refuses(altered(sign_token())[number])
+
+
+async def test_s5_an_encrypted_token_is_refused() -> None:
+    header = base64url(b'{"alg":"dir","enc":"A256GCM"}')
+    await refuses(f"{header}..{base64url(b'iv')}.{base64url(b'text')}.{base64url(b'tag')}")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[]",
+        b'"text"',
+        b"not JSON",
+        b"\xff",
+        b'{"data": {}, "data": {}}',
+        b'{"a":' * 20 + b"1" + b"}" * 20,
+    ],
+)
+async def test_a_signed_payload_that_is_no_strict_object_is_refused(payload: bytes) -> None:
+    await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
+
+
+async def test_a_duplicate_claim_is_refused() -> None:
+    payload = json.dumps(legacy_claims())[:-1] + f', "iat": {EPOCH}}}'
+    await refuses(jwt.PyJWS().encode(payload.encode(), SECRET, "HS256"))
+
+
+async def test_the_text_of_a_refusal_shows_nothing_of_the_token() -> None:
+    token = sign_token(key="another-secret-made-up-0123456789")
+    with pytest.raises(AuthingTokenInvalid) as refusal:
+        await hs256_verifier().verify(token)
+    cause: BaseException | None = refusal.value
+    while cause is not None:
+        text = f"{cause} {cause!r}"
+        assert not any(part in text for part in (*token.split("."), SECRET, USER_ID))
+        cause = cause.__cause__
+
+
+def test_keys_and_claims_do_not_show_what_is_secret() -> None:
+    assert SECRET not in repr(TokenKey("HS256", SECRET.encode()))
+    assert base64.b64encode(SECRET.encode()).decode() not in repr(TokenKey("HS256", SECRET))
+
+
+def test_the_clock_of_these_tests_is_aware() -> None:
+    assert isinstance(clock(), datetime)
+    assert clock().tzinfo is not None

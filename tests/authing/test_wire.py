@@ -1,0 +1,458 @@
+"""Faults on the wire, made with real sockets, and the words they get."""
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.authing.client import AuthingClient
+from app.authing.transport import build_client
+from app.authing.trouble import translate
+from app.authing.verifier import SignedClaims
+from app.errors import (
+    AuthingBadAnswer,
+    AuthingError,
+    AuthingTimeout,
+    AuthingUnavailable,
+    AuthingUntrusted,
+    TicketgateError,
+)
+from tests.authing.builders import (
+    POOL,
+    SECRET,
+    TICKET,
+    USER_ID,
+    Answer,
+    Request,
+    authing,
+    encoded,
+    hs256_verifier,
+    http_answer,
+    json_answer,
+    make_user,
+    peer,
+)
+
+GOOD = json_answer(make_user())
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def trouble_with(
+    answer: Answer | bytes, *, deadline: float = 3.0
+) -> tuple[type[AuthingError], str]:
+    async with peer(answer) as seen, authing(seen.url, deadline=deadline) as client:
+        with pytest.raises(AuthingError) as trouble:
+            await client.exchange(TICKET)
+        assert len(seen.requests) == 1  # nothing is sent twice
+        return type(trouble.value), trouble.value.outcome
+
+
+# --- no answer ---
+
+
+async def test_u2_a_refused_connection_is_unavailable() -> None:
+    async with peer(GOOD) as gone:
+        pass
+    async with authing(gone.url) as client:
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "connect_refused"
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_u5_a_host_that_hangs_up_without_a_word_is_unavailable(then: Any) -> None:
+    assert await trouble_with(Answer(b"", then)) == (AuthingUnavailable, "reset")
+
+
+async def test_u5_a_reused_connection_that_hangs_up_is_not_asked_again() -> None:
+    answers = iter([Answer(GOOD), Answer(b"", "close")])
+    async with peer(lambda _request: next(answers)) as seen, authing(seen.url) as client:
+        await client.exchange(TICKET)
+        with pytest.raises(AuthingUnavailable):
+            await client.exchange(TICKET)
+        assert (seen.connections, len(seen.requests)) == (1, 2)
+
+
+async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
+    async with peer(Answer(GOOD, "close")) as seen, authing(seen.url) as client:
+        for _ in range(3):
+            assert (await client.exchange(TICKET)).subject == USER_ID
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(b"", "hang"),
+        Answer(b"HTTP/1.1 200 OK\r\n", "hang"),
+        Answer(GOOD[:-1], "hang"),
+        Answer(GOOD, "drip"),
+        Answer(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, "hang"),
+    ],
+    ids=["no_head", "half_a_head", "half_a_body", "drip", "only_hints"],
+)
+async def test_u6_u7_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
+    started = asyncio.get_running_loop().time()
+    assert await trouble_with(answer, deadline=0.3) == (AuthingTimeout, "deadline")
+    assert asyncio.get_running_loop().time() - started < 2.0
+
+
+class StuckVerifier:
+    """Waits for keys that do not come."""
+
+    async def verify(self, unverified_token: str) -> SignedClaims:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_the_deadline_includes_the_verification() -> None:
+    async with (
+        peer(GOOD) as seen,
+        authing(seen.url, verifier=StuckVerifier(), deadline=0.2) as client,
+    ):
+        with pytest.raises(AuthingTimeout):
+            await client.exchange(TICKET)
+
+
+# --- answers that are none ---
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(GOOD[:-50], "close"),
+        Answer(GOOD[:-50], "reset"),
+        Answer(CHUNKED + b"ff\r\n{", "close"),
+        Answer(CHUNKED + b"ff\r\n{", "reset"),
+        Answer(CHUNKED + b"no number\r\n{}", "close"),
+        Answer(b"garbage\r\n\r\n", "close"),
+        Answer(b"HTTP/1.1 abc\r\n\r\n", "close"),
+        Answer(b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}", "close"),
+        Answer(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n{}", "close"),
+        Answer(b"\x15\x03\x01\x00\x02\x02\x16", "close"),
+    ],
+)
+async def test_u8_broken_framing_is_a_bad_answer(answer: Answer) -> None:
+    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_framing")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        encoded(make_user())[:-9],
+        '{"code": NaN}',
+        '{"code": 200, "code": 200}',
+        b'{"message": "\xff"}',
+        '{"a":' * 1000 + "1" + "}" * 1000,
+        "[" * 30_000,
+        '{"code": 1e400}',
+        '"\\ud800"',
+        "\N{ZERO WIDTH NO-BREAK SPACE}{}",
+        "{'code': 200}",
+    ],
+)
+async def test_u9_what_is_not_strict_json_is_a_bad_answer(body: str | bytes) -> None:
+    assert await trouble_with(http_answer(body)) == (AuthingBadAnswer, "bad_json")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/html", "text/plain; charset=utf-8", "application/jsonp", "json", "", "a/b/c+json"],
+)
+async def test_u12_json_under_another_label_is_a_bad_answer(content_type: str | None) -> None:
+    answer = http_answer(encoded(make_user()), content_type=content_type)
+    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_content_type")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON;charset=UTF-8",
+        "application/json; charset=gbk",
+        "application/problem+json",
+        "application/vnd.authing.v2+json ; a=b",
+    ],
+)
+async def test_u12_every_label_of_json_is_good(content_type: str) -> None:
+    answer = http_answer(encoded(make_user()), content_type=content_type)
+    async with peer(answer) as seen, authing(seen.url) as client:
+        assert (await client.exchange(TICKET)).subject == USER_ID
+
+
+async def test_u12_two_labels_are_one_too_many() -> None:
+    answer = GOOD.replace(b"\r\n", b"\r\nContent-Type: text/html\r\n", 1)
+    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_content_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown", "identity, gzip"])
+async def test_u17_an_encoded_answer_is_a_bad_answer(encoding: str) -> None:
+    body = gzip.compress(encoded(make_user()).encode())
+    answer = http_answer(body, headers={"Content-Encoding": encoding})
+    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_encoding")
+
+
+async def test_u17_an_answer_may_say_that_it_is_not_encoded() -> None:
+    answer = http_answer(encoded(make_user()), headers={"Content-Encoding": "Identity"})
+    async with peer(answer) as seen, authing(seen.url) as client:
+        assert (await client.exchange(TICKET)).subject == USER_ID
+
+
+def padded_to(size: int) -> bytes:
+    user = make_user(metadata="")
+    return encoded({**user, "metadata": "x" * (size - len(encoded(user).encode()))}).encode()
+
+
+async def test_u17_a_body_of_64_kib_is_read_and_one_byte_more_is_too_large() -> None:
+    async with peer(http_answer(padded_to(65_536))) as seen, authing(seen.url) as client:
+        assert (await client.exchange(TICKET)).subject == USER_ID
+    answer = http_answer(padded_to(65_537))
+    assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
+
+
+async def test_u17_a_body_without_end_is_given_up_at_once() -> None:
+    chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
+    answer = Answer(CHUNKED + chunk * 200, "hang")
+    assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Large": "x" * 1_000_000}, {f"X-{number}": "x" for number in range(10_000)}],
+    ids=["one_megabyte", "ten_thousand"],
+)
+async def test_u17_headers_without_measure_are_a_bad_answer(headers: dict[str, str]) -> None:
+    answer = http_answer(encoded(make_user()), headers=headers)
+    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_framing")
+
+
+async def test_a_reason_phrase_that_is_no_text_does_no_harm() -> None:
+    answer = GOOD.replace(b"Whatever", b"\xff\xfe")
+    async with peer(answer) as seen, authing(seen.url, connections=2) as client:
+        for _ in range(5):
+            assert (await client.exchange(TICKET)).subject == USER_ID
+
+
+# --- connections ---
+
+
+async def test_u22_cancelled_exchanges_leave_every_connection_usable() -> None:
+    loop = asyncio.get_running_loop()
+    answer = Answer(GOOD, pause=0.004)
+    async with peer(answer) as seen, authing(seen.url, connections=10) as client:
+        cancelled = 0
+        for _ in range(15):
+            tasks = [asyncio.create_task(client.exchange(TICKET)) for _ in range(20)]
+            for number, task in enumerate(tasks):
+                loop.call_later(number * 0.0007, task.cancel)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            cancelled += sum(task.cancelled() for task in tasks)
+        assert cancelled > 100
+        plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(20)))
+        assert [identity.subject for identity in plain] == [USER_ID] * 20
+
+
+async def test_exchanges_that_ran_out_of_time_leave_every_connection_usable() -> None:
+    answers = iter([Answer(b"", "hang")] * 20)
+    async with (
+        peer(lambda _request: next(answers, Answer(GOOD))) as seen,
+        authing(seen.url, connections=10, deadline=0.2) as client,
+    ):
+        for _ in range(2):
+            late = (client.exchange(TICKET) for _ in range(10))
+            outcomes = await asyncio.gather(*late, return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {AuthingTimeout}
+        plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(10)))
+        assert len(plain) == 10
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_given_to_the_next_user() -> None:
+    names = (f"user {number}" for number in range(9))
+
+    def says(_request: Request) -> Answer:
+        return Answer(json_answer(make_user(nickname=next(names))), "again")
+
+    async with peer(says) as seen, authing(seen.url) as client:
+        for number in range(3):
+            identity = await client.exchange(TICKET)
+            assert identity.claims["nickname"] == f"user {number}"
+            await asyncio.sleep(0.05)  # the time for the second answer to arrive
+
+
+async def test_a_connection_is_used_again() -> None:
+    async with peer(GOOD) as seen, authing(seen.url) as client:
+        for _ in range(5):
+            await client.exchange(TICKET)
+        assert seen.connections == 1
+
+
+# --- what the environment and the peer may not do ---
+
+
+async def test_u25_proxies_of_the_environment_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with peer(GOOD) as proxy, peer(GOOD) as seen:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login made password up\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        async with authing(seen.url) as client:
+            assert (await client.exchange(TICKET)).subject == USER_ID
+        assert proxy.connections == 0
+        assert "authorization" not in seen.requests[0].headers
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # cookie jars tell them apart
+@pytest.mark.parametrize("attributes", ["", "; Path=/", "; Domain=127.0.0.1; Path=/"])
+async def test_cookies_are_not_kept(attributes: str, host: str) -> None:
+    answer = json_answer(make_user(), Set_Cookie=f"sid=made-up{attributes}")
+    async with peer(answer) as seen, authing(seen.url.replace("127.0.0.1", host)) as client:
+        await client.exchange(TICKET)
+        await client.exchange(TICKET)
+        assert len(client.http.cookies.jar) == 0
+        assert all("cookie" not in request.headers for request in seen.requests)
+
+
+# --- other transports ---
+
+
+class BrokenTransport(httpx.AsyncBaseTransport):
+    """Fails as an in-process transport does: with the bare error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise self._error
+
+
+@asynccontextmanager
+async def over(transport: httpx.AsyncBaseTransport) -> AsyncIterator[AuthingClient]:
+    async with build_client(transport) as http:
+        yield AuthingClient(
+            http,
+            base_url="http://authing.example",
+            user_pool_id=POOL,
+            user_pool_secret=SECRET,
+            verifier=hs256_verifier(),
+            deadline=1,
+        )
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(), OSError(113, "no route"), httpx.ConnectError("no text")]
+)
+async def test_a_bare_error_of_a_transport_is_connection_trouble(error: Exception) -> None:
+    async with over(BrokenTransport(error)) as client:
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "reset"
+
+
+async def test_a_bug_is_not_taken_for_authings_trouble() -> None:
+    async with over(BrokenTransport(LookupError())) as client:
+        with pytest.raises(LookupError):
+            await client.exchange(TICKET)
+
+
+async def test_by_default_the_wait_is_reckoned_from_the_time_of_day() -> None:
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    busy = httpx.Response(503, headers={"Retry-After": then})
+    async with over(httpx.MockTransport(lambda _request: busy)) as client:
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await client.exchange(TICKET)
+        assert 20 < trouble.value.retry_after <= 30
+
+
+REFUSED = OSError(111, "")
+HOST = ConnectionKey("authing.example", 443, True, True, None, None, None)  # noqa: FBT003
+
+
+@pytest.mark.parametrize(
+    ("foreign", "error", "outcome"),
+    [
+        (aiohttp.ClientConnectorDNSError(HOST, OSError(-2, "")), AuthingUnavailable, "dns"),
+        (aiohttp.ClientConnectorError(HOST, REFUSED), AuthingUnavailable, "connect_refused"),
+        (aiohttp.ConnectionTimeoutError(), AuthingUnavailable, "connect_timeout"),
+        (aiohttp.ServerDisconnectedError(), AuthingUnavailable, "reset"),
+        (aiohttp.ClientOSError(104, ""), AuthingUnavailable, "reset"),
+        (aiohttp.ClientPayloadError(), AuthingBadAnswer, "bad_framing"),
+        (aiohttp.ClientConnectorSSLError(HOST, ssl.SSLError()), AuthingUntrusted, "tls"),
+        (aiohttp.ServerFingerprintMismatch(b"", b"", "", 1), AuthingUntrusted, "tls"),
+        (ssl.SSLError(), AuthingUntrusted, "tls"),
+        (httpx.ReadTimeout(""), AuthingUnavailable, "reset"),
+        (httpx.RemoteProtocolError(""), AuthingBadAnswer, "bad_framing"),
+        (httpx.InvalidURL(""), AuthingBadAnswer, "bad_framing"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_u1_every_foreign_error_has_a_word(
+    foreign: Exception,
+    error: type[AuthingError],
+    outcome: str,
+    wrapped: bool,  # noqa: FBT001
+) -> None:
+    seen: Exception = foreign
+    if wrapped and not isinstance(foreign, (httpx.HTTPError, httpx.InvalidURL)):
+        # As httpx_aiohttp shows it: under another name, which may be the wrong one.
+        seen = httpx.ConnectTimeout("")
+        seen.__cause__ = foreign
+    meaning = translate(seen)
+    assert (type(meaning), meaning.outcome) == (error, outcome)
+
+
+LINES = st.sampled_from(
+    [
+        b"Content-Type: application/json",
+        b"Content-Length: 2",
+        b"Content-Length: 99999999999999999999999",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip",
+        b"Content-Encoding: \xff",
+        b"Location: //\xff[",
+        b"Retry-After: \xb2",
+        b"Connection: upgrade",
+        b"Upgrade: h2c",
+        b"Set-Cookie: \xff=;;=",
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    status=st.integers(0, 999),
+    reason=st.binary(max_size=9),
+    lines=st.lists(LINES | st.binary(max_size=30), max_size=5),
+    body=st.binary(max_size=60) | st.just(encoded(make_user()).encode()),
+)
+def test_whatever_bytes_come_the_outcome_is_one_of_ours(
+    status: int, reason: bytes, lines: list[bytes], body: bytes
+) -> None:
+    first = f"HTTP/1.1 {status:03d} ".encode() + reason
+    raw = b"\r\n".join([first, *lines, b"", body])
+
+    async def exchange() -> None:
+        async with peer(Answer(raw, "close")) as seen, authing(seen.url) as client:
+            with suppress(TicketgateError):
+                await client.exchange(TICKET)
+
+    asyncio.run(exchange())

@@ -1,0 +1,266 @@
+"""`check`: one line a check, each failure with what to do about it, and never a secret."""
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.stores.sqlite import SqliteStore
+from tests.commands.conftest import Answer, Shell
+from tests.commands.environment import POOL_SECRET
+
+
+class FrontPage(BaseHTTPRequestHandler):
+    """Answers as Authing's host does to a stranger, with a clock that can be wrong."""
+
+    late_by: ClassVar[float | None] = 0
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(f"{self.requestline}\n{self.headers}")
+        self.send_response_only(404)
+        if self.late_by is not None:
+            now = datetime.now(UTC).timestamp()
+            self.send_header("Date", formatdate(now - self.late_by, usegmt=True))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@contextmanager
+def authing(
+    late_by: float | None = 0, certificate: Path | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve the front page; give its address, and what it will have been asked."""
+    asked: list[str] = []
+    page = type("Page", (FrontPage,), {"late_by": late_by, "asked": asked})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), page)
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        scheme = "http" if certificate is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that vouches for itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made-up authority")])
+    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(host, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def findings(answer: Answer) -> dict[str, str]:
+    assert answer.err == ""
+    parts = (line.split(maxsplit=1) for line in answer.lines)
+    return {name: finding.strip() for name, finding in parts}
+
+
+def failure(answer: Answer) -> tuple[str, str]:
+    """The one check that has failed, and what is said about it."""
+    assert answer.code == 1
+    failed = {name: text for name, text in findings(answer).items() if text != "ok"}
+    ((name, text),) = failed.items()
+    assert text.startswith("FAIL  ")
+    return name, text.removeprefix("FAIL  ")
+
+
+def test_a_configuration_that_works_is_found_good_over_tls(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, certificate: Path
+) -> None:
+    with authing(certificate=certificate) as (address, asked):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        monkeypatch.setenv("AUTHING_CA_FILE", str(certificate))
+        answer = shell("check")
+
+    assert answer.code == 0
+    assert findings(answer) == dict.fromkeys(
+        ("settings", "keys", "store", "authing", "clock"), "ok"
+    )
+    assert len(asked) == 1
+
+
+def test_wrong_settings_end_the_check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
+    monkeypatch.setenv("AUTHING_USER_POOL_SECRET", "c4nary")
+
+    answer = shell("check")
+
+    assert failure(answer) == (
+        "settings",
+        "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long",
+    )
+    assert len(answer.lines) == 1
+
+
+def test_missing_keys_are_found(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    (folder / "keys.json").unlink()
+    with authing() as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        name, text = failure(shell("check"))
+
+    assert name == "keys"
+    assert text.startswith("SESSION_KEYS_FILE: ")
+
+
+def test_a_store_that_somebody_else_has_is_found(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    store = SqliteStore(folder / "sessions.db")
+    try:
+        with authing() as (address, _):
+            monkeypatch.setenv("AUTHING_BASE_URL", address)
+            name, text = failure(shell("check"))
+    finally:
+        store.close()
+
+    assert name == "store"
+    assert text.startswith("STORE_URL: ")
+    assert "in use by another process" in text
+
+
+def test_a_store_that_is_a_folder_is_found(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    with authing() as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        monkeypatch.setenv("STORE_URL", f"sqlite:///{folder}")
+        name, text = failure(shell("check"))
+
+    assert name == "store"
+    assert text.startswith("STORE_URL: ")
+
+
+def test_the_store_is_free_again_after_the_check(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    with authing() as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        assert shell("check").code == 0
+
+    SqliteStore(folder / "sessions.db").close()
+
+
+def test_an_authing_that_does_not_answer_is_found(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    with authing() as (address, _):
+        pass  # and gone again
+    monkeypatch.setenv("AUTHING_BASE_URL", address)
+
+    assert failure(shell("check")) == (
+        "authing",
+        "AUTHING_BASE_URL: cannot be reached (authing_unavailable, connect_refused)",
+    )
+
+
+def test_an_authing_whose_certificate_nobody_vouches_for_is_found(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, certificate: Path
+) -> None:
+    with authing(certificate=certificate) as (address, asked):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        name, text = failure(shell("check"))
+
+    assert name == "authing"
+    assert text.startswith("AUTHING_BASE_URL: its certificate does not verify")
+    assert "AUTHING_CA_FILE" in text
+    assert asked == []
+
+
+def test_authorities_that_cannot_be_read_are_found(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    monkeypatch.setenv("AUTHING_CA_FILE", str(folder / "missing.pem"))
+
+    name, text = failure(shell("check"))
+
+    assert name == "authing"
+    assert text.startswith("AUTHING_CA_FILE: ")
+
+
+@pytest.mark.parametrize("late_by", [120, -120])
+def test_a_clock_that_is_off_is_found_with_how_much(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, late_by: int
+) -> None:
+    with authing(late_by=late_by) as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        name, text = failure(shell("check"))
+
+    assert name == "clock"
+    skew = int(text.removeprefix("differs from Authing's by ").split(" s; ")[0])
+    assert 115 <= skew <= 125
+    assert "NTP" in text
+
+
+def test_a_clock_that_is_a_little_off_is_good_enough(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    with authing(late_by=10) as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+
+        assert shell("check").code == 0
+
+
+def test_a_clock_that_cannot_be_compared_is_told(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    with authing(late_by=None) as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+
+        assert failure(shell("check")) == (
+            "clock",
+            "Authing's answer has no Date to compare with",
+        )
+
+
+def test_no_check_shows_or_sends_a_secret(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    keys = json.loads((folder / "keys.json").read_bytes())["keys"]
+    secrets = {POOL_SECRET, *(key.get("d") or key["k"] for key in keys)}
+
+    with authing() as (address, asked):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        answer = shell("check")
+
+    for seen in (answer.out, answer.err, *asked):
+        assert not any(secret in seen for secret in secrets)

@@ -1,0 +1,63 @@
+"""`sandbox`: it needs no settings, and is as strict about those that it is given as `serve`.
+
+That it serves is shown by tests/e2e.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.commands.sandbox import SandboxSettings
+from app.config import Settings
+from tests.commands.conftest import Shell
+
+pytestmark = pytest.mark.usefixtures("taken_port")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORE_URL", "redis://:c4nary@redis.acme.test"),
+        ("SESSION_ISSUER", "http://login.acme.test"),
+        ("DRAIN_DELAY", "soon"),
+        ("LOG_FORMAT", "xml"),
+        ("API_DOCS", "maybe"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    answer = shell("sandbox")
+
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert answer.err.startswith(f"ticketgate: {name}: ")
+    assert "c4nary" not in answer.err
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
+    answer = shell("sandbox")
+
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert answer.err.startswith("ticketgate: PORT: ")
+
+
+def test_its_keys_are_made_once_where_nobody_named_a_file(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    monkeypatch.delenv("SESSION_KEYS_FILE")
+    made = folder / "sandbox-data" / "keys.json"
+
+    shell("sandbox")
+    keys = json.loads(made.read_bytes())
+    shell("sandbox")
+
+    assert json.loads(made.read_bytes()) == keys
+
+
+def test_it_knows_the_same_settings_as_the_production_server() -> None:
+    assert SandboxSettings.model_fields.keys() == Settings.model_fields.keys()

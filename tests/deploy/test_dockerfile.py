@@ -1,0 +1,133 @@
+"""The image, as far as its recipe tells; `deploy/verify-image` asks the image itself."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from app.config import Settings
+from tests.deploy.dockerfile import ROOT, Dockerfile
+
+SECRETS = {
+    name.upper() for name, field in Settings.model_fields.items() if "Secret" in repr(field)
+} | {"STORE_URL"}
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers `/livez` with the status that its server has been given."""
+
+    server: "Server"
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status if self.path == "/livez" else 404)
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class Server(HTTPServer):
+    status = 200
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Service) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def check_health(dockerfile: Dockerfile, **environment: str) -> int:
+    _, *arguments = dockerfile.last("HEALTHCHECK").words
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+
+
+def test_one_argument_chooses_the_base_and_names_its_version(dockerfile: Dockerfile) -> None:
+    first = dockerfile.instructions[0]
+
+    assert (first.word, first.text) == ("ARG", "PYTHON_IMAGE=python:3.13-slim")
+    assert {stage.words[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
+
+
+def test_only_locked_wheels_are_installed_and_from_the_builders_own_index(
+    dockerfile: Dockerfile,
+) -> None:
+    (installing,) = [run.text for run in dockerfile.all("RUN") if " install " in run.text]
+
+    for option in (
+        "--require-hashes",
+        "--only-binary :all:",
+        "--requirement requirements/runtime.txt",
+    ):
+        assert option in installing
+    assert "://" not in installing
+    assert "apt" not in installing
+
+
+def test_the_image_is_made_of_what_the_builder_is_shown_and_of_nothing_else(
+    dockerfile: Dockerfile,
+) -> None:
+    rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [rule for rule in rules if rule and not rule.startswith("#")]
+    copies = [copy.words for copy in dockerfile.all("COPY") if "--from" not in copy.text]
+
+    assert patterns[0] == "*"
+    assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == {
+        source for *sources, _ in copies for source in sources
+    }
+
+
+def test_the_service_is_not_root_and_owns_its_volume(dockerfile: Dockerfile) -> None:
+    user = dockerfile.last("USER").text
+    volume = dockerfile.last("VOLUME").text
+
+    assert all(int(number) > 0 for number in user.split(":"))
+    assert [run.text for run in dockerfile.all("RUN") if f"chown {user} {volume}" in run.text]
+
+
+def test_the_default_store_is_in_the_volume(dockerfile: Dockerfile) -> None:
+    folder = Settings.model_fields["store_url"].default.removeprefix("sqlite:///").split("/")[0]
+    link = f"ln -s {dockerfile.last('VOLUME').text} {folder}"
+
+    assert [run.text for run in dockerfile.all("RUN") if link in run.text]
+
+
+def test_the_image_sets_no_variable_that_would_win_over_a_secret_file(
+    dockerfile: Dockerfile,
+) -> None:
+    assert "AUTHING_USER_POOL_SECRET" in SECRETS
+    assert SECRETS & dockerfile.variables.keys() == set()
+
+
+def test_the_image_can_be_reached_and_ends_on_sigterm(dockerfile: Dockerfile) -> None:
+    assert dockerfile.variables["HOST"] == "0.0.0.0"  # noqa: S104  # a container's own network
+    assert dockerfile.last("EXPOSE").text == str(Settings.model_fields["port"].default)
+    assert dockerfile.last("STOPSIGNAL").text == "SIGTERM"
+    assert dockerfile.last("ENTRYPOINT").words == ["python", "-m", "app"]  # no shell before it
+    assert dockerfile.last("CMD").words == ["serve"]
+
+
+def test_the_image_is_healthy_while_the_service_says_it_lives(
+    dockerfile: Dockerfile, server: Server
+) -> None:
+    port = str(server.server_port)
+
+    assert check_health(dockerfile, HOST="0.0.0.0", PORT=port) == 0  # noqa: S104  # as in the image
+    server.status = 503
+    assert check_health(dockerfile, HOST="127.0.0.1", PORT=port) == 1
+
+
+def test_a_proxy_for_the_containers_environment_does_not_answer_for_the_service(
+    dockerfile: Dockerfile, server: Server
+) -> None:
+    proxy = f"http://127.0.0.1:{server.server_port}"
+
+    # Port 1 is never served; a client that honours http_proxy would be answered all the same.
+    assert check_health(dockerfile, HOST="127.0.0.1", PORT="1", http_proxy=proxy) == 1

@@ -1,0 +1,128 @@
+"""Ticketgate and its fake Authing, each a process of its own with a port of its own."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.commands.environment import POOL_ID, POOL_SECRET, minimal, without_settings
+from tests.e2e.processes import Program
+
+
+def client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+
+@dataclass
+class Authing:
+    """The fake Authing, and the mini program in front of it."""
+
+    url: str
+    http: httpx.Client
+
+    def mini_program(self, persona: str = "lin", **consent: Any) -> dict[str, Any]:
+        """Let a user consent; give what WeChat hands back to the app, and the ticket in it."""
+        answer = self.http.post("/sandbox/tickets", json={"persona": persona, **consent})
+        return dict(answer.raise_for_status().json())
+
+    def ticket(self, persona: str = "lin") -> str:
+        return str(self.mini_program(persona)["ticket"])
+
+    def switch(self, **options: Any) -> None:
+        self.http.patch("/sandbox/settings", json=options).raise_for_status()
+
+    def fail(self, kind: str, **how: Any) -> None:
+        self.http.put("/sandbox/fault", json={"kind": kind, **how}).raise_for_status()
+
+    def exchange(self, ticket: str) -> dict[str, Any]:
+        """Exchange a ticket behind the service's back."""
+        body = {"ticket": ticket, "secret": POOL_SECRET}
+        answer = self.http.post(f"/oauth/app2wxapp/auth/{POOL_ID}", json=body)
+        return dict(answer.raise_for_status().json())
+
+
+@dataclass
+class Service:
+    """Ticketgate as an operator starts it, and a phone that talks to it."""
+
+    folder: Path
+    command: str
+    settings: dict[str, str]
+    stack: ExitStack
+
+    def start(self) -> None:
+        environment = without_settings() | self.settings
+        self.program = Program(self.folder, "-m", "app", self.command, environment=environment)
+        self.stack.callback(self.program.close)
+        self.url = self._address()
+        self.phone = self.stack.enter_context(client(self.url))
+
+    def _address(self) -> str:
+        if self.command == "sandbox":
+            return self.program.line_with("Ticketgate sandbox on").split()[-1]
+        serving = json.loads(self.program.line_with('"serving"'))
+        return f"http://127.0.0.1:{serving['port']}"
+
+    def log_in(self, ticket: str) -> dict[str, Any]:
+        answer = self.phone.post("/v1/sessions", json={"ticket": ticket})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def refresh(self, refresh_token: str) -> httpx.Response:
+        return self.phone.post("/v1/sessions/refresh", json={"refresh_token": refresh_token})
+
+    def as_bearer(self, method: str, path: str, access_token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return self.phone.request(method, path, headers=headers)
+
+    def logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.program.out.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def _authing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authing]:
+    pool = ["--pool", POOL_ID, "--secret", POOL_SECRET]
+    folder = tmp_path_factory.mktemp("authing")
+    program = Program(folder, "-m", "app.sandbox", *pool, environment=without_settings())
+    try:
+        url = program.line_with("sandbox listening on").split()[-1]
+        with client(url) as http:
+            yield Authing(url, http)
+    finally:
+        program.close()
+
+
+@pytest.fixture
+def authing(_authing: Authing) -> Iterator[Authing]:
+    """The fake Authing as it is at first."""
+    switches = _authing.http.get("/sandbox/settings").json()
+    yield _authing
+    _authing.switch(**switches)
+    _authing.http.delete("/sandbox/fault")
+
+
+Serve = Callable[..., Service]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts services in a folder of their own, with nothing of the machine's settings."""
+    with ExitStack() as stack:
+
+        def serve(command: str = "serve", **settings: str) -> Service:
+            service = Service(tmp_path, command, {"PORT": "0", **settings}, stack)
+            service.start()
+            return service
+
+        yield serve
+
+
+@pytest.fixture
+def settings(tmp_path: Path, authing: Authing) -> dict[str, str]:
+    """The least settings, with the fake Authing for Authing."""
+    return minimal(tmp_path) | {"AUTHING_BASE_URL": authing.url, "DRAIN_DELAY": "1"}

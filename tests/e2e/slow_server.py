@@ -1,0 +1,47 @@
+"""A server with a drain around the smallest application, to be ended in the middle of its work.
+
+`/hold` answers when a line has come on stdin; everything else says at once whether the drain has
+begun. Says its port on stdout.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import uvloop
+from starlette.types import Message, Receive, Scope, Send
+
+from app.server import Drain, bind, build_server
+
+
+async def serve(drain_delay: float, shutdown_timeout: int) -> None:
+    drain, released = Drain(), asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), released.set)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        if scope["path"] == "/hold":
+            print("holding", flush=True)  # noqa: T201  # the test waits for it
+            await released.wait()
+        text = b"draining" if drain.is_begun() else b"serving"
+        start: Message = {"type": "http.response.start", "status": 200, "headers": []}
+        await send(start)
+        await send({"type": "http.response.body", "body": text})
+
+    server = build_server(
+        application,
+        drain=drain,
+        drain_delay=drain_delay,
+        shutdown_timeout=shutdown_timeout,
+        on_start=lambda port: print(f"port {port}", flush=True),  # noqa: T201
+    )
+    await server.serve(sockets=[bind("127.0.0.1", 0)])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--drain-delay", type=float, required=True)
+    parser.add_argument("--shutdown-timeout", type=int, required=True)
+    given = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(given.drain_delay, given.shutdown_timeout))

@@ -1,0 +1,79 @@
+"""Made-up keys, rings and sessions."""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from app.sessions.keys import KeyRing
+from app.sessions.models import Session
+from app.sessions.tokens import AccessTokenProfile
+
+Jwk: TypeAlias = dict[str, Any]
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+EPOCH = int(NOW.timestamp())
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+ISSUER = "https://login.example.com"
+AUDIENCE = "https://api.example.com"
+POOL = "5e0000000000000000000001"
+SUBJECT = "5e00000000000000000000aa"
+SESSION_ID = "c2Vzc2lvbi1pZC0xNi1ieQ"
+ACCESS_TOKENS = AccessTokenProfile(ISSUER, AUDIENCE, POOL, max_lifetime=timedelta(minutes=10))
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def ec_jwk(curve: ec.EllipticCurve | None = None) -> Jwk:
+    return ECAlgorithm.to_jwk(ec.generate_private_key(curve or ec.SECP256R1()), as_dict=True)
+
+
+def ed25519_jwk() -> Jwk:
+    return OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
+
+
+@cache  # making one takes long, and no test needs two of a size
+def _rsa_jwk(bits: int) -> Jwk:
+    return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, bits), as_dict=True)
+
+
+def rsa_jwk(bits: int = 2048) -> Jwk:
+    return dict(_rsa_jwk(bits))
+
+
+def oct_jwk(secret: bytes | None = None) -> Jwk:
+    return {"kty": "oct", "k": b64(secret or secrets.token_bytes(32))}
+
+
+def jwk_set(*keys: Any) -> bytes:
+    return json.dumps({"keys": keys}).encode()
+
+
+def make_ring(*keys: Mapping[str, Any]) -> KeyRing:
+    """A ring of these keys; without any, of one P-256 and one oct key."""
+    return KeyRing.from_jwk_set(jwk_set(*(keys or (ec_jwk(), oct_jwk()))))
+
+
+def make_session(**changes: Any) -> Session:
+    values: dict[str, Any] = {
+        "id": SESSION_ID,
+        "subject": SUBJECT,
+        "generation": 3,
+        "binding_kid": "any",
+        "sealed_profile": b"",
+        "authenticated_at": NOW - 2 * DAY,
+        "created_at": NOW - 2 * DAY,
+        "last_used_at": NOW,
+        "expires_at": NOW + 14 * DAY,
+        "absolute_expires_at": NOW + 28 * DAY,
+    }
+    return Session(**values | changes)

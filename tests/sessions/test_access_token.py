@@ -1,0 +1,175 @@
+"""An access token is what RFC 9068 says, verifies from our JWKS alone, and ends on the second."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joserfc import jwt as jose
+from joserfc.jwk import KeySet
+
+from app.errors import AccessTokenExpired, AccessTokenInvalid
+from app.sessions.tokens import AccessClaims
+from tests.sessions.builders import (
+    ACCESS_TOKENS,
+    AUDIENCE,
+    DAY,
+    EPOCH,
+    ISSUER,
+    NOW,
+    POOL,
+    SECOND,
+    SESSION_ID,
+    SUBJECT,
+    ec_jwk,
+    ed25519_jwk,
+    make_ring,
+    make_session,
+    oct_jwk,
+    rsa_jwk,
+)
+
+RING = make_ring()
+TOKEN, _ = ACCESS_TOKENS.write(RING, make_session(), NOW)
+TTL = ACCESS_TOKENS.max_lifetime
+SKEW = timedelta(seconds=30)
+
+
+def outcome(token: str, now: datetime) -> object:
+    try:
+        return ACCESS_TOKENS.read(RING, token, now)
+    except (AccessTokenInvalid, AccessTokenExpired) as error:
+        return type(error)
+
+
+# --- written ---
+
+
+def test_what_was_written_is_read() -> None:
+    assert ACCESS_TOKENS.read(RING, TOKEN, NOW) == AccessClaims(SESSION_ID, 3, SUBJECT)
+
+
+def test_it_says_what_rfc_9068_asks_for_and_nothing_personal() -> None:
+    read = jwt.decode_complete(TOKEN, options={"verify_signature": False})
+    assert read["header"] == {"typ": "at+jwt", "alg": "ES256", "kid": RING.signer.kid}
+    assert read["payload"].pop("jti")
+    assert read["payload"] == {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": SUBJECT,
+        "sid": SESSION_ID,
+        "client_id": POOL,
+        "iat": EPOCH,
+        "exp": EPOCH + 600,
+        "auth_time": int((NOW - 2 * DAY).timestamp()),
+    }
+
+
+def test_no_two_tokens_have_the_same_name() -> None:
+    tokens = [ACCESS_TOKENS.write(RING, make_session(), NOW)[0] for _ in range(50)]
+    payloads = [jwt.decode(each, options={"verify_signature": False}) for each in tokens]
+    assert len({payload["jti"] for payload in payloads}) == 50
+
+
+@pytest.mark.parametrize("generation", [0, 9, 2**32 - 1])
+def test_it_tells_the_generation_that_it_was_made_with(generation: int) -> None:
+    token, _ = ACCESS_TOKENS.write(RING, make_session(generation=generation), NOW)
+    assert ACCESS_TOKENS.read(RING, token, NOW).generation == generation
+
+
+@pytest.mark.parametrize(("left", "lifetime"), [(601, 600), (600, 600), (599, 599), (1, 1)])
+def test_it_never_outlives_the_session(left: int, lifetime: int) -> None:
+    session = make_session(expires_at=NOW + left * SECOND)
+    token, expires_in = ACCESS_TOKENS.write(RING, session, NOW)
+    assert expires_in == lifetime
+    assert outcome(token, NOW + (lifetime - 1) * SECOND) == AccessClaims(SESSION_ID, 3, SUBJECT)
+    assert outcome(token, NOW + lifetime * SECOND) is AccessTokenExpired
+
+
+# --- verified by an outsider ---
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")  # EdDSA's newer name
+def test_another_library_verifies_it_from_the_published_keys_alone(
+    make: Callable[[], dict[str, Any]],
+) -> None:
+    ring = make_ring(make(), ec_jwk(), oct_jwk())
+    published = KeySet.import_key_set(json.loads(json.dumps(ring.public_jwks())))
+    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
+    read = jose.decode(token, published, algorithms=[ring.signer.algorithm])
+    assert read.header["typ"] == "at+jwt"
+    assert (read.claims["sub"], read.claims["sid"]) == (SUBJECT, SESSION_ID)
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
+def test_every_algorithm_is_read_back(make: Callable[[], dict[str, Any]]) -> None:
+    ring = make_ring(make(), oct_jwk())
+    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
+    assert ACCESS_TOKENS.read(ring, token, NOW).session_id == SESSION_ID
+
+
+# --- keys ---
+
+
+def test_a_token_is_believed_while_its_key_is_in_the_ring() -> None:
+    old, new, binding = ec_jwk(), ec_jwk(), oct_jwk()
+    token, _ = ACCESS_TOKENS.write(make_ring(old, binding), make_session(), NOW)
+    for ring in (make_ring(old, new, binding), make_ring(new, old, binding)):
+        assert ACCESS_TOKENS.read(ring, token, NOW)
+    with pytest.raises(AccessTokenInvalid):
+        ACCESS_TOKENS.read(make_ring(new, binding), token, NOW)
+
+
+def test_the_first_key_signs() -> None:
+    ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
+    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
+    assert jwt.get_unverified_header(token)["kid"] == ring.signing[0].kid
+
+
+# --- times ---
+
+
+def test_a_reader_whose_clock_is_up_to_thirty_seconds_behind_believes_it() -> None:
+    for seconds in range(-120, 121, 5):
+        now = NOW + seconds * SECOND
+        believed = outcome(TOKEN, now) == AccessClaims(SESSION_ID, 3, SUBJECT)
+        assert believed is (now >= NOW - SKEW)
+    assert outcome(TOKEN, NOW - SKEW - SECOND) is AccessTokenInvalid
+
+
+def test_it_ends_on_the_second_without_leeway() -> None:
+    for seconds in range(-120, 121, 5):
+        now = NOW + TTL + seconds * SECOND
+        expected = AccessTokenExpired if seconds >= 0 else AccessClaims(SESSION_ID, 3, SUBJECT)
+        assert outcome(TOKEN, now) == expected
+    assert outcome(TOKEN, NOW + TTL - SECOND) == AccessClaims(SESSION_ID, 3, SUBJECT)
+
+
+# --- edited at random ---
+
+CHARACTERS = "ABCXYZabcxyz0189-_.=+/ \né"
+POSITIONS = st.integers(0, len(TOKEN))
+EDITS = st.tuples(POSITIONS, POSITIONS, st.text(CHARACTERS, max_size=4))
+
+
+@settings(max_examples=200)
+@given(st.lists(EDITS, min_size=1, max_size=3))
+def test_no_edited_token_is_accepted_unless_it_is_the_same(
+    edits: list[tuple[int, int, str]],
+) -> None:
+    edited = TOKEN
+    for start, end, replacement in edits:
+        edited = edited[:start] + replacement + edited[end:]
+    assert outcome(edited, NOW) is AccessTokenInvalid or edited == TOKEN
+
+
+@settings(max_examples=200)
+@given(POSITIONS.filter(lambda position: position < len(TOKEN)), st.sampled_from(CHARACTERS))
+def test_no_token_with_one_other_character_is_accepted(position: int, other: str) -> None:
+    edited = TOKEN[:position] + other + TOKEN[position + 1 :]
+    assert outcome(edited, NOW) is AccessTokenInvalid or edited == TOKEN

@@ -1,0 +1,180 @@
+"""Who comes with an access token: found while the session lives, turned away once it has ended."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.errors import (
+    AccessSessionEnded,
+    AccessTokenExpired,
+    AccessTokenInvalid,
+    RefreshSessionEnded,
+    StoreUnavailable,
+)
+from app.sessions.models import Device, Profile, TokenPair
+from app.sessions.service import SessionPolicy, SessionService
+from tests.fakes import IDENTITY, AuditTrail, FakeClock, FakeStore
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+DEVICE = Device(type="android", name="a phone")
+
+
+@pytest.fixture
+async def login(service: SessionService) -> TokenPair:
+    return await service.open("made-up-ticket", DEVICE)
+
+
+async def ending_told_to(service: SessionService, access_token: str) -> str:
+    with pytest.raises(AccessSessionEnded) as caught:
+        await service.authenticate(access_token)
+    return caught.value.reason
+
+
+# --- found ---
+
+
+async def test_a_bearer_finds_the_session_and_the_user(
+    service: SessionService, login: TokenPair
+) -> None:
+    found = await service.authenticate(login.access_token)
+    assert found == (login.session, Profile(IDENTITY.claims, DEVICE))
+
+
+async def test_an_access_token_is_good_until_its_last_second(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    clock.advance(timedelta(seconds=login.expires_in) - SECOND)
+    await service.authenticate(login.access_token)
+    clock.advance(SECOND)
+    with pytest.raises(AccessTokenExpired):
+        await service.authenticate(login.access_token)
+    with pytest.raises(AccessTokenExpired):
+        await service.log_out(login.access_token)
+
+
+@pytest.mark.parametrize("token", ["", "garbage", "a.b.c"])
+async def test_what_is_no_access_token_is_refused(
+    service: SessionService, login: TokenPair, token: str
+) -> None:
+    for wrong in (token, login.refresh_token):
+        with pytest.raises(AccessTokenInvalid):
+            await service.authenticate(wrong)
+        with pytest.raises(AccessTokenInvalid):
+            await service.log_out(wrong)
+
+
+async def test_a_session_that_the_store_does_not_know_is_not_believed(
+    service: SessionService, login: TokenPair, store: FakeStore
+) -> None:
+    store.restore({})
+    with pytest.raises(AccessTokenInvalid):
+        await service.authenticate(login.access_token)
+
+
+async def test_a_session_of_another_user_is_not_believed(
+    service: SessionService, login: TokenPair, store: FakeStore
+) -> None:
+    await store.add(replace(login.session, subject="another user"))
+    with pytest.raises(AccessTokenInvalid):
+        await service.authenticate(login.access_token)
+
+
+async def test_while_the_store_is_down_no_bearer_is_called_invalid(
+    service: SessionService, login: TokenPair, store: FakeStore
+) -> None:
+    store.down = True
+    with pytest.raises(StoreUnavailable):
+        await service.authenticate(login.access_token)
+    store.down = False
+    assert (await service.authenticate(login.access_token))[0] == login.session
+
+
+# --- ended ---
+
+
+async def test_a_logout_counts_at_once_and_has_a_name(
+    service: SessionService, login: TokenPair, audit: AuditTrail
+) -> None:
+    await service.log_out(login.access_token)
+    assert await ending_told_to(service, login.access_token) == "logged_out"
+    with pytest.raises(RefreshSessionEnded) as caught:
+        await service.refresh(login.refresh_token)
+    assert caught.value.reason == "logged_out"
+    entry = ("session_ended", login.session.id, {"reason": "logged_out"})
+    assert audit.entries[1:] == [entry]
+
+
+async def test_logging_out_twice_is_no_error_and_is_noted_once(
+    service: SessionService, login: TokenPair, audit: AuditTrail
+) -> None:
+    for _ in range(3):
+        await service.log_out(login.access_token)
+    assert audit.events == ["session_opened", "session_ended"]
+
+
+async def test_logging_out_after_the_session_is_forgotten_is_no_error(
+    service: SessionService, login: TokenPair, store: FakeStore
+) -> None:
+    store.restore({})
+    await service.log_out(login.access_token)
+
+
+async def test_an_access_token_from_before_the_refresh_logs_out_too(
+    service: SessionService, login: TokenPair
+) -> None:
+    pair = await service.refresh(login.refresh_token)
+    await service.log_out(login.access_token)
+    assert await ending_told_to(service, pair.access_token) == "logged_out"
+
+
+async def test_no_refresh_in_flight_survives_a_logout(
+    service: SessionService, login: TokenPair
+) -> None:
+    refreshes = [service.refresh(login.refresh_token) for _ in range(20)]
+    outcomes = await asyncio.gather(
+        *refreshes[:10],
+        service.log_out(login.access_token),
+        *refreshes[10:],
+        return_exceptions=True,
+    )
+    pairs = [each for each in outcomes if isinstance(each, TokenPair)]
+    assert pairs
+    for token in {login.refresh_token, *(pair.refresh_token for pair in pairs)}:
+        with pytest.raises(RefreshSessionEnded) as caught:
+            await service.refresh(token)
+        assert caught.value.reason == "logged_out"
+    for pair in pairs:
+        assert await ending_told_to(service, pair.access_token) == "logged_out"
+
+
+async def test_a_logout_that_was_not_kept_is_not_confirmed(
+    service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
+) -> None:
+    store.down = True
+    with pytest.raises(StoreUnavailable):
+        await service.log_out(login.access_token)
+    store.down = False
+    assert audit.events == ["session_opened"]
+    await service.authenticate(login.access_token)
+
+
+async def test_a_stolen_token_ends_the_session_for_the_bearer_too(
+    service: SessionService, login: TokenPair
+) -> None:
+    pair = await service.refresh(login.refresh_token)
+    await service.authenticate(pair.access_token)
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(login.refresh_token)
+    assert await ending_told_to(service, pair.access_token) == "refresh_reused"
+
+
+async def test_a_limit_that_was_made_shorter_ends_sessions_before_their_access_tokens(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    shorter = replace(service, policy=SessionPolicy(2 * SECOND, 30 * DAY, DAY))
+    await shorter.refresh(login.refresh_token)
+    clock.advance(2 * SECOND)
+    assert await ending_told_to(shorter, login.access_token) == "expired"

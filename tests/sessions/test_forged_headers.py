@@ -1,0 +1,133 @@
+"""Well-signed tokens whose header would steer the reader: to another key, rule or kind of token."""
+
+from typing import Any
+
+import pytest
+
+from app.errors import AccessTokenInvalid
+from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID, make_ring
+from tests.sessions.forge import ABSENT, Forge, signer
+
+FORGE = Forge()
+KID = FORGE.ring.signer.kid
+ATTACKER = make_ring().signer
+
+
+def is_refused(token: str) -> bool:
+    try:
+        ACCESS_TOKENS.read(FORGE.ring, token, NOW)
+    except AccessTokenInvalid:
+        return True
+    return False
+
+
+NOT_TEXT: list[Any] = [ABSENT, None, "", 7, True, {}]
+REFUSED: dict[str, list[Any]] = {
+    "typ": [*NOT_TEXT, ["at+jwt"], "JWT", "at+JWT", "AT+JWT", " at+jwt", "at+jwt ", "rt+jwt"],
+    "kid": [
+        *NOT_TEXT,
+        [KID],
+        {"kid": KID},
+        KID.lower(),
+        KID + " ",
+        KID[:-1],
+        ATTACKER.kid,
+        FORGE.ring.binder.kid,
+        *(key.kid for key in FORGE.ring.signing[1:]),
+        "/dev/null",
+        "../../../../dev/null",
+        "' OR 1=1 --",
+        "| id",
+        "https://evil.test/key",
+        "k" * 10_000,
+    ],
+    "alg": [
+        *NOT_TEXT,
+        ["ES256"],
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "es256",
+        "ES256 ",
+        "ES384",
+        "ES256K",
+        "RS256",
+        "PS256",
+        "EdDSA",
+        "HS256",
+        "dir",
+    ],
+}
+STEERING: dict[str, Any] = {
+    "jwk": dict(ATTACKER.public_jwk),
+    "jku": "https://evil.test/jwks.json",
+    "x5u": "https://evil.test/certificate.pem",
+    "x5c": ["MIIB"],
+    "x5t": "AAAA",
+    "x5t#S256": "AAAA",
+    "crit": ["exp"],
+    "b64": False,
+    "cty": "JWT",
+    "zip": "DEF",
+    "enc": "A256GCM",
+    "p2c": 1_000_000_000,
+    "epk": {},
+    "KID": KID,
+    "": "",
+}
+EXTRA = [*STEERING.items(), ("crit", []), ("crit", "exp"), ("crit", ["b64"]), ("crit", None)]
+VECTORS = [(name, value) for name, values in REFUSED.items() for value in values] + EXTRA
+
+
+def test_the_header_under_these_vectors_is_genuine() -> None:
+    assert not is_refused(FORGE.token(header={"kid": KID}))
+
+
+# Numbered: the values hold names of keys that are made anew in each process.
+@pytest.mark.parametrize(
+    ("name", "value"), VECTORS, ids=[f"{name} {n}" for n, (name, _) in enumerate(VECTORS)]
+)
+def test_a_header_that_is_not_as_we_write_it_is_refused(name: str, value: Any) -> None:
+    assert is_refused(FORGE.token(header={name: value}))
+
+
+@pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c"])
+def test_a_header_that_brings_its_own_key_is_refused(name: str) -> None:
+    header = {name: STEERING[name], "kid": ATTACKER.kid}
+    assert is_refused(FORGE.token(header=header, by=signer(ATTACKER)))
+    assert is_refused(FORGE.token(header={**header, "kid": KID}, by=signer(ATTACKER)))
+
+
+@pytest.mark.parametrize("key", FORGE.ring.signing, ids=lambda key: key.algorithm)
+def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
+    for algorithm in ("ES256", "RS256", "EdDSA", "HS256", "none"):
+        token = FORGE.token(header={"kid": key.kid, "alg": algorithm}, by=signer(key))
+        assert is_refused(token) is (algorithm != key.algorithm)
+
+
+HEADERS = {
+    "a duplicate member": f'{{"typ":"at+jwt","alg":"ES256","kid":"{KID}","kid":"{KID}"}}',
+    "two algorithms": f'{{"typ":"at+jwt","alg":"none","kid":"{KID}","alg":"ES256"}}',
+    "a list": f'[{{"typ":"at+jwt","alg":"ES256","kid":"{KID}"}}]',
+    "a string": '"ES256"',
+    "null": "null",
+    "empty": "{}",
+    "not JSON": "ES256",
+    "NaN": f'{{"typ":"at+jwt","alg":"ES256","kid":"{KID}","x":NaN}}',
+    "text behind": f'{{"typ":"at+jwt","alg":"ES256","kid":"{KID}"}}x',
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=list(HEADERS))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_header_that_two_readers_could_read_differently_is_refused(
+    header: str, encoding: str
+) -> None:
+    assert is_refused(FORGE.token(header=header.encode(encoding)))
+
+
+def test_the_raw_header_under_these_vectors_is_genuine() -> None:
+    header = f'{{"typ":"at+jwt","alg":"ES256","kid":"{KID}"}}'
+    token = FORGE.token(header=header.encode())
+    assert ACCESS_TOKENS.read(FORGE.ring, token, NOW).session_id == SESSION_ID

@@ -1,0 +1,125 @@
+"""Keys come and go while sessions live, and nobody is logged out by it."""
+
+from dataclasses import replace
+
+import jwt
+import pytest
+
+from app.errors import AccessTokenInvalid, RefreshTokenInvalid
+from app.sessions.keys import KeyRing
+from app.sessions.models import Device, Profile, TokenPair
+from app.sessions.service import SessionService
+from app.sessions.tokens import read_refresh_token
+from tests.fakes import IDENTITY, FakeKeys, FakeStore
+from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
+
+SIGNING_OLD, SIGNING_NEW = ec_jwk(), ec_jwk()
+BINDING_OLD, BINDING_NEW = oct_jwk(), oct_jwk()
+BEFORE = make_ring(SIGNING_OLD, BINDING_OLD)
+ADDED = make_ring(SIGNING_OLD, BINDING_OLD, SIGNING_NEW, BINDING_NEW)
+PROMOTED = make_ring(SIGNING_NEW, BINDING_NEW, SIGNING_OLD, BINDING_OLD)
+RETIRED = make_ring(SIGNING_NEW, BINDING_NEW)
+
+
+@pytest.fixture
+def keys() -> FakeKeys:
+    return FakeKeys(BEFORE)
+
+
+@pytest.fixture
+async def login(service: SessionService) -> TokenPair:
+    return await service.open("made-up-ticket", Device(name="a phone"))
+
+
+def kid_of(pair: TokenPair) -> str:
+    kid: str = jwt.get_unverified_header(pair.access_token)["kid"]
+    return kid
+
+
+async def test_a_roll_over_between_a_refresh_and_its_replay_changes_nothing_of_the_successor(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    lost = await service.refresh(login.refresh_token)
+    for ring in (ADDED, PROMOTED):
+        keys.ring = ring
+        again = await service.refresh(login.refresh_token)
+        assert again.refresh_token == lost.refresh_token
+        assert again.session == lost.session
+
+
+async def test_a_session_goes_through_a_whole_roll_over(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    pair = login
+    for generation, ring in enumerate((ADDED, PROMOTED, PROMOTED, RETIRED), start=1):
+        keys.ring = ring
+        await service.authenticate(pair.access_token)
+        pair = await service.refresh(pair.refresh_token)
+        assert pair.session.generation == generation
+
+
+async def test_a_promoted_key_signs_and_binds_what_is_made_from_then_on(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    keys.ring = ADDED
+    added = await service.refresh(login.refresh_token)
+    assert kid_of(login) == kid_of(added) == BEFORE.signer.kid
+    assert added.session.binding_kid == BEFORE.binder.kid
+    keys.ring = PROMOTED
+    promoted = await service.refresh(added.refresh_token)
+    assert kid_of(promoted) == RETIRED.signer.kid
+    assert promoted.session.binding_kid == RETIRED.binder.kid
+    assert read_refresh_token(RETIRED, promoted.refresh_token).generation == 2
+
+
+async def test_a_replay_after_a_promotion_is_signed_by_the_new_key(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    await service.refresh(login.refresh_token)
+    keys.ring = PROMOTED
+    again = await service.refresh(login.refresh_token)
+    assert kid_of(again) == RETIRED.signer.kid
+    assert (await service.authenticate(again.access_token))[0] == again.session
+
+
+async def test_what_a_retired_key_made_is_refused(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    keys.ring = RETIRED
+    with pytest.raises(AccessTokenInvalid):
+        await service.authenticate(login.access_token)
+    with pytest.raises(RefreshTokenInvalid):
+        await service.refresh(login.refresh_token)
+
+
+# --- the sealed profile ---
+
+
+@pytest.mark.parametrize("ring", [ADDED, PROMOTED], ids=["added", "promoted"])
+async def test_the_profile_opens_while_its_key_is_in_the_ring(
+    service: SessionService, login: TokenPair, keys: FakeKeys, ring: KeyRing
+) -> None:
+    keys.ring = ring
+    pair = await service.refresh(login.refresh_token)
+    assert pair.profile == Profile(IDENTITY.claims, Device(name="a phone"))
+
+
+async def test_lost_keys_cost_the_profile_but_not_the_session(
+    service: SessionService, login: TokenPair, keys: FakeKeys
+) -> None:
+    keys.ring = PROMOTED
+    pair = await service.refresh(login.refresh_token)
+    keys.ring = RETIRED
+    session, profile = await service.authenticate(pair.access_token)
+    assert (session, profile) == (pair.session, Profile({}, None))
+    assert (await service.refresh(pair.refresh_token)).profile == Profile({}, None)
+
+
+async def test_a_profile_sealed_for_another_session_does_not_open(
+    service: SessionService, login: TokenPair, store: FakeStore
+) -> None:
+    other = await service.open("another-ticket", Device(name="another phone"))
+    await store.add(replace(login.session, sealed_profile=other.session.sealed_profile))
+    session, profile = await service.authenticate(login.access_token)
+    assert session.id == login.session.id
+    assert profile == Profile({}, None)

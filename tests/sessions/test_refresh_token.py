@@ -1,0 +1,150 @@
+"""A refresh token is computed, never stored, and is believed in exactly one spelling."""
+
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import RefreshTokenInvalid
+from app.sessions.tokens import (
+    RefreshClaims,
+    new_session_id,
+    read_refresh_token,
+    write_refresh_token,
+)
+from tests.sessions.builders import SESSION_ID, ec_jwk, make_ring, oct_jwk
+
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+RING = make_ring(ec_jwk(), oct_jwk(bytes(range(32))))
+TOKEN = write_refresh_token(RING.binder, SESSION_ID, 3)
+FIXED = "rt_c2Vzc2lvbi1pZC0xNi1ieQAAAAOilzKZyqI06Pg8yrC_LeI5ekxX1-F5hQSLY-V7np4y3g"
+
+
+def is_refused(token: str) -> bool:
+    try:
+        read_refresh_token(RING, token)
+    except RefreshTokenInvalid:
+        return True
+    return False
+
+
+# --- written ---
+
+
+def test_what_was_written_is_read() -> None:
+    assert read_refresh_token(RING, TOKEN) == RefreshClaims(SESSION_ID, 3)
+
+
+@pytest.mark.parametrize("generation", [0, 1, 255, 256, 2**32 - 1])
+def test_every_generation_has_its_token(generation: int) -> None:
+    session_id = new_session_id()
+    token = write_refresh_token(RING.binder, session_id, generation)
+    assert read_refresh_token(RING, token) == RefreshClaims(session_id, generation)
+
+
+def test_the_same_session_generation_and_key_give_the_same_text_in_any_process() -> None:
+    after_restart = make_ring(ec_jwk(), oct_jwk(bytes(range(32)))).binder
+    assert write_refresh_token(after_restart, SESSION_ID, 3) == TOKEN
+    # Fixed for ever: another spelling would log everybody out.
+    assert TOKEN == FIXED
+
+
+def test_another_session_generation_or_key_gives_another_text() -> None:
+    texts = {
+        write_refresh_token(key, session_id, generation)
+        for key in (RING.binder, make_ring().binder)
+        for session_id in (SESSION_ID, new_session_id())
+        for generation in (3, 4)
+    }
+    assert len(texts) == 8
+
+
+def test_a_token_is_known_by_its_beginning_and_fits_a_header_or_a_column() -> None:
+    assert TOKEN.startswith("rt_")
+    assert set(TOKEN[3:]) <= set(ALPHABET)
+    assert len(TOKEN) == 73
+
+
+def test_session_ids_are_not_repeated() -> None:
+    ids = {new_session_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(session_id) for session_id in ids} == {22}
+
+
+# --- keys ---
+
+
+def test_a_token_of_another_environment_is_refused() -> None:
+    with pytest.raises(RefreshTokenInvalid):
+        read_refresh_token(make_ring(), TOKEN)
+
+
+def test_a_token_is_accepted_while_its_key_is_in_the_ring_in_any_place() -> None:
+    old, new, signing = oct_jwk(bytes(range(32))), oct_jwk(), ec_jwk()
+    for ring in (make_ring(signing, old, new), make_ring(signing, new, old)):
+        assert read_refresh_token(ring, TOKEN) == RefreshClaims(SESSION_ID, 3)
+    with pytest.raises(RefreshTokenInvalid):
+        read_refresh_token(make_ring(signing, new), TOKEN)
+
+
+# --- forged ---
+
+
+def test_a_token_with_any_one_character_changed_is_refused() -> None:
+    for position, genuine in enumerate(TOKEN):
+        for other in set(ALPHABET + "=+/. \né") - {genuine}:
+            assert is_refused(TOKEN[:position] + other + TOKEN[position + 1 :])
+
+
+def test_a_token_with_any_one_character_more_or_less_is_refused() -> None:
+    for position in range(len(TOKEN)):
+        assert is_refused(TOKEN[:position] + TOKEN[position + 1 :])
+        assert is_refused(TOKEN[:position] + "A" + TOKEN[position:])
+
+
+def test_the_other_spellings_of_the_same_bytes_are_refused() -> None:
+    # 52 bytes leave four unused bits in the last character: 16 spellings, one of them ours.
+    stem, last = TOKEN[:-1], ALPHABET.index(TOKEN[-1])
+    assert last % 16 == 0
+    spellings = [stem + ALPHABET[last + unused] for unused in range(16)]
+    assert [is_refused(spelling) for spelling in spellings] == [False] + [True] * 15
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "rt_",
+        "rt_" + "A" * 70,
+        "RT_" + TOKEN[3:],
+        TOKEN[3:],
+        TOKEN + "\n",
+        " " + TOKEN,
+        TOKEN + "==",
+        TOKEN + "\x00",
+        TOKEN + TOKEN,
+        TOKEN.replace("A", "\uff21"),
+        "rt_" + "é" * 70,
+        "rt_" + "\ud800" * 70,
+        "rt_" + "A" * 8192,
+        "eyJhbGciOiJub25lIn0.e30.",
+    ],
+    ids=lambda token: ascii(token[:24]),
+)
+def test_what_is_not_a_token_is_refused(token: str) -> None:
+    assert is_refused(token)
+
+
+EDITS = st.tuples(st.integers(0, 72), st.integers(0, 72), st.text(ALPHABET + "=.é", max_size=4))
+
+
+@settings(max_examples=200)
+@given(st.lists(EDITS, min_size=1, max_size=3))
+def test_no_edited_token_is_accepted_unless_it_is_the_same(
+    edits: list[tuple[int, int, str]],
+) -> None:
+    edited = TOKEN
+    for start, end, replacement in edits:
+        edited = edited[:start] + replacement + edited[end:]
+    assert is_refused(edited) or edited == TOKEN

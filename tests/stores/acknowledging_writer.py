@@ -1,0 +1,28 @@
+"""A program that writes sessions without end and prints each name once the store has answered."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from app.stores.sqlite import SqliteStore
+from tests.stores.builders import make_session
+
+WRITERS = 8
+
+
+async def _write(store: SqliteStore, writer: int) -> None:
+    number = 0
+    while True:
+        name = f"session-{writer}-{number}"
+        await store.add(make_session(name))
+        print(name, flush=True)  # noqa: T201  # the acknowledgement
+        number += 1
+
+
+async def _main(path: Path) -> None:
+    store = SqliteStore(path)
+    await asyncio.gather(*(_write(store, writer) for writer in range(WRITERS)))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Path(sys.argv[1])))

@@ -1,0 +1,37 @@
+"""An engine over a table of notes: it is generic, and so are its tests."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import StartupError
+from app.stores.sqlite.engine import SqliteEngine
+from tests.stores.notes import SCHEMA
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "notes.db"
+
+
+@pytest.fixture
+def engine(file: Path) -> Iterator[SqliteEngine]:
+    opened = SqliteEngine(file, SCHEMA, 1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """Opens what must not open, and returns the one line that says why."""
+
+    def refuse(path: Path, *, schema: str = SCHEMA, version: int = 1) -> str:
+        with pytest.raises(StartupError) as caught:
+            SqliteEngine(path, schema, version).close()
+        line = str(caught.value)
+        assert line.startswith("STORE_URL: ")
+        assert "\n" not in line
+        return line
+
+    return refuse

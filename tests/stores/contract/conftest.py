@@ -1,0 +1,32 @@
+"""Every test of this folder runs against every store."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.sessions.ports import SessionStore
+from tests.stores.factories import FACTORIES, StoreFactory
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made inside
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory where the system has that: the disk's fsync is no matter of this contract."""
+    parent = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="ticketgate-", dir=parent) as name:
+        yield Path(name)
+
+
+@pytest.fixture(params=list(FACTORIES))
+def factory(request: pytest.FixtureRequest) -> StoreFactory:
+    return FACTORIES[request.param]
+
+
+@pytest.fixture
+async def store(factory: StoreFactory, folder: Path) -> AsyncIterator[SessionStore]:
+    async with factory(folder) as opened:
+        yield opened

@@ -1,0 +1,145 @@
+"""When a session is over, and that it stays over under the name it got first."""
+
+from datetime import datetime
+
+import pytest
+
+from app.sessions.models import Ending
+from app.sessions.ports import Active, Ended, Rotated, SessionStore, Unknown
+from tests.stores.builders import (
+    ABSOLUTE,
+    DAY,
+    HOUR,
+    IDLE,
+    NOW,
+    SECOND,
+    WINDOW,
+    make_session,
+    rotation_of,
+)
+
+TOMBSTONE_LIFE = 7 * DAY
+
+
+# --- limits ---
+
+
+async def test_a_session_lives_in_the_second_before_its_end(store: SessionStore) -> None:
+    await store.add(make_session())
+    last = NOW + IDLE - SECOND
+    assert isinstance(await store.see("session-a", 0, last), Active)
+    assert isinstance(await store.rotate(rotation_of(0, at=last)), Rotated)
+
+
+async def test_a_session_has_expired_at_the_very_second_of_its_end(store: SessionStore) -> None:
+    await store.add(make_session())
+    assert await store.see("session-a", 0, NOW + IDLE) == Ended(Ending.EXPIRED)
+    assert await store.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
+    assert await store.end("session-a", Ending.LOGGED_OUT, NOW + IDLE) is False
+
+
+async def test_a_spent_token_of_an_expired_session_is_told_that_it_expired(
+    store: SessionStore,
+) -> None:
+    await store.add(make_session(generation=5))
+    assert await store.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
+
+
+async def test_a_refresh_moves_the_idle_limit(store: SessionStore) -> None:
+    await store.add(make_session())
+    await store.rotate(rotation_of(0, at=NOW + 10 * DAY))
+    assert isinstance(await store.see("session-a", 1, NOW + 10 * DAY + IDLE - SECOND), Active)
+    assert await store.see("session-a", 1, NOW + 10 * DAY + IDLE) == Ended(Ending.EXPIRED)
+
+
+async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: SessionStore) -> None:
+    await store.add(make_session())
+    end = NOW + ABSOLUTE
+    moments = [NOW + 10 * DAY, NOW + 20 * DAY, end - HOUR, end - SECOND]
+    for generation, at in enumerate(moments):
+        rotated = await store.rotate(rotation_of(generation, at=at))
+        assert isinstance(rotated, Rotated)
+        assert rotated.session.expires_at == min(at + IDLE, end)
+        assert rotated.session.absolute_expires_at == end
+    assert await store.rotate(rotation_of(len(moments), at=end)) == Ended(Ending.EXPIRED)
+
+
+async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: SessionStore) -> None:
+    await store.add(make_session())
+    await store.rotate(rotation_of(0))
+    await store.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
+    await store.see("session-a", 1, NOW + IDLE - SECOND)
+    assert await store.see("session-a", 1, NOW + IDLE) == Ended(Ending.EXPIRED)
+
+
+# --- ended ---
+
+
+@pytest.mark.parametrize("reason", Ending)
+async def test_an_ended_session_says_why_whatever_token_is_presented(
+    store: SessionStore, reason: Ending
+) -> None:
+    await store.add(make_session(generation=5))
+    assert await store.end("session-a", reason, NOW) is True
+    for generation in (0, 4, 5, 6, 9):
+        assert await store.see("session-a", generation, NOW) == Ended(reason)
+        assert await store.rotate(rotation_of(generation)) == Ended(reason)
+
+
+async def test_the_first_ending_stays(store: SessionStore) -> None:
+    await store.add(make_session())
+    assert await store.end("session-a", Ending.LOGGED_OUT, NOW) is True
+    assert await store.end("session-a", Ending.REFRESH_REUSED, NOW) is False
+    assert await store.see("session-a", 0, NOW + ABSOLUTE) == Ended(Ending.LOGGED_OUT)
+
+
+async def test_ending_what_was_never_there_is_no_error(store: SessionStore) -> None:
+    assert await store.end("session-a", Ending.LOGGED_OUT, NOW) is False
+    assert await store.see("session-a", 0, NOW) == Unknown()
+
+
+async def test_ending_one_session_leaves_the_others(store: SessionStore) -> None:
+    await store.add(make_session("session-a"))
+    await store.add(make_session("session-b"))
+    await store.end("session-a", Ending.LOGGED_OUT, NOW)
+    assert isinstance(await store.see("session-b", 0, NOW), Active)
+
+
+# --- forgotten ---
+
+
+async def _is_told(store: SessionStore, session_id: str, ending: Ending, at: datetime) -> bool:
+    return await store.see(session_id, 0, at) == Ended(ending)
+
+
+async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
+    await store.add(make_session())
+    await store.end("session-a", Ending.LOGGED_OUT, NOW + HOUR)
+    forgotten = NOW + HOUR + TOMBSTONE_LIFE
+    assert await store.purge(forgotten - SECOND) == 0
+    assert await _is_told(store, "session-a", Ending.LOGGED_OUT, forgotten - SECOND)
+    assert await store.purge(forgotten) == 1
+    assert await store.see("session-a", 0, forgotten) == Unknown()
+    assert await store.rotate(rotation_of(0, at=forgotten)) == Unknown()
+
+
+async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
+    await store.add(make_session())
+    forgotten = NOW + IDLE + TOMBSTONE_LIFE
+    assert await store.purge(forgotten - SECOND) == 0
+    assert await _is_told(store, "session-a", Ending.EXPIRED, forgotten - SECOND)
+    assert await store.purge(forgotten) == 1
+    assert await store.see("session-a", 0, forgotten) == Unknown()
+
+
+async def test_a_purge_takes_nothing_that_lives(store: SessionStore) -> None:
+    await store.add(make_session("session-a", created_at=NOW - 29 * DAY))
+    assert await store.purge(NOW) == 0
+    assert isinstance(await store.see("session-a", 0, NOW), Active)
+
+
+async def test_a_store_that_works_says_so_and_keeps_what_it_has(store: SessionStore) -> None:
+    session = make_session()
+    await store.add(session)
+    await store.check_writable()
+    assert await store.see("session-a", 0, NOW) == Active(session)

@@ -1,0 +1,82 @@
+"""Many callers at once: one decision, and everybody is told the same."""
+
+import asyncio
+from collections import Counter
+
+from app.sessions.models import Ending
+from app.sessions.ports import Active, Ended, Replayed, Reused, Rotated, SessionStore, Unknown
+from tests.stores.builders import DAY, IDLE, NOW, make_session, rotation_of
+
+CALLERS = 100
+
+
+async def test_one_token_presented_a_hundred_times_at_once_has_one_successor(
+    store: SessionStore,
+) -> None:
+    await store.add(make_session())
+    outcomes = await asyncio.gather(*(store.rotate(rotation_of(0)) for _ in range(CALLERS)))
+    assert Counter(map(type, outcomes)) == {Rotated: 1, Replayed: CALLERS - 1}
+    sessions = {each.session for each in outcomes if isinstance(each, (Rotated, Replayed))}
+    assert [session.generation for session in sessions] == [1]
+
+
+async def test_without_a_window_one_of_a_hundred_wins_and_the_session_ends(
+    store: SessionStore,
+) -> None:
+    await store.add(make_session())
+    strict = rotation_of(0, window=0 * DAY)
+    outcomes = await asyncio.gather(*(store.rotate(strict) for _ in range(CALLERS)))
+    assert Counter(map(type, outcomes)) == {Rotated: 1, Reused: 1, Ended: CALLERS - 2}
+
+
+async def _log_out_during_a_refresh(
+    store: SessionStore, session_id: str, *, log_out_first: bool
+) -> None:
+    refresh = store.rotate(rotation_of(0, session_id=session_id))
+    log_out = store.end(session_id, Ending.LOGGED_OUT, NOW)
+    both = (log_out, refresh) if log_out_first else (refresh, log_out)
+    assert True in await asyncio.gather(*both)
+
+
+async def test_no_refresh_in_flight_survives_an_ending(store: SessionStore) -> None:
+    names = [f"session-{number}" for number in range(CALLERS)]
+    await asyncio.gather(*(store.add(make_session(name)) for name in names))
+    await asyncio.gather(
+        *(
+            _log_out_during_a_refresh(store, name, log_out_first=number % 2 == 0)
+            for number, name in enumerate(names)
+        )
+    )
+    for generation in range(3):
+        after = [rotation_of(generation, session_id=name) for name in names]
+        outcomes = await asyncio.gather(*map(store.rotate, after))
+        assert outcomes == [Ended(Ending.LOGGED_OUT)] * CALLERS
+
+
+async def test_of_many_endings_exactly_one_is_the_ending(store: SessionStore) -> None:
+    await store.add(make_session())
+    ends = [store.end("session-a", Ending.LOGGED_OUT, NOW) for _ in range(CALLERS)]
+    assert sorted(await asyncio.gather(*ends)) == [False] * (CALLERS - 1) + [True]
+
+
+async def test_sessions_that_are_refreshed_at_once_keep_apart(store: SessionStore) -> None:
+    names = [f"session-{number}" for number in range(CALLERS)]
+    await asyncio.gather(*(store.add(make_session(n, subject=f"user of {n}")) for n in names))
+    await asyncio.gather(*(store.rotate(rotation_of(0, session_id=name)) for name in names))
+    seen = await asyncio.gather(*(store.see(name, 1, NOW) for name in names))
+    living = [each.session for each in seen if isinstance(each, Active)]
+    assert [(session.id, session.subject) for session in living] == [
+        (name, f"user of {name}") for name in names
+    ]
+    assert {session.generation for session in living} == {1}
+
+
+async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: SessionStore) -> None:
+    names = [f"session-{number}" for number in range(2001)]
+    await asyncio.gather(*(store.add(make_session(name)) for name in names))
+    await store.add(make_session("alive", expires_at=NOW + IDLE + 8 * DAY))
+    due = NOW + IDLE + 7 * DAY
+    assert await store.purge(due) == len(names)
+    assert await store.purge(due) == 0
+    assert await store.see(names[-1], 0, due) == Unknown()
+    assert isinstance(await store.see("alive", 0, due), Active)

@@ -1,0 +1,219 @@
+"""The engine's promises to a command: atomic, durable, and alone with its own failure."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.errors import StoreUnavailable
+from app.stores.sqlite.engine import SqliteEngine
+from tests.stores.full_disk import no_room_to_grow
+from tests.stores.notes import SCHEMA, HeldUp, read_all, run_together, write
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1)],
+    ids=["write-ahead log", "synchronous FULL", "secure delete"],
+)
+async def test_the_connection_is_set_up_to_keep_and_to_forget(
+    engine: SqliteEngine, pragma: str, value: object
+) -> None:
+    assert await engine.run(lambda db: db.execute(f"PRAGMA {pragma}").fetchone()[0]) == value
+
+
+async def test_a_command_is_answered_with_its_result(engine: SqliteEngine) -> None:
+    assert await engine.run(write("a")) == 1
+    assert await engine.run(read_all) == ["a"]
+
+
+# --- batches ---
+
+
+async def test_commands_that_wait_together_share_one_commit(engine: SqliteEngine) -> None:
+    statements: list[str] = []
+    await engine.run(lambda db: db.set_trace_callback(statements.append))
+    await run_together(engine, *(write(str(number)) for number in range(100)))
+    await engine.run(lambda db: db.set_trace_callback(None))
+    # The command that started the trace and the one that held the others up have their own.
+    assert statements.count("COMMIT") == 3
+
+
+async def test_a_crowd_is_answered_in_the_order_of_its_coming(engine: SqliteEngine) -> None:
+    texts = [str(number) for number in range(1000)]
+    assert await run_together(engine, *map(write, texts)) == [1] * 1000
+    assert await engine.run(read_all) == texts
+
+
+async def test_a_command_sees_what_those_before_it_have_done(engine: SqliteEngine) -> None:
+    outcomes = await run_together(engine, write("a"), read_all, write("b"), read_all)
+    assert outcomes == [1, ["a"], 1, ["a", "b"]]
+
+
+async def test_a_command_that_fails_takes_nobody_with_it_and_leaves_nothing(
+    engine: SqliteEngine,
+) -> None:
+    class OwnError(Exception):
+        pass
+
+    def write_and_fail(db: sqlite3.Connection) -> None:
+        write("half")(db)
+        raise OwnError
+
+    outcomes = await run_together(engine, write("a"), write_and_fail, write("b"))
+    assert [type(each) for each in outcomes] == [int, OwnError, int]
+    assert await engine.run(read_all) == ["a", "b"]
+
+
+async def test_a_command_that_sqlite_refuses_takes_nobody_with_it(engine: SqliteEngine) -> None:
+    first, twice, last = await run_together(engine, write("a"), write("a"), write("b"))
+    assert (first, last) == (1, 1)
+    assert isinstance(twice, StoreUnavailable)
+    assert isinstance(twice.__cause__, sqlite3.IntegrityError)
+    assert await engine.run(read_all) == ["a", "b"]
+
+
+async def test_the_command_of_a_caller_who_has_gone_is_done_all_the_same(
+    engine: SqliteEngine,
+) -> None:
+    async with HeldUp(engine):
+        gone = asyncio.create_task(engine.run(write("a")))
+        stayed = asyncio.create_task(engine.run(write("b")))
+        await asyncio.sleep(0)
+        gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert await stayed == 1
+    assert await engine.run(read_all) == ["a", "b"]
+
+
+# --- faults ---
+
+
+async def test_a_lock_held_by_another_is_no_answer_for_a_second_and_then_forgotten(
+    engine: SqliteEngine, file: Path
+) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await engine.run(write("a"))
+        assert time.monotonic() - began < 3
+        other.execute("ROLLBACK")
+        assert await engine.run(write("b")) == 1
+    assert await engine.run(read_all) == ["b"]
+
+
+async def test_a_lock_that_is_soon_released_is_waited_for(engine: SqliteEngine, file: Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(engine.run(write("a")))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+        assert await waiting == 1
+
+
+def _allow_pages(more: int) -> Callable[[sqlite3.Connection], None]:
+    def command(db: sqlite3.Connection) -> None:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages + more}")
+
+    return command
+
+
+async def test_a_full_disk_is_no_answer_and_changes_nothing_until_there_is_room(
+    engine: SqliteEngine,
+) -> None:
+    await engine.run(write("before"))
+    await engine.run(_allow_pages(1))
+    large = write("large", attachment=bytes(100_000))
+    outcomes = await run_together(engine, large, write("small"))
+    # SQLite may give up its whole transaction; then nobody of the batch was promised anything.
+    assert isinstance(outcomes[0], StoreUnavailable)
+    told = ["small"] if outcomes[1] == 1 else []
+    assert await engine.run(read_all) == ["before", *told]
+    await engine.run(_allow_pages(100))
+    assert await engine.run(large) == 1
+
+
+async def test_a_commit_that_fails_fails_everybody_and_the_next_one_works(
+    engine: SqliteEngine, file: Path
+) -> None:
+    await engine.run(write("before"))
+    with no_room_to_grow(file):
+        outcomes = await run_together(engine, write("a"), read_all, write("b"))
+    assert [type(each) for each in outcomes] == [StoreUnavailable] * 3
+    assert await engine.run(write("after")) == 1
+    assert await engine.run(read_all) == ["before", "after"]
+    check = await engine.run(lambda db: db.execute("PRAGMA integrity_check").fetchone()[0])
+    assert check == "ok"
+
+
+# A commit that SQLite refuses leaves its transaction open; a full disk takes it away. A reference
+# that is checked at the commit brings that about, if the connection is told to check any.
+REFERENCES = """
+CREATE TABLE notes (text TEXT PRIMARY KEY, attachment BLOB, answers TEXT
+    REFERENCES notes (text) DEFERRABLE INITIALLY DEFERRED) STRICT;
+COMMIT;
+PRAGMA foreign_keys = ON;
+BEGIN
+"""
+
+
+async def test_a_commit_that_is_refused_fails_everybody_and_the_next_one_works(file: Path) -> None:
+    def answer(db: sqlite3.Connection, text: str) -> int:
+        return db.execute("INSERT INTO notes VALUES ('answer', NULL, ?)", (text,)).rowcount
+
+    def question(db: sqlite3.Connection) -> int:
+        return db.execute("INSERT INTO notes (text) VALUES ('question')").rowcount
+
+    with closing(SqliteEngine(file, REFERENCES, 1)) as engine:
+        outcomes = await run_together(engine, question, lambda db: answer(db, "nothing"))
+        assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
+        outcomes = await run_together(engine, question, lambda db: answer(db, "question"))
+        assert outcomes == [1, 1]
+
+
+# --- the end ---
+
+
+async def test_closing_finishes_what_waits(file: Path) -> None:
+    engine = SqliteEngine(file, SCHEMA, 1)
+    async with HeldUp(engine):
+        waiting = [asyncio.create_task(engine.run(write(text))) for text in "abc"]
+        await asyncio.sleep(0)
+        closing_down = asyncio.create_task(asyncio.to_thread(engine.close))
+    await closing_down
+    assert await asyncio.gather(*waiting) == [1, 1, 1]
+    with closing(SqliteEngine(file, SCHEMA, 1)) as reopened:
+        assert await reopened.run(read_all) == ["a", "b", "c"]
+
+
+async def test_a_command_after_the_end_is_refused_and_does_not_wait_for_ever(file: Path) -> None:
+    engine = SqliteEngine(file, SCHEMA, 1)
+    engine.close()
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(engine.run(read_all), timeout=1)
+
+
+def _wait_until_closing(engine: SqliteEngine) -> None:
+    while engine._queue.empty():  # close() waits there for its turn
+        time.sleep(0.001)
+
+
+async def test_a_command_that_comes_during_the_end_is_refused_and_does_not_wait_for_ever(
+    file: Path,
+) -> None:
+    engine = SqliteEngine(file, SCHEMA, 1)
+    async with HeldUp(engine):
+        closing_down = asyncio.create_task(asyncio.to_thread(engine.close))
+        await asyncio.to_thread(_wait_until_closing, engine)
+        late = asyncio.create_task(engine.run(write("late")))
+    await closing_down
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(late, timeout=1)

@@ -1,0 +1,143 @@
+"""Which files the engine opens, which it refuses, and that it leaves alone what it refuses."""
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from app.stores.sqlite.engine import SqliteEngine
+from tests.stores.notes import SCHEMA, read_all, write
+
+Refusal: TypeAlias = Callable[..., str]
+
+
+def open_and_close(file: Path) -> None:
+    SqliteEngine(file, SCHEMA, 1).close()
+
+
+def make_foreign(file: Path, version: int) -> None:
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE somebody_elses (text)")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+
+
+# --- opened ---
+
+
+def test_the_files_are_made_for_their_owner_only(engine: SqliteEngine, file: Path) -> None:
+    asyncio.run(engine.run(write("a")))
+    names = ["notes.db", "notes.db-shm", "notes.db-wal", "notes.db.lock"]
+    assert sorted(path.name for path in file.parent.iterdir()) == names
+    assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "deeper" / "notes.db"
+    open_and_close(file)
+    assert file.is_file()
+
+
+def test_a_link_is_followed_to_where_there_is_nothing_yet(file: Path) -> None:
+    target = file.parent / "data" / "notes.db"
+    file.symlink_to(target)
+    open_and_close(file)
+    assert target.is_file()
+
+
+def test_an_empty_file_is_made_ours(file: Path) -> None:
+    file.touch()
+    with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+        assert asyncio.run(engine.run(write("a"))) == 1
+
+
+def test_what_was_written_is_there_after_a_restart(file: Path) -> None:
+    for text in "abc":
+        with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+            asyncio.run(engine.run(write(text)))
+    with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+        assert asyncio.run(engine.run(read_all)) == ["a", "b", "c"]
+
+
+# --- in use ---
+
+
+def test_a_second_opening_is_refused_until_the_first_has_closed(
+    file: Path, refusal: Refusal
+) -> None:
+    with closing(SqliteEngine(file, SCHEMA, 1)) as first:
+        assert "in use" in refusal(file)
+        assert asyncio.run(first.run(write("a"))) == 1
+    open_and_close(file)
+
+
+def test_a_second_opening_by_another_name_is_refused_too(
+    engine: SqliteEngine, file: Path, refusal: Refusal
+) -> None:
+    alias = file.with_name("alias.db")
+    alias.symlink_to(file)
+    assert "in use" in refusal(alias)
+
+
+# --- not ours ---
+
+
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"garb", b"SQLite format 3\0"])
+def test_a_file_that_is_no_database_is_refused_and_left_untouched(
+    file: Path, refusal: Refusal, content: bytes
+) -> None:
+    file.write_bytes(content)
+    assert "not a SQLite database of ours" in refusal(file)
+    assert file.read_bytes() == content
+
+
+def test_a_damaged_database_is_refused_and_not_made_anew(file: Path, refusal: Refusal) -> None:
+    open_and_close(file)
+    damaged = file.read_bytes()[:1000]
+    file.write_bytes(damaged)
+    assert "not a SQLite database of ours" in refusal(file)
+    assert file.read_bytes() == damaged
+
+
+def test_a_schema_of_another_version_is_refused_and_stays_usable(
+    file: Path, refusal: Refusal
+) -> None:
+    open_and_close(file)
+    assert "schema" in refusal(file, version=2)
+    open_and_close(file)
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+def test_the_database_of_another_program_is_refused_and_left_as_it_was(
+    file: Path, refusal: Refusal, version: int
+) -> None:
+    make_foreign(file, version)
+    before = file.read_bytes()
+    refusal(file)
+    assert file.read_bytes() == before
+
+
+# --- not usable ---
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    # A file stands where a folder is needed; permissions would not stop root.
+    (tmp_path / "data").write_text("a file")
+    assert "cannot write" in refusal(tmp_path / "data" / "notes.db")
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(file: Path, refusal: Refusal) -> None:
+    file.mkdir()
+    refusal(file)
+
+
+def test_a_database_in_memory_is_refused_as_it_would_forget(
+    tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "write-ahead" in refusal(Path(":memory:"))

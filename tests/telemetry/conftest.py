@@ -1,0 +1,31 @@
+"""The process's log as an operator reads it."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.telemetry.logging_state import logging_left_as_found
+
+Entries = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def _tidy() -> Iterator[None]:
+    with logging_left_as_found():
+        yield
+
+
+@pytest.fixture
+def entries(capsys: pytest.CaptureFixture[str]) -> Entries:
+    """Gives what the log has written since the last look, each line as the object it must be."""
+
+    def read() -> list[dict[str, Any]]:
+        written = capsys.readouterr()
+        assert written.err == ""
+        found = [json.loads(line) for line in written.out.splitlines()]
+        assert all(isinstance(entry, dict) for entry in found)
+        return found
+
+    return read

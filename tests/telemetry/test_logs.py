@@ -1,0 +1,304 @@
+"""The log: one JSON object a line, and nothing in it that somebody might not want there."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from app.telemetry import logs
+from app.telemetry.logs import audit, log
+from tests.telemetry.conftest import Entries
+
+CANARY = "c4nary-0f1e2d3c4b5a6978"
+
+
+def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseException:
+    """The error with a traceback, from a frame that has a secret among its locals."""
+    hidden_local = CANARY + "-local"
+    try:
+        assert hidden_local
+        if cause is not None:
+            raise error from cause
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError(CANARY)
+
+    __repr__ = __str__
+
+
+# --- our own events ---
+
+
+def test_an_event_is_one_object_with_its_time_level_and_fields(entries: Entries) -> None:
+    logs.configure("debug", "json")
+    log("request", method="GET", route="/livez", status=200, duration_ms=3)
+
+    (entry,) = entries()
+
+    time = datetime.fromisoformat(entry.pop("time"))
+    assert abs(datetime.now(UTC) - time) < timedelta(minutes=1)
+    assert entry == {
+        "level": "info",
+        "event": "request",
+        "method": "GET",
+        "route": "/livez",
+        "status": 200,
+        "duration_ms": 3,
+    }
+
+
+def test_what_happens_to_a_session_is_told_by_its_id(entries: Entries) -> None:
+    logs.configure("debug", "json")
+    audit("session_ended", session_id="session-a", reason="logged_out")
+
+    (entry,) = entries()
+
+    assert entry["event"] == "session_ended"
+    assert entry["session_id"] == "session-a"
+    assert entry["reason"] == "logged_out"
+
+
+@pytest.mark.parametrize("field", ["ticket", "phone", "path", "message", "msg", "Status"])
+def test_a_field_that_is_not_in_the_schema_cannot_be_logged(entries: Entries, field: str) -> None:
+    logs.configure("debug", "json")
+    with pytest.raises(ValueError, match=field) as refused:
+        log("request", **{field: CANARY})  # type: ignore[arg-type]  # a bug, on purpose
+
+    assert CANARY not in str(refused.value)
+    assert entries() == []
+
+
+ODD_TEXTS = {
+    "newline": "a\nb",
+    "carriage return": "a\r\nb",
+    "control characters": "\0\x07\x1b[31m\x7f\x85",
+    "line separators": "a\N{LINE SEPARATOR}b\N{PARAGRAPH SEPARATOR}c",
+    "quotes": '"}\n{"event": "forged"}',
+    "backslash": "\\n",
+    "emoji": "\N{PANDA FACE}",
+    "lone surrogate": "\ud83d",
+    "long": "x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
+def test_whatever_is_in_a_field_stays_in_one_line(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    logs.configure("info", "json")
+
+    log("request", reason=text)
+
+    out = capsys.readouterr().out
+    assert out.endswith("}\n")
+    assert out.isascii()
+    assert out.count("\n") == 1
+    assert json.loads(out)["reason"] == text
+
+
+# --- other libraries ---
+
+
+@pytest.mark.parametrize("name", ["some.library", "httpx", "uvicorn.error", "aiohttp.client"])
+def test_a_record_of_a_library_keeps_its_template_and_loses_its_arguments(
+    entries: Entries, name: str
+) -> None:
+    logs.configure("debug", "json")
+    logging.getLogger(name).warning("HTTP Request: %s %s", "GET", f"https://a.test/?t={CANARY}")
+
+    (entry,) = entries()
+
+    assert entry["event"] == "library"
+    assert entry["level"] == "warning"
+    assert entry["logger"] == name
+    assert entry["template"] == "HTTP Request: %s %s"
+    assert entry["at"].startswith("test_logs.py:")
+    assert CANARY not in str(entry)
+
+
+def arguments_by_name(logger: logging.Logger) -> None:
+    logger.warning("%(url)s", {"url": CANARY})
+
+
+def a_text_that_is_already_made(logger: logging.Logger) -> None:
+    logger.warning(f"HTTP Request: {CANARY}")  # noqa: G004  # as some libraries do
+
+
+def an_object_instead_of_a_text(logger: logging.Logger) -> None:
+    logger.error(OSError(CANARY))
+
+
+def an_object_with_arguments(logger: logging.Logger) -> None:
+    logger.error(OSError(CANARY), "argument")
+
+
+def arguments_that_do_not_fit(logger: logging.Logger) -> None:
+    logger.warning("%s %s", CANARY)  # noqa: PLE1206  # a bug of the library
+
+
+def fields_of_its_own(logger: logging.Logger) -> None:
+    logger.warning("text", extra={"route": CANARY, "url": CANARY})
+
+
+def an_argument_that_cannot_be_shown(logger: logging.Logger) -> None:
+    logger.warning("%s", Unprintable())
+
+
+def a_stack(logger: logging.Logger) -> None:
+    logger.warning("%s", CANARY, stack_info=True)
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        arguments_by_name,
+        a_text_that_is_already_made,
+        an_object_instead_of_a_text,
+        an_object_with_arguments,
+        arguments_that_do_not_fit,
+        fields_of_its_own,
+        an_argument_that_cannot_be_shown,
+        a_stack,
+    ],
+)
+def test_no_habit_of_a_library_gets_its_data_into_the_log(entries: Entries, habit: Any) -> None:
+    logs.configure("debug", "json")
+    habit(logging.getLogger("some.library"))
+
+    (entry,) = entries()
+
+    assert entry["event"] == "library"
+    assert CANARY not in str(entry)
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "aiohttp.access", "uvicorn.access"])
+def test_libraries_that_tell_of_every_request_are_silent_at_debug(
+    entries: Entries, name: str
+) -> None:
+    logs.configure("debug", "json")
+    logging.getLogger(name).info("HTTP Request: %s", CANARY)
+    logging.getLogger(name).debug("headers: %s", CANARY)
+
+    assert entries() == []
+
+
+# --- exceptions ---
+
+
+def test_an_exception_is_told_by_type_and_place_and_shows_nothing_else(entries: Entries) -> None:
+    logs.configure("debug", "json")
+    error = raised(ValueError(CANARY), cause=raised(KeyError(CANARY)))
+
+    log("request", error=error)  # type: ignore[arg-type]  # it is an Exception
+
+    (entry,) = entries()
+    assert entry["level"] == "error"
+    assert [told["type"] for told in entry["exception"]] == ["ValueError", "KeyError"]
+    for told in entry["exception"]:
+        (place,) = told["at"]
+        assert place.startswith(__file__ + ":")
+        assert place.endswith(" raised")
+    assert CANARY not in str(entry)
+
+
+def test_what_an_exception_happened_in_is_told_too_even_if_it_is_hidden(entries: Entries) -> None:
+    logs.configure("debug", "json")
+
+    def fail() -> None:
+        try:
+            int(CANARY)
+        except ValueError:
+            raise KeyError(CANARY) from None
+
+    try:
+        fail()
+    except KeyError as error:
+        log("request", error=error)
+
+    (entry,) = entries()
+
+    assert [told["type"] for told in entry["exception"]] == ["KeyError", "ValueError"]
+    assert CANARY not in str(entry)
+
+
+def test_an_exception_of_a_library_is_told_the_same_way(entries: Entries) -> None:
+    logs.configure("debug", "json")
+    try:
+        raise raised(Unprintable(CANARY))
+    except Unprintable:
+        logging.getLogger("some.library").exception("failed for %s", CANARY)
+
+    (entry,) = entries()
+
+    assert [told["type"] for told in entry["exception"]] == ["Unprintable"]
+    assert CANARY not in str(entry)
+
+
+def test_an_exception_that_is_none_is_not_told(entries: Entries) -> None:
+    logs.configure("debug", "json")
+    logging.getLogger("some.library").error("nothing was raised", exc_info=(None, None, None))
+
+    (entry,) = entries()
+
+    assert "exception" not in entry
+
+
+def test_an_exception_that_names_itself_as_its_cause_is_told_once() -> None:
+    error = ValueError()
+    error.__cause__ = error
+
+    told = list(islice(logs._chain(error), 10))  # bounded, or a failure would fill the memory
+
+    assert [part["type"] for part in told] == ["ValueError"]
+
+
+# --- levels and forms ---
+
+
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("error", "json")
+
+    log("request", status=200)
+    log("request", status=500, error=ValueError())
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["status"] == 500
+
+
+def test_turning_the_log_on_twice_writes_each_event_once(entries: Entries) -> None:
+    logs.configure("info", "json")
+    logs.configure("info", "json")
+
+    log("serving", port=8000)
+
+    assert len(entries()) == 1
+
+
+def test_on_a_console_an_event_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "console")
+
+    log("request", method="GET", status=200)
+
+    time, rest = capsys.readouterr().out.split(" ", 1)
+    assert len(time) == len("12:00:00")
+    assert rest == "info    request method=GET status=200\n"
+
+
+def test_on_a_console_an_event_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "console")
+
+    logging.getLogger("some.library").error("first\nsecond %s\r\x1b[2J", CANARY)
+
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert "\r" not in out
+    assert "\x1b" not in out
+    assert CANARY not in out

@@ -1,0 +1,330 @@
+"""The settings: where they come from, what they may be, and what `.env.example` says of them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from app.config import Settings, load_settings
+from app.errors import StartupError
+from tests.commands.environment import enter, minimal, names_of_settings
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+REQUIRED = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
+CANARY = "c4nary-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+@pytest.fixture
+def minimum(tmp_path: Path) -> dict[str, str]:
+    return minimal(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minimum: dict[str, str]
+) -> None:
+    enter(tmp_path, monkeypatch, **minimum)
+
+
+@pytest.fixture
+def secrets_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def load(env_file: Path | None = None, secrets_dir: Path | None = None, **given: Any) -> Settings:
+    return load_settings(Settings, env_file=env_file, secrets_dir=secrets_dir, **given)
+
+
+def refusal(env_file: Path | None = None, secrets_dir: Path | None = None) -> str:
+    with pytest.raises(StartupError) as caught:
+        load(env_file, secrets_dir)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.__cause__ is None
+    return text
+
+
+# --- where a setting comes from ---
+
+
+def test_the_environment_wins_over_env_file_and_that_over_secret_files(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, secrets_dir: Path
+) -> None:
+    (secrets_dir / "HOST").write_text("secret.test")
+    assert load(env_file, secrets_dir).host == "secret.test"
+
+    env_file.write_text("HOST=file.test\n")
+    assert load(env_file, secrets_dir).host == "file.test"
+
+    monkeypatch.setenv("HOST", "environment.test")
+    assert load(env_file, secrets_dir).host == "environment.test"
+
+
+def test_what_is_empty_is_not_set_so_the_next_source_is_asked(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, secrets_dir: Path
+) -> None:
+    monkeypatch.setenv("HOST", "")
+    env_file.write_text("HOST=\n")
+    assert load(env_file, secrets_dir).host == "127.0.0.1"
+
+    (secrets_dir / "HOST").write_text("secret.test")
+    assert load(env_file, secrets_dir).host == "secret.test"
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \r\n"])
+def test_an_empty_secret_file_is_not_set_either(secrets_dir: Path, content: str) -> None:
+    for name in ("HOST", "PORT", "AUTHING_ISSUER", "DRAIN_DELAY"):
+        (secrets_dir / name).write_text(content)
+
+    settings = load(secrets_dir=secrets_dir)
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.authing_issuer is None
+    assert settings.drain_delay == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_line_end_of_a_secret_file_is_no_part_of_the_secret(
+    monkeypatch: pytest.MonkeyPatch, secrets_dir: Path, end: str
+) -> None:
+    monkeypatch.delenv("AUTHING_USER_POOL_SECRET")
+    (secrets_dir / "AUTHING_USER_POOL_SECRET").write_text(CANARY + end, newline="")
+
+    settings = load(secrets_dir=secrets_dir)
+
+    assert settings.authing_user_pool_secret.get_secret_value() == CANARY
+
+
+def test_neither_env_file_nor_secrets_need_to_exist(tmp_path: Path) -> None:
+    assert load(tmp_path / "no-env", tmp_path / "no-secrets").port == 8000
+
+
+def test_secret_files_of_other_programs_do_not_matter(secrets_dir: Path) -> None:
+    (secrets_dir / "SOMEBODY_ELSES").write_text("value")
+    (secrets_dir / "kubernetes.io").mkdir()
+
+    assert load(secrets_dir=secrets_dir).port == 8000
+
+
+# --- sources that cannot be read ---
+
+
+def test_an_unknown_name_in_the_env_file_is_refused(env_file: Path) -> None:
+    env_file.write_text(f"AUTHING_POOL_SECRET={CANARY}\n")
+
+    text = refusal(env_file)
+
+    assert text == "AUTHING_POOL_SECRET: is not a setting (in .env)"
+
+
+def test_an_env_file_that_is_not_text_is_refused_in_one_line(env_file: Path) -> None:
+    env_file.write_bytes(f"AUTHING_USER_POOL_SECRET={CANARY}\xff\n".encode("latin-1"))
+
+    text = refusal(env_file)
+
+    assert ".env" in text
+    assert CANARY not in text
+
+
+@pytest.mark.parametrize("line", ["HOST 127.0.0.1", "HOST='127.0.0.1", CANARY])
+def test_a_line_of_the_env_file_that_sets_nothing_is_refused(
+    capfd: pytest.CaptureFixture[str], env_file: Path, line: str
+) -> None:
+    env_file.write_text(f"{line}\nPORT=9000\n")
+
+    text = refusal(env_file)
+
+    assert ".env" in text
+    assert CANARY not in text
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_secret_file_that_is_not_text_is_refused_in_one_line(secrets_dir: Path) -> None:
+    (secrets_dir / "AUTHING_TOKEN_SECRETS").write_bytes(CANARY.encode() + b"\xff")
+
+    text = refusal(secrets_dir=secrets_dir)
+
+    assert text.startswith("AUTHING_TOKEN_SECRETS: ")
+    assert CANARY not in text
+
+
+def test_a_secret_file_that_leads_nowhere_is_refused_in_one_line(secrets_dir: Path) -> None:
+    (secrets_dir / "AUTHING_TOKEN_SECRETS").symlink_to("nowhere")
+
+    assert refusal(secrets_dir=secrets_dir).startswith("AUTHING_TOKEN_SECRETS: ")
+
+
+def test_a_folder_where_a_secret_file_should_be_is_refused_in_one_line(secrets_dir: Path) -> None:
+    (secrets_dir / "AUTHING_TOKEN_SECRETS").mkdir()  # Docker makes one of a mount without source
+
+    assert refusal(secrets_dir=secrets_dir).startswith("AUTHING_TOKEN_SECRETS: ")
+
+
+def test_everything_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SESSION_ISSUER")
+    monkeypatch.setenv("PORT", "eighty")
+
+    problems = refusal().split("; ")
+
+    assert [problem.partition(":")[0] for problem in problems] == ["SESSION_ISSUER", "PORT"]
+
+
+# --- what a setting may be ---
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1", 1), ("600", 600), (" 600 ", 600), ("PT10M", 600), ("P14D", 1_209_600), ("P1W", 604_800)],
+)
+def test_durations_are_seconds_or_iso_8601(
+    monkeypatch: pytest.MonkeyPatch, text: str, seconds: int
+) -> None:
+    monkeypatch.setenv("SHUTDOWN_TIMEOUT", text)
+
+    assert load().shutdown_timeout == timedelta(seconds=seconds)
+
+
+def test_a_duration_may_be_given_as_one_in_code() -> None:
+    assert load(drain_delay=timedelta(minutes=1)).drain_delay == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["DRAIN_DELAY", "AUTHING_TOKEN_MAX_AGE", "SESSION_RECOVERY_WINDOW"]
+)
+def test_zero_is_a_duration_where_it_means_something(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "0")
+
+    assert getattr(load(), name.lower()) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://authing.acme.test/", "https://authing.acme.test"),
+        ("https://authing.acme.test:8443/base/", "https://authing.acme.test:8443/base"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_addresses_are_https_or_loopback_and_lose_their_last_slash(
+    monkeypatch: pytest.MonkeyPatch, given: str, kept: str
+) -> None:
+    monkeypatch.setenv("AUTHING_BASE_URL", given)
+
+    assert load().authing_base_url == kept
+
+
+def test_several_token_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHING_TOKEN_SECRETS", f"{CANARY}, {CANARY[::-1]}")
+
+    secrets = [secret.get_secret_value() for secret in load().authing_token_secrets]
+
+    assert secrets == [CANARY, CANARY[::-1]]
+
+
+def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+
+    assert load().log_level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///data/sessions.db", "data/sessions.db"),
+        ("sqlite:////data/sessions.db", "/data/sessions.db"),
+    ],
+)
+def test_three_slashes_are_a_relative_path_and_four_an_absolute_one(
+    monkeypatch: pytest.MonkeyPatch, url: str, path: str
+) -> None:
+    monkeypatch.setenv("STORE_URL", url)
+
+    assert load().store_path == Path(path)
+
+
+def test_jwks_mode_with_all_that_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHING_TOKEN_MODE", "jwks")
+    monkeypatch.setenv("AUTHING_JWKS_URL", "https://authing.acme.test/jwks.json")
+    monkeypatch.setenv("AUTHING_ISSUER", "https://authing.acme.test")
+    monkeypatch.setenv("AUTHING_AUDIENCE", "app")
+
+    assert load().authing_token_mode == "jwks"
+
+
+def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHING_USER_POOL_SECRET", CANARY)
+    monkeypatch.setenv("AUTHING_TOKEN_SECRETS", CANARY)
+    settings = load()
+
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert CANARY not in shown
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # what the test is about
+
+
+# --- .env.example ---
+
+
+def explained(example: str) -> Iterator[tuple[str, str]]:
+    """Each assignment, with the line above it."""
+    lines = example.splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        if line and not line.startswith("#"):
+            yield line.partition("=")[0], above
+
+
+def filled(example: str, values: dict[str, str]) -> str:
+    lines = (
+        f"{line}{values.get(line[:-1], '')}" if line.endswith("=") else line
+        for line in example.splitlines()
+    )
+    return "\n".join(lines) + "\n"
+
+
+def test_the_example_names_exactly_the_settings_that_there_are_each_once() -> None:
+    named = [name for name, _ in explained(EXAMPLE.read_text())]
+
+    assert sorted(named) == sorted(names_of_settings())
+
+
+def test_the_example_explains_each_setting_in_one_line() -> None:
+    for name, explanation in explained(EXAMPLE.read_text()):
+        assert explanation.startswith("# "), name
+        assert not explanation.startswith("# ==="), name
+        assert explanation.startswith("# Required: ") == (name in REQUIRED), name
+
+
+def test_the_example_shows_every_default(env_file: Path, minimum: dict[str, str]) -> None:
+    chosen = {name: minimum[name] for name in REQUIRED}
+    env_file.write_text(filled(EXAMPLE.read_text(), chosen))
+    shown = dotenv_values(EXAMPLE)
+
+    from_example = load(env_file)
+
+    assert {name for name in REQUIRED if shown[name]} == set()
+    for name, field in Settings.model_fields.items():
+        if name.upper() not in REQUIRED | {"STORE_URL"}:
+            assert getattr(from_example, name) == field.default, name
+            assert (shown[name.upper()] == "") == (field.default in (None, ())), name
+    assert shown["STORE_URL"] == Settings.model_fields["store_url"].default
+
+
+def test_the_example_says_where_secret_files_go() -> None:
+    from app.commands.serve import SECRETS_DIR  # noqa: PLC0415  # loads the whole service
+
+    assert str(SECRETS_DIR) in EXAMPLE.read_text()

@@ -1,0 +1,95 @@
+"""Every no has a code, a place in the tree that is drawn for the reader, and nothing to leak."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from app import errors
+from app.errors import (
+    AccessSessionEnded,
+    AuthingError,
+    FieldError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RefreshSessionEnded,
+    StartupError,
+    StoreUnavailable,
+    TicketgateError,
+    TicketRejected,
+)
+
+
+def children(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
+    # Other tests of the same run may have made subclasses of their own.
+    return [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+
+
+def descendants(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
+    return [each for child in children(kind) for each in (child, *descendants(child))]
+
+
+LEAVES = [kind for kind in descendants(TicketgateError) if not children(kind)]
+
+
+def make(kind: type[TicketgateError]) -> TicketgateError:
+    if issubclass(kind, AuthingError):
+        return kind("http_5xx")
+    arguments: dict[type[TicketgateError], object] = {
+        InvalidRequest: [FieldError("/ticket", "is required")],
+        MethodNotAllowed: ["GET", "HEAD"],
+        TicketRejected: 2020,
+        RefreshSessionEnded: "expired",
+        AccessSessionEnded: "expired",
+    }
+    construct: type = kind
+    made: TicketgateError = construct(arguments[kind]) if kind in arguments else construct()
+    return made
+
+
+def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
+    drawn = re.findall(r"^[ │]*[├└]── (\w+)", errors.__doc__ or "", flags=re.MULTILINE)
+    assert drawn == [kind.__name__ for kind in descendants(TicketgateError)]
+
+
+def test_the_codes_that_are_drawn_are_the_codes_that_are() -> None:
+    drawn = dict(re.findall(r"── (\w+) +([a-z_]+_[a-z_]+)", errors.__doc__ or ""))
+    assert drawn == {kind.__name__: kind.code for kind in LEAVES}
+
+
+def test_a_code_means_one_thing() -> None:
+    codes = Counter(kind.code for kind in LEAVES)
+    # The end of a session is told alike wherever the credential came from.
+    assert [code for code, uses in codes.items() if uses > 1] == ["session_ended"]
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_an_error_carries_no_text_that_could_end_up_in_a_log(kind: type[TicketgateError]) -> None:
+    error = make(kind)
+    assert (str(error), error.args) == ("", ())
+    assert repr(error) == f"{kind.__name__}()"
+
+
+def test_an_error_carries_what_the_answer_needs() -> None:
+    fields = [FieldError("/ticket", "is required")]
+    assert InvalidRequest(fields).errors == tuple(fields)
+    assert MethodNotAllowed(["GET", "HEAD"]).allowed == ("GET", "HEAD")
+    assert TicketRejected(2020).authing_code == 2020
+    assert RefreshSessionEnded("expired").reason == AccessSessionEnded("expired").reason
+
+
+@pytest.mark.parametrize("kind", descendants(AuthingError))
+def test_trouble_with_authing_is_named_for_the_operator_and_timed_for_the_app(
+    kind: type[AuthingError],
+) -> None:
+    assert (kind("dns").outcome, kind("dns").retry_after) == ("dns", 2)
+    assert kind("rate_limited", retry_after=30).retry_after == 30
+
+
+def test_trouble_with_the_store_says_when_to_come_again() -> None:
+    assert StoreUnavailable().retry_after == 2
+
+
+def test_a_refusal_to_start_is_no_answer_to_a_request() -> None:
+    assert not issubclass(StartupError, TicketgateError)
+    assert str(StartupError("STORE_URL: is in use")) == "STORE_URL: is in use"

@@ -1,0 +1,369 @@
+"""The key file: how it is made and rolled over, and what a service that follows it does."""
+
+import json
+import os
+import resource
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from app import keyfile
+from app.errors import StartupError
+from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
+from app.sessions.keys import SIGNING_ALGORITHMS, KeyRing, SigningAlgorithm
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where there is a key file with one key of each use."""
+    path = tmp_path / "keys.json"
+    keyfile.create(path, "ES256")
+    return path
+
+
+def members(path: Path) -> list[dict[str, Any]]:
+    keys: list[dict[str, Any]] = json.loads(path.read_bytes())["keys"]
+    return keys
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+# --- new ---
+
+
+@pytest.mark.parametrize("algorithm", SIGNING_ALGORITHMS)
+def test_a_new_file_holds_one_key_of_each_use(tmp_path: Path, algorithm: SigningAlgorithm) -> None:
+    path = tmp_path / "folder" / "that" / "is" / "new" / "keys.json"
+
+    kids = keyfile.create(path, algorithm)
+
+    ring = read_keys(path)
+    assert ring.signer.algorithm == algorithm
+    assert [ring.signer.kid, ring.binder.kid] == kids
+    assert (len(ring.signing), len(ring.binding)) == (1, 1)
+
+
+def test_a_new_file_is_readable_by_its_owner_only(path: Path) -> None:
+    assert mode(path) == 0o600
+
+
+def test_a_new_file_names_each_key_by_its_thumbprint(path: Path) -> None:
+    ring = read_keys(path)
+
+    assert [key["kid"] for key in members(path)] == [ring.signer.kid, ring.binder.kid]
+
+
+def test_new_never_overwrites(path: Path) -> None:
+    before = path.read_bytes()
+
+    with pytest.raises(KeyFileError, match="exists already"):
+        keyfile.create(path, "ES256")
+
+    assert path.read_bytes() == before
+
+
+def test_new_never_overwrites_even_if_many_begin_at_once(tmp_path: Path) -> None:
+    path, starters = tmp_path / "keys.json", 8
+    line = Barrier(starters)
+
+    def start(_: int) -> list[str]:
+        line.wait()
+        with suppress(KeyFileError):
+            return keyfile.create(path, "ES256")
+        return []
+
+    with ThreadPoolExecutor(starters) as pool:
+        made = [kids for kids in pool.map(start, range(starters)) if kids]
+
+    ring = read_keys(path)
+    assert made == [[ring.signer.kid, ring.binder.kid]]
+
+
+# --- add, promote, retire ---
+
+
+@pytest.mark.parametrize("algorithm", SIGNING_ALGORITHMS)
+def test_an_added_signing_key_is_published_and_does_not_sign_yet(
+    path: Path, algorithm: SigningAlgorithm
+) -> None:
+    before = read_keys(path)
+
+    kid = keyfile.add(path, algorithm)
+
+    after = read_keys(path)
+    assert [key.kid for key in after.signing] == [before.signer.kid, kid]
+    assert after.signing[1].algorithm == algorithm
+    assert kid in [key["kid"] for key in after.public_jwks()["keys"]]
+
+
+def test_an_added_binding_key_is_accepted_and_does_not_bind_yet(path: Path) -> None:
+    before = read_keys(path)
+
+    kid = keyfile.add(path, "oct")
+
+    assert [key.kid for key in read_keys(path).binding] == [before.binder.kid, kid]
+
+
+@pytest.mark.parametrize("kind", KEY_KINDS)
+def test_a_promoted_key_is_the_one_in_use_and_the_old_one_is_still_believed(
+    path: Path, kind: KeyKind
+) -> None:
+    before, kid = read_keys(path), keyfile.add(path, kind)
+
+    keyfile.promote(path, kid)
+
+    after = read_keys(path)
+    if kind == "oct":
+        assert [key.kid for key in after.binding] == [kid, before.binder.kid]
+        assert after.signer.kid == before.signer.kid
+    else:
+        assert [key.kid for key in after.signing] == [kid, before.signer.kid]
+        assert after.binder.kid == before.binder.kid
+
+
+def test_promoting_the_key_in_use_changes_nothing(path: Path) -> None:
+    keyfile.promote(path, read_keys(path).binder.kid)
+
+    ring = read_keys(path)
+    assert (len(ring.signing), len(ring.binding)) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", KEY_KINDS)
+def test_a_retired_key_is_gone_and_the_others_stay(path: Path, kind: KeyKind) -> None:
+    before, kid = keyfile.describe(path), keyfile.add(path, kind)
+
+    keyfile.retire(path, kid)
+
+    assert keyfile.describe(path) == before
+
+
+@pytest.mark.parametrize("use", ["signer", "binder"])
+def test_the_key_in_use_cannot_be_retired(path: Path, use: str) -> None:
+    keyfile.add(path, "ES256")
+    keyfile.add(path, "oct")
+    before = path.read_bytes()
+
+    with pytest.raises(KeyFileError, match="is in use; promote another key first"):
+        keyfile.retire(path, getattr(read_keys(path), use).kid)
+
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("step", [keyfile.promote, keyfile.retire])
+def test_a_key_that_is_not_there_can_be_neither_promoted_nor_retired(
+    path: Path, step: Callable[[Path, str], None]
+) -> None:
+    before = path.read_bytes()
+
+    with pytest.raises(KeyFileError, match="there is no key nobody"):
+        step(path, "nobody")
+
+    assert path.read_bytes() == before
+
+
+def test_the_list_tells_every_key_in_order_and_no_secret(path: Path) -> None:
+    added = [keyfile.add(path, "EdDSA"), keyfile.add(path, "oct")]
+    ring = read_keys(path)
+
+    lines = keyfile.describe(path)
+
+    assert lines == [
+        f"{ring.signer.kid}  ES256  signs access tokens",
+        f"{added[0]}  EdDSA",
+        f"{ring.binder.kid}  oct  binds refresh tokens",
+        f"{added[1]}  oct",
+    ]
+
+
+# --- writing ---
+
+
+def test_a_changed_file_is_still_readable_by_its_owner_only(path: Path) -> None:
+    keyfile.add(path, "oct")
+
+    assert mode(path) == 0o600
+
+
+@contextmanager
+def disk_with_room_for(size: int) -> Iterator[None]:
+    """Let every write beyond this size fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> None:
+    before = path.read_bytes()
+
+    with disk_with_room_for(100), pytest.raises(OSError, match="File too large"):
+        keyfile.add(path, "ES256")
+
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b"\xff"])
+def test_a_file_that_the_service_would_refuse_is_not_built_upon(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    with pytest.raises(KeyFileError):
+        keyfile.add(path, "ES256")
+
+    assert path.read_bytes() == content
+
+
+# --- following ---
+
+
+@pytest.fixture
+def reports() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def followed(path: Path, reports: list[str]) -> KeyFile:
+    return KeyFile(path, reports.append)
+
+
+def other_keys(path: Path) -> bytes:
+    """The content of another key file, as long as the one at the path."""
+    elsewhere = path.with_name("other.json")
+    keyfile.create(elsewhere, "ES256")
+    content = elsewhere.read_bytes()
+    elsewhere.unlink()
+    assert len(content) == path.stat().st_size
+    return content
+
+
+def test_a_service_without_a_key_file_does_not_start(tmp_path: Path, reports: list[str]) -> None:
+    with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: .*: No such file or directory$"):
+        KeyFile(tmp_path / "missing.json", reports.append)
+
+
+def test_a_service_with_a_broken_key_file_does_not_start(path: Path, reports: list[str]) -> None:
+    path.write_text("{")
+
+    with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: .*: not valid JSON$"):
+        KeyFile(path, reports.append)
+
+
+def test_an_unchanged_file_is_not_read_again(followed: KeyFile, reports: list[str]) -> None:
+    ring = followed.ring
+
+    followed.follow()
+
+    assert followed.ring is ring
+    assert reports == []
+
+
+def test_a_changed_file_is_taken_over_and_reported_once(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    kid = keyfile.add(path, "EdDSA")
+
+    followed.follow()
+    followed.follow()
+
+    assert kid in [key.kid for key in followed.ring.signing]
+    assert reports == ["keys_reloaded"]
+
+
+def test_a_broken_new_file_keeps_the_keys_and_is_reported_once(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    ring = followed.ring
+    path.write_text("{")
+
+    followed.follow()
+    followed.follow()
+
+    assert followed.ring is ring
+    assert reports == ["keys_reload_failed"]
+
+
+def test_a_file_that_is_whole_again_is_taken_over(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    followed.follow()
+    path.write_bytes(whole)
+
+    followed.follow()
+
+    assert reports == ["keys_reload_failed", "keys_reloaded"]
+
+
+def test_a_file_that_has_vanished_keeps_the_keys_and_is_reported(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    ring = followed.ring
+    path.unlink()
+
+    followed.follow()
+
+    assert followed.ring is ring
+    assert set(reports) == {"keys_reload_failed"}
+
+
+def test_a_file_that_has_come_back_is_taken_over(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    content = other_keys(path)
+    path.unlink()
+    followed.follow()
+    path.write_bytes(content)
+
+    followed.follow()
+
+    assert followed.ring.signer.kid == read_keys(path).signer.kid
+    assert reports[-1] == "keys_reloaded"
+
+
+def test_a_file_that_could_not_be_read_is_taken_over_once_it_can_be(
+    path: Path, followed: KeyFile, reports: list[str]
+) -> None:
+    path.write_bytes(other_keys(path))
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root may read everything")
+    followed.follow()
+    path.chmod(0o600)
+
+    followed.follow()
+
+    assert followed.ring.signer.kid == read_keys(path).signer.kid
+    assert reports == ["keys_reload_failed", "keys_reloaded"]
+
+
+def test_a_mounted_secret_that_is_swapped_is_taken_over(
+    path: Path, tmp_path: Path, reports: list[str]
+) -> None:
+    """As Kubernetes does: the name stays a link, and a link behind it changes in one step."""
+    mount, status = tmp_path / "mount", path.stat()
+    versions = {"..v1": path.read_bytes(), "..v2": other_keys(path)}
+    for version, content in versions.items():
+        file = mount / version / "keys.json"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (mount / "..data").symlink_to("..v1")
+    (mount / "keys.json").symlink_to("..data/keys.json")
+    followed = KeyFile(mount / "keys.json", reports.append)
+
+    (mount / "..new").symlink_to("..v2")
+    (mount / "..new").replace(mount / "..data")
+    followed.follow()
+
+    assert followed.ring.signer.kid == KeyRing.from_jwk_set(versions["..v2"]).signer.kid
+    assert reports == ["keys_reloaded"]

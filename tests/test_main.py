@@ -1,0 +1,415 @@
+"""The composition root: everything opens, fits together, and closes again."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import keyfile
+from app.api.deps import Services
+from app.config import Settings, load_settings
+from app.errors import AuthingTokenInvalid, StartupError
+from app.keyfile import KeyFile
+from app.main import create_app, housekeeping, open_services, system_clock
+from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox.tokens import SigningKeys
+from app.server import Drain
+from app.sessions.ports import Active, Unknown
+from app.stores.sqlite import SqliteStore
+from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter, minimal
+from tests.stores.builders import make_session
+
+OTHER_SECRET = "another-made-up-secret-9876543210"
+AUTHING = "http://localhost"
+JWKS: dict[str, Any] = {
+    "authing_token_mode": "jwks",
+    "authing_jwks_url": f"{AUTHING}/oidc/.well-known/jwks.json",
+    "authing_issuer": "https://sandbox.example/oidc",
+    "authing_audience": "sandbox-app",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    enter(tmp_path, monkeypatch, **minimal(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
+
+
+def load(**given: Any) -> Settings:
+    return load_settings(
+        Settings, env_file=None, secrets_dir=None, authing_base_url=AUTHING, **given
+    )
+
+
+@dataclass
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the fake Authing, which remembers whether it has been closed."""
+
+    sandbox: Sandbox
+    closed: bool = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@asynccontextmanager
+async def opened(sandbox: Sandbox, drain: Drain | None = None, **given: Any) -> AsyncIterator[Any]:
+    settings = load(**given)
+    async with open_services(settings, drain=drain or Drain(), transport=Wire(sandbox)) as services:
+        yield services
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # what is waited for rings no bell
+            await asyncio.sleep(0.005)
+
+
+def assert_store_is_free(settings: Settings) -> None:
+    SqliteStore(settings.store_path).close()
+
+
+# --- opening and closing ---
+
+
+async def test_what_was_opened_is_closed_again(sandbox: Sandbox) -> None:
+    settings, wire, before = load(), Wire(sandbox), asyncio.all_tasks()
+
+    async with open_services(settings, drain=Drain(), transport=wire):
+        assert len(asyncio.all_tasks()) > len(before)
+        assert not wire.closed
+
+    assert wire.closed
+    assert asyncio.all_tasks() == before
+    assert_store_is_free(settings)
+
+
+async def test_a_part_that_refuses_leaves_nothing_open_behind_it(folder: Path) -> None:
+    settings = load(authing_ca_file=folder / "missing.pem")
+
+    with pytest.raises(StartupError, match=r"^AUTHING_CA_FILE: .*missing\.pem is not a readable"):
+        async with open_services(settings, drain=Drain()):
+            raise AssertionError
+
+    assert_store_is_free(settings)
+
+
+async def test_a_broken_key_file_is_found_before_the_store_is_made(folder: Path) -> None:
+    (folder / "keys.json").write_text("{")
+
+    with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: "):
+        async with open_services(load(), drain=Drain()):
+            raise AssertionError
+
+    assert not (folder / "sessions.db").exists()
+
+
+def test_the_clock_tells_the_present_in_utc() -> None:
+    assert system_clock().tzinfo is UTC
+    assert abs(system_clock() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+# --- what fits together ---
+
+
+async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
+    async with (
+        open_services(load(), drain=Drain()) as services,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_app(load(), services)), base_url=ISSUER
+        ) as phone,
+    ):
+        ready = await phone.get("/readyz")
+
+    assert ready.json()["authing"] == "unknown"
+    assert ready.status_code == 200
+
+
+async def test_a_login_tells_readiness_what_authing_did(sandbox: Sandbox) -> None:
+    async with opened(sandbox) as services:
+        await services.sessions.open(sandbox.state.issue(Consent()), None)
+
+        assert services.authing_state() == "ok"
+
+
+async def test_readiness_hears_of_the_drain(sandbox: Sandbox) -> None:
+    drain = Drain()
+    async with opened(sandbox, drain) as services:
+        assert not services.is_draining()
+
+        drain.begin()
+
+        assert services.is_draining()
+
+
+@pytest.mark.parametrize("api_docs", [True, False])
+async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs: bool) -> None:  # noqa: FBT001  # pytest names it
+    settings = load(api_docs=api_docs)
+    async with (
+        opened(sandbox) as services,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(create_app(settings, services)), base_url=ISSUER
+        ) as phone,
+    ):
+        answers = [await phone.get(path) for path in ("/openapi.json", "/docs")]
+
+    assert [answer.status_code == 200 for answer in answers] == [api_docs, api_docs]
+
+
+async def login(services: Services, sandbox: Sandbox) -> str:
+    pair = await services.sessions.open(sandbox.state.issue(Consent()), None)
+    return pair.session.subject
+
+
+async def test_a_token_signed_with_the_pool_secret_is_believed(sandbox: Sandbox) -> None:
+    async with opened(sandbox) as services:
+        assert await login(services, sandbox)
+
+
+async def test_a_token_signed_with_another_secret_is_not_believed(sandbox: Sandbox) -> None:
+    sandbox.state.keys = SigningKeys(OTHER_SECRET)
+    async with opened(sandbox) as services:
+        with pytest.raises(AuthingTokenInvalid):
+            await login(services, sandbox)
+
+
+async def test_a_token_signed_with_any_of_the_token_secrets_is_believed(sandbox: Sandbox) -> None:
+    sandbox.state.keys = SigningKeys(OTHER_SECRET)
+    secrets = f"a-third-made-up-secret-13579,{OTHER_SECRET}"
+    async with opened(sandbox, authing_token_secrets=secrets) as services:
+        assert await login(services, sandbox)
+
+
+async def test_token_secrets_take_the_place_of_the_pool_secret(sandbox: Sandbox) -> None:
+    async with opened(sandbox, authing_token_secrets=OTHER_SECRET) as services:
+        with pytest.raises(AuthingTokenInvalid):
+            await login(services, sandbox)
+
+
+async def test_in_jwks_mode_a_token_of_the_issuer_is_believed(sandbox: Sandbox) -> None:
+    sandbox.state.options = replace(sandbox.state.options, token_algorithm="RS256")
+    async with opened(sandbox, **JWKS) as services:
+        assert await login(services, sandbox)
+
+    assert sandbox.state.jwks_reads == 1
+
+
+async def test_in_jwks_mode_the_pool_secret_vouches_for_nothing(sandbox: Sandbox) -> None:
+    async with opened(sandbox, **JWKS) as services:
+        with pytest.raises(AuthingTokenInvalid):
+            await login(services, sandbox)
+
+
+async def test_in_hs256_mode_an_address_of_keys_is_not_asked(sandbox: Sandbox) -> None:
+    sandbox.state.options = replace(sandbox.state.options, token_algorithm="RS256")
+    async with opened(sandbox, **JWKS | {"authing_token_mode": "hs256"}) as services:
+        with pytest.raises(AuthingTokenInvalid):
+            await login(services, sandbox)
+
+    assert sandbox.state.jwks_reads == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({"authing_issuer": "https://other.example"}, AuthingTokenInvalid),
+        ({"authing_audience": "other-app"}, AuthingTokenInvalid),
+        ({}, None),
+    ],
+)
+async def test_in_jwks_mode_issuer_and_audience_must_be_the_expected_ones(
+    sandbox: Sandbox, given: dict[str, Any], refusal: type[Exception] | None
+) -> None:
+    sandbox.state.options = replace(sandbox.state.options, token_algorithm="RS256")
+    async with opened(sandbox, **JWKS | given) as services:
+        if refusal is None:
+            assert await login(services, sandbox)
+        else:
+            with pytest.raises(refusal):
+                await login(services, sandbox)
+
+
+async def test_the_launch_shows_the_mini_program_of_the_settings(sandbox: Sandbox) -> None:
+    async with opened(
+        sandbox,
+        miniprogram_user_name="gh_0123456789ab",
+        miniprogram_path="/pages/login",
+        miniprogram_type="preview",
+        miniprogram_self_hosted=True,
+        miniprogram_get_phone=False,
+    ) as services:
+        assert services.launch("ios", get_phone=None) == {
+            "user_name": "gh_0123456789ab",
+            "path": f"/pages/login?userPoolId={POOL_ID}&getPhone=0&fromApp=1&useSelfWxapp=1",
+            "mini_program_type": 2,
+            "mini_program_type_name": "WXMiniProgramTypePreview",
+        }
+        assert "getPhone=1" in services.launch(None, get_phone=True)["path"]
+
+
+async def test_tokens_and_lives_follow_the_settings(sandbox: Sandbox) -> None:
+    async with opened(
+        sandbox, session_access_ttl="60", session_idle_ttl="PT1H", session_absolute_ttl="PT90M"
+    ) as services:
+        pair = await services.sessions.open(sandbox.state.issue(Consent()), None)
+
+    assert services.issuer == ISSUER
+    assert pair.expires_in == 60
+    assert pair.refresh_expires_in == 3600
+    assert pair.session.absolute_expires_at - pair.session.created_at == timedelta(minutes=90)
+
+
+@pytest.mark.parametrize(
+    ("given", "audience"), [({}, ISSUER), ({"session_audience": "acme-app"}, "acme-app")]
+)
+async def test_the_audience_is_the_issuer_unless_there_is_a_setting(
+    sandbox: Sandbox, given: dict[str, Any], audience: str
+) -> None:
+    async with opened(sandbox, **given) as services:
+        assert services.sessions.access_tokens.audience == audience
+        assert services.sessions.access_tokens.issuer == ISSUER
+
+
+# --- housekeeping ---
+
+
+@pytest.fixture
+async def store(folder: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(folder / "sessions.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def reports() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def keys(folder: Path, reports: list[str]) -> KeyFile:
+    return KeyFile(folder / "keys.json", reports.append)
+
+
+def now() -> datetime:
+    return make_session().expires_at + timedelta(days=8)
+
+
+async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
+    folder: Path, keys: KeyFile, store: SqliteStore
+) -> None:
+    async with housekeeping(keys, store, now, follow_seconds=0.01):
+        kid = keyfile.add(folder / "keys.json", "ES256")
+
+        await until(lambda: len(keys.ring.signing) == 2)
+
+    assert keys.ring.signing[1].kid == kid
+
+
+async def test_what_has_been_over_for_long_is_purged_and_counted(
+    caplog: pytest.LogCaptureFixture, keys: KeyFile, store: SqliteStore
+) -> None:
+    caplog.set_level(logging.INFO)
+    fresh = make_session("session-b", expires_at=now(), absolute_expires_at=now())
+    await store.add(make_session())
+    await store.add(fresh)
+
+    async with housekeeping(keys, store, now, purge_seconds=0.01):
+        await until(lambda: caplog.records)
+
+    assert [(r.msg, r.__dict__["count"]) for r in caplog.records] == [("purged", 1)]
+    assert await store.see("session-a", 0, make_session().created_at) == Unknown()
+    assert await store.see("session-b", 0, make_session().created_at) == Active(fresh)
+
+
+class CountingClock:
+    """Tells how often it was asked, which is how many rounds there have been."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def __call__(self) -> datetime:
+        self.rounds += 1
+        return now()
+
+
+async def test_a_round_that_finds_nothing_to_purge_says_nothing(
+    caplog: pytest.LogCaptureFixture, keys: KeyFile, store: SqliteStore
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = CountingClock()
+
+    async with housekeeping(keys, store, clock, purge_seconds=0.01):
+        await until(lambda: clock.rounds > 2)
+
+    assert caplog.records == []
+
+
+def rename_table(folder: Path, old: str, new: str) -> None:
+    with closing(sqlite3.connect(folder / "sessions.db")) as database:
+        database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+async def test_purging_goes_on_after_the_store_was_in_trouble(
+    caplog: pytest.LogCaptureFixture, folder: Path, keys: KeyFile, store: SqliteStore
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = CountingClock()
+    await store.add(make_session())
+    rename_table(folder, "sessions", "elsewhere")
+    async with housekeeping(keys, store, clock, purge_seconds=0.01):
+        await until(lambda: clock.rounds > 2)
+        assert caplog.records == []  # /readyz tells of the store, not a line every minute
+        rename_table(folder, "elsewhere", "sessions")
+
+        await until(lambda: caplog.records)
+
+    assert [record.msg for record in caplog.records] == ["purged"]
+
+
+async def test_a_bug_in_one_round_is_told_and_does_not_end_the_rounds(
+    caplog: pytest.LogCaptureFixture, folder: Path, store: SqliteStore
+) -> None:
+    told: list[str] = []
+
+    def stumble_once(event: str) -> None:
+        told.append(event)
+        if len(told) == 1:
+            raise ZeroDivisionError
+
+    keys = KeyFile(folder / "keys.json", stumble_once)
+    async with housekeeping(keys, store, now, follow_seconds=0.01):
+        keyfile.add(folder / "keys.json", "oct")
+        await until(lambda: len(told) == 1)
+        keyfile.add(folder / "keys.json", "oct")
+
+        await until(lambda: len(told) == 2)
+
+    assert [(r.msg, r.levelname) for r in caplog.records] == [("housekeeping_failed", "ERROR")]
+    assert len(keys.ring.binding) == 3
+
+
+async def test_nothing_is_done_after_the_end(
+    folder: Path, keys: KeyFile, store: SqliteStore
+) -> None:
+    before = asyncio.all_tasks()
+
+    async with housekeeping(keys, store, now):
+        assert len(asyncio.all_tasks() - before) == 2
+
+    assert asyncio.all_tasks() == before
