@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.errors import NotFound
+from app.errors import FieldError, InvalidRequest, NotFound
 from app.sessions.models import Ban, Ending
 from app.sessions.ports import Audit, Clock, SessionStore
 
@@ -17,8 +17,14 @@ class BanService:
     audit: Audit
 
     async def ban(self, subject: str, reason: str, until: datetime | None) -> Ban:
-        """Ban the user, or change the ban. Their sessions end in the same step."""
+        """Ban the user, or change the ban. Their sessions end in the same step.
+
+        Raises:
+            InvalidRequest: the ban would be over already.
+        """
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
+        if until is not None and until <= ban.created_at:
+            raise InvalidRequest([FieldError("/until", "must be in the future")])
         for session_id in await self.store.ban(ban):
             self.audit("session_ended", session_id=session_id, reason=Ending.BANNED)
         return ban

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 from app.errors import (
@@ -89,8 +90,13 @@ class LoginService:
             return await self._attempt(login)
         task = asyncio.create_task(self._attempt(login))
         self._under_way[ticket_hash] = task
-        task.add_done_callback(lambda _: self._under_way.pop(ticket_hash))
+        task.add_done_callback(partial(self._landed, ticket_hash))
         return await asyncio.shield(task)
+
+    def _landed(self, ticket_hash: bytes, task: asyncio.Task[TokenPair]) -> None:
+        del self._under_way[ticket_hash]
+        if not task.cancelled():
+            task.exception()  # looked at, even if everybody who waited has hung up
 
     async def _attempt(self, login: Login) -> TokenPair:
         claim = self._new_claim(login)
