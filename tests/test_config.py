@@ -236,6 +236,38 @@ def test_several_token_secrets_are_separated_by_commas(monkeypatch: pytest.Monke
     assert secrets == [CANARY, CANARY[::-1]]
 
 
+@pytest.mark.parametrize("separator", [",", ", ", " ,"])
+def test_several_service_keys_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch, separator: str
+) -> None:
+    monkeypatch.setenv("SERVICE_API_KEYS", f"{CANARY}{separator}{CANARY[::-1]}")
+
+    keys = [key.get_secret_value() for key in load().service_api_keys]
+
+    assert keys == [CANARY, CANARY[::-1]]
+
+
+def test_a_service_key_of_32_bytes_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_API_KEYS", CANARY[:32])
+
+    assert len(load().service_api_keys) == 1
+
+
+def test_service_keys_may_be_in_a_secret_file(secrets_dir: Path) -> None:
+    (secrets_dir / "SERVICE_API_KEYS").write_text(f"{CANARY},{CANARY[::-1]}\n")
+
+    assert len(load(secrets_dir=secrets_dir).service_api_keys) == 2
+
+
+@pytest.mark.parametrize(("text", "limit"), [("0", 0), ("1", 1), ("1000", 1000)])
+def test_a_user_may_have_so_many_sessions(
+    monkeypatch: pytest.MonkeyPatch, text: str, limit: int
+) -> None:
+    monkeypatch.setenv("SESSION_MAX_PER_USER", text)
+
+    assert load().session_max_per_user == limit
+
+
 def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
 
@@ -269,6 +301,7 @@ def test_jwks_mode_with_all_that_it_needs_is_accepted(monkeypatch: pytest.Monkey
 def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTHING_USER_POOL_SECRET", CANARY)
     monkeypatch.setenv("AUTHING_TOKEN_SECRETS", CANARY)
+    monkeypatch.setenv("SERVICE_API_KEYS", CANARY)
     settings = load()
 
     for shown in (repr(settings), str(settings), settings.model_dump_json()):

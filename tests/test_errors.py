@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,20 +10,25 @@ from app import errors
 from app.errors import (
     AccessSessionEnded,
     AuthingError,
+    EndedSession,
     FieldError,
     InvalidRequest,
+    LoginInProgress,
     MethodNotAllowed,
     RefreshSessionEnded,
     StartupError,
     StoreUnavailable,
     TicketgateError,
     TicketRejected,
+    UserBanned,
 )
 
 
 def children(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
     # Other tests of the same run may have made subclasses of their own.
-    return [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    own = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    # What ended sessions have in common is half of two errors and no error by itself.
+    return [child for child in own if child is not EndedSession]
 
 
 def descendants(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
@@ -41,6 +47,8 @@ def make(kind: type[TicketgateError]) -> TicketgateError:
         TicketRejected: 2020,
         RefreshSessionEnded: "expired",
         AccessSessionEnded: "expired",
+        UserBanned: datetime(2026, 11, 22, tzinfo=UTC),
+        LoginInProgress: 2,
     }
     construct: type = kind
     made: TicketgateError = construct(arguments[kind]) if kind in arguments else construct()
@@ -76,6 +84,11 @@ def test_an_error_carries_what_the_answer_needs() -> None:
     assert MethodNotAllowed(["GET", "HEAD"]).allowed == ("GET", "HEAD")
     assert TicketRejected(2020).authing_code == 2020
     assert RefreshSessionEnded("expired").reason == AccessSessionEnded("expired").reason
+    assert RefreshSessionEnded("replaced", "ios").replaced_by == "ios"
+    assert AccessSessionEnded("replaced").replaced_by is None
+    assert UserBanned(until := datetime(2026, 11, 22, tzinfo=UTC)).until == until
+    assert UserBanned(None).until is None
+    assert LoginInProgress(2).retry_after == 2
 
 
 @pytest.mark.parametrize("kind", descendants(AuthingError))

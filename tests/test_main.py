@@ -22,10 +22,12 @@ from app.main import create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.tokens import SigningKeys
 from app.server import Drain
+from app.sessions.login import Login
+from app.sessions.models import Device
 from app.sessions.ports import Active, Unknown
 from app.stores.sqlite import SqliteStore
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter, minimal
-from tests.stores.builders import make_session
+from tests.stores.builders import keep, make_session
 
 OTHER_SECRET = "another-made-up-secret-9876543210"
 AUTHING = "http://localhost"
@@ -125,6 +127,10 @@ def test_the_clock_tells_the_present_in_utc() -> None:
     assert abs(system_clock() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
+def test_the_clock_tells_whole_seconds() -> None:
+    assert {system_clock().microsecond for _ in range(100)} == {0}
+
+
 # --- what fits together ---
 
 
@@ -143,7 +149,7 @@ async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
 
 async def test_a_login_tells_readiness_what_authing_did(sandbox: Sandbox) -> None:
     async with opened(sandbox) as services:
-        await services.sessions.open(sandbox.state.issue(Consent()), None)
+        await services.logins.open(Login(sandbox.state.issue(Consent())))
 
         assert services.authing_state() == "ok"
 
@@ -173,7 +179,7 @@ async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs
 
 
 async def login(services: Services, sandbox: Sandbox) -> str:
-    pair = await services.sessions.open(sandbox.state.issue(Consent()), None)
+    pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
     return pair.session.subject
 
 
@@ -267,12 +273,34 @@ async def test_tokens_and_lives_follow_the_settings(sandbox: Sandbox) -> None:
     async with opened(
         sandbox, session_access_ttl="60", session_idle_ttl="PT1H", session_absolute_ttl="PT90M"
     ) as services:
-        pair = await services.sessions.open(sandbox.state.issue(Consent()), None)
+        pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
 
     assert services.issuer == ISSUER
     assert pair.expires_in == 60
     assert pair.refresh_expires_in == 3600
     assert pair.session.absolute_expires_at - pair.session.created_at == timedelta(minutes=90)
+
+
+async def test_limits_follow_the_settings(sandbox: Sandbox) -> None:
+    phone = Device(type="ios")
+    async with opened(sandbox, session_max_per_user=2, session_one_per_device_type=True) as each:
+        pairs = [
+            await each.logins.open(Login(sandbox.state.issue(Consent()), device))
+            for device in (phone, None, phone, None)
+        ]
+        listed = await each.sessions.sessions_of(pairs[0].session.subject)
+
+    assert [profile.device for _session, profile in listed] == [phone, None]
+
+
+async def test_a_login_outlives_its_deadline_in_the_store_and_its_ticket_at_authing(
+    sandbox: Sandbox,
+) -> None:
+    async with opened(sandbox, authing_timeout="9", authing_ticket_ttl="300") as services:
+        times = services.logins.times
+
+    assert times.lease > timedelta(seconds=9)
+    assert times.ticket_life > timedelta(seconds=300)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +310,8 @@ async def test_the_audience_is_the_issuer_unless_there_is_a_setting(
     sandbox: Sandbox, given: dict[str, Any], audience: str
 ) -> None:
     async with opened(sandbox, **given) as services:
-        assert services.sessions.access_tokens.audience == audience
-        assert services.sessions.access_tokens.issuer == ISSUER
+        access_tokens = services.sessions.issuer.access_tokens
+        assert (access_tokens.audience, access_tokens.issuer) == (audience, ISSUER)
 
 
 # --- housekeeping ---
@@ -326,8 +354,8 @@ async def test_what_has_been_over_for_long_is_purged_and_counted(
 ) -> None:
     caplog.set_level(logging.INFO)
     fresh = make_session("session-b", expires_at=now(), absolute_expires_at=now())
-    await store.add(make_session())
-    await store.add(fresh)
+    await keep(store, make_session())
+    await keep(store, fresh)
 
     async with housekeeping(keys, store, now, purge_seconds=0.01):
         await until(lambda: caplog.records)
@@ -370,7 +398,7 @@ async def test_purging_goes_on_after_the_store_was_in_trouble(
 ) -> None:
     caplog.set_level(logging.INFO)
     clock = CountingClock()
-    await store.add(make_session())
+    await keep(store, make_session())
     rename_table(folder, "sessions", "elsewhere")
     async with housekeeping(keys, store, clock, purge_seconds=0.01):
         await until(lambda: clock.rounds > 2)

@@ -3,7 +3,7 @@
 import random
 from typing import Annotated, Literal
 
-from fastapi import Header, Query, Response
+from fastapi import Depends, Header, Query, Request, Response
 
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
 from app.api.routing import new_router, problems
@@ -26,9 +26,14 @@ from app.sessions.models import Ending, TokenPair
 
 router = new_router()
 
-IdempotencyKey = Annotated[
-    str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")
-]
+_KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+
+
+def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
+    """The app's name for this login, if it gave exactly one."""
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidRequest([FieldError("header/idempotency-key", "is given more than once")])
+    return idempotency_key
 
 
 @router.post(
@@ -41,13 +46,13 @@ async def log_in(
     body: LoginRequest,
     response: Response,
     services: ServicesDep,
-    idempotency_key: IdempotencyKey = None,
+    key: Annotated[str | None, Depends(idempotency_key)],
 ) -> TokenAnswer:
     """Exchange a ticket of the mini program for a session of the app's own.
 
     With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
     """
-    login = Login(_ticket(body, services), device_of(body.device), idempotency_key)
+    login = Login(_ticket(body, services), device_of(body.device), key)
     pair = await services.logins.open(login)
     response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
     if pair.replayed:
@@ -116,7 +121,7 @@ async def log_out(token: BearerDep, services: ServicesDep) -> Response:
     "/v1/sessions/{session_id}",
     status_code=204,
     summary="End one",
-    responses=problems(401, 404, 503),
+    responses=problems(401, 404, 422, 503),
 )
 async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
     """End one of the user's sessions; those of other users do not exist."""

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 import httpx
 
+from tests.api import endings as e
 from tests.api import provocations as p
 
 
@@ -22,6 +24,8 @@ class Case:
     session_alive: bool | Literal["unknown"] | None = None
     retry_after: int | None = None
     reason: str | None = None
+    replaced_by: str | None = None
+    until: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -52,16 +56,20 @@ def bad_answer(provoke: p.Provocation) -> Case:
     return Case("authing_bad_answer", 502, "retry", provoke)
 
 
-def refresh_of_ended(provoke: p.Provocation, reason: str) -> Case:
+def ended(status: int, provoke: p.Provocation, reason: str, **more: Any) -> Case:
     return Case(
-        "session_ended", 400, "relaunch_wechat", provoke, session_alive=False, reason=reason
+        "session_ended",
+        status,
+        "relaunch_wechat",
+        provoke,
+        session_alive=False,
+        reason=reason,
+        **more,
     )
 
 
-def access_to_ended(provoke: p.Provocation, reason: str) -> Case:
-    return Case(
-        "session_ended", 401, "relaunch_wechat", provoke, session_alive=False, reason=reason
-    )
+refresh_of_ended = partial(ended, 400)
+access_to_ended = partial(ended, 401)
 
 
 def store_down(provoke: p.Provocation) -> Case:
@@ -74,14 +82,18 @@ def access(code: str, client_action: str, provoke: p.Provocation) -> Case:
     return Case(code, 401, client_action, provoke, session_alive="unknown")
 
 
+ONE_SESSION: dict[str, Any] = {"settings": {"session_max_per_user": 1}}
 CASES = (
     Case("malformed_request", 400, "none", p.login_with_body(b"{")),
     Case("malformed_request", 400, "none", p.ticket_in_the_query),
     Case("malformed_request", 400, "none", p.access_token_in_the_query),
+    Case("malformed_request", 400, "none", e.end_several_without_a_scope),
     Case("login_cancelled", 400, "none", p.login_with(ext_msg="code=400&message=用户取消授权")),
     Case("ext_msg_unsupported", 400, "none", p.login_with(ext_msg='{"code":"made-up"}')),
     Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_unknown_ticket),
     Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_old_ticket),
+    Case("ticket_used", 400, "relaunch_wechat", p.login_with_a_used_ticket),
+    Case("ticket_used", 400, "relaunch_wechat", p.login_again_after_a_refresh),
     Case(
         "refresh_token_invalid",
         400,
@@ -92,7 +104,15 @@ CASES = (
     refresh_of_ended(p.refresh_after_logout, "logged_out"),
     refresh_of_ended(p.refresh_after_two_weeks, "expired"),
     refresh_of_ended(p.refresh_with_a_spent_token, "refresh_reused"),
+    *(refresh_of_ended(e.refresh_after(end), reason) for reason, end in e.ENDINGS.items()),
+    refresh_of_ended(
+        e.refresh_after(e.replace_by("android")), "replaced", replaced_by="android", **ONE_SESSION
+    ),
+    refresh_of_ended(e.refresh_after(e.replace_by(None)), "replaced", **ONE_SESSION),
     access("access_token_missing", "none", p.get("/v1/me")),
+    access("access_token_missing", "none", e.backend_without_a_key),
+    access("access_token_invalid", "refresh", e.backend_with_the_wrong_key),
+    access("access_token_invalid", "refresh", e.backend_with_an_access_token),
     access("access_token_missing", "none", p.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
     access("access_token_invalid", "refresh", p.me_with_a_made_up_token),
     access("access_token_invalid", "refresh", p.me_with_a_forged_token),
@@ -100,9 +120,26 @@ CASES = (
     access("access_token_expired", "refresh", p.me_after_ten_minutes),
     access_to_ended(p.me_after_logout, "logged_out"),
     access_to_ended(p.current_after_theft, "refresh_reused"),
+    *(access_to_ended(e.list_after(end), reason) for reason, end in e.ENDINGS.items()),
+    access_to_ended(
+        e.list_after(e.replace_by("android")), "replaced", replaced_by="android", **ONE_SESSION
+    ),
+    access_to_ended(e.list_after(e.replace_by(None)), "replaced", **ONE_SESSION),
     Case("account_blocked", 403, "contact_support", p.login_of("blocked")),
     Case("account_blocked", 403, "contact_support", p.login_of("deleted")),
+    Case("user_banned", 403, "contact_support", e.login_of_the_banned()),
+    Case(
+        "user_banned",
+        403,
+        "contact_support",
+        e.login_of_the_banned("2027-01-01T08:00:00+08:00"),
+        until=1_798_761_600,
+    ),
     Case("not_found", 404, "none", p.get("/v1/nothing")),
+    Case("not_found", 404, "none", e.revoke_the_session_of_another),
+    Case("not_found", 404, "none", e.show_a_ban_that_is_none),
+    Case("login_in_progress", 409, "retry_after", p.login_beside_another(10), retry_after=2),
+    Case("login_in_progress", 409, "retry_after", p.login_beside_another(1), retry_after=1),
     Case("method_not_allowed", 405, "none", p.get("/v1/sessions/refresh")),
     Case("body_too_large", 413, "none", p.login_with_body(b" " * 8193)),
     Case("body_too_large", 413, "none", p.login_with_endless_body),
@@ -110,6 +147,10 @@ CASES = (
     Case("unsupported_media_type", 415, "none", p.login_with_a_form),
     Case("header_too_large", 431, "none", p.get("/v1/launch", Cookie="x" * 16384)),
     Case("invalid_request", 422, "none", p.login_with_an_invalid_device),
+    Case("invalid_request", 422, "none", p.login_with_an_odd_key),
+    Case("invalid_request", 422, "none", e.end_an_odd_scope),
+    Case("invalid_request", 422, "none", e.ban_for_an_odd_reason),
+    Case("idempotency_key_mismatch", 422, "none", p.login_with_the_key_of_another_ticket),
     Case("internal_error", 500, "retry", p.login_with_a_bug_of_ours, session_alive="unknown"),
     bad_answer(p.login_when_authing_has("html")),
     bad_answer(p.login_when_authing_has("redirect")),
@@ -140,4 +181,5 @@ CASES = (
     store_down(p.refresh_without_store),
     store_down(p.me_without_store),
     store_down(p.logout_without_store),
+    *(store_down(provoke) for provoke in p.EVERYTHING_ELSE_WITHOUT_STORE),
 )

@@ -24,6 +24,19 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
+@pytest.fixture
+async def limited_world(tmp_path: Path) -> AsyncIterator[World]:
+    """Where a user may have two sessions."""
+    async with open_world(tmp_path, session_max_per_user=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def one_per_type_world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path, session_one_per_device_type=True) as opened:
+        yield opened
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def unchanged_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     async with open_world(tmp_path_factory.mktemp("unchanged")) as opened:

@@ -11,6 +11,7 @@ from app.sessions.models import Identity
 from tests.api.world import World, bearer, phone_of
 
 Provocation: TypeAlias = Callable[[World], Awaitable[httpx.Response]]
+KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
 CANARY = "canary-in-the-text-of-an-exception"
 JSON = {"Content-Type": "application/json"}
 
@@ -110,6 +111,40 @@ async def login_without_tls_to_believe(world: World) -> httpx.Response:
     return await log_in(world)
 
 
+# --- one ticket, one session ---
+
+
+async def login_with_a_used_ticket(world: World) -> httpx.Response:
+    ticket = world.ticket()
+    world.tokens(await world.try_log_in(ticket, KEY), 201)
+    return await world.try_log_in(ticket, KEY[::-1])
+
+
+async def login_again_after_a_refresh(world: World) -> httpx.Response:
+    ticket = world.ticket()
+    tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
+    await world.refresh(tokens["refresh_token"])
+    return await world.try_log_in(ticket, KEY)
+
+
+async def login_with_the_key_of_another_ticket(world: World) -> httpx.Response:
+    world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
+    return await world.try_log_in(world.ticket(), KEY)
+
+
+async def login_with_an_odd_key(world: World) -> httpx.Response:
+    return await world.try_log_in(world.ticket(), f"{KEY} {KEY}")
+
+
+def login_beside_another(seconds: int) -> Provocation:
+    async def provoke(world: World) -> httpx.Response:
+        ticket = world.ticket()
+        await world.services.store.claim(world.claim_elsewhere(ticket, seconds))
+        return await world.try_log_in(ticket, KEY)
+
+    return provoke
+
+
 # --- our own tokens ---
 
 
@@ -200,12 +235,42 @@ async def logout_without_store(world: World) -> httpx.Response:
     return await world.log_out(tokens)
 
 
+def as_bearer_without_store(method: str, path: str) -> Provocation:
+    async def provoke(world: World) -> httpx.Response:
+        tokens = await world.log_in()
+        world.break_store()
+        return await world.phone.request(method, path, headers=bearer(tokens))
+
+    return provoke
+
+
+def as_backend_without_store(method: str, what: str, body: object = None) -> Provocation:
+    async def provoke(world: World) -> httpx.Response:
+        world.break_store()
+        return await world.backend(method, "somebody", what, body)
+
+    return provoke
+
+
+EVERYTHING_ELSE_WITHOUT_STORE = (
+    as_bearer_without_store("GET", "/v1/sessions"),
+    as_bearer_without_store("DELETE", "/v1/sessions?scope=all"),
+    as_bearer_without_store("DELETE", "/v1/sessions/somebodys"),
+    as_bearer_without_store("DELETE", "/v1/me"),
+    as_backend_without_store("GET", "sessions"),
+    as_backend_without_store("DELETE", "sessions"),
+    as_backend_without_store("PUT", "ban", {"reason": "spam"}),
+    as_backend_without_store("GET", "ban"),
+    as_backend_without_store("DELETE", "ban"),
+)
+
+
 class BuggyIdentityProvider:
     async def exchange(self, ticket: str) -> Identity:
         raise LookupError(CANARY, ticket)
 
 
 async def login_with_a_bug_of_ours(world: World) -> httpx.Response:
-    sessions = replace(world.services.sessions, identity_provider=BuggyIdentityProvider())
-    async with phone_of(world.serve(replace(world.services, sessions=sessions))) as phone:
+    logins = replace(world.services.logins, identity_provider=BuggyIdentityProvider())
+    async with phone_of(world.serve(replace(world.services, logins=logins))) as phone:
         return await phone.post("/v1/sessions", json={"ticket": world.ticket()})

@@ -2,18 +2,40 @@
 
 ROUTES = {
     "/v1/launch": {"GET", "HEAD"},
-    "/v1/sessions": {"POST"},
+    "/v1/sessions": {"POST", "GET", "DELETE"},
     "/v1/sessions/refresh": {"POST"},
     "/v1/sessions/current": {"GET", "DELETE"},
-    "/v1/me": {"GET"},
+    "/v1/sessions/{session_id}": {"DELETE"},
+    "/v1/me": {"GET", "DELETE"},
     "/.well-known/jwks.json": {"GET", "HEAD"},
     "/.well-known/oauth-authorization-server": {"GET", "HEAD"},
+    "/internal/v1/users/{subject}/sessions": {"GET", "DELETE"},
+    "/internal/v1/users/{subject}/ban": {"PUT", "GET", "DELETE"},
     "/livez": {"GET", "HEAD"},
     "/readyz": {"GET", "HEAD"},
+}
+INTERNAL = {path for path in ROUTES if path.startswith("/internal/")}
+FOR_BEARERS = {
+    ("/v1/sessions", "GET"),
+    ("/v1/sessions", "DELETE"),
+    ("/v1/sessions/current", "GET"),
+    ("/v1/sessions/current", "DELETE"),
+    ("/v1/sessions/{session_id}", "DELETE"),
+    ("/v1/me", "GET"),
+    ("/v1/me", "DELETE"),
 }
 CACHEABLE = (
     "/v1/launch",
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
 )
-WITH_BODY = ("/v1/sessions", "/v1/sessions/refresh")
+WITH_BODY = {
+    "/v1/sessions": "POST",
+    "/v1/sessions/refresh": "POST",
+    "/internal/v1/users/{subject}/ban": "PUT",
+}
+
+
+def taken_by(path: str) -> set[str]:
+    """The methods that get somewhere; `refresh` could be the name of a session to be ended."""
+    return ROUTES[path] | ({"DELETE"} if path == "/v1/sessions/refresh" else set())

@@ -1,11 +1,13 @@
 """The headers that every answer has, and those that none has."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from tests.api.cases import CASES, Case, Outcome
-from tests.api.routes import CACHEABLE, ROUTES
-from tests.api.world import World, bearer
+from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
+from tests.api.world import SERVICE, World, bearer
 
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
 ODD = [
@@ -41,15 +43,20 @@ def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcom
 
 
 async def test_every_success_has_the_headers_of_every_answer(world: World) -> None:
-    tokens = await world.log_in()
-    bodies = {
-        "/v1/sessions": {"ticket": world.ticket()},
-        "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
-    }
     everything = [(method, path) for path, methods in ROUTES.items() for method in methods]
     for method, path in sorted(everything, key=lambda each: each[0] == "DELETE"):
+        tokens = await world.log_in()
+        bodies: dict[str, dict[str, Any]] = {
+            "/v1/sessions": {"ticket": world.ticket()},
+            "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
+            "/internal/v1/users/{subject}/ban": {"reason": "spam"},
+        }
         answer = await world.phone.request(
-            method, path, json=bodies.get(path), headers=bearer(tokens)
+            method,
+            path.format(session_id=tokens["session"]["id"], subject="somebody"),
+            json=bodies.get(path),
+            params={"scope": "others"} if path == "/v1/sessions" else None,
+            headers=SERVICE if path in INTERNAL else bearer(tokens),
         )
         assert answer.is_success, (method, path)
         check_headers(answer, cache_control_of(path))

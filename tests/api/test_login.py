@@ -162,7 +162,8 @@ async def test_every_login_is_a_session_of_its_own(world: World) -> None:
 
 
 async def test_a_ticket_is_good_for_one_session(world: World) -> None:
-    body = {"ticket": world.ticket()}
-    assert (await world.phone.post("/v1/sessions", json=body)).status_code == 201
-    again = await world.phone.post("/v1/sessions", json=body)
-    assert (again.status_code, again.json()["code"]) == (400, "ticket_rejected")
+    ticket = world.ticket()
+    assert (await world.try_log_in(ticket)).status_code == 201
+    again = await world.try_log_in(ticket)
+    assert (again.status_code, again.json()["code"]) == (400, "ticket_used")
+    assert world.sandbox.state.exchanges == 1

@@ -35,27 +35,28 @@ HOSTILE = {
 }
 
 
-async def post(phone: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
-    return await phone.post(path, content=body, headers={"Content-Type": "application/json"})
+async def send(phone: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
+    headers = {"Content-Type": "application/json"}
+    return await phone.request(WITH_BODY[path], path, content=body, headers=headers)
 
 
 @pytest.mark.parametrize("path", WITH_BODY)
 async def test_what_breaks_the_rules_of_json_is_malformed(
     phone: httpx.AsyncClient, path: str
 ) -> None:
-    answers = {name: await post(phone, path, body) for name, body in HOSTILE.items()}
+    answers = {name: await send(phone, path, body) for name, body in HOSTILE.items()}
     codes = {name: (a.status_code, a.json()["code"]) for name, a in answers.items()}
     assert codes == dict.fromkeys(HOSTILE, (400, "malformed_request"))
 
 
 @pytest.mark.parametrize("body", [b"null", b"true", b"5", b'"ticket"', b"[]", b'[{"ticket": "a"}]'])
 async def test_what_is_json_but_no_object_is_invalid(phone: httpx.AsyncClient, body: bytes) -> None:
-    answer = await post(phone, "/v1/sessions", body)
+    answer = await send(phone, "/v1/sessions", body)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [""]
 
 
 async def test_eight_levels_and_every_character_of_unicode_pass(phone: httpx.AsyncClient) -> None:
     body = b'{"refresh_token": "\\ud83d\\udc3c", "x": ' + b"[" * 7 + b"]" * 7 + b"}"
-    answer = await post(phone, "/v1/sessions/refresh", body)
+    answer = await send(phone, "/v1/sessions/refresh", body)
     assert answer.json()["code"] == "refresh_token_invalid"

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.api.world import World, phone_of
+from tests.api.world import SERVICE, World, phone_of
 
 CANARY = "canary-5d41402a"
 LONG = CANARY * 600
@@ -145,3 +146,55 @@ async def test_no_text_in_a_header_is_a_bug(
         assert answer.status_code in (415, 422), text
         assert answer.headers["X-Request-Id"].isalnum()
     assert {line["event"] for line in log_lines()} == {"request"}
+
+
+@pytest.mark.parametrize("key", [f"{CANARY} {CANARY}", CANARY[:15], LONG])
+async def test_a_refused_key_is_not_echoed(
+    phone: httpx.AsyncClient, key: str, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    body, headers = {"ticket": "made-up"}, {"Idempotency-Key": key}
+    answer = await phone.post("/v1/sessions", json=body, headers=headers)
+    assert answer.status_code == 422
+    assert CANARY[:15] not in answer.text + str(answer.headers) + str(log_lines())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {CANARY: CANARY},
+        {"reason": f"{CANARY} "},
+        {"reason": [CANARY]},
+        {"reason": "spam", "until": CANARY},
+        {"reason": "spam", "until": {CANARY: CANARY}},
+    ],
+)
+async def test_a_refused_ban_is_not_echoed(
+    phone: httpx.AsyncClient,
+    body: dict[str, Any],
+    log_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    path = f"/internal/v1/users/{CANARY}/ban"
+    answer = await phone.put(path, json=body, headers=SERVICE)
+    assert answer.status_code == 422
+    assert CANARY not in answer.text + str(answer.headers) + str(log_lines())
+
+
+async def test_no_text_in_a_ban_or_a_key_is_a_bug(world: World) -> None:
+    path = "/internal/v1/users/somebody/ban"
+    for text in NAUGHTY:
+        for body in ({"reason": text}, {"reason": "spam", "until": text}):
+            answer = await world.phone.put(path, json=body, headers=SERVICE)
+            assert answer.status_code in (200, 422), text
+        headers = {b"Content-Type": b"application/json", b"Idempotency-Key": text.encode()}
+        answer = await world.phone.post("/v1/sessions", content=b"{}", headers=headers)
+        assert answer.status_code == 422, text
+
+
+async def test_no_text_in_a_path_is_a_bug(world: World) -> None:
+    tokens = await world.log_in()
+    for text in NAUGHTY:
+        name = quote(text, safe="")
+        answer = await world.delete(f"/v1/sessions/{name}", tokens)
+        assert answer.status_code == 404, text
+        answer = await world.backend("GET", name, "sessions")
+        assert answer.status_code in (200, 404), text

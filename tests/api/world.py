@@ -3,6 +3,8 @@
 Everything is real but the wire to Authing, the time, and the sockets of the phone.
 """
 
+import asyncio
+import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,17 +25,21 @@ from app.main import create_app, open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.server import Drain
+from app.sessions.ports import Claim
 
 ISSUER = "https://login.example"
 POOL_ID = "5f0000000000000000000001"
 POOL_SECRET = "made-up-pool-secret-0123456789abcdef"
+SERVICE_KEY = "made-up-service-key-0123456789abcdef"
+SERVICE = {"Authorization": f"Bearer {SERVICE_KEY}"}
+OTHER_SERVICE_KEY = "another-service-key-fedcba9876543210"
 
 
 class Clock:
-    """Stands still until it is moved. Starts between two seconds, as clocks do."""
+    """Stands still until it is moved. Tells whole seconds, as the port promises."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+        self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.now
@@ -55,8 +61,10 @@ class Wire(httpx.AsyncBaseTransport):
     def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
         self._authing = authing
         self.failure: Exception | None = None
+        self.asked = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.set()
         if self.failure is not None:
             raise self.failure
         return await self._authing.handle_async_request(request)
@@ -77,7 +85,9 @@ class World:
 
     def __post_init__(self) -> None:
         keys = json.loads(self.settings.session_keys_file.read_bytes())["keys"]
-        self.secrets |= {POOL_SECRET} | {key.get("k") or key["d"] for key in keys}
+        self.secrets |= {POOL_SECRET, SERVICE_KEY, OTHER_SERVICE_KEY} | {
+            key.get("k") or key["d"] for key in keys
+        }
 
     def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
         ticket = self.sandbox.state.issue(Consent(persona, get_phone))
@@ -94,7 +104,8 @@ class World:
     def break_store(self) -> None:
         """Leave the store a file in which nothing can be found any more."""
         with closing(sqlite3.connect(self.settings.store_path)) as database:
-            database.execute("DROP TABLE sessions")
+            for table in ("sessions", "claims", "bans"):
+                database.execute(f"DROP TABLE {table}")
 
     def serve(
         self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
@@ -103,11 +114,19 @@ class World:
         return create_app(self.settings, services or self.services, extra_routes=extra_routes)
 
     async def log_in(self, persona: str = "lin", **members: Any) -> dict[str, Any]:
-        body = {"ticket": self.ticket(persona), **members}
-        return self._tokens(await self.phone.post("/v1/sessions", json=body), 201)
+        return self.tokens(await self.try_log_in(self.ticket(persona), **members), 201)
+
+    async def try_log_in(
+        self, ticket: str, key: str | None = None, **members: Any
+    ) -> httpx.Response:
+        """Log in; `key` is the Idempotency-Key."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        self.secrets |= set(headers.values())
+        body = {"ticket": ticket, **members}
+        return await self.phone.post("/v1/sessions", json=body, headers=headers)
 
     async def refresh(self, refresh_token: str) -> dict[str, Any]:
-        return self._tokens(await self.try_refresh(refresh_token), 200)
+        return self.tokens(await self.try_refresh(refresh_token), 200)
 
     async def try_refresh(self, refresh_token: str) -> httpx.Response:
         body = {"refresh_token": refresh_token}
@@ -116,10 +135,33 @@ class World:
     async def get(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
         return await self.phone.get(path, headers=bearer(tokens))
 
-    async def log_out(self, tokens: dict[str, Any]) -> httpx.Response:
-        return await self.phone.delete("/v1/sessions/current", headers=bearer(tokens))
+    async def delete(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.phone.delete(path, headers=bearer(tokens))
 
-    def _tokens(self, answer: httpx.Response, status: int) -> dict[str, Any]:
+    async def log_out(self, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.delete("/v1/sessions/current", tokens)
+
+    async def backend(
+        self, method: str, subject: str, what: str, body: object = None, key: str = SERVICE_KEY
+    ) -> httpx.Response:
+        """Ask as the rest of the backend does."""
+        path = f"/internal/v1/users/{subject}/{what}"
+        headers = {"Authorization": f"Bearer {key}"}
+        return await self.phone.request(method, path, json=body, headers=headers)
+
+    def claim_elsewhere(self, ticket: str, seconds: int) -> Claim:
+        """A claim as another instance puts it, that holds the ticket for so long."""
+        now = self.clock()
+        return Claim(
+            ticket_hash=hashlib.sha256(ticket.encode()).digest(),
+            key_hash=None,
+            holder="another instance",
+            now=now,
+            lease_ends_at=now + timedelta(seconds=seconds),
+            expires_at=now + timedelta(minutes=2),
+        )
+
+    def tokens(self, answer: httpx.Response, status: int) -> dict[str, Any]:
         assert answer.status_code == status, answer.text
         tokens: dict[str, Any] = answer.json()
         self.secrets |= {tokens["access_token"], tokens["refresh_token"]}
@@ -174,6 +216,7 @@ def make_settings(folder: Path, **changes: Any) -> Settings:
         session_issuer=ISSUER,
         session_keys_file=folder / "keys.json",
         store_url=f"sqlite:///{folder}/sessions.db",
+        service_api_keys=f"{SERVICE_KEY}, {OTHER_SERVICE_KEY}",
     )
     # Past the rules for operators: a deadline of less than a second is only good for a test.
     return settings.model_copy(update=changes)

@@ -15,6 +15,7 @@ from tests.commands.environment import without_settings
 ROOT = Path(__file__).parents[2]
 CANARY = "c4nary0f1e2d3c4b5a"  # stands in whatever an operator might have meant to keep secret
 GOOD_SECRET = "made-up-token-secret-0123456789"
+GOOD_SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 
 # What is set, the setting that the refusal names, and a part of what it says.
 WRONG_VALUES = {
@@ -106,6 +107,41 @@ WRONG_VALUES = {
     ),
     "a pool id that is too long": ({"AUTHING_USER_POOL_ID": "a" * 65}, "AUTHING_USER_POOL_ID", ""),
     "a misspelt mode": ({"AUTHING_TOKEN_MODE": "jwsk"}, "AUTHING_TOKEN_MODE", "'hs256' or 'jwks'"),
+    "a short service key": (
+        {"SERVICE_API_KEYS": f"{CANARY}0123456789abc"},
+        "SERVICE_API_KEYS",
+        "at least 32 bytes",
+    ),
+    "one short service key of two": (
+        {"SERVICE_API_KEYS": f"{GOOD_SERVICE_KEY},{CANARY}"},
+        "SERVICE_API_KEYS",
+        "at least 32 bytes",
+    ),
+    "a comma after the last service key": (
+        {"SERVICE_API_KEYS": f"{GOOD_SERVICE_KEY},"},
+        "SERVICE_API_KEYS",
+        "at least 32 bytes",
+    ),
+    "a sample service key": (
+        {"SERVICE_API_KEYS": f"change-me-{CANARY}-{CANARY}"},
+        "SERVICE_API_KEYS",
+        "is a sample value",
+    ),
+    "a service key of one letter": (
+        {"SERVICE_API_KEYS": "a" * 64},
+        "SERVICE_API_KEYS",
+        "is a sample value",
+    ),
+    "a ticket that does not live": ({"AUTHING_TICKET_TTL": "0"}, "AUTHING_TICKET_TTL", "second"),
+    "a ticket that lived": ({"AUTHING_TICKET_TTL": "-120"}, "AUTHING_TICKET_TTL", "ISO 8601"),
+    "fewer sessions than none": ({"SESSION_MAX_PER_USER": "-1"}, "SESSION_MAX_PER_USER", "0"),
+    "half a session": ({"SESSION_MAX_PER_USER": "1.5"}, "SESSION_MAX_PER_USER", "integer"),
+    "sessions beyond counting": ({"SESSION_MAX_PER_USER": "1001"}, "SESSION_MAX_PER_USER", "1000"),
+    "one session perhaps": (
+        {"SESSION_ONE_PER_DEVICE_TYPE": "perhaps"},
+        "SESSION_ONE_PER_DEVICE_TYPE",
+        "boolean",
+    ),
     "days in words": ({"SESSION_IDLE_TTL": "14 d"}, "SESSION_IDLE_TTL", "ISO 8601"),
     "no time at all": ({"SESSION_ACCESS_TTL": "0"}, "SESSION_ACCESS_TTL", ""),
     "a negative time": ({"DRAIN_DELAY": "-1"}, "DRAIN_DELAY", "ISO 8601"),

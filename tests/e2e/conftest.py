@@ -68,8 +68,9 @@ class Service:
         serving = json.loads(self.program.line_with('"serving"'))
         return f"http://127.0.0.1:{serving['port']}"
 
-    def log_in(self, ticket: str) -> dict[str, Any]:
-        answer = self.phone.post("/v1/sessions", json={"ticket": ticket})
+    def log_in(self, ticket: str, key: str | None = None) -> dict[str, Any]:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = self.phone.post("/v1/sessions", json={"ticket": ticket}, headers=headers)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 

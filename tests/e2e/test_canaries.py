@@ -21,6 +21,7 @@ from app.sandbox import Consent, SandboxOptions, create_sandbox
 from app.sandbox.options import FAULTS
 from app.sandbox.personas import Persona
 from app.server import Drain
+from app.sessions.login import Login
 from app.sessions.models import Device
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
 from tests.e2e.canaries import found
@@ -29,6 +30,8 @@ from tests.e2e.conftest import Authing, Serve, Service
 PERSONA = "c4nary-nickname"
 CONSTANT_PART = 120  # of Authing's token: its claims begin with the user, and end with the times
 TOKEN_SECRET = "made-up-token-secret-31415926535"
+SERVICE_KEY = "made-up-service-key-27182818284590"
+IDEMPOTENCY_KEY = "c4nary-key-16180339887498948482"
 
 
 def personal(record: dict[str, Any]) -> dict[str, str]:
@@ -117,6 +120,19 @@ class Provocations:
             connection.sendall(f"GET /?ticket={ticket} HTTP/1.1\r\n{ticket}\r\n\r\n".encode())
             return connection.makefile(encoding="latin-1").read()
 
+    def bad_keys(self) -> Iterator[httpx.Response]:
+        ticket = self._ticket("ticket of bad keys")
+        body, service_key = {"ticket": ticket}, self._canaries["service key"]
+        for key in (IDEMPOTENCY_KEY, IDEMPOTENCY_KEY[:15], f"{IDEMPOTENCY_KEY} x", ticket * 9):
+            yield self._phone.post("/v1/sessions", json=body, headers={"Idempotency-Key": key})
+        for key in (service_key + "x", IDEMPOTENCY_KEY):
+            yield self._service.as_bearer("GET", "/internal/v1/users/somebody/sessions", key)
+        yield self._service.as_bearer("GET", "/v1/me", service_key)
+        headers = {"Authorization": f"Bearer {service_key}"}
+        path = f"/internal/v1/users/{self._canaries['phone']}/ban"
+        for ban in ({"reason": f"{service_key} "}, {"reason": "spam", "until": ticket}):
+            yield self._phone.put(path, json=ban, headers=headers)
+
     def a_broken_store(self) -> Iterator[httpx.Response]:
         with closing(sqlite3.connect(self._service.folder / "sessions.db")) as database:
             database.execute("DROP TABLE sessions")
@@ -142,6 +158,7 @@ def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
     service = serve(
         **settings | {"LOG_LEVEL": "debug", "API_DOCS": "true", "AUTHING_TIMEOUT": "1"},
         AUTHING_TOKEN_SECRETS=f"{TOKEN_SECRET},{POOL_SECRET}",
+        SERVICE_API_KEYS=SERVICE_KEY,
     )
     authing.switch(single_use=False)
     first = authing.ticket(PERSONA)
@@ -149,7 +166,10 @@ def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
     canaries |= personal(authing.exchange(first)) | key_material(tmp_path)
     authing.switch(single_use=True)
 
-    old = service.log_in(authing.ticket(PERSONA))
+    canaries |= {"service key": SERVICE_KEY, "idempotency key": IDEMPOTENCY_KEY}
+    again = authing.ticket(PERSONA)
+    old = service.log_in(again, IDEMPOTENCY_KEY)
+    assert service.log_in(again, IDEMPOTENCY_KEY)["refresh_token"] == old["refresh_token"]
     new = service.refresh(old["refresh_token"]).json()
     service.refresh(old["refresh_token"])
     service.as_bearer("GET", "/v1/me", new["access_token"])
@@ -162,6 +182,7 @@ def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
         *provoke.bad_logins(),
         *provoke.bad_tokens(),
         *provoke.bad_requests(),
+        *provoke.bad_keys(),
     ]
     not_http = provoke.bytes_that_are_no_request()
     at_rest = [path.read_bytes().decode("latin-1") for path in tmp_path.glob("sessions.db*")]
@@ -171,7 +192,12 @@ def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
 
     logged = service.logged()
     assert [e.status_code for e in errors if e.status_code < 400] == [201]  # the fault "none"
-    assert {entry["event"] for entry in logged} >= {"exchange", "request", "session_opened"}
+    assert {entry["event"] for entry in logged} >= {
+        "exchange",
+        "request",
+        "session_opened",
+        "login_replayed",
+    }
     for answer in errors:
         if answer.status_code >= 400:
             assert found(canaries, f"{answer.headers}\n{answer.text}") == set()
@@ -185,6 +211,7 @@ async def test_no_repr_shows_a_secret_or_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(tmp_path, monkeypatch, **minimal(tmp_path), AUTHING_TOKEN_SECRETS=POOL_SECRET)
+    monkeypatch.setenv("SERVICE_API_KEYS", SERVICE_KEY)
     settings = load_settings(Settings, env_file=None, secrets_dir=None)
     sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
     sandbox.state.options = replace(sandbox.state.options, single_use=False)
@@ -197,7 +224,8 @@ async def test_no_repr_shows_a_secret_or_a_person(
         httpx.AsyncClient(transport=transport) as http,
     ):
         client = authing_client(settings, http, system_clock)
-        pair = await services.sessions.open(ticket, Device(name="phone"))
+        login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
+        pair = await services.logins.open(login)
         ring = services.keys.ring
         shown = {
             "Settings": settings,
@@ -211,12 +239,18 @@ async def test_no_repr_shows_a_secret_or_a_person(
             "KeyRing": ring,
             "SigningKey": ring.signer,
             "BindingKey": ring.binder,
+            "Login": login,
+            "LoginService": services.logins,
+            "BanService": services.bans,
+            "ServiceKeys": services.service_keys,
             "LoginRequest": LoginRequest(ticket=ticket),
             "RefreshRequest": RefreshRequest(refresh_token=pair.refresh_token),
         }
     canaries = key_material(tmp_path) | {
         "pool secret": POOL_SECRET,
+        "service key": SERVICE_KEY,
         "ticket": ticket,
+        "idempotency key": IDEMPOTENCY_KEY,
         "access token": pair.access_token,
         "refresh token": pair.refresh_token,
         "phone": person.phone,

@@ -14,6 +14,7 @@ from tests.e2e.conftest import Authing, Serve
 from tests.e2e.processes import ROOT, soon
 from tests.test_config import filled
 
+KEY = "0198a1c2-3d4e-7f50-8a6b-7c8d9e0f1a2b"
 ALGORITHMS = ["ES256", "EdDSA", "RS256"]
 
 
@@ -44,9 +45,16 @@ def test_a_ticket_becomes_a_session_that_lives_through_a_crash_until_the_logout(
     launch = service.phone.get("/v1/launch", params={"platform": "ios"}).json()
     assert f"userPoolId={POOL_ID}" in launch["path"]
     returned = authing.mini_program("lin")
-    answer = service.phone.post("/v1/sessions", json={"ext_msg": returned["ext_msg"]})
-    assert answer.status_code == 201
+    body, headers = {"ext_msg": returned["ext_msg"]}, {"Idempotency-Key": KEY}
+    lost, answer = (
+        service.phone.post("/v1/sessions", json=body, headers=headers) for _ in range(2)
+    )
+    assert (lost.status_code, answer.status_code) == (201, 201)
+    assert "Idempotency-Replayed" not in lost.headers
+    assert answer.headers["Idempotency-Replayed"] == "true"
     tokens = answer.json()
+    assert tokens["session"] == lost.json()["session"]
+    assert tokens["refresh_token"] == lost.json()["refresh_token"]
 
     jwks = service.phone.get("/.well-known/jwks.json").json()
     token = verified(tokens["access_token"], jwks)

@@ -67,6 +67,7 @@ def make_session(**changes: Any) -> Session:
     values: dict[str, Any] = {
         "id": SESSION_ID,
         "subject": SUBJECT,
+        "device_type": None,
         "generation": 3,
         "binding_kid": "any",
         "sealed_profile": b"",

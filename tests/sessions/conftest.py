@@ -1,18 +1,25 @@
-"""The session service over fakes: a clock that stands still, one user, a store in memory."""
+"""The core's services over fakes: a clock that stands still, one user, a store in memory."""
 
 from datetime import timedelta
 
 import pytest
 
-from app.sessions.service import SessionPolicy, SessionService
-from tests.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, FakeStore
+from app.sessions.bans import BanService
+from app.sessions.issuer import Lifetimes, SessionIssuer
+from app.sessions.login import ClaimTimes, LoginService
+from app.sessions.ports import SessionLimits, SessionStore
+from app.sessions.service import SessionService
+from tests.fake_store import FakeStore
+from tests.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
 
-POLICY = SessionPolicy(
-    idle_ttl=timedelta(days=14),
-    absolute_ttl=timedelta(days=30),
+LIFETIMES = Lifetimes(
+    idle=timedelta(days=14),
+    absolute=timedelta(days=30),
     recovery_window=timedelta(hours=24),
 )
+TIMES = ClaimTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
+UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def provider() -> FakeIdentityProvider:
 
 
 @pytest.fixture
-def store() -> FakeStore:
+def store() -> SessionStore:
     return FakeStore()
 
 
@@ -41,19 +48,36 @@ def audit() -> AuditTrail:
 
 
 @pytest.fixture
-def service(
-    clock: FakeClock,
+def issuer(keys: FakeKeys) -> SessionIssuer:
+    return SessionIssuer(keys, ACCESS_TOKENS, LIFETIMES)
+
+
+@pytest.fixture
+def logins(
     provider: FakeIdentityProvider,
-    store: FakeStore,
-    keys: FakeKeys,
+    store: SessionStore,
+    issuer: SessionIssuer,
+    clock: FakeClock,
     audit: AuditTrail,
-) -> SessionService:
-    return SessionService(
+) -> LoginService:
+    return LoginService(
         identity_provider=provider,
         store=store,
-        keys=keys,
-        access_tokens=ACCESS_TOKENS,
-        policy=POLICY,
+        issuer=issuer,
+        times=TIMES,
+        limits=UNLIMITED,
         clock=clock,
         audit=audit,
     )
+
+
+@pytest.fixture
+def service(
+    store: SessionStore, issuer: SessionIssuer, clock: FakeClock, audit: AuditTrail
+) -> SessionService:
+    return SessionService(store=store, issuer=issuer, clock=clock, audit=audit)
+
+
+@pytest.fixture
+def bans(store: SessionStore, clock: FakeClock, audit: AuditTrail) -> BanService:
+    return BanService(store=store, clock=clock, audit=audit)

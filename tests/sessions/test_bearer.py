@@ -13,18 +13,19 @@ from app.errors import (
     RefreshSessionEnded,
     StoreUnavailable,
 )
+from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
-from app.sessions.service import SessionPolicy, SessionService
-from tests.fakes import IDENTITY, AuditTrail, FakeClock, FakeStore
+from app.sessions.service import SessionService
+from tests.fake_store import FakeState, FakeStore
+from tests.fakes import IDENTITY, AuditTrail, FakeClock
 
 SECOND = timedelta(seconds=1)
-DAY = timedelta(days=1)
 DEVICE = Device(type="android", name="a phone")
 
 
 @pytest.fixture
-async def login(service: SessionService) -> TokenPair:
-    return await service.open("made-up-ticket", DEVICE)
+async def login(logins: LoginService) -> TokenPair:
+    return await logins.open(Login("made-up-ticket", DEVICE))
 
 
 async def ending_told_to(service: SessionService, access_token: str) -> str:
@@ -69,17 +70,20 @@ async def test_what_is_no_access_token_is_refused(
 async def test_a_session_that_the_store_does_not_know_is_not_believed(
     service: SessionService, login: TokenPair, store: FakeStore
 ) -> None:
-    store.restore({})
+    store.restore(FakeState())
     with pytest.raises(AccessTokenInvalid):
         await service.authenticate(login.access_token)
 
 
 async def test_a_session_of_another_user_is_not_believed(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair
 ) -> None:
-    await store.add(replace(login.session, subject="another user"))
+    others = replace(login.session, subject="another user")
+    forged = service.issuer.token_pair(others, login.issued_at).access_token
     with pytest.raises(AccessTokenInvalid):
-        await service.authenticate(login.access_token)
+        await service.authenticate(forged)
+    await service.log_out(forged)
+    assert (await service.authenticate(login.access_token))[0] == login.session
 
 
 async def test_while_the_store_is_down_no_bearer_is_called_invalid(
@@ -118,7 +122,7 @@ async def test_logging_out_twice_is_no_error_and_is_noted_once(
 async def test_logging_out_after_the_session_is_forgotten_is_no_error(
     service: SessionService, login: TokenPair, store: FakeStore
 ) -> None:
-    store.restore({})
+    store.restore(FakeState())
     await service.log_out(login.access_token)
 
 
@@ -174,7 +178,8 @@ async def test_a_stolen_token_ends_the_session_for_the_bearer_too(
 async def test_a_limit_that_was_made_shorter_ends_sessions_before_their_access_tokens(
     service: SessionService, login: TokenPair, clock: FakeClock
 ) -> None:
-    shorter = replace(service, policy=SessionPolicy(2 * SECOND, 30 * DAY, DAY))
+    lifetimes = replace(service.issuer.lifetimes, idle=2 * SECOND)
+    shorter = replace(service, issuer=replace(service.issuer, lifetimes=lifetimes))
     await shorter.refresh(login.refresh_token)
     clock.advance(2 * SECOND)
     assert await ending_told_to(shorter, login.access_token) == "expired"

@@ -7,11 +7,14 @@ import pytest
 
 from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.sessions.keys import KeyRing
+from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
+from app.sessions.ports import SessionStore
 from app.sessions.service import SessionService
-from app.sessions.tokens import read_refresh_token
-from tests.fakes import IDENTITY, FakeKeys, FakeStore
+from app.sessions.tokens import new_session_id, read_refresh_token
+from tests.fakes import IDENTITY, FakeKeys
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
+from tests.stores.builders import keep
 
 SIGNING_OLD, SIGNING_NEW = ec_jwk(), ec_jwk()
 BINDING_OLD, BINDING_NEW = oct_jwk(), oct_jwk()
@@ -27,8 +30,8 @@ def keys() -> FakeKeys:
 
 
 @pytest.fixture
-async def login(service: SessionService) -> TokenPair:
-    return await service.open("made-up-ticket", Device(name="a phone"))
+async def login(logins: LoginService) -> TokenPair:
+    return await logins.open(Login("made-up-ticket", Device(name="a phone")))
 
 
 def kid_of(pair: TokenPair) -> str:
@@ -116,10 +119,9 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
 
 
 async def test_a_profile_sealed_for_another_session_does_not_open(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair, store: SessionStore
 ) -> None:
-    other = await service.open("another-ticket", Device(name="another phone"))
-    await store.add(replace(login.session, sealed_profile=other.session.sealed_profile))
-    session, profile = await service.authenticate(login.access_token)
-    assert session.id == login.session.id
-    assert profile == Profile({}, None)
+    moved = replace(login.session, id=new_session_id())
+    await keep(store, moved)
+    pair = service.issuer.token_pair(moved, moved.created_at)
+    assert await service.authenticate(pair.access_token) == (moved, Profile({}, None))

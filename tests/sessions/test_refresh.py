@@ -13,10 +13,12 @@ from app.errors import (
     StoreUnavailable,
     TicketRejected,
 )
+from app.sessions.login import Login, LoginService
 from app.sessions.models import TokenPair
-from app.sessions.service import SessionPolicy, SessionService
+from app.sessions.service import SessionService
 from app.sessions.tokens import new_session_id, read_refresh_token, write_refresh_token
-from tests.fakes import START, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, FakeStore
+from tests.fake_store import FakeState, FakeStore
+from tests.fakes import START, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
 from tests.sessions.builders import make_ring
 
 SECOND = timedelta(seconds=1)
@@ -25,8 +27,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-async def login(service: SessionService) -> TokenPair:
-    return await service.open("made-up-ticket", None)
+async def login(logins: LoginService) -> TokenPair:
+    return await logins.open(Login("made-up-ticket"))
 
 
 async def ending_told_by(refresh: Awaitable[TokenPair]) -> str:
@@ -47,8 +49,7 @@ async def test_a_refresh_gives_the_next_tokens(
     assert read_refresh_token(keys.ring, pair.refresh_token) == (login.session.id, 1)
     assert pair.access_token != login.access_token
     assert pair.profile == login.profile
-    now = START.replace(microsecond=0) + HOUR
-    assert pair.issued_at == pair.session.last_used_at == now
+    assert pair.issued_at == pair.session.last_used_at == START + HOUR
     assert (pair.expires_in, pair.refresh_expires_in) == (600, 14 * 86_400)
 
 
@@ -122,7 +123,8 @@ async def test_the_window_closes_at_its_last_second(
 async def test_without_a_window_the_predecessor_is_a_stolen_token(
     service: SessionService, login: TokenPair
 ) -> None:
-    strict = replace(service, policy=SessionPolicy(14 * DAY, 30 * DAY, timedelta(0)))
+    strict_lives = replace(service.issuer.lifetimes, recovery_window=timedelta(0))
+    strict = replace(service, issuer=replace(service.issuer, lifetimes=strict_lives))
     await strict.refresh(login.refresh_token)
     assert await ending_told_by(strict.refresh(login.refresh_token)) == "refresh_reused"
 
@@ -186,9 +188,9 @@ async def test_the_first_token_after_the_third_is_stolen_even_within_the_window(
 
 
 async def test_a_reuse_kills_every_token_of_the_session_and_no_other(
-    service: SessionService, login: TokenPair
+    service: SessionService, logins: LoginService, login: TokenPair
 ) -> None:
-    other = await service.open("another-ticket", None)
+    other = await logins.open(Login("another-ticket"))
     pairs = [login]
     for _ in range(4):
         answers = [await service.refresh(pairs[-1].refresh_token) for _ in range(3)]
@@ -264,7 +266,7 @@ async def test_a_session_refreshed_every_day_ends_at_its_absolute_limit(
 async def test_a_session_that_is_not_known_any_more_is_no_ending(
     service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
 ) -> None:
-    store.restore({})
+    store.restore(FakeState())
     with pytest.raises(RefreshTokenInvalid):
         await service.refresh(login.refresh_token)
     assert audit.events == ["session_opened"]

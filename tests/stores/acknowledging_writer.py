@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from app.stores.sqlite import SqliteStore
-from tests.stores.builders import make_session
+from tests.stores.builders import keep, make_session
 
 WRITERS = 8
 
@@ -14,7 +14,7 @@ async def _write(store: SqliteStore, writer: int) -> None:
     number = 0
     while True:
         name = f"session-{writer}-{number}"
-        await store.add(make_session(name))
+        await keep(store, make_session(name))
         print(name, flush=True)  # noqa: T201  # the acknowledgement
         number += 1
 

@@ -1,10 +1,11 @@
-"""Made-up sessions, and the commands that the store tests send about them."""
+"""Made-up sessions, claims and bans, and the commands that the store tests send about them."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.sessions.models import Session
-from app.sessions.ports import Rotation
+from app.sessions.models import Ban, Session
+from app.sessions.ports import Claim, Opened, Rotation, SessionLimits, SessionStore
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -13,12 +14,17 @@ DAY = timedelta(days=1)
 IDLE = 14 * DAY
 ABSOLUTE = 30 * DAY
 WINDOW = 24 * HOUR
+LEASE = 10 * SECOND
+TICKET_LIFE = 150 * SECOND
+SUBJECT = "5e00000000000000000000aa"
+UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)
 
 
 def make_session(session_id: str = "session-a", **changes: Any) -> Session:
     values: dict[str, Any] = {
         "id": session_id,
-        "subject": "5e00000000000000000000aa",
+        "subject": SUBJECT,
+        "device_type": None,
         "generation": 0,
         "binding_kid": "first-binding-key",
         "sealed_profile": b"sealed:" + session_id.encode(),
@@ -47,3 +53,45 @@ def rotation_of(
         idle_ttl=IDLE,
         recovery_window=window,
     )
+
+
+def claim_of(
+    ticket: str = "ticket-a",
+    *,
+    key: str | None = None,
+    holder: str = "holder-a",
+    at: datetime = NOW,
+    life: timedelta = TICKET_LIFE,
+) -> Claim:
+    return Claim(
+        ticket_hash=_hash(ticket),
+        key_hash=None if key is None else _hash(key),
+        holder=holder,
+        now=at,
+        lease_ends_at=at + LEASE,
+        expires_at=at + life,
+    )
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def ban_of(
+    subject: str = SUBJECT,
+    *,
+    at: datetime = NOW,
+    until: datetime | None = None,
+    reason: str = "spam",
+) -> Ban:
+    return Ban(subject, reason, created_at=at, until=until)
+
+
+async def keep(
+    store: SessionStore, session: Session, limits: SessionLimits = UNLIMITED
+) -> list[str]:
+    """Have the session kept, by a claim that outlasts every purge; which ones it replaced."""
+    claim = claim_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
+    opened = await store.open(claim, session, limits)
+    assert isinstance(opened, Opened)
+    return list(opened.replaced)

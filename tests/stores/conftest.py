@@ -1,6 +1,6 @@
 """An engine over a table of notes: it is generic, and so are its tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(file: Path) -> Iterator[SqliteEngine]:
-    opened = SqliteEngine(file, SCHEMA, 1)
+    opened = SqliteEngine(file, [SCHEMA])
     yield opened
     opened.close()
 
@@ -26,9 +26,9 @@ def engine(file: Path) -> Iterator[SqliteEngine]:
 def refusal() -> Callable[..., str]:
     """Opens what must not open, and returns the one line that says why."""
 
-    def refuse(path: Path, *, schema: str = SCHEMA, version: int = 1) -> str:
+    def refuse(path: Path, *, migrations: Sequence[str] = (SCHEMA,)) -> str:
         with pytest.raises(StartupError) as caught:
-            SqliteEngine(path, schema, version).close()
+            SqliteEngine(path, migrations).close()
         line = str(caught.value)
         assert line.startswith("STORE_URL: ")
         assert "\n" not in line

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from app.sessions.ports import SessionStore
 from app.stores.sqlite import SqliteStore
-from tests.fakes import FakeStore
+from tests.fake_store import FakeStore
 from tests.stores.restarting import RestartingStore
 
 StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[SessionStore]]

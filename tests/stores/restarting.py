@@ -4,12 +4,28 @@ Under the contract suite it shows that nothing which decides about a session liv
 a restart between any two steps changes no answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from app.sessions.models import Ending, Session
-from app.sessions.ports import Active, Ended, Replayed, Reused, Rotated, Rotation, Unknown
+from app.sessions.models import Ban, Ending, Session
+from app.sessions.ports import (
+    Active,
+    Banned,
+    Claim,
+    Claimed,
+    ClaimHeld,
+    Ended,
+    KeyTaken,
+    Opened,
+    Redeemed,
+    Replayed,
+    Reused,
+    Rotated,
+    Rotation,
+    SessionLimits,
+    Unknown,
+)
 from app.stores.sqlite import SqliteStore
 
 
@@ -19,9 +35,19 @@ class RestartingStore:
         self._running: SqliteStore | None = None
         self._inside = 0
 
-    async def add(self, session: Session) -> None:
+    async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
         with self._open() as store:
-            await store.add(session)
+            return await store.claim(claim)
+
+    async def release(self, claim: Claim) -> None:
+        with self._open() as store:
+            await store.release(claim)
+
+    async def open(
+        self, claim: Claim, session: Session, limits: SessionLimits
+    ) -> Opened | Redeemed | Banned:
+        with self._open() as store:
+            return await store.open(claim, session, limits)
 
     async def see(
         self, session_id: str, generation: int, now: datetime
@@ -33,9 +59,37 @@ class RestartingStore:
         with self._open() as store:
             return await store.rotate(rotation)
 
-    async def end(self, session_id: str, reason: Ending, now: datetime) -> bool:
+    async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
         with self._open() as store:
-            return await store.end(session_id, reason, now)
+            return await store.sessions_of(subject, now)
+
+    async def end(
+        self, session_id: str, subject: str, reason: Ending, now: datetime
+    ) -> Ended | Unknown:
+        with self._open() as store:
+            return await store.end(session_id, subject, reason, now)
+
+    async def end_all(
+        self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
+    ) -> Sequence[str]:
+        with self._open() as store:
+            return await store.end_all(subject, reason, now, keep=keep)
+
+    async def erase(self, subject: str, now: datetime) -> Sequence[str]:
+        with self._open() as store:
+            return await store.erase(subject, now)
+
+    async def ban(self, ban: Ban) -> Sequence[str]:
+        with self._open() as store:
+            return await store.ban(ban)
+
+    async def lift_ban(self, subject: str) -> None:
+        with self._open() as store:
+            await store.lift_ban(subject)
+
+    async def find_ban(self, subject: str, now: datetime) -> Ban | None:
+        with self._open() as store:
+            return await store.find_ban(subject, now)
 
     async def purge(self, now: datetime) -> int:
         with self._open() as store:

@@ -172,7 +172,7 @@ async def test_a_commit_that_is_refused_fails_everybody_and_the_next_one_works(f
     def question(db: sqlite3.Connection) -> int:
         return db.execute("INSERT INTO notes (text) VALUES ('question')").rowcount
 
-    with closing(SqliteEngine(file, REFERENCES, 1)) as engine:
+    with closing(SqliteEngine(file, [REFERENCES])) as engine:
         outcomes = await run_together(engine, question, lambda db: answer(db, "nothing"))
         assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
         outcomes = await run_together(engine, question, lambda db: answer(db, "question"))
@@ -183,19 +183,19 @@ async def test_a_commit_that_is_refused_fails_everybody_and_the_next_one_works(f
 
 
 async def test_closing_finishes_what_waits(file: Path) -> None:
-    engine = SqliteEngine(file, SCHEMA, 1)
+    engine = SqliteEngine(file, [SCHEMA])
     async with HeldUp(engine):
         waiting = [asyncio.create_task(engine.run(write(text))) for text in "abc"]
         await asyncio.sleep(0)
         closing_down = asyncio.create_task(asyncio.to_thread(engine.close))
     await closing_down
     assert await asyncio.gather(*waiting) == [1, 1, 1]
-    with closing(SqliteEngine(file, SCHEMA, 1)) as reopened:
+    with closing(SqliteEngine(file, [SCHEMA])) as reopened:
         assert await reopened.run(read_all) == ["a", "b", "c"]
 
 
 async def test_a_command_after_the_end_is_refused_and_does_not_wait_for_ever(file: Path) -> None:
-    engine = SqliteEngine(file, SCHEMA, 1)
+    engine = SqliteEngine(file, [SCHEMA])
     engine.close()
     with pytest.raises(StoreUnavailable):
         await asyncio.wait_for(engine.run(read_all), timeout=1)
@@ -209,7 +209,7 @@ def _wait_until_closing(engine: SqliteEngine) -> None:
 async def test_a_command_that_comes_during_the_end_is_refused_and_does_not_wait_for_ever(
     file: Path,
 ) -> None:
-    engine = SqliteEngine(file, SCHEMA, 1)
+    engine = SqliteEngine(file, [SCHEMA])
     async with HeldUp(engine):
         closing_down = asyncio.create_task(asyncio.to_thread(engine.close))
         await asyncio.to_thread(_wait_until_closing, engine)

@@ -14,10 +14,11 @@ from app.stores.sqlite.engine import SqliteEngine
 from tests.stores.notes import SCHEMA, read_all, write
 
 Refusal: TypeAlias = Callable[..., str]
+LATER = "ALTER TABLE notes ADD COLUMN author TEXT"
 
 
 def open_and_close(file: Path) -> None:
-    SqliteEngine(file, SCHEMA, 1).close()
+    SqliteEngine(file, [SCHEMA]).close()
 
 
 def make_foreign(file: Path, version: int) -> None:
@@ -52,15 +53,15 @@ def test_a_link_is_followed_to_where_there_is_nothing_yet(file: Path) -> None:
 
 def test_an_empty_file_is_made_ours(file: Path) -> None:
     file.touch()
-    with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+    with closing(SqliteEngine(file, [SCHEMA])) as engine:
         assert asyncio.run(engine.run(write("a"))) == 1
 
 
 def test_what_was_written_is_there_after_a_restart(file: Path) -> None:
     for text in "abc":
-        with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+        with closing(SqliteEngine(file, [SCHEMA])) as engine:
             asyncio.run(engine.run(write(text)))
-    with closing(SqliteEngine(file, SCHEMA, 1)) as engine:
+    with closing(SqliteEngine(file, [SCHEMA])) as engine:
         assert asyncio.run(engine.run(read_all)) == ["a", "b", "c"]
 
 
@@ -70,7 +71,7 @@ def test_what_was_written_is_there_after_a_restart(file: Path) -> None:
 def test_a_second_opening_is_refused_until_the_first_has_closed(
     file: Path, refusal: Refusal
 ) -> None:
-    with closing(SqliteEngine(file, SCHEMA, 1)) as first:
+    with closing(SqliteEngine(file, [SCHEMA])) as first:
         assert "in use" in refusal(file)
         assert asyncio.run(first.run(write("a"))) == 1
     open_and_close(file)
@@ -104,12 +105,41 @@ def test_a_damaged_database_is_refused_and_not_made_anew(file: Path, refusal: Re
     assert file.read_bytes() == damaged
 
 
-def test_a_schema_of_another_version_is_refused_and_stays_usable(
+def test_a_schema_of_a_newer_version_is_refused_and_stays_usable(
     file: Path, refusal: Refusal
 ) -> None:
-    open_and_close(file)
-    assert "schema" in refusal(file, version=2)
-    open_and_close(file)
+    SqliteEngine(file, [SCHEMA, LATER]).close()
+    assert "newer version (schema 2)" in refusal(file, migrations=[SCHEMA])
+    SqliteEngine(file, [SCHEMA, LATER]).close()
+
+
+# --- brought up to date ---
+
+
+def _columns(db: sqlite3.Connection) -> list[str]:
+    return [row["name"] for row in db.execute("SELECT name FROM pragma_table_info('notes')")]
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_it(
+    file: Path,
+) -> None:
+    with closing(SqliteEngine(file, [SCHEMA])) as engine:
+        asyncio.run(engine.run(write("a")))
+    for _ in range(2):  # each step is taken once
+        with closing(SqliteEngine(file, [SCHEMA, LATER])) as engine:
+            assert asyncio.run(engine.run(_columns)) == ["text", "attachment", "author"]
+            assert asyncio.run(engine.run(read_all)) == ["a"]
+
+
+def test_a_step_that_fails_is_taken_back_and_the_older_version_can_go_on(
+    file: Path, refusal: Refusal
+) -> None:
+    with closing(SqliteEngine(file, [SCHEMA])) as engine:
+        asyncio.run(engine.run(write("a")))
+    refusal(file, migrations=[SCHEMA, f"{LATER}; ALTER TABLE missing ADD COLUMN more TEXT"])
+    with closing(SqliteEngine(file, [SCHEMA])) as engine:
+        assert asyncio.run(engine.run(_columns)) == ["text", "attachment"]
+        assert asyncio.run(engine.run(read_all)) == ["a"]
 
 
 @pytest.mark.parametrize("version", [0, 1, 7])

@@ -4,20 +4,29 @@ The contract itself is in the folder beside this file, for every store alike.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from app.errors import StartupError, StoreUnavailable
-from app.sessions.models import Device, Ending
-from app.sessions.ports import Active, Ended, Reused
-from app.sessions.service import SessionPolicy, SessionService
+from app.sessions.models import Ending
+from app.sessions.ports import Active, Claimed, Ended, Reused, SessionLimits
 from app.stores.sqlite import SqliteStore
-from tests.fakes import IDENTITY, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
-from tests.sessions.builders import ACCESS_TOKENS, make_ring
-from tests.stores.builders import ABSOLUTE, DAY, IDLE, NOW, WINDOW, make_session, rotation_of
+from tests.stores.builders import (
+    DAY,
+    IDLE,
+    NOW,
+    SECOND,
+    SUBJECT,
+    UNLIMITED,
+    ban_of,
+    claim_of,
+    keep,
+    make_session,
+    rotation_of,
+)
 from tests.stores.full_disk import no_room_to_grow
 
 SECRET = b"sealed, but a profile all the same"
@@ -56,7 +65,7 @@ async def test_a_refresh_that_could_not_be_written_can_be_repeated(
     store: SqliteStore, path: Path
 ) -> None:
     session = make_session()
-    await store.add(session)
+    await keep(store, session)
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
         await store.rotate(rotation_of(0))
     assert await store.see("session-a", 0, NOW) == Active(session)
@@ -66,8 +75,8 @@ async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
     store: SqliteStore,
 ) -> None:
     names = [f"session-{number}" for number in range(3000)]
-    await asyncio.gather(*(store.add(make_session(name)) for name in names))
-    await store.add(make_session("alive", expires_at=NOW + 28 * DAY))
+    await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
+    await keep(store, make_session("alive", expires_at=NOW + 28 * DAY))
     due = NOW + IDLE + 7 * DAY
     purging = asyncio.create_task(store.purge(due))
     await asyncio.sleep(0)
@@ -76,51 +85,81 @@ async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
     assert await purging == len(names)
 
 
-@pytest.mark.parametrize("way", ["logged out", "reused"])
-async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(path: Path, way: str) -> None:
+async def _log_out(store: SqliteStore) -> None:
+    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
+
+
+async def _reuse(store: SqliteStore) -> None:
+    assert isinstance(await store.rotate(rotation_of(0)), Reused)
+
+
+async def _replace(store: SqliteStore) -> None:
+    one = SessionLimits(max_per_user=1, one_per_device_type=False)
+    assert await keep(store, make_session("session-b"), one) == ["session-a"]
+
+
+async def _kick(store: SqliteStore) -> None:
+    assert await store.end_all(SUBJECT, Ending.KICKED, NOW) == ["session-a"]
+
+
+async def _ban(store: SqliteStore) -> None:
+    assert await store.ban(ban_of()) == ["session-a"]
+
+
+async def _erase(store: SqliteStore) -> None:
+    assert await store.erase(SUBJECT, NOW) == ["session-a"]
+
+
+async def _erase_when_expired(store: SqliteStore) -> None:
+    assert await store.erase(SUBJECT, NOW + IDLE) == []
+
+
+@pytest.mark.parametrize(
+    "end", [_log_out, _reuse, _replace, _kick, _ban, _erase, _erase_when_expired]
+)
+async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
+    path: Path, end: Callable[[SqliteStore], Awaitable[None]]
+) -> None:
     with closing(SqliteStore(path)) as store:
-        await store.add(make_session(generation=5, sealed_profile=SECRET))
-        if way == "logged out":
-            assert await store.end("session-a", Ending.LOGGED_OUT, NOW)
-        else:
-            assert isinstance(await store.rotate(rotation_of(0)), Reused)
+        await keep(store, make_session(generation=5, sealed_profile=SECRET))
+        await end(store)
     assert SECRET not in on_disk(path)
+
+
+async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Path) -> None:
+    user = "somebody-in-particular"
+    with closing(SqliteStore(path)) as store:
+        for number, ending in enumerate([None, Ending.LOGGED_OUT]):
+            name = f"session-{number}"
+            await keep(store, make_session(name, subject=user, device_type="made-up-phone"))
+            if ending is not None:
+                await store.end(name, user, ending, NOW)
+        await store.erase(user, NOW)
+    assert user.encode() not in on_disk(path)
+    assert b"made-up-phone" not in on_disk(path)
 
 
 async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        await store.add(make_session(subject="somebody-in-particular", sealed_profile=SECRET))
+        await keep(store, make_session(subject="somebody-in-particular", sealed_profile=SECRET))
         assert await store.purge(NOW + IDLE + 7 * DAY) == 1
     assert b"somebody-in-particular" not in on_disk(path)
     assert SECRET not in on_disk(path)
 
 
+async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        await store.ban(ban_of("somebody-in-particular"))
+        await store.ban(ban_of("somebody-else", until=NOW + SECOND))
+        await store.lift_ban("somebody-in-particular")
+        await store.purge(NOW + SECOND)
+    assert b"somebody-" not in on_disk(path)
+
+
 async def test_a_session_is_never_replaced_by_another_of_the_same_name(store: SqliteStore) -> None:
-    await store.add(make_session())
-    await store.end("session-a", Ending.LOGGED_OUT, NOW)
+    await keep(store, make_session())
+    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
     with pytest.raises(StoreUnavailable):
-        await store.add(make_session())
+        await store.open(claim_of("another-ticket"), make_session(), UNLIMITED)
+    assert await store.claim(claim_of("another-ticket")) == Claimed()
     assert await store.see("session-a", 0, NOW) == Ended(Ending.LOGGED_OUT)
-
-
-async def test_a_copy_of_the_files_yields_no_token_and_nothing_personal(
-    store: SqliteStore, path: Path
-) -> None:
-    service = SessionService(
-        identity_provider=FakeIdentityProvider(),
-        store=store,
-        keys=FakeKeys(make_ring()),
-        access_tokens=ACCESS_TOKENS,
-        policy=SessionPolicy(IDLE, ABSOLUTE, WINDOW),
-        clock=FakeClock(),
-        audit=AuditTrail(),
-    )
-    login = await service.open("made-up-ticket", Device(name="a phone of mine"))
-    pair = await service.refresh(login.refresh_token)
-    copy = on_disk(path)
-    assert pair.session.id.encode() in copy
-    macs = [token[-43:] for token in (login.refresh_token, pair.refresh_token)]
-    signatures = [token.split(".")[2] for token in (login.access_token, pair.access_token)]
-    personal = [*map(str, IDENTITY.claims.values()), "a phone of mine", "made-up-ticket"]
-    for secret in macs + signatures + personal:
-        assert secret.encode() not in copy

@@ -95,7 +95,12 @@ class SqliteStore:
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         """See SessionStore."""
-        return await self._engine.run(lambda db: sessions.erase(db, subject, now))
+
+        def command(db: sqlite3.Connection) -> Sequence[str]:
+            bans.forget_if_over(db, subject, now)
+            return sessions.erase(db, subject, now)
+
+        return await self._engine.run(command, scrub=True)
 
     async def ban(self, ban: Ban) -> Sequence[str]:
         """See SessionStore."""

@@ -23,6 +23,11 @@ def lift(db: sqlite3.Connection, subject: str) -> None:
     db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
 
 
+def forget_if_over(db: sqlite3.Connection, subject: str, now: datetime) -> None:
+    """Forget a ban that is no longer in force."""
+    db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
+
+
 def find(db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
     """The ban in force."""
     sql = "SELECT * FROM bans WHERE subject = ? AND (until IS NULL OR until > ?)"

@@ -32,6 +32,7 @@ _BUSY_SECONDS = 1.0
 @dataclass(slots=True)
 class _Job:
     command: Callable[[sqlite3.Connection], Any]
+    scrub: bool = False
     answer: Future[Any] = field(default_factory=Future)
     result: Any = None
 
@@ -57,15 +58,16 @@ class SqliteEngine:
         self._thread = Thread(target=self._work, name="sqlite")
         self._thread.start()
 
-    async def run(self, command: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, command: Callable[[sqlite3.Connection], T], *, scrub: bool = False) -> T:
         """Run the command; return its result once it is on the disk.
 
-        A caller that is cancelled does not stop it.
+        A caller that is cancelled does not stop it. With `scrub` the write-ahead log is emptied
+        too, where what the command erased would stand until something overwrites it.
 
         Raises:
             StoreUnavailable: SQLite could not do it; it has changed nothing.
         """
-        job = _Job(command)
+        job = _Job(command, scrub)
         with self._door:
             if self._closed:
                 raise StoreUnavailable
@@ -100,6 +102,8 @@ class SqliteEngine:
             for job in jobs:
                 self._attempt(job)
             self._connection.execute("COMMIT")
+            if any(job.scrub for job in jobs):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             self._connection.rollback()
             for job in jobs:

@@ -5,42 +5,84 @@ checked beside it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import Ending
+from app.sessions.models import Ending, Session
 from app.sessions.ports import (
     Active,
     Ended,
     Replayed,
     Reused,
     Rotated,
+    Rotation,
     SessionStore,
     Unknown,
 )
-from tests.fakes import FakeStore
-from tests.stores.builders import DAY, HOUR, IDLE, NOW, SECOND, WINDOW, make_session, rotation_of
+from tests.fake_store import FakeStore
+from tests.stores.builders import (
+    DAY,
+    HOUR,
+    IDLE,
+    NOW,
+    SECOND,
+    WINDOW,
+    ban_of,
+    keep,
+    make_session,
+    rotation_of,
+)
 from tests.stores.factories import StoreFactory
 
-Verb: TypeAlias = Literal["rotate", "rotate strictly", "see", "end", "purge"]
-Outcome: TypeAlias = Rotated | Replayed | Reused | Active | Ended | Unknown | bool | int
+Outcome: TypeAlias = (
+    Rotated | Replayed | Reused | Active | Ended | Unknown | Sequence[Session | str] | int | None
+)
 
-VERBS: list[Verb] = [
-    "rotate",
-    "rotate",
-    "rotate",
-    "rotate",
-    "see",
-    "rotate strictly",
-    "end",
-    "purge",
-]
+
+@dataclass(frozen=True)
+class Moment:
+    """What a command is about."""
+
+    session_id: str
+    generation: int
+    now: datetime
+
+    @property
+    def user(self) -> str:
+        return user_of(self.session_id)
+
+    def rotation(self, window: timedelta) -> Rotation:
+        return rotation_of(self.generation, session_id=self.session_id, at=self.now, window=window)
+
+
+def user_of(session_id: str) -> str:
+    return f"user of {session_id}"
+
+
+async def lift_ban(store: SessionStore, at: Moment) -> None:
+    await store.lift_ban(at.user)
+
+
+VERBS: dict[str, Callable[[SessionStore, Moment], Awaitable[Outcome]]] = {
+    "rotate": lambda store, at: store.rotate(at.rotation(WINDOW)),
+    "rotate strictly": lambda store, at: store.rotate(at.rotation(0 * DAY)),
+    "see": lambda store, at: store.see(at.session_id, at.generation, at.now),
+    "end": lambda store, at: store.end(at.session_id, at.user, Ending.LOGGED_OUT, at.now),
+    "end all": lambda store, at: store.end_all(at.user, Ending.KICKED, at.now),
+    "erase": lambda store, at: store.erase(at.user, at.now),
+    "ban": lambda store, at: store.ban(ban_of(at.user, at=at.now, until=at.now + HOUR)),
+    "lift": lift_ban,
+    "list": lambda store, at: store.sessions_of(at.user, at.now),
+    "purge": lambda store, at: store.purge(at.now),
+}
+LIKELY = [*["rotate"] * 6, *["see"] * 2, *VERBS]
 PAUSES = [0 * SECOND, SECOND, HOUR, WINDOW - SECOND, WINDOW, IDLE - SECOND, IDLE, 7 * DAY]
 OFFSETS = [0, 0, 0, -1, -1, -2, 1, 2]
 
@@ -49,29 +91,12 @@ OFFSETS = [0, 0, 0, -1, -1, -2, 1, 2]
 class Step:
     """One command after a pause; `offset` is from the newest generation that was told."""
 
-    verb: Verb
+    verb: str
     offset: int
     pause: timedelta
 
 
-STEPS = st.builds(Step, st.sampled_from(VERBS), st.sampled_from(OFFSETS), st.sampled_from(PAUSES))
-
-
-async def send(
-    store: SessionStore, verb: Verb, session_id: str, generation: int, now: datetime
-) -> Outcome:
-    match verb:
-        case "rotate":
-            return await store.rotate(rotation_of(generation, session_id=session_id, at=now))
-        case "rotate strictly":
-            strict = rotation_of(generation, session_id=session_id, at=now, window=0 * DAY)
-            return await store.rotate(strict)
-        case "see":
-            return await store.see(session_id, generation, now)
-        case "end":
-            return await store.end(session_id, Ending.LOGGED_OUT, now)
-        case "purge":
-            return await store.purge(now)
+STEPS = st.builds(Step, st.sampled_from(LIKELY), st.sampled_from(OFFSETS), st.sampled_from(PAUSES))
 
 
 @dataclass
@@ -94,19 +119,25 @@ class Promises:
             case Reused():
                 assert self.ending is None, "an ended session ended again"
                 self.ending = Ending.REFRESH_REUSED
+            case [Session() as listed]:
+                assert self.ending is None, "an ended session is listed"
+                assert listed.generation == self.generation
+            case [str()]:
+                assert self.ending is None, "an ended session ended again"
             case _:
                 pass
 
 
 async def follow(store: SessionStore, model: FakeStore, session_id: str, steps: list[Step]) -> None:
     now, promises = NOW, Promises()
-    session = make_session(session_id)
-    await asyncio.gather(store.add(session), model.add(session))
+    session = make_session(session_id, subject=user_of(session_id))
+    await asyncio.gather(keep(store, session), keep(model, session))
     for step in steps:
         now += step.pause
         generation = max(0, promises.generation + step.offset)
-        outcome = await send(store, step.verb, session_id, generation, now)
-        assert outcome == await send(model, step.verb, session_id, generation, now)
+        command, moment = VERBS[step.verb], Moment(session_id, generation, now)
+        outcome = await command(store, moment)
+        assert outcome == await command(model, moment)
         promises.check(outcome, now)
 
 

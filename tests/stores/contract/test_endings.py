@@ -13,7 +13,9 @@ from tests.stores.builders import (
     IDLE,
     NOW,
     SECOND,
+    SUBJECT,
     WINDOW,
+    keep,
     make_session,
     rotation_of,
 )
@@ -25,35 +27,36 @@ TOMBSTONE_LIFE = 7 * DAY
 
 
 async def test_a_session_lives_in_the_second_before_its_end(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     last = NOW + IDLE - SECOND
     assert isinstance(await store.see("session-a", 0, last), Active)
     assert isinstance(await store.rotate(rotation_of(0, at=last)), Rotated)
 
 
 async def test_a_session_has_expired_at_the_very_second_of_its_end(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     assert await store.see("session-a", 0, NOW + IDLE) == Ended(Ending.EXPIRED)
     assert await store.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
-    assert await store.end("session-a", Ending.LOGGED_OUT, NOW + IDLE) is False
+    expired = Ended(Ending.EXPIRED, just_now=False)
+    assert await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW + IDLE) == expired
 
 
 async def test_a_spent_token_of_an_expired_session_is_told_that_it_expired(
     store: SessionStore,
 ) -> None:
-    await store.add(make_session(generation=5))
+    await keep(store, make_session(generation=5))
     assert await store.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
 
 
 async def test_a_refresh_moves_the_idle_limit(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0, at=NOW + 10 * DAY))
     assert isinstance(await store.see("session-a", 1, NOW + 10 * DAY + IDLE - SECOND), Active)
     assert await store.see("session-a", 1, NOW + 10 * DAY + IDLE) == Ended(Ending.EXPIRED)
 
 
 async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     end = NOW + ABSOLUTE
     moments = [NOW + 10 * DAY, NOW + 20 * DAY, end - HOUR, end - SECOND]
     for generation, at in enumerate(moments):
@@ -65,7 +68,7 @@ async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: Session
 
 
 async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     await store.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
     await store.see("session-a", 1, NOW + IDLE - SECOND)
@@ -79,29 +82,30 @@ async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: SessionSt
 async def test_an_ended_session_says_why_whatever_token_is_presented(
     store: SessionStore, reason: Ending
 ) -> None:
-    await store.add(make_session(generation=5))
-    assert await store.end("session-a", reason, NOW) is True
+    await keep(store, make_session(generation=5))
+    assert await store.end("session-a", SUBJECT, reason, NOW) == Ended(reason, just_now=True)
     for generation in (0, 4, 5, 6, 9):
         assert await store.see("session-a", generation, NOW) == Ended(reason)
         assert await store.rotate(rotation_of(generation)) == Ended(reason)
 
 
 async def test_the_first_ending_stays(store: SessionStore) -> None:
-    await store.add(make_session())
-    assert await store.end("session-a", Ending.LOGGED_OUT, NOW) is True
-    assert await store.end("session-a", Ending.REFRESH_REUSED, NOW) is False
+    await keep(store, make_session())
+    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
+    again = await store.end("session-a", SUBJECT, Ending.REVOKED, NOW)
+    assert again == Ended(Ending.LOGGED_OUT, just_now=False)
     assert await store.see("session-a", 0, NOW + ABSOLUTE) == Ended(Ending.LOGGED_OUT)
 
 
 async def test_ending_what_was_never_there_is_no_error(store: SessionStore) -> None:
-    assert await store.end("session-a", Ending.LOGGED_OUT, NOW) is False
+    assert await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW) == Unknown()
     assert await store.see("session-a", 0, NOW) == Unknown()
 
 
 async def test_ending_one_session_leaves_the_others(store: SessionStore) -> None:
-    await store.add(make_session("session-a"))
-    await store.add(make_session("session-b"))
-    await store.end("session-a", Ending.LOGGED_OUT, NOW)
+    await keep(store, make_session("session-a"))
+    await keep(store, make_session("session-b"))
+    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
     assert isinstance(await store.see("session-b", 0, NOW), Active)
 
 
@@ -113,8 +117,8 @@ async def _is_told(store: SessionStore, session_id: str, ending: Ending, at: dat
 
 
 async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
-    await store.add(make_session())
-    await store.end("session-a", Ending.LOGGED_OUT, NOW + HOUR)
+    await keep(store, make_session())
+    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW + HOUR)
     forgotten = NOW + HOUR + TOMBSTONE_LIFE
     assert await store.purge(forgotten - SECOND) == 0
     assert await _is_told(store, "session-a", Ending.LOGGED_OUT, forgotten - SECOND)
@@ -124,7 +128,7 @@ async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: Sessio
 
 
 async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     forgotten = NOW + IDLE + TOMBSTONE_LIFE
     assert await store.purge(forgotten - SECOND) == 0
     assert await _is_told(store, "session-a", Ending.EXPIRED, forgotten - SECOND)
@@ -133,13 +137,13 @@ async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: Sessio
 
 
 async def test_a_purge_takes_nothing_that_lives(store: SessionStore) -> None:
-    await store.add(make_session("session-a", created_at=NOW - 29 * DAY))
+    await keep(store, make_session("session-a", created_at=NOW - 29 * DAY))
     assert await store.purge(NOW) == 0
     assert isinstance(await store.see("session-a", 0, NOW), Active)
 
 
 async def test_a_store_that_works_says_so_and_keeps_what_it_has(store: SessionStore) -> None:
     session = make_session()
-    await store.add(session)
+    await keep(store, session)
     await store.check_writable()
     assert await store.see("session-a", 0, NOW) == Active(session)

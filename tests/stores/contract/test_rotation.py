@@ -19,14 +19,23 @@ from app.sessions.ports import (
     SessionStore,
     Unknown,
 )
-from tests.stores.builders import HOUR, IDLE, NOW, SECOND, WINDOW, make_session, rotation_of
+from tests.stores.builders import (
+    HOUR,
+    IDLE,
+    NOW,
+    SECOND,
+    WINDOW,
+    keep,
+    make_session,
+    rotation_of,
+)
 
 RECENT = NOW + HOUR
 
 
 async def test_the_current_token_rotates_to_the_next_generation(store: SessionStore) -> None:
     session = make_session()
-    await store.add(session)
+    await keep(store, session)
     rotated = await store.rotate(rotation_of(0, at=RECENT, binding_kid="third"))
     assert rotated == Rotated(
         replace(
@@ -40,14 +49,14 @@ async def test_the_current_token_rotates_to_the_next_generation(store: SessionSt
 
 
 async def test_what_a_rotation_answered_is_what_is_kept(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     rotated = await store.rotate(rotation_of(0, at=RECENT))
     assert isinstance(rotated, Rotated)
     assert await store.see("session-a", 1, RECENT) == Active(rotated.session)
 
 
 async def test_a_chain_of_fifty_rotations_counts_to_fifty(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     for generation in range(50):
         at = NOW + generation * SECOND
         rotated = await store.rotate(rotation_of(generation, at=at))
@@ -57,7 +66,7 @@ async def test_a_chain_of_fifty_rotations_counts_to_fifty(store: SessionStore) -
 
 
 async def test_rotations_within_one_second_are_told_apart(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     for generation in range(3):
         assert isinstance(await store.rotate(rotation_of(generation)), Rotated)
     assert isinstance(await store.rotate(rotation_of(2)), Replayed)
@@ -65,7 +74,7 @@ async def test_rotations_within_one_second_are_told_apart(store: SessionStore) -
 
 
 async def test_a_session_that_was_never_there_is_unknown(store: SessionStore) -> None:
-    await store.add(make_session("session-b"))
+    await keep(store, make_session("session-b"))
     assert await store.rotate(rotation_of(0)) == Unknown()
     assert await store.see("session-a", 0, NOW) == Unknown()
 
@@ -76,7 +85,7 @@ async def test_a_session_that_was_never_there_is_unknown(store: SessionStore) ->
 async def test_the_predecessor_is_given_the_same_successor_as_often_as_it_asks(
     store: SessionStore,
 ) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     rotated = await store.rotate(rotation_of(0, at=RECENT))
     assert isinstance(rotated, Rotated)
     for minute in range(5):
@@ -86,7 +95,7 @@ async def test_the_predecessor_is_given_the_same_successor_as_often_as_it_asks(
 
 
 async def test_the_successor_still_rotates_after_a_replay(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     await store.rotate(rotation_of(0))
     rotated = await store.rotate(rotation_of(1))
@@ -95,7 +104,7 @@ async def test_the_successor_still_rotates_after_a_replay(store: SessionStore) -
 
 
 async def test_seeing_the_successor_in_use_closes_the_window(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     assert isinstance(await store.see("session-a", 1, NOW), Active)
     assert await store.rotate(rotation_of(0)) == Reused("recent_previous")
@@ -103,7 +112,7 @@ async def test_seeing_the_successor_in_use_closes_the_window(store: SessionStore
 
 
 async def test_seeing_the_successor_twice_leaves_the_session_alive(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     first = await store.see("session-a", 1, NOW)
     assert await store.see("session-a", 1, NOW) == first
@@ -113,14 +122,14 @@ async def test_seeing_the_successor_twice_leaves_the_session_alive(store: Sessio
 async def test_an_access_token_of_the_predecessor_does_not_close_the_window(
     store: SessionStore,
 ) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     assert isinstance(await store.see("session-a", 0, NOW), Active)
     assert isinstance(await store.rotate(rotation_of(0)), Replayed)
 
 
 async def test_refreshing_with_the_successor_closes_the_window(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     await store.rotate(rotation_of(1))
     assert await store.rotate(rotation_of(0)) == Reused("stale")
@@ -128,7 +137,7 @@ async def test_refreshing_with_the_successor_closes_the_window(store: SessionSto
 
 
 async def test_each_rotation_opens_a_window_of_its_own(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     await store.see("session-a", 1, NOW)
     await store.rotate(rotation_of(1))
@@ -136,7 +145,7 @@ async def test_each_rotation_opens_a_window_of_its_own(store: SessionStore) -> N
 
 
 async def test_the_window_is_open_in_its_last_second(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0, at=RECENT))
     assert isinstance(await store.rotate(rotation_of(0, at=RECENT + WINDOW - SECOND)), Replayed)
 
@@ -144,7 +153,7 @@ async def test_the_window_is_open_in_its_last_second(store: SessionStore) -> Non
 async def test_the_window_is_over_at_its_end_even_if_the_successor_is_unused(
     store: SessionStore,
 ) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0, at=RECENT))
     outcome = await store.rotate(rotation_of(0, at=RECENT + WINDOW))
     assert outcome == Reused("recent_previous")
@@ -152,14 +161,14 @@ async def test_the_window_is_over_at_its_end_even_if_the_successor_is_unused(
 
 
 async def test_a_replay_does_not_make_the_window_longer(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     await store.rotate(rotation_of(0))
     assert isinstance(await store.rotate(rotation_of(0, at=NOW + WINDOW - SECOND)), Replayed)
     assert await store.rotate(rotation_of(0, at=NOW + WINDOW)) == Reused("recent_previous")
 
 
 async def test_without_a_window_every_replay_is_a_reuse(store: SessionStore) -> None:
-    await store.add(make_session())
+    await keep(store, make_session())
     strict = rotation_of(0, window=timedelta(0))
     assert isinstance(await store.rotate(strict), Rotated)
     assert await store.rotate(strict) == Reused("recent_previous")
@@ -175,14 +184,14 @@ async def test_without_a_window_every_replay_is_a_reuse(store: SessionStore) -> 
 async def test_a_token_from_elsewhere_in_the_chain_ends_the_session(
     store: SessionStore, presented: int, kind: ReuseKind
 ) -> None:
-    await store.add(make_session(generation=5))
+    await keep(store, make_session(generation=5))
     assert await store.rotate(rotation_of(presented)) == Reused(kind)
     assert await store.rotate(rotation_of(5)) == Ended(Ending.REFRESH_REUSED)
 
 
 async def test_a_reuse_ends_no_other_session_of_the_user(store: SessionStore) -> None:
-    await store.add(make_session("session-a", generation=2))
-    await store.add(make_session("session-b", generation=2))
+    await keep(store, make_session("session-a", generation=2))
+    await keep(store, make_session("session-b", generation=2))
     assert await store.rotate(rotation_of(0, session_id="session-a")) == Reused("stale")
     assert isinstance(await store.rotate(rotation_of(2, session_id="session-b")), Rotated)
 
@@ -191,7 +200,7 @@ async def test_a_token_one_ahead_of_a_store_that_lost_a_write_is_rolled_forward(
     store: SessionStore,
 ) -> None:
     session = make_session(generation=5)
-    await store.add(session)
+    await keep(store, session)
     healed = await store.rotate(rotation_of(6, at=RECENT))
     assert isinstance(healed, Rotated)
     assert healed.healed is True
@@ -200,7 +209,7 @@ async def test_a_token_one_ahead_of_a_store_that_lost_a_write_is_rolled_forward(
 
 
 async def test_a_token_that_was_rolled_forward_is_rolled_forward_once(store: SessionStore) -> None:
-    await store.add(make_session(generation=5))
+    await keep(store, make_session(generation=5))
     healed = await store.rotate(rotation_of(6))
     assert isinstance(healed, Rotated)
     assert await store.rotate(rotation_of(6)) == Replayed(healed.session)

@@ -1,0 +1,66 @@
+"""`DELETE /v1/me`: the user goes, and nothing that is stored names them any more."""
+
+from pathlib import Path
+
+from tests.api.world import World, open_world
+from tests.e2e.canaries import found
+
+
+def at_rest(folder: Path) -> str:
+    """All that the store has on the disk, byte for byte."""
+    files = folder.glob("sessions.db*")
+    return "".join(file.read_bytes().decode("latin-1") for file in files)
+
+
+async def test_an_erased_user_is_nowhere_in_the_store(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        subject, remaining = await erase_one_of_two(world)
+    assert remaining in at_rest(tmp_path)
+    assert found({"sub": subject}, at_rest(tmp_path)) == set()
+
+
+async def test_an_erasure_does_not_wait_for_the_service_to_stop(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        subject, remaining = await erase_one_of_two(world)
+        assert remaining in at_rest(tmp_path)
+        assert found({"sub": subject}, at_rest(tmp_path)) == set()
+
+
+async def erase_one_of_two(world: World) -> tuple[str, str]:
+    """Leave traces of two users wherever there may be some, and erase one."""
+    ended, theirs = await world.log_in(), await world.log_in("chen")
+    await world.log_out(ended)
+    subject = ended["user"]["sub"]
+    await world.backend("PUT", subject, "ban", {"reason": "spam"})
+    await world.backend("DELETE", subject, "ban")
+    tokens, other = await world.log_in(), await world.log_in()
+    answer = await world.delete("/v1/me", tokens)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for erased in (tokens, other):
+        assert (await world.get("/v1/me", erased)).json()["reason"] == "erased"
+        assert (await world.try_refresh(erased["refresh_token"])).json()["reason"] == "erased"
+    assert (await world.get("/v1/me", theirs)).status_code == 200
+    return subject, theirs["user"]["sub"]
+
+
+async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(world: World) -> None:
+    tokens = await world.log_in()
+    await world.delete("/v1/me", tokens)
+    answer = await world.delete("/v1/me", tokens)
+    assert (answer.status_code, answer.json()["reason"]) == (401, "erased")
+
+
+async def test_what_had_ended_before_keeps_the_name_of_its_ending(world: World) -> None:
+    ended, tokens = await world.log_in(), await world.log_in()
+    await world.log_out(ended)
+    await world.delete("/v1/me", tokens)
+    assert (await world.try_refresh(ended["refresh_token"])).json()["reason"] == "logged_out"
+
+
+async def test_an_erased_user_may_come_again(world: World) -> None:
+    erased = await world.log_in()
+    await world.delete("/v1/me", erased)
+    tokens = await world.log_in()
+    assert tokens["user"] == erased["user"]
+    sessions = (await world.get("/v1/sessions", tokens)).json()
+    assert [session["id"] for session in sessions] == [tokens["session"]["id"]]

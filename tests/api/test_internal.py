@@ -1,0 +1,265 @@
+"""`/internal/v1`: the rest of the backend lists, kicks and bans, with a service key."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.routes import INTERNAL, ROUTES
+from tests.api.world import OTHER_SERVICE_KEY, SERVICE, SERVICE_KEY, World, open_world
+
+OPERATIONS = [(method, path) for path in sorted(INTERNAL) for method in sorted(ROUTES[path])]
+UNTIL = "2026-11-23T20:00:00+08:00"
+DAY = 86400
+
+
+@pytest.fixture
+async def closed_world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path, service_api_keys=()) as opened:
+        yield opened
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def pointers(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return [error["pointer"] for error in answer.json()["errors"]]
+
+
+async def ban(world: World, subject: str, **body: Any) -> httpx.Response:
+    return await world.backend("PUT", subject, "ban", {"reason": "spam", **body})
+
+
+# --- who may come in ---
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_without_service_keys_these_routes_do_not_exist(
+    closed_world: World, method: str, path: str
+) -> None:
+    for headers in ({}, SERVICE, {"Authorization": "Bearer "}):
+        answer = await closed_world.phone.request(method, path, headers=headers)
+        assert refused(answer) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_without_the_right_key_nobody_is_let_in(world: World, method: str, path: str) -> None:
+    tokens = await world.log_in()
+    path = path.format(subject=tokens["user"]["sub"])
+    missing = await world.phone.request(method, path, json={"reason": "spam"})
+    assert refused(missing) == (401, "access_token_missing")
+    for key in (
+        SERVICE_KEY[:-1],
+        SERVICE_KEY + "x",
+        SERVICE_KEY.upper(),
+        f"{SERVICE_KEY},{OTHER_SERVICE_KEY}",
+        tokens["access_token"],
+        tokens["refresh_token"],
+    ):
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = await world.phone.request(method, path, json={"reason": "spam"}, headers=headers)
+        assert refused(answer) == (401, "access_token_invalid")
+    assert (await world.get("/v1/me", tokens)).status_code == 200
+
+
+async def test_each_of_several_keys_lets_in_but_not_two_at_once(world: World) -> None:
+    for key in (SERVICE_KEY, OTHER_SERVICE_KEY):
+        answer = await world.backend("GET", "somebody", "sessions", key=key)
+        assert answer.status_code == 200
+    headers = [*SERVICE.items(), *SERVICE.items()]
+    path = "/internal/v1/users/somebody/sessions"
+    answer = await world.phone.get(path, headers=headers)
+    assert refused(answer) == (401, "access_token_invalid")
+
+
+async def test_a_service_key_is_no_access_token(world: World) -> None:
+    for path in ("/v1/me", "/v1/sessions"):
+        answer = await world.phone.get(path, headers=SERVICE)
+        assert refused(answer) == (401, "access_token_invalid")
+
+
+async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(world: World) -> None:
+    answer = await world.backend("PUT", "somebody", "ban", {"reason": 5}, key="made-up")
+    assert refused(answer) == (401, "access_token_invalid")
+
+
+# --- sessions ---
+
+
+async def test_the_backend_sees_the_sessions_of_a_user_none_of_them_its_own(world: World) -> None:
+    first = await world.log_in(device={"type": "ios"})
+    world.clock.advance(seconds=60)
+    second = await world.log_in()
+    await world.log_in("chen")
+    answer = await world.backend("GET", first["user"]["sub"], "sessions")
+    assert answer.status_code == 200
+    assert answer.json() == [
+        {**tokens["session"], "last_used_at": tokens["server_time"], "current": False}
+        for tokens in (first, second)
+    ]
+
+
+async def test_a_user_of_whom_nothing_is_known_has_no_sessions(world: World) -> None:
+    assert (await world.backend("GET", "nobody", "sessions")).json() == []
+    assert (await world.backend("DELETE", "nobody", "sessions")).status_code == 204
+
+
+async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(world: World) -> None:
+    tokens, other = await world.log_in(), await world.log_in("chen")
+    for _ in range(2):
+        answer = await world.backend("DELETE", tokens["user"]["sub"], "sessions")
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "kicked"
+    assert (await world.get("/v1/me", other)).status_code == 200
+    assert (await world.log_in())["user"] == tokens["user"]
+
+
+# --- bans ---
+
+
+async def test_a_ban_ends_all_sessions_and_refuses_new_ones(world: World) -> None:
+    one, two, other = await world.log_in(), await world.log_in(), await world.log_in("chen")
+    answer = await ban(world, one["user"]["sub"])
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"reason": "spam", "created_at": world.clock.epoch},
+    )
+    for tokens in (one, two):
+        assert (await world.get("/v1/me", tokens)).json()["reason"] == "banned"
+    login = await world.try_log_in(world.ticket())
+    assert refused(login) == (403, "user_banned")
+    assert "until" not in login.json()
+    assert (await world.get("/v1/me", other)).status_code == 200
+
+
+async def test_a_ban_is_over_at_its_end_to_the_second(world: World) -> None:
+    tokens = await world.log_in()
+    subject = tokens["user"]["sub"]
+    answer = await ban(world, subject, until=UNTIL)
+    assert answer.json()["until"] == "2026-11-23T12:00:00+00:00"
+    world.clock.advance(seconds=DAY - 1)
+    login = await world.try_log_in(world.ticket())
+    assert (login.status_code, login.json()["until"]) == (403, world.clock.epoch + 1)
+    world.clock.advance(seconds=1)
+    assert (await world.try_log_in(world.ticket())).status_code == 201
+    assert (await world.backend("GET", subject, "ban")).status_code == 404
+    assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "banned"
+
+
+async def test_a_ban_is_shown_as_it_was_put_last(world: World) -> None:
+    await ban(world, "somebody")
+    world.clock.advance(seconds=60)
+    put = await ban(world, "somebody", reason="fraud:card", until=UNTIL)
+    shown = await world.backend("GET", "somebody", "ban")
+    assert shown.status_code == 200
+    assert (
+        shown.json()
+        == put.json()
+        == {
+            "reason": "fraud:card",
+            "created_at": world.clock.epoch,
+            "until": "2026-11-23T12:00:00+00:00",
+        }
+    )
+
+
+async def test_a_lifted_ban_lets_the_user_come_again(world: World) -> None:
+    subject = (await world.log_in())["user"]["sub"]
+    await ban(world, subject)
+    for _ in range(2):
+        answer = await world.backend("DELETE", subject, "ban")
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert (await world.try_log_in(world.ticket())).status_code == 201
+    assert refused(await world.backend("GET", subject, "ban")) == (404, "not_found")
+
+
+async def test_who_is_banned_gets_no_session_with_a_login_that_is_repeated(world: World) -> None:
+    ticket, key = world.ticket(), "the-key-of-this-login"
+    tokens = world.tokens(await world.try_log_in(ticket, key), 201)
+    await ban(world, tokens["user"]["sub"])
+    assert (await world.try_log_in(ticket, key)).status_code in (400, 403)
+
+
+async def test_the_reason_is_for_the_operator_and_not_for_the_user(world: World) -> None:
+    tokens = await world.log_in()
+    await ban(world, tokens["user"]["sub"], reason="c4nary-reason")
+    answers = [
+        await world.try_log_in(world.ticket()),
+        await world.try_refresh(tokens["refresh_token"]),
+        await world.get("/v1/me", tokens),
+    ]
+    assert [answer.status_code for answer in answers] == [403, 400, 401]
+    assert not any("c4nary" in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize("reason", [None, "", 5, "two words", "spam\n", "<b>", "理由", "x" * 129])
+async def test_the_reason_is_a_word(world: World, reason: object) -> None:
+    tokens = await world.log_in()
+    assert pointers(await ban(world, tokens["user"]["sub"], reason=reason)) == ["/reason"]
+    assert (await world.get("/v1/me", tokens)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        "2026-11-23T12:00:00",
+        "2026-11-23",
+        "tomorrow",
+        "",
+        "P1D",
+        1_795_521_600,
+        "1795521600",
+        1e300,
+        True,
+        [UNTIL],
+        "9999-12-31T23:59:59-01:00",
+        "2026-11-22T12:00:00Z",
+        "2026-11-22T12:00:00.900Z",
+        "2026-11-22T19:59:59+08:00",
+        "0001-01-01T00:00:00+01:00",
+    ],
+)
+async def test_an_end_that_is_over_or_not_clear_bans_nobody(world: World, until: object) -> None:
+    tokens = await world.log_in()
+    subject = tokens["user"]["sub"]
+    assert pointers(await ban(world, subject, until=until)) == ["/until"]
+    assert (await world.get("/v1/me", tokens)).status_code == 200
+    assert (await world.backend("GET", subject, "ban")).status_code == 404
+
+
+async def test_the_last_moment_of_the_calendar_is_an_end(world: World) -> None:
+    answer = await ban(world, "somebody", until="9999-12-31T23:59:59Z")
+    assert answer.json()["until"] == "9999-12-31T23:59:59+00:00"
+
+
+# --- who a user may be ---
+
+
+@pytest.mark.parametrize(
+    "subject", ["a b", "a@b.test", "票", "a:b", "a;b", "..%2e", "%00", "%ff", "'--", "x" * 128]
+)
+async def test_a_user_is_named_by_any_text(world: World, subject: str) -> None:
+    assert (await ban(world, subject)).status_code == 200
+    assert (await world.backend("GET", subject, "sessions")).json() == []
+    assert (await world.backend("GET", subject, "ban")).json()["reason"] == "spam"
+
+
+async def test_a_name_that_is_too_long_or_none_is_refused(world: World) -> None:
+    for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
+        assert pointers(await world.backend(method, "x" * 129, what)) == ["path/subject"]
+        assert refused(await world.backend(method, "", what)) == (404, "not_found")
+        assert refused(await world.backend(method, "a%2Fb", what)) == (404, "not_found")
+
+
+async def test_the_log_does_not_name_the_user(world: World, log_lines: Any) -> None:
+    subject = (await world.log_in())["user"]["sub"]
+    for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
+        await world.backend(method, subject, what)
+    await ban(world, subject)
+    assert subject not in str(log_lines())
+    assert SERVICE_KEY not in str(log_lines())
+    assert {line["route"] for line in log_lines() if line["event"] == "request"} >= INTERNAL

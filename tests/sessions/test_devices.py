@@ -1,0 +1,221 @@
+"""A user's devices: listed, ended one by one or together, erased, banned; each ending is noted."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.errors import (
+    AccessSessionEnded,
+    AccessTokenInvalid,
+    NotFound,
+    RefreshSessionEnded,
+    StoreUnavailable,
+)
+from app.sessions.bans import BanService
+from app.sessions.login import Login, LoginService
+from app.sessions.models import Ban, Device, Ending, Profile, TokenPair
+from app.sessions.ports import SessionLimits
+from app.sessions.service import SessionService
+from tests.fake_store import FakeStore
+from tests.fakes import IDENTITY, START, AuditTrail, FakeClock
+from tests.sessions.builders import SECOND
+
+USER = IDENTITY.subject
+PHONES = [Device(type="ios", name="one"), Device(type="android", name="two"), None]
+
+
+@pytest.fixture
+async def phones(logins: LoginService, audit: AuditTrail) -> list[TokenPair]:
+    """Three devices of the user, the oldest first; their logins are not in the audit trail."""
+    pairs = [await logins.open(Login(f"ticket-{n}", phone)) for n, phone in enumerate(PHONES)]
+    audit.entries.clear()
+    return pairs
+
+
+async def ending_of(service: SessionService, pair: TokenPair) -> tuple[str, str | None]:
+    with pytest.raises(AccessSessionEnded) as seen:
+        await service.authenticate(pair.access_token)
+    with pytest.raises(RefreshSessionEnded) as refreshed:
+        await service.refresh(pair.refresh_token)
+    told = [(each.value.reason, each.value.replaced_by) for each in (seen, refreshed)]
+    assert told[0] == told[1]
+    return told[0]
+
+
+async def living(service: SessionService) -> list[str]:
+    return [session.id for session, _profile in await service.sessions_of(USER)]
+
+
+def endings(pairs: list[TokenPair], reason: str) -> list[tuple[str, str, dict[str, str]]]:
+    return [("session_ended", pair.session.id, {"reason": reason}) for pair in pairs]
+
+
+# --- listed ---
+
+
+async def test_a_user_sees_the_devices_with_the_oldest_first(
+    service: SessionService, phones: list[TokenPair]
+) -> None:
+    expected = [
+        (pair.session, Profile(IDENTITY.claims, phone))
+        for pair, phone in zip(phones, PHONES, strict=True)
+    ]
+    assert await service.sessions_of(USER) == expected
+    assert await service.sessions_of("another user") == []
+
+
+# --- ended ---
+
+
+async def test_a_revoked_device_is_out_at_once_and_alone(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    await service.revoke(USER, phones[1].session.id)
+    assert audit.entries == endings(phones[1:2], "revoked")
+    assert await ending_of(service, phones[1]) == ("revoked", None)
+    assert await living(service) == [phones[0].session.id, phones[2].session.id]
+
+
+async def test_revoking_twice_is_no_error_and_is_noted_once(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    await service.log_out(phones[0].access_token)
+    for _ in range(2):
+        await service.revoke(USER, phones[0].session.id)
+    assert audit.entries == endings(phones[:1], "logged_out")
+    assert await ending_of(service, phones[0]) == ("logged_out", None)
+
+
+@pytest.mark.parametrize("session_id", ["", "no-such-session"])
+async def test_a_session_that_never_was_is_not_found(
+    service: SessionService, phones: list[TokenPair], session_id: str
+) -> None:
+    with pytest.raises(NotFound):
+        await service.revoke(USER, session_id)
+
+
+async def test_the_session_of_another_user_is_not_found_and_lives(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    with pytest.raises(NotFound):
+        await service.revoke("another user", phones[0].session.id)
+    assert len(await living(service)) == 3
+    assert audit.entries == []
+
+
+async def test_all_devices_are_kicked_together(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    await service.end_all(USER, Ending.KICKED)
+    assert audit.entries == endings(phones, "kicked")
+    for pair in phones:
+        assert await ending_of(service, pair) == ("kicked", None)
+
+
+async def test_all_other_devices_are_ended_together(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    await service.end_all(USER, Ending.REVOKED, keep=phones[2].session.id)
+    assert audit.entries == endings(phones[:2], "revoked")
+    assert await living(service) == [phones[2].session.id]
+
+
+async def test_an_erased_user_is_told_so_and_has_nothing_left(
+    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    await service.log_out(phones[0].access_token)
+    await service.erase(USER)
+    assert audit.entries[1:] == endings(phones[1:], "erased")
+    assert await ending_of(service, phones[0]) == ("logged_out", None)
+    assert await ending_of(service, phones[1]) == ("erased", None)
+    assert await living(service) == []
+    with pytest.raises(NotFound):
+        await service.revoke(USER, phones[1].session.id)
+
+
+async def test_logging_out_of_an_erased_session_is_no_error(
+    service: SessionService, phones: list[TokenPair]
+) -> None:
+    await service.erase(USER)
+    await service.log_out(phones[0].access_token)
+    assert await ending_of(service, phones[0]) == ("erased", None)
+
+
+async def test_a_replaced_device_is_told_by_which_type(
+    logins: LoginService, service: SessionService, phones: list[TokenPair]
+) -> None:
+    limits = SessionLimits(max_per_user=0, one_per_device_type=True)
+    await replace(logins, limits=limits).open(Login("new-phone", Device(type="ios")))
+    assert await ending_of(service, phones[0]) == ("replaced", "ios")
+    assert len(await living(service)) == 3
+
+
+# --- banned ---
+
+
+async def test_a_ban_ends_everything_at_once(
+    service: SessionService, bans: BanService, phones: list[TokenPair], audit: AuditTrail
+) -> None:
+    until = START + timedelta(days=1)
+    ban = await bans.ban(USER, "spam", until)
+    assert ban == Ban(USER, "spam", created_at=START, until=until)
+    assert audit.entries == endings(phones, "banned")
+    for pair in phones:
+        assert await ending_of(service, pair) == ("banned", None)
+
+
+async def test_a_ban_can_be_looked_up_until_the_very_second_of_its_end(
+    bans: BanService, clock: FakeClock
+) -> None:
+    ban = await bans.ban(USER, "spam", START + 5 * SECOND)
+    clock.advance(4 * SECOND)
+    assert await bans.find(USER) == ban
+    clock.advance(SECOND)
+    with pytest.raises(NotFound):
+        await bans.find(USER)
+
+
+async def test_a_ban_that_was_lifted_is_not_found_and_lifting_it_again_is_no_error(
+    bans: BanService,
+) -> None:
+    await bans.ban(USER, "spam", None)
+    for _ in range(2):
+        await bans.lift(USER)
+        with pytest.raises(NotFound):
+            await bans.find(USER)
+
+
+# --- trouble ---
+
+
+async def test_nothing_is_noted_that_the_store_has_not_confirmed(
+    service: SessionService,
+    bans: BanService,
+    phones: list[TokenPair],
+    store: FakeStore,
+    audit: AuditTrail,
+) -> None:
+    store.down = True
+    for command in (
+        service.revoke(USER, phones[0].session.id),
+        service.end_all(USER, Ending.KICKED),
+        service.erase(USER),
+        bans.ban(USER, "spam", None),
+        bans.lift(USER),
+        bans.find(USER),
+        service.sessions_of(USER),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await command
+    store.down = False
+    assert audit.entries == []
+    assert len(await living(service)) == 3
+
+
+async def test_a_forged_access_token_ends_nothing(
+    service: SessionService, phones: list[TokenPair]
+) -> None:
+    with pytest.raises(AccessTokenInvalid):
+        await service.log_out(phones[0].access_token[:-4] + "AAAA")
+    assert len(await living(service)) == 3

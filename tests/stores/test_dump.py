@@ -1,0 +1,111 @@
+"""A copy of the store's files, after many logins through the real client: it lets nobody in.
+
+The number of logins is DUMP_LOGINS.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import keyfile
+from app.config import Settings, load_settings
+from app.main import open_services
+from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox.personas import Persona
+from app.server import Drain
+from app.sessions.login import Login
+from app.sessions.models import Device, TokenPair
+from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
+from tests.stores.spellings import Dump
+
+JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))
+
+
+@dataclass
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the fake Authing; keeps the tokens that came by."""
+
+    sandbox: Sandbox
+    tokens: list[str] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
+        body = await answer.aread()
+        self.tokens += JWS.findall(body.decode())
+        stream = httpx.ByteStream(body)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
+
+
+def dump_of(folder: Path) -> Dump:
+    return Dump(b"\n".join(file.read_bytes() for file in sorted(folder.iterdir())))
+
+
+def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
+    """What of a pair lets somebody in; not the ids, which are in every access token."""
+    mac = pair.refresh_token[-43:]
+    yield from (pair.access_token, pair.access_token.split(".")[2], pair.refresh_token, mac)
+    yield base64.urlsafe_b64decode(mac + "=")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    enter(tmp_path, monkeypatch, **minimal(tmp_path))
+    keyfile.add(tmp_path / "keys.json", "oct")
+    return load_settings(
+        Settings,
+        env_file=None,
+        secrets_dir=None,
+        authing_base_url="http://localhost",
+        store_url=f"sqlite:///{tmp_path / 'data' / 'sessions.db'}",
+    )
+
+
+async def test_a_copy_of_the_files_yields_no_credential_and_nothing_personal(
+    settings: Settings, tmp_path: Path
+) -> None:
+    sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
+    wire = Wire(sandbox)
+    secrets: list[str | bytes] = []
+    ids: list[str] = []
+    async with open_services(settings, drain=Drain(), transport=wire) as services:
+        for number in range(LOGINS):
+            person = Persona.named(f"made-up-person-{number}")
+            ticket = sandbox.state.issue(Consent(person.name))
+            device = Device(f"id-of-phone-{number}", "ios", f"phone of {number}", "1.2.3")
+            login = Login(ticket, device, f"made-up-idempotency-key-{number}")
+            pair = await services.logins.open(login)
+            successor = await services.sessions.refresh(pair.refresh_token)
+            if number % 3 == 0:
+                await services.sessions.log_out(successor.access_token)
+            ids.append(pair.session.id)
+            secrets += [*secrets_of(pair), *secrets_of(successor), ticket, f"phone of {number}"]
+            secrets += [person.phone, person.openid, person.unionid, person.name]
+            secrets += [f"made-up-idempotency-key-{number}", f"id-of-phone-{number}"]
+        while_open = dump_of(tmp_path / "data")
+    assert len(wire.tokens) == LOGINS
+    after = dump_of(tmp_path / "data")
+    for dump in (while_open, after):
+        assert all(map(dump.holds, ids))
+        assert [each for each in [*secrets, *wire.tokens] if dump.holds(each)] == []
+
+
+@pytest.mark.parametrize("beside", [0, 1, 2, 3, 4])
+def test_the_search_finds_what_is_written_in_another_way(beside: int) -> None:
+    secret, around = "a-made-up-secret-?~?~", b"x" * beside
+    written = around + secret.encode() + b"more"
+    for dump in (
+        written,
+        written.hex().encode(),
+        written.hex().upper().encode(),
+        base64.b64encode(written),
+        base64.urlsafe_b64encode(written),
+    ):
+        assert Dump(b"\0\1" + dump + b"\2").holds(secret)
+    assert not Dump(b"a-made-up-something-else").holds(secret)
