@@ -9,7 +9,8 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -47,12 +48,9 @@ class KeyFile:
         """
         self._path = path
         self._report = report
-        try:
+        with refusals(path):
             self._seen = _stamp(path)
             self._ring = read_keys(path)
-        except (OSError, KeyFileError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
     @property
     def ring(self) -> KeyRing:
@@ -71,6 +69,16 @@ class KeyFile:
             self._report("keys_reload_failed")
         else:
             self._report("keys_reloaded")
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with the file into the one line of a StartupError."""
+    try:
+        yield
+    except (OSError, KeyFileError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
 
 def read_keys(path: Path) -> KeyRing:

@@ -191,6 +191,16 @@ def test_a_changed_file_is_still_readable_by_its_owner_only(path: Path) -> None:
     assert mode(path) == 0o600
 
 
+def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -> None:
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        beginning = reader.read(10)
+
+        keyfile.add(path, "ES256")
+
+        assert beginning + reader.read() == before
+
+
 @contextmanager
 def disk_with_room_for(size: int) -> Iterator[None]:
     """Let every write beyond this size fail, as on a full disk."""

@@ -64,7 +64,8 @@ def run() -> int:
     if "session_issuer" not in settings.model_fields_set:
         settings = settings.model_copy(update={"session_issuer": address})
     if not settings.session_keys_file.exists():
-        keyfile.create(settings.session_keys_file, "ES256")
+        with keyfile.refusals(settings.session_keys_file):
+            keyfile.create(settings.session_keys_file, "ES256")
     options = SandboxOptions(
         user_pool_id=_POOL_ID, user_pool_secret=secret, login_url=f"{address}/v1/sessions"
     )
