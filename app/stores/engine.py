@@ -181,7 +181,7 @@ def _prepare(connection: sqlite3.Connection, schema: str, schema_version: int) -
         raise _NotOurs("cannot use write-ahead logging")
     # FULL: an acknowledged commit survives power loss, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
-    # A savepoint that grows spills into a temporary file, and a read-only root has no place for one.
+    # A savepoint that grows spills into a temporary file; a read-only root has no place for one.
     connection.execute("PRAGMA temp_store = MEMORY")
     # What is erased is overwritten, not only unlinked.
     connection.execute("PRAGMA secure_delete = ON")
