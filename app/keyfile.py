@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -59,11 +59,11 @@ class KeyFile:
 
     def follow(self) -> None:
         """Take over the file's keys if it has changed since the last look."""
+        stamp = _stamp(self._path)
+        if stamp == self._seen:
+            return
+        self._seen = stamp
         try:
-            stamp = _stamp(self._path)
-            if stamp == self._seen:
-                return
-            self._seen = stamp
             self._ring = read_keys(self._path)
         except (OSError, KeyFileError):
             self._report("keys_reload_failed")
@@ -185,6 +185,11 @@ def _write(
     text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
     try:
+        if path.exists():
+            # Whoever rolls the keys, the service must still be able to read them.
+            owner = path.stat()
+            with suppress(PermissionError):
+                os.chown(handle, owner.st_uid, owner.st_gid)
         with os.fdopen(handle, "w") as file:
             file.write(text + "\n")
             file.flush()
@@ -195,7 +200,11 @@ def _write(
         raise
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    # Mounted secrets are swapped as links: the inode changes even when time and size do not.
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _stamp(path: Path) -> tuple[int, int] | None:
+    # The time of change tells of new owners and modes too. Mounted secrets are swapped as links:
+    # then it is another inode.
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ctime_ns, status.st_ino

@@ -60,6 +60,7 @@ def run() -> int:
         authing_audience=None,
     )
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  # compared
+    host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
     if "session_issuer" not in settings.model_fields_set:
         settings = settings.model_copy(update={"session_issuer": address})
