@@ -40,7 +40,7 @@ PYTEST = .venv/bin/python -m pytest --cov --numprocesses auto --maxprocesses 8 -
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: install ## serve the sandbox on http://127.0.0.1:8000; Ctrl-C stops it
@@ -77,6 +77,10 @@ lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: to the ne
 .PHONY: image
 image: ## build the container image ticketgate
 	docker build --tag ticketgate .
+
+.PHONY: verify-image
+verify-image: image ## prove the image: not root, read-only, healthy, leaves when told
+	deploy/verify-image ticketgate
 
 .PHONY: clean
 clean: ## remove what make and the tools have made; data and .env stay

@@ -9,7 +9,8 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -47,12 +48,9 @@ class KeyFile:
         """
         self._path = path
         self._report = report
-        try:
+        with refusals(path):
             self._seen = _stamp(path)
             self._ring = read_keys(path)
-        except (OSError, KeyFileError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
     @property
     def ring(self) -> KeyRing:
@@ -61,16 +59,26 @@ class KeyFile:
 
     def follow(self) -> None:
         """Take over the file's keys if it has changed since the last look."""
+        stamp = _stamp(self._path)
+        if stamp == self._seen:
+            return
+        self._seen = stamp
         try:
-            stamp = _stamp(self._path)
-            if stamp == self._seen:
-                return
-            self._seen = stamp
             self._ring = read_keys(self._path)
         except (OSError, KeyFileError):
             self._report("keys_reload_failed")
         else:
             self._report("keys_reloaded")
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with the file into the one line of a StartupError."""
+    try:
+        yield
+    except (OSError, KeyFileError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
 
 def read_keys(path: Path) -> KeyRing:
@@ -177,6 +185,11 @@ def _write(
     text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
     try:
+        if path.exists():
+            # Whoever rolls the keys, the service must still be able to read them.
+            owner = path.stat()
+            with suppress(PermissionError):
+                os.chown(handle, owner.st_uid, owner.st_gid)
         with os.fdopen(handle, "w") as file:
             file.write(text + "\n")
             file.flush()
@@ -187,7 +200,11 @@ def _write(
         raise
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    # Mounted secrets are swapped as links: the inode changes even when time and size do not.
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _stamp(path: Path) -> tuple[int, int] | None:
+    # The time of change tells of new owners and modes too. Mounted secrets are swapped as links:
+    # then it is another inode.
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ctime_ns, status.st_ino

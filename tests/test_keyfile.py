@@ -191,6 +191,16 @@ def test_a_changed_file_is_still_readable_by_its_owner_only(path: Path) -> None:
     assert mode(path) == 0o600
 
 
+def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -> None:
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        beginning = reader.read(10)
+
+        keyfile.add(path, "ES256")
+
+        assert beginning + reader.read() == before
+
+
 @contextmanager
 def disk_with_room_for(size: int) -> Iterator[None]:
     """Let every write beyond this size fail, as on a full disk."""
@@ -367,3 +377,26 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
 
     assert followed.ring.signer.kid == KeyRing.from_jwk_set(versions["..v2"]).signer.kid
     assert reports == ["keys_reloaded"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_keys_that_root_rolls_over_stay_the_services_own(path: Path) -> None:
+    os.chown(path, 10001, 10001)
+
+    keyfile.add(path, "ES256")
+
+    assert (path.stat().st_uid, path.stat().st_gid) == (10001, 10001)
+    assert mode(path) == 0o600
+
+
+def test_a_file_that_has_gone_is_reported_once(path: Path) -> None:
+    reports: list[str] = []
+    keys = KeyFile(path, reports.append)
+    ring = keys.ring
+    path.unlink()
+
+    keys.follow()
+    keys.follow()
+
+    assert keys.ring is ring
+    assert reports == ["keys_reload_failed"]

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from app import keyfile
 from app.errors import StartupError
-from app.keyfile import KeyFileError, KeyKind
+from app.keyfile import KeyKind
 
 Action: TypeAlias = Literal["new", "add", "promote", "retire", "list"]
 
@@ -25,13 +25,9 @@ def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str) -> int:
     path = file or Path(os.environ.get("SESSION_KEYS_FILE", ""))
     if path == Path():
         raise StartupError("SESSION_KEYS_FILE: is required (or give --file)")
-    try:
+    with keyfile.refusals(path):
         _do(action, path, kind, kid)
         print("\n".join(keyfile.describe(path)))  # noqa: T201  # a command's answer
-    except OSError as error:
-        raise StartupError(f"SESSION_KEYS_FILE: {path}: {error.strerror}") from error
-    except KeyFileError as error:
-        raise StartupError(f"SESSION_KEYS_FILE: {path}: {error}") from error
     return 0
 
 

@@ -60,11 +60,13 @@ def run() -> int:
         authing_audience=None,
     )
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  # compared
+    host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
     if "session_issuer" not in settings.model_fields_set:
         settings = settings.model_copy(update={"session_issuer": address})
     if not settings.session_keys_file.exists():
-        keyfile.create(settings.session_keys_file, "ES256")
+        with keyfile.refusals(settings.session_keys_file):
+            keyfile.create(settings.session_keys_file, "ES256")
     options = SandboxOptions(
         user_pool_id=_POOL_ID, user_pool_secret=secret, login_url=f"{address}/v1/sessions"
     )

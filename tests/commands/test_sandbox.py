@@ -61,3 +61,16 @@ def test_its_keys_are_made_once_where_nobody_named_a_file(
 
 def test_it_knows_the_same_settings_as_the_production_server() -> None:
     assert SandboxSettings.model_fields.keys() == Settings.model_fields.keys()
+
+
+def test_a_key_file_that_cannot_be_made_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("SESSION_KEYS_FILE", str(tmp_path / "a-file" / "keys.json"))
+
+    answer = shell("sandbox")
+
+    assert answer.code == 2
+    assert answer.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
+    assert answer.err.count("\n") == 1

@@ -17,8 +17,8 @@ from tests.stores.notes import SCHEMA, HeldUp, read_all, run_together, write
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1)],
-    ids=["write-ahead log", "synchronous FULL", "secure delete"],
+    [("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1), ("temp_store", 2)],
+    ids=["write-ahead log", "synchronous FULL", "secure delete", "memory for temporary data"],
 )
 async def test_the_connection_is_set_up_to_keep_and_to_forget(
     engine: SqliteEngine, pragma: str, value: object

@@ -185,6 +185,8 @@ def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
         raise _NotOurs("cannot use write-ahead logging")
     # FULL: an acknowledged commit survives power loss, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
+    # A savepoint that grows spills into a temporary file; a read-only root has no place for one.
+    connection.execute("PRAGMA temp_store = MEMORY")
     # What is erased is overwritten, not only unlinked.
     connection.execute("PRAGMA secure_delete = ON")
     for version, script in enumerate(migrations[found:], start=found + 1):
