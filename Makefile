@@ -82,6 +82,22 @@ image: ## build the container image ticketgate
 verify-image: image ## prove the image: not root, read-only, healthy, leaves when told
 	deploy/verify-image ticketgate
 
+.PHONY: states
+states: install ## 10,000 random lives of sessions against the model (an hour)
+	STATE_RUNS=10000 .venv/bin/python -m pytest tests/sessions/test_state_machine.py
+
+.PHONY: races
+races: install ## refreshes, logins and endings against each other, in full numbers (minutes)
+	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py
+
+.PHONY: kill-nine
+kill-nine: install ## kill the service 50 times under load: nothing acknowledged is lost (minutes)
+	.venv/bin/python -m proofs.kill_nine
+
+.PHONY: lossy
+lossy: install ## 2,000 apps on a bad network, 200 thieves: nobody logged out but the stolen (minutes)
+	.venv/bin/python -m proofs.lossy_network
+
 .PHONY: clean
 clean: ## remove what make and the tools have made; data and .env stay
 	rm -rf .venv .cache .coverage .coverage.* htmlcov

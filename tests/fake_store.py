@@ -107,7 +107,8 @@ class FakeStore:
         for each in replaced:
             self._end(each, Ended(Ending.REPLACED, session.device_type), session.created_at)
         self._state.records[session.id] = _Record(session)
-        hold = hold or _Hold(replace(claim, key_hash=None))
+        kept = replace(claim, key_hash=None) if self._is_bound_elsewhere(claim) else claim
+        hold = hold or _Hold(kept)
         self._state.holds[claim.ticket_hash] = replace(hold, session_id=session.id)
         return Opened(replaced)
 
@@ -166,6 +167,8 @@ class FakeStore:
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         await self._turn()
+        if self._ban_of(subject, now) is None:
+            self._state.bans.pop(subject, None)
         ended = self._end_all(subject, Ending.ERASED, now)
         for session_id, record in self._state.records.items():
             if record.session.subject == subject:

@@ -1,13 +1,14 @@
 """A user's devices: listed, ended one by one or together, erased, banned; each ending is noted."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from app.errors import (
     AccessSessionEnded,
     AccessTokenInvalid,
+    InvalidRequest,
     NotFound,
     RefreshSessionEnded,
     StoreUnavailable,
@@ -163,6 +164,18 @@ async def test_a_ban_ends_everything_at_once(
     assert audit.entries == endings(phones, "banned")
     for pair in phones:
         assert await ending_of(service, pair) == ("banned", None)
+
+
+@pytest.mark.parametrize("until", [START, START - SECOND])
+async def test_a_ban_that_would_be_over_already_is_refused_and_ends_nothing(
+    service: SessionService, bans: BanService, phones: list[TokenPair], until: datetime
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await bans.ban(USER, "spam", until)
+    assert [error.pointer for error in caught.value.errors] == ["/until"]
+    assert len(await living(service)) == 3
+    with pytest.raises(NotFound):
+        await bans.find(USER)
 
 
 async def test_a_ban_can_be_looked_up_until_the_very_second_of_its_end(

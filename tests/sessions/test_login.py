@@ -336,6 +336,23 @@ async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_e
     assert told == []
 
 
+async def test_a_login_that_the_end_of_the_process_cut_off_is_taken_over_after_its_lease(
+    logins: LoginService, provider: FakeIdentityProvider, clock: FakeClock
+) -> None:
+    provider.gate = asyncio.Event()
+    before = asyncio.all_tasks()
+    cut_off = asyncio.create_task(logins.open(LOGIN))
+    await shown(provider)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    await outcomes_of(cut_off)
+    provider.gate.set()
+    with pytest.raises(LoginInProgress):
+        await logins.open(LOGIN)
+    clock.advance(LEASE)
+    assert (await logins.open(LOGIN)).replayed is False
+
+
 # --- no session ---
 
 

@@ -134,7 +134,9 @@ async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Pa
             await keep(store, make_session(name, subject=user, device_type="made-up-phone"))
             if ending is not None:
                 await store.end(name, user, ending, NOW)
-        await store.erase(user, NOW)
+        await store.ban(ban_of(user, until=NOW + SECOND))
+        await store.erase(user, NOW + SECOND)
+        assert user.encode() not in on_disk(path)  # at once, not only when the file is closed
     assert user.encode() not in on_disk(path)
     assert b"made-up-phone" not in on_disk(path)
 

@@ -21,8 +21,7 @@ from app.stores.sqlite.instants import epoch, instant
 def take(db: sqlite3.Connection, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
     """Claim the ticket, or say who has it."""
     _forget(db, claim.now)
-    bound = "SELECT 1 FROM claims WHERE key_hash = ? AND ticket_hash != ?"
-    if db.execute(bound, (claim.key_hash, claim.ticket_hash)).fetchone():
+    if _key_is_taken(db, claim):
         return KeyTaken()
     row = _find(db, claim)
     if row is not None and row["session_id"] is not None:
@@ -69,13 +68,14 @@ def open_session(
         return Banned(ban.until)
     replaced = sessions.make_room(db, session, limits, now)
     sessions.add(db, session)
-    # Without its key when the row is gone: the key may serve another ticket by now.
+    # The row is gone when an heir has given up meanwhile; the key may serve another ticket by now.
     db.execute(
-        "INSERT INTO claims (ticket_hash, holder, lease_ends_at, expires_at, session_id)"
-        " VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO claims (ticket_hash, key_hash, holder, lease_ends_at, expires_at, session_id)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (ticket_hash) DO UPDATE SET session_id = excluded.session_id",
         (
             claim.ticket_hash,
+            None if _key_is_taken(db, claim) else claim.key_hash,
             claim.holder,
             epoch(claim.lease_ends_at),
             epoch(claim.expires_at),
@@ -83,6 +83,11 @@ def open_session(
         ),
     )
     return Opened(replaced)
+
+
+def _key_is_taken(db: sqlite3.Connection, claim: Claim) -> bool:
+    sql = "SELECT 1 FROM claims WHERE key_hash = ? AND ticket_hash != ?"
+    return db.execute(sql, (claim.key_hash, claim.ticket_hash)).fetchone() is not None
 
 
 def _find(db: sqlite3.Connection, claim: Claim) -> sqlite3.Row | None:

@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -102,12 +103,13 @@ class SqliteEngine:
             for job in jobs:
                 self._attempt(job)
             self._connection.execute("COMMIT")
-            if any(job.scrub for job in jobs):
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             self._connection.rollback()
             for job in jobs:
                 job.result = error
+        if any(job.scrub for job in jobs):
+            with suppress(sqlite3.Error):  # what is committed stays so; the next checkpoint will do
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for job in jobs:
             _answer(job)
 

@@ -152,6 +152,8 @@ def make_room(
     db: sqlite3.Connection, newcomer: Session, limits: SessionLimits, now: datetime
 ) -> Sequence[str]:
     """End what the newcomer replaces under these limits; which ones ended."""
+    if not limits.max_per_user and not limits.one_per_device_type:
+        return []
     living = living_of(db, newcomer.subject, now)
     same_type = [
         session

@@ -158,6 +158,13 @@ async def test_erasing_a_user_does_not_lift_the_ban(store: SessionStore) -> None
     assert await log_in(store) == Banned(None)
 
 
+async def test_erasing_a_user_forgets_a_ban_that_is_over(store: SessionStore) -> None:
+    await store.ban(ban_of(until=UNTIL))
+    await store.ban(ban_of("other", until=UNTIL))
+    await store.erase(SUBJECT, UNTIL)
+    assert await store.purge(UNTIL) == 1  # the other's
+
+
 async def test_a_purge_takes_the_bans_that_are_over_and_no_others(store: SessionStore) -> None:
     await store.ban(ban_of("user-a", until=UNTIL))
     await store.ban(ban_of("user-b", until=UNTIL + SECOND))
