@@ -86,7 +86,9 @@ class LoginService:
         ticket_hash = _digest(login.ticket)
         first = self._under_way.get(ticket_hash)
         if first is not None:
-            await asyncio.shield(first)  # whatever went wrong there went wrong for all
+            # What went wrong there went wrong for all, unless it was about the key.
+            with suppress(IdempotencyKeyMismatch):
+                await asyncio.shield(first)
             return await self._attempt(login)
         task = asyncio.create_task(self._attempt(login))
         self._under_way[ticket_hash] = task

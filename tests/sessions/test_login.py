@@ -409,6 +409,21 @@ async def test_a_key_of_another_ticket_is_refused_before_authing_is_asked(
     assert provider.tickets == [TICKET]
 
 
+async def test_the_wrong_key_of_one_attempt_does_not_spoil_another_with_the_right_one(
+    logins: LoginService,
+) -> None:
+    await logins.open(replace(LOGIN, idempotency_key="key-of-another-ticket"))
+    wrong = Login("second-ticket", idempotency_key="key-of-another-ticket")
+    right = Login("second-ticket", idempotency_key=KEY)
+
+    refused, pair = await asyncio.gather(
+        logins.open(wrong), logins.open(right), return_exceptions=True
+    )
+
+    assert isinstance(refused, IdempotencyKeyMismatch)
+    assert isinstance(pair, TokenPair)
+
+
 async def test_a_banned_user_gets_no_session_until_the_ban_is_over(
     logins: LoginService, bans: BanService, clock: FakeClock, audit: AuditTrail
 ) -> None:
