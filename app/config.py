@@ -148,6 +148,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     drain_delay: DurationOrZero = timedelta(seconds=5)
     shutdown_timeout: Duration = timedelta(seconds=20)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (

@@ -36,7 +36,8 @@ from app.sessions.ports import Clock, SessionLimits
 from app.sessions.service import SessionService
 from app.sessions.tokens import AccessTokenProfile
 from app.stores.sqlite import SqliteStore
-from app.telemetry.logs import audit, log
+from app.telemetry.logs import log
+from app.telemetry.metrics import Metrics
 from app.telemetry.upstream import ObservedIdentityProvider
 
 _CLAIM_MARGIN = timedelta(seconds=4)
@@ -67,12 +68,14 @@ async def open_services(
         StartupError: one line that names the setting.
     """
     async with AsyncExitStack() as stack:
-        keys = KeyFile(settings.session_keys_file, report=log)
+        metrics = Metrics()
+        record = metrics.counting(log)
+        keys = KeyFile(settings.session_keys_file, report=record)
         store = SqliteStore(settings.store_path)
         stack.callback(store.close)
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
-        authing = ObservedIdentityProvider(authing_client(settings, http, clock), log)
+        authing = ObservedIdentityProvider(authing_client(settings, http, clock), record)
         issuer = _issuer(settings, keys)
         logins = LoginService(
             identity_provider=authing,
@@ -87,13 +90,15 @@ async def open_services(
                 one_per_device_type=settings.session_one_per_device_type,
             ),
             clock=clock,
-            audit=audit,
+            audit=record,
         )
         await stack.enter_async_context(housekeeping(keys, store, clock))
+        if settings.metrics_port is not None:
+            stack.enter_context(metrics.served(settings.host, settings.metrics_port))
         yield Services(
             logins=logins,
-            sessions=SessionService(store=store, issuer=issuer, clock=clock, audit=audit),
-            bans=BanService(store=store, clock=clock, audit=audit),
+            sessions=SessionService(store=store, issuer=issuer, clock=clock, audit=record),
+            bans=BanService(store=store, clock=clock, audit=record),
             store=store,
             keys=keys,
             issuer=settings.session_issuer,
@@ -102,6 +107,7 @@ async def open_services(
             clean_ticket=clean_ticket,
             is_draining=drain.is_begun,
             authing_state=lambda: authing.state,
+            log=record,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
         )
 
@@ -110,9 +116,7 @@ def create_app(
     settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """The HTTP application over open services."""
-    return build_application(
-        services, log=log, api_docs=settings.api_docs, extra_routes=extra_routes
-    )
+    return build_application(services, api_docs=settings.api_docs, extra_routes=extra_routes)
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:

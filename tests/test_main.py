@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -16,7 +17,7 @@ import pytest
 from app import keyfile
 from app.api.deps import Services
 from app.config import Settings, load_settings
-from app.errors import AuthingTokenInvalid, StartupError
+from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
 from app.keyfile import KeyFile
 from app.main import create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
@@ -181,6 +182,25 @@ async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs
 async def login(services: Services, sandbox: Sandbox) -> str:
     pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
     return pair.session.subject
+
+
+async def test_the_class_of_a_reuse_is_a_metric(sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with opened(sandbox, metrics_port=port) as services:
+        pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
+        await services.sessions.refresh(pair.refresh_token)
+        newest = await services.sessions.refresh(pair.refresh_token)
+        await services.sessions.authenticate(newest.access_token)
+        with pytest.raises(RefreshSessionEnded):
+            await services.sessions.refresh(pair.refresh_token)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+
+    name = "ticketgate_session_events_total"
+    assert f'{name}{{detail="recent_previous",event="refresh_reused"}} 1.0' in text
+    assert f'{name}{{detail="",event="session_replayed"}} 1.0' in text
+    assert 'ticketgate_upstream_exchange_seconds_count{outcome="ok"} 1.0' in text
 
 
 async def test_a_token_signed_with_the_pool_secret_is_believed(sandbox: Sandbox) -> None:

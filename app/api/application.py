@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from app import __version__
 from app.api import health, internal, launch, me, sessions, well_known
 from app.api.deps import Services
-from app.api.middleware import Log, RequestLimits, RequestScope
+from app.api.middleware import RequestLimits, RequestScope
 from app.api.problems import answer_error, answer_framework, answer_validation
 from app.errors import TicketgateError
 
@@ -20,7 +20,7 @@ _ROUTERS = (launch.router, sessions.router, me.router, well_known.router, health
 
 
 def build_application(
-    services: Services, *, log: Log, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
+    services: Services, *, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """Put the application together. `extra_routes` come last; the sandbox's page is one."""
     application = FastAPI(
@@ -31,7 +31,7 @@ def build_application(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestScope, log=log), Middleware(RequestLimits)],
+        middleware=[Middleware(RequestScope, log=services.log), Middleware(RequestLimits)],
         exception_handlers={
             TicketgateError: answer_error,
             RequestValidationError: answer_validation,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from app.api.middleware import Log
 from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
 from app.sessions.bans import BanService
@@ -67,6 +68,7 @@ class Services:
     clean_ticket: Callable[[str], str | None]
     is_draining: Callable[[], bool]
     authing_state: Callable[[], str]
+    log: Log
     service_keys: ServiceKeys
 
 

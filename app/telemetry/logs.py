@@ -48,11 +48,6 @@ def log(event: str, *, error: Exception | None = None, **fields: str | int) -> N
     _LOGGER.log(level, event, extra=fields, exc_info=error)
 
 
-def audit(event: str, *, session_id: str, **labels: str) -> None:
-    """Record what happened to a session (the core's `Audit` port)."""
-    log(event, error=None, session_id=session_id, **labels)
-
-
 def configure(level: str, form: Literal["json", "console"]) -> None:
     """Send every logger of the process to stdout in one form."""
     handler = logging.StreamHandler(sys.stdout)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.telemetry import logs
-from app.telemetry.logs import audit, log
+from app.telemetry.logs import log
 from tests.telemetry.conftest import Entries
 
 CANARY = "c4nary-0f1e2d3c4b5a6978"
@@ -57,7 +57,7 @@ def test_an_event_is_one_object_with_its_time_level_and_fields(entries: Entries)
 
 def test_what_happens_to_a_session_is_told_by_its_id(entries: Entries) -> None:
     logs.configure("debug", "json")
-    audit("session_ended", session_id="session-a", reason="logged_out")
+    log("session_ended", session_id="session-a", reason="logged_out")
 
     (entry,) = entries()
 
