@@ -83,7 +83,7 @@ verify-image: image ## prove the image: not root, read-only, healthy, leaves whe
 	deploy/verify-image ticketgate
 
 .PHONY: states
-states: install ## 10,000 random lives of sessions against the model (an hour)
+states: install ## 10,000 random lives of sessions against the model (a quarter of an hour)
 	STATE_RUNS=10000 .venv/bin/python -m pytest tests/sessions/test_state_machine.py
 
 .PHONY: races
