@@ -361,3 +361,8 @@ def test_the_example_says_where_secret_files_go() -> None:
     from app.commands.serve import SECRETS_DIR  # noqa: PLC0415  # loads the whole service
 
     assert str(SECRETS_DIR) in EXAMPLE.read_text()
+
+
+def test_c16_a_ticket_is_taken_to_live_120_seconds_whatever_the_pool_calls_it() -> None:
+    # Authing's two spellings of the pool's own value disagree, so it is a setting of ours.
+    assert load().authing_ticket_ttl == timedelta(seconds=120)
