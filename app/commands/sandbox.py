@@ -73,8 +73,8 @@ def run() -> int:
     fake = create_sandbox(options)
 
     def announce(port: int) -> None:
-        shown = f"http://{host}:{port}"
-        print(_BANNER.format(address=shown, store=settings.store_path), flush=True)  # noqa: T201
+        banner = _BANNER.format(address=f"http://{host}:{port}", store=settings.store_path)
+        print(banner, flush=True)  # noqa: T201  # what `make run` is to print
 
     return run_with(
         settings,

@@ -36,9 +36,8 @@ def run_with(
 ) -> int:
     """Serve with these settings; `on_start` is told the port."""
     logs.configure(settings.log_level, settings.log_format)
-    serving = _serve(settings, transport, extra_routes, on_start)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serving)
+        runner.run(_serve(settings, transport, extra_routes, on_start))
     return 0
 
 

@@ -111,13 +111,10 @@ class SessionService:
             AccessRefused: the token is not good. That its session is over does not matter here.
             StoreUnavailable: the session is not known to have ended.
         """
-        now = self.clock()
-        claims = self.issuer.access_tokens.read(self.issuer.keys.ring, access_token, now)
-        reason = Ending.LOGGED_OUT
-        self._note_if_new(
-            claims.session_id,
-            await self.store.end(claims.session_id, claims.subject, reason, now),
-        )
+        now, ring = self.clock(), self.issuer.keys.ring
+        session_id, _, subject = self.issuer.access_tokens.read(ring, access_token, now)
+        outcome = await self.store.end(session_id, subject, Ending.LOGGED_OUT, now)
+        self._note_if_new(session_id, outcome)
 
     async def revoke(self, subject: str, session_id: str) -> None:
         """End one of the user's sessions. Doing it again is no error.
