@@ -32,7 +32,7 @@ class SessionIssuer:
 
     def new_session(self, identity: Identity, device: Device | None, now: datetime) -> Session:
         """A session of generation 0, not kept anywhere yet."""
-        binder, session_id = self.keys.ring.binder, new_session_id()
+        binder, session_id = self.keys.ring.binder, new_session_id(identity.subject)
         profile = {"claims": dict(identity.claims), "device": asdict(device) if device else None}
         return Session(
             id=session_id,

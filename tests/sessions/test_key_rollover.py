@@ -121,7 +121,7 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
 async def test_a_profile_sealed_for_another_session_does_not_open(
     service: SessionService, login: TokenPair, store: SessionStore
 ) -> None:
-    moved = replace(login.session, id=new_session_id())
+    moved = replace(login.session, id=new_session_id("user"))
     await keep(store, moved)
     pair = service.issuer.token_pair(moved, moved.created_at)
     assert await service.authenticate(pair.access_token) == (moved, Profile({}, None))

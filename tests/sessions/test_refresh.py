@@ -279,7 +279,7 @@ async def test_a_token_of_another_environment_is_refused_and_does_no_harm(
     service: SessionService, login: TokenPair, audit: AuditTrail
 ) -> None:
     foreign = write_refresh_token(make_ring().binder, login.session.id, 0)
-    unknown = write_refresh_token(make_ring().binder, new_session_id(), 0)
+    unknown = write_refresh_token(make_ring().binder, new_session_id("user"), 0)
     for token in (foreign, unknown, "", "rt_garbage", login.access_token):
         with pytest.raises(RefreshTokenInvalid):
             await service.refresh(token)

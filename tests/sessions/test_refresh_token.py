@@ -38,7 +38,7 @@ def test_what_was_written_is_read() -> None:
 
 @pytest.mark.parametrize("generation", [0, 1, 255, 256, 2**32 - 1])
 def test_every_generation_has_its_token(generation: int) -> None:
-    session_id = new_session_id()
+    session_id = new_session_id("user")
     token = write_refresh_token(RING.binder, session_id, generation)
     assert read_refresh_token(RING, token) == RefreshClaims(session_id, generation)
 
@@ -54,7 +54,7 @@ def test_another_session_generation_or_key_gives_another_text() -> None:
     texts = {
         write_refresh_token(key, session_id, generation)
         for key in (RING.binder, make_ring().binder)
-        for session_id in (SESSION_ID, new_session_id())
+        for session_id in (SESSION_ID, new_session_id("user"))
         for generation in (3, 4)
     }
     assert len(texts) == 8
@@ -67,7 +67,7 @@ def test_a_token_is_known_by_its_beginning_and_fits_a_header_or_a_column() -> No
 
 
 def test_session_ids_are_not_repeated() -> None:
-    ids = {new_session_id() for _ in range(1000)}
+    ids = {new_session_id("user") for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(session_id) for session_id in ids} == {22}
 

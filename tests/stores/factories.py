@@ -40,3 +40,10 @@ FACTORIES: dict[str, StoreFactory] = {
     "sqlite": sqlite,
     "sqlite-restarting": sqlite_restarting,
 }
+
+SERVERS = {
+    "valkey": "valkey",
+    "valkey-cluster": "valkey_cluster",
+    "valkey-sentinels": "valkey_sentinels",
+}
+"""The stores behind real servers, by the fixture that starts them."""

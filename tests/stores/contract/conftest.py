@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.sessions.ports import SessionStore
-from tests.stores.factories import FACTORIES, StoreFactory
+from tests.stores.factories import FACTORIES, SERVERS, StoreFactory
+from tests.stores.shared import suite_store
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made inside
 
@@ -21,8 +22,11 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(params=list(FACTORIES))
+@pytest.fixture(params=[*FACTORIES, *SERVERS])
 def factory(request: pytest.FixtureRequest) -> StoreFactory:
+    if request.param in SERVERS:
+        server = request.getfixturevalue(SERVERS[request.param])
+        return lambda _folder: suite_store(server)
     return FACTORIES[request.param]
 
 

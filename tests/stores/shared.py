@@ -1,0 +1,182 @@
+"""RedisStore as the contract's tests need it, who know neither locators nor the server's clock.
+
+Their ids are plain words, so each gets its user's locator in front on the way in and loses it on
+the way out. And their time passes as they say: when a key is set to expire, that is noted in their
+time, and `purge` takes out what the server would have taken out by then. So the lifetimes that the
+store gives its keys are held against the contract too, to the second.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+from math import ceil
+from typing import Any, TypeVar, cast
+
+import redis
+
+from app.sessions.models import Ban, Ending, Session
+from app.sessions.ports import (
+    Active,
+    Banned,
+    Claim,
+    Claimed,
+    ClaimHeld,
+    Ended,
+    KeyTaken,
+    Opened,
+    Redeemed,
+    Replayed,
+    Reused,
+    Rotated,
+    Rotation,
+    SessionLimits,
+    SessionStore,
+    Unknown,
+)
+from app.sessions.tokens import locator_of
+from app.stores.choice import open_store
+from tests.valkey.servers import Cluster, SentinelTrio, Server
+
+T = TypeVar("T")
+_COUNTED = (b":session:", b"tg:claim:", b":ban:")
+
+
+class Lifetimes:
+    """Tells which keys of one server have been given how long to live, since it was asked last."""
+
+    def __init__(self, server: redis.Redis) -> None:
+        self.server = server
+        server.config_set("notify-keyspace-events", "Eg")
+        self._mark = f"mark of {id(self)}"
+        self._heard = server.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # the library's gap
+        self._heard.subscribe("__keyevent@0__:expire", self._mark)
+
+    def news(self) -> Iterator[tuple[bytes, timedelta]]:
+        self.server.publish(self._mark, "")
+        heard = iter(self._heard.listen())
+        keys = [m["data"] for m in takewhile(lambda m: m["channel"] != self._mark.encode(), heard)]
+        pipeline = self.server.pipeline(transaction=False)
+        for key in keys:
+            pipeline.pttl(key)
+        for key, left in zip(keys, pipeline.execute(), strict=True):
+            yield key, timedelta(seconds=ceil(left / 1000))
+
+    def close(self) -> None:
+        self._heard.close()
+        self.server.close()
+
+
+class SuiteStore:
+    """`SessionStore`; what is not explained here is as there."""
+
+    def __init__(self, store: SessionStore, servers: Sequence[Lifetimes]) -> None:
+        self._store = store
+        self._servers = servers
+        self._users: dict[str, str] = {}
+        self._deadlines: dict[tuple[Lifetimes, bytes], datetime] = {}
+
+    async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
+        return self._out(await self._store.claim(claim), claim.now)
+
+    async def release(self, claim: Claim) -> None:
+        await self._store.release(claim)
+
+    async def open(
+        self, claim: Claim, session: Session, limits: SessionLimits
+    ) -> Opened | Redeemed | Banned:
+        self._users[session.id] = session.subject
+        session = replace(session, id=self._in(session.id))
+        outcome = await self._store.open(claim, session, limits)
+        return self._out(outcome, session.created_at)
+
+    async def see(
+        self, session_id: str, generation: int, now: datetime
+    ) -> Active | Ended | Unknown:
+        return self._out(await self._store.see(self._in(session_id), generation, now), now)
+
+    async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
+        rotation = replace(rotation, session_id=self._in(rotation.session_id))
+        return self._out(await self._store.rotate(rotation), rotation.now)
+
+    async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
+        return self._out(await self._store.sessions_of(subject, now), now)
+
+    async def end(
+        self, session_id: str, subject: str, reason: Ending, now: datetime
+    ) -> Ended | Unknown:
+        return self._out(await self._store.end(self._in(session_id), subject, reason, now), now)
+
+    async def end_all(
+        self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
+    ) -> Sequence[str]:
+        keep = self._in(keep) if keep is not None else None
+        return self._out(await self._store.end_all(subject, reason, now, keep=keep), now)
+
+    async def erase(self, subject: str, now: datetime) -> Sequence[str]:
+        return self._out(await self._store.erase(subject, now), now)
+
+    async def ban(self, ban: Ban) -> Sequence[str]:
+        return self._out(await self._store.ban(ban), ban.created_at)
+
+    async def lift_ban(self, subject: str) -> None:
+        await self._store.lift_ban(subject)
+
+    async def find_ban(self, subject: str, now: datetime) -> Ban | None:
+        return await self._store.find_ban(subject, now)
+
+    async def purge(self, now: datetime) -> int:
+        assert await self._store.purge(now) == 0, "the server forgets by itself"
+        over = [place for place, deadline in self._deadlines.items() if deadline <= now]
+        gone = [(on, key) for on, key in over if on.server.delete(key)]
+        for place in over:
+            del self._deadlines[place]
+        return sum(any(kind in key for kind in _COUNTED) for _, key in gone)
+
+    async def check_writable(self) -> None:
+        await self._store.check_writable()
+
+    def _in(self, session_id: str) -> str:
+        return locator_of(self._users.get(session_id, "")) + session_id
+
+    def _out(self, outcome: T, now: datetime) -> T:
+        for on in self._servers:
+            for key, left in on.news():
+                self._deadlines[on, key] = now + left
+        return cast("T", _renamed(outcome))
+
+
+def _renamed(outcome: Any) -> Any:
+    match outcome:
+        case str():
+            return outcome[2:]
+        case Session():
+            return replace(outcome, id=_renamed(outcome.id))
+        case Active() | Rotated() | Replayed() | Redeemed():
+            return replace(outcome, session=_renamed(outcome.session))
+        case Opened():
+            return Opened(_renamed(outcome.replaced))
+        case [*parts]:
+            return [_renamed(part) for part in parts]
+    return outcome
+
+
+@asynccontextmanager
+async def suite_store(servers: Server | Cluster | SentinelTrio) -> AsyncIterator[SessionStore]:
+    """The store on these servers."""
+    with ExitStack() as stack:
+        clients = [redis.Redis(port=master.port, protocol=2) for master in _masters(servers)]
+        lifetimes = [stack.enter_context(closing(Lifetimes(client))) for client in clients]
+        async with open_store(servers.url, ca_file=None, record=lambda *_, **__: None) as store:
+            yield SuiteStore(store, lifetimes)
+
+
+def _masters(servers: Server | Cluster | SentinelTrio) -> Sequence[Server]:
+    match servers:
+        case Cluster(nodes=nodes):
+            return nodes
+        case SentinelTrio():
+            return [servers.master]
+        case _:
+            return [servers]
