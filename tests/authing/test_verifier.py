@@ -1,4 +1,8 @@
-"""Which tokens of Authing are believed. The forged ones are after RFC 8725 and its vectors."""
+"""Which tokens of Authing are believed.
+
+The forged ones are after RFC 8725; those here are beyond the tables T1.5 and T1.9 in
+tests/forgeries, which go through a whole login.
+"""
 
 import base64
 import json
@@ -158,20 +162,6 @@ async def verdict_on(claims: dict[str, Any], *, max_age: int = 0) -> bool:
     return True
 
 
-STEPS = range(-120, 121, 5)
-
-
-@pytest.mark.parametrize("offset", [*STEPS, -31, -29, 29, 31])
-async def test_the_times_flip_exactly_at_thirty_seconds(offset: int) -> None:
-    # The clock stands a quarter of a second after EPOCH.
-    ends = legacy_claims(iat=EPOCH - 1000, exp=EPOCH + offset)
-    assert await verdict_on(ends) is (offset >= -29)
-    begins = legacy_claims(nbf=EPOCH + offset)
-    assert await verdict_on(begins) is (offset <= 30)
-    issued = legacy_claims(iat=EPOCH + offset)
-    assert await verdict_on(issued) is (offset <= 30)
-
-
 @pytest.mark.parametrize(("age", "good"), [(599, True), (601, False), (0, True), (-25, True)])
 async def test_a_token_must_be_fresh(age: int, good: bool) -> None:  # noqa: FBT001
     assert await verdict_on(legacy_claims(iat=EPOCH - age), max_age=600) is good
@@ -191,12 +181,10 @@ async def test_an_issue_time_ahead_of_our_clock_is_told_as_now() -> None:
     "times",
     [
         {"exp": None},
-        {"exp": str(EPOCH + 60)},
         {"exp": EPOCH + 60.0},
         {"exp": True},
         {"exp": -1},
         {"exp": (EPOCH + 60) * 1000},
-        {"exp": EPOCH + 11 * 366 * 86_400},
         {"exp": 253_402_300_799},
         {"exp": EPOCH - 5, "iat": EPOCH - 5},
         {"exp": EPOCH - 6, "iat": EPOCH - 5},
@@ -214,14 +202,7 @@ async def test_c13_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]
     await refuses(sign_token(legacy_claims(**times)), hs256_verifier(max_age=0))
 
 
-@pytest.mark.parametrize("name", ["exp", "iat"])
-async def test_c13_expiry_and_issue_time_are_required(name: str) -> None:
-    claims = legacy_claims()
-    del claims[name]
-    await refuses(sign_token(claims), hs256_verifier(max_age=0))
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "9" * 400])
+@pytest.mark.parametrize("number", ["Infinity", "1e400", "9" * 400])
 async def test_c13_a_number_that_is_none_is_refused(number: str) -> None:
     payload = encoded(legacy_claims(exp="EXP")).replace('"EXP"', number).encode()
     await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
@@ -233,29 +214,20 @@ async def test_c13_a_number_that_is_none_is_refused(number: str) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        with_data(clientId="5e0000000000000000000002"),
-        with_data(userPoolId="5e0000000000000000000002"),
-        with_data(clientId="absent"),
         with_data(clientId=None),
         with_data(clientId=""),
         with_data(clientId=[POOL]),
         with_data(clientId=True),
-        with_data(id="absent"),
         with_data(id=None),
         with_data(id=""),
         with_data(id=7),
         with_data(id=[USER_ID]),
-        with_data(_id="5e00000000000000000000bb"),
         with_data(userId="5e00000000000000000000bb"),
         with_data(unionid=7),
         with_data(unionid=["a"]),
         legacy_claims(sub="5e00000000000000000000bb"),
         legacy_claims(sub=7),
-        legacy_claims(data=None),
-        legacy_claims(data="text"),
-        legacy_claims(data=[]),
         legacy_claims(data={}),
-        {"iat": EPOCH, "exp": EPOCH + 60},
         id_token_claims(),
     ],
 )
@@ -310,10 +282,9 @@ def parts(header: dict[str, Any], payload: Any = None) -> str:
     return f"{base64url(encoded(header).encode())}.{base64url(encoded(body).encode())}"
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "noNE", ""])
-@pytest.mark.parametrize("signature", ["", ".", ".AAAA"])
-async def test_a_token_without_a_signature_is_refused(algorithm: str, signature: str) -> None:
-    await refuses(parts({"alg": algorithm, "typ": "JWT"}) + signature)
+@pytest.mark.parametrize("algorithm", ["none", "nOnE", ""])
+async def test_an_unsigned_token_of_two_parts_is_refused(algorithm: str) -> None:
+    await refuses(parts({"alg": algorithm, "typ": "JWT"}))
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512", "hs256", "RS256", "ES256", "A128KW"])
@@ -362,7 +333,6 @@ async def test_a_public_key_is_no_shared_secret(spelling: int) -> None:
         {"x5u": "https://attacker.example/cert.pem"},
         {"x5c": ["MIIB"]},
         {"crit": ["exp"]},
-        {"crit": []},
         {"b64": False},
         {"cty": "JWT"},
         {"zip": "DEF"},
@@ -393,35 +363,22 @@ def altered(token: str) -> list[str]:
         "",
         "..",
         "text",
-        f"{header}.{payload}.",
         f"{header}..{signature}",
         f".{payload}.{signature}",
-        f"{header}.{payload}",
-        f"{header}.{payload}.{signature[:-2]}",
         f"{header}.{payload}.{'A' * len(signature)}",
         f"{header}.{payload}.{signature[::-1]}",
         f"{header}.{base64url(encoded(with_data(id='5e00000000000000000000bb')).encode())}.{signature}",
-        f"{header}.{payload}.{signature}=",
         f"{header}.{payload}.{signature}\n",
         f" {header}.{payload}.{signature}",
-        f"{header}.{payload}.{signature[:-1]}{chr(ord(signature[-1]) + 1)}",
-        f"{header}\uff0e{payload}\uff0e{signature}",
         f"{header}.{payload}.{signature}.{signature}",
         f"Bearer {token}",
-        encoded({"payload": payload, "protected": header, "signature": signature}),
-        encoded({"payload": payload, "signatures": [{"protected": header}]}),
         "A" * 20_000,
     ]
 
 
-@pytest.mark.parametrize("number", range(21))
+@pytest.mark.parametrize("number", range(13))
 async def test_an_altered_token_is_refused(number: int) -> None:
     await refuses(altered(sign_token())[number])
-
-
-async def test_s5_an_encrypted_token_is_refused() -> None:
-    header = base64url(b'{"alg":"dir","enc":"A256GCM"}')
-    await refuses(f"{header}..{base64url(b'iv')}.{base64url(b'text')}.{base64url(b'tag')}")
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,7 @@
-"""Makes access tokens as an attacker would: any header, any claims, any signature.
+"""A forge with the keys of a made-up service, for the reader of access tokens alone."""
 
-Only what is asked for is wrong; everything else is as in a genuine token, which `Forge().token()`
-is. So a forgery that is refused is refused for what was done to it.
-"""
-
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-
-from app.sessions.keys import KeyRing, SigningKey
+from app.sessions.keys import KeyRing
+from tests.forgeries.forge import AccessForge, access_parts
 from tests.sessions.builders import (
     AUDIENCE,
     EPOCH,
@@ -19,7 +9,6 @@ from tests.sessions.builders import (
     POOL,
     SESSION_ID,
     SUBJECT,
-    b64,
     ec_jwk,
     ed25519_jwk,
     make_ring,
@@ -27,75 +16,23 @@ from tests.sessions.builders import (
     rsa_jwk,
 )
 
-Sign: TypeAlias = Callable[[bytes], bytes]
-
-_ALGORITHMS: dict[str, Any] = {
-    "ES256": ECAlgorithm(ECAlgorithm.SHA256),
-    "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
-    "EdDSA": OKPAlgorithm(),
+CLAIMS = {
+    "iss": ISSUER,
+    "aud": AUDIENCE,
+    "sub": SUBJECT,
+    "sid": SESSION_ID,
+    "jti": "3.AAAAAAAAAAAAAAAAAAAAAA",
+    "client_id": POOL,
+    "iat": EPOCH - 10,
+    "exp": EPOCH + 60,
+    "auth_time": EPOCH - 100,
 }
-
-ABSENT = object()
-"""As the value of a member: leave it out."""
-
-
-def signer(key: SigningKey) -> Sign:
-    def sign(message: bytes) -> bytes:
-        signature: bytes = _ALGORITHMS[key.algorithm].sign(message, key.private)
-        return signature
-
-    return sign
-
-
-def compact(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, by: Sign) -> str:
-    parts = [part if isinstance(part, bytes) else _json(part) for part in (header, payload)]
-    message = ".".join(map(b64, parts))
-    return f"{message}.{b64(by(message.encode()))}"
-
-
-def _json(members: Mapping[str, Any]) -> bytes:
-    present = {name: value for name, value in members.items() if value is not ABSENT}
-    return json.dumps(present).encode()
 
 
 def _ring() -> KeyRing:
     return make_ring(ec_jwk(), rsa_jwk(), ed25519_jwk(), oct_jwk())
 
 
-@dataclass(frozen=True)
-class Forge:
-    """Has the keys of a genuine service, to sign what that would never sign."""
-
-    ring: KeyRing = field(default_factory=_ring)
-
-    @property
-    def header(self) -> dict[str, Any]:
-        return {"typ": "at+jwt", "kid": self.ring.signer.kid, "alg": self.ring.signer.algorithm}
-
-    @property
-    def claims(self) -> dict[str, Any]:
-        return {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": SUBJECT,
-            "sid": SESSION_ID,
-            "jti": "3.AAAAAAAAAAAAAAAAAAAAAA",
-            "client_id": POOL,
-            "iat": EPOCH - 10,
-            "exp": EPOCH + 60,
-            "auth_time": EPOCH - 100,
-        }
-
-    def token(
-        self,
-        *,
-        header: dict[str, Any] | bytes = b"",
-        claims: dict[str, Any] | bytes = b"",
-        by: Sign | None = None,
-    ) -> str:
-        """A token with these members changed; bytes stand for the whole part."""
-        return compact(
-            header or self.header if isinstance(header, bytes) else self.header | header,
-            claims or self.claims if isinstance(claims, bytes) else self.claims | claims,
-            by or signer(self.ring.signer),
-        )
+def make_forge() -> AccessForge:
+    """A service with a key of every algorithm; ES256 signs."""
+    return AccessForge(**access_parts(_ring(), make_ring(), CLAIMS))

@@ -1,4 +1,7 @@
-"""Well-signed tokens that say what ours never say. The signature alone is not enough."""
+"""Well-signed tokens that say what ours never say, beyond the table T1.4 in tests/forgeries.
+
+The signature alone is not enough.
+"""
 
 from typing import Any
 
@@ -6,6 +9,7 @@ import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.sessions.tokens import AccessClaims
+from tests.forgeries.forge import ABSENT
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,
@@ -16,9 +20,9 @@ from tests.sessions.builders import (
     SESSION_ID,
     SUBJECT,
 )
-from tests.sessions.forge import ABSENT, Forge
+from tests.sessions.forge import make_forge
 
-FORGE = Forge()
+FORGE = make_forge()
 RANDOM = "A" * 22
 
 
@@ -30,27 +34,15 @@ def test_the_forge_makes_genuine_tokens_unless_told_otherwise() -> None:
     assert read(FORGE.token()) == AccessClaims(SESSION_ID, 3, SUBJECT)
 
 
-NOT_TEXT: list[Any] = [ABSENT, None, "", 7, True, [], {}]
-NOT_AN_INSTANT: list[Any] = [
-    ABSENT,
-    None,
-    str(EPOCH),
-    float(EPOCH),
-    EPOCH + 0.5,
-    True,
-    False,
-    -1,
-    EPOCH * 1000,
-    253_402_300_800,
-    [EPOCH],
-    {},
-]
+NOT_TEXT: list[Any] = [None, "", 7, True, [], {}]
+ODD_NUMBERS: list[Any] = [EPOCH + 0.5, False, EPOCH * 1000, 253_402_300_800, [EPOCH], {}]
+NOT_AN_INSTANT: list[Any] = [None, str(EPOCH), float(EPOCH), True, -1, *ODD_NUMBERS]
 REFUSED: dict[str, list[Any]] = {
-    "iss": [*NOT_TEXT, ISSUER + "/", ISSUER[:-1], ISSUER.upper(), [ISSUER], "https://evil.test"],
-    "aud": [*NOT_TEXT, AUDIENCE + "/", AUDIENCE[:-1], [AUDIENCE], [AUDIENCE, ISSUER], ISSUER],
-    "client_id": [*NOT_TEXT, POOL + "0", POOL[:-1], [POOL]],
+    "iss": [*NOT_TEXT, ISSUER + "/", ISSUER.upper()],
+    "aud": [*NOT_TEXT, AUDIENCE + "/", [AUDIENCE], ISSUER],
+    "client_id": [ABSENT, *NOT_TEXT, POOL + "0", POOL[:-1], [POOL]],
     "sub": [*NOT_TEXT, [SUBJECT], {"sub": SUBJECT}],
-    "sid": [*NOT_TEXT, [SESSION_ID]],
+    "sid": [ABSENT, *NOT_TEXT, [SESSION_ID]],
     "jti": [
         *NOT_TEXT,
         "3",
@@ -66,9 +58,10 @@ REFUSED: dict[str, list[Any]] = {
         f"\uff13.{RANDOM}",
         f"\u0663.{RANDOM}",
     ],
-    "iat": [*NOT_AN_INSTANT, EPOCH + 31, EPOCH - 541],
-    "exp": [*NOT_AN_INSTANT, EPOCH + 591, EPOCH + 10 * 365 * 86_400],
-    "auth_time": NOT_AN_INSTANT,
+    "iat": [ABSENT, *NOT_AN_INSTANT, EPOCH - 541],
+    "exp": [*ODD_NUMBERS, EPOCH + 10 * 365 * 86_400],
+    "nbf": NOT_AN_INSTANT,
+    "auth_time": [ABSENT, *NOT_AN_INSTANT],
 }
 VECTORS = [(name, value) for name, values in REFUSED.items() for value in values]
 
@@ -86,8 +79,6 @@ def test_a_claim_that_is_missing_or_not_as_we_write_it_is_refused(name: str, val
 @pytest.mark.parametrize(
     "claims",
     [
-        {"iat": EPOCH + 30},
-        {"exp": EPOCH + 1},
         {"exp": EPOCH + 590},
         {"iat": EPOCH + 30, "exp": EPOCH + 630},
         {"auth_time": 0},
@@ -100,7 +91,7 @@ def test_what_is_within_the_limits_is_believed(claims: dict[str, Any]) -> None:
     assert read(FORGE.token(claims=claims)).session_id == SESSION_ID
 
 
-@pytest.mark.parametrize("expired_at", [EPOCH, EPOCH - 1, EPOCH - 590])
+@pytest.mark.parametrize("expired_at", [EPOCH - 1, EPOCH - 590])
 def test_a_genuine_token_whose_time_is_over_is_told_apart(expired_at: int) -> None:
     times = {"iat": expired_at - 600, "exp": expired_at}
     with pytest.raises(AccessTokenExpired):
@@ -110,7 +101,7 @@ def test_a_genuine_token_whose_time_is_over_is_told_apart(expired_at: int) -> No
 EXPIRED = {"iat": EPOCH - 600, "exp": EPOCH}
 
 
-@pytest.mark.parametrize("name", [*REFUSED])
+@pytest.mark.parametrize("name", [name for name in REFUSED if name != "nbf"])
 def test_an_expired_token_that_was_never_genuine_is_invalid(name: str) -> None:
     with pytest.raises(AccessTokenInvalid):
         read(FORGE.token(claims={**EXPIRED, name: ABSENT}))
@@ -119,24 +110,16 @@ def test_an_expired_token_that_was_never_genuine_is_invalid(name: str) -> None:
 # --- payloads that are not one strict JSON object ---
 
 
-def with_claim(text: str) -> bytes:
-    return f'{{"iss": "{ISSUER}", {text}}}'.encode()
-
-
 GENUINE = (
     f'"iss": "{ISSUER}", "aud": "{AUDIENCE}", "sub": "{SUBJECT}", "sid": "{SESSION_ID}",'
     f' "jti": "3.{RANDOM}", "client_id": "{POOL}", "iat": {EPOCH}, "auth_time": {EPOCH}'
 )
 PAYLOADS = {
-    "a duplicate claim": f'{{{GENUINE}, "exp": {EPOCH + 60}, "sub": "{SUBJECT}"}}',
     "two expiries": f'{{{GENUINE}, "exp": {EPOCH + 60}, "exp": {EPOCH + 60}}}',
-    "exp is NaN": f'{{{GENUINE}, "exp": NaN}}',
     "exp is infinite": f'{{{GENUINE}, "exp": Infinity}}',
-    "exp is 1e400": f'{{{GENUINE}, "exp": 1e400}}',
     "exp is 1e3": f'{{{GENUINE}, "exp": 1e3}}',
     "exp has 5,000 digits": f'{{{GENUINE}, "exp": {"9" * 5000}}}',
     "a lone surrogate": f'{{{GENUINE}, "exp": {EPOCH + 60}, "x": "\\ud800"}}',
-    "nine levels deep": f'{{{GENUINE}, "exp": {EPOCH + 60}, "x": {"[" * 8 + "]" * 8}}}',
     "text behind": f'{{{GENUINE}, "exp": {EPOCH + 60}}} {{}}',
     "a list": f'[{{{GENUINE}, "exp": {EPOCH + 60}}}]',
     "a string": '"claims"',

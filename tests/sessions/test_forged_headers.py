@@ -1,14 +1,18 @@
-"""Well-signed tokens whose header would steer the reader: to another key, rule or kind of token."""
+"""Well-signed tokens whose header would steer the reader: to another key, rule or kind of token.
+
+Beyond the table T1.4 in tests/forgeries.
+"""
 
 from typing import Any
 
 import pytest
 
 from app.errors import AccessTokenInvalid
+from tests.forgeries.forge import ABSENT, signer
 from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID, make_ring
-from tests.sessions.forge import ABSENT, Forge, signer
+from tests.sessions.forge import make_forge
 
-FORGE = Forge()
+FORGE = make_forge()
 KID = FORGE.ring.signer.kid
 ATTACKER = make_ring().signer
 
@@ -21,43 +25,19 @@ def is_refused(token: str) -> bool:
     return False
 
 
-NOT_TEXT: list[Any] = [ABSENT, None, "", 7, True, {}]
 REFUSED: dict[str, list[Any]] = {
-    "typ": [*NOT_TEXT, ["at+jwt"], "JWT", "at+JWT", "AT+JWT", " at+jwt", "at+jwt ", "rt+jwt"],
+    "typ": [None, "", 7, True, {}, ["at+jwt"], "at+JWT", "AT+JWT", "at+jwt "],
     "kid": [
-        *NOT_TEXT,
-        [KID],
-        {"kid": KID},
+        *(ABSENT, None, True, {}, {"kid": KID}),
         KID.lower(),
         KID + " ",
         KID[:-1],
         ATTACKER.kid,
         FORGE.ring.binder.kid,
         *(key.kid for key in FORGE.ring.signing[1:]),
-        "/dev/null",
-        "../../../../dev/null",
-        "' OR 1=1 --",
-        "| id",
         "https://evil.test/key",
-        "k" * 10_000,
     ],
-    "alg": [
-        *NOT_TEXT,
-        ["ES256"],
-        "none",
-        "None",
-        "NONE",
-        "nOnE",
-        "es256",
-        "ES256 ",
-        "ES384",
-        "ES256K",
-        "RS256",
-        "PS256",
-        "EdDSA",
-        "HS256",
-        "dir",
-    ],
+    "alg": ["", True, {}, "ES256 ", "ES384", "ES256K", "RS256", "PS256", "EdDSA", "HS256", "dir"],
 }
 STEERING: dict[str, Any] = {
     "jwk": dict(ATTACKER.public_jwk),
@@ -76,7 +56,7 @@ STEERING: dict[str, Any] = {
     "KID": KID,
     "": "",
 }
-EXTRA = [*STEERING.items(), ("crit", []), ("crit", "exp"), ("crit", ["b64"]), ("crit", None)]
+EXTRA = [*STEERING.items(), ("crit", None)]
 VECTORS = [(name, value) for name, values in REFUSED.items() for value in values] + EXTRA
 
 
@@ -93,10 +73,9 @@ def test_a_header_that_is_not_as_we_write_it_is_refused(name: str, value: Any) -
 
 
 @pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c"])
-def test_a_header_that_brings_its_own_key_is_refused(name: str) -> None:
+def test_a_header_that_brings_and_names_its_own_key_is_refused(name: str) -> None:
     header = {name: STEERING[name], "kid": ATTACKER.kid}
     assert is_refused(FORGE.token(header=header, by=signer(ATTACKER)))
-    assert is_refused(FORGE.token(header={**header, "kid": KID}, by=signer(ATTACKER)))
 
 
 @pytest.mark.parametrize("key", FORGE.ring.signing, ids=lambda key: key.algorithm)

@@ -1,0 +1,163 @@
+"""Forgeries of any JWS, ours or Authing's: unsigned, badly signed, steering, or in another form."""
+
+import hmac
+import itertools
+import json
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tests.forgeries.forge import Forge, Sign, as_json, b64, constant
+from tests.forgeries.table import Vectors
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_NONE = ("none", "None", "NONE", "nOnE", "noNE")
+
+
+# --- unsigned, or signed badly ---
+
+
+def _unsigned(forge: Forge, algorithm: str) -> str:
+    return forge.token(header={"alg": algorithm}, by=constant(b""))
+
+
+def _signature_kept(forge: Forge, algorithm: str) -> str:
+    return forge.token(header={"alg": algorithm})
+
+
+ALG_NONE: Vectors[Forge] = {
+    f"alg-{algorithm}-{form}": partial(make, algorithm=algorithm)
+    for algorithm in _NONE
+    for form, make in (("unsigned", _unsigned), ("signature-kept", _signature_kept))
+}
+
+
+def _by(change: Callable[[bytes], bytes]) -> Callable[[Forge], str]:
+    """A token whose genuine signature was changed."""
+
+    def make(forge: Forge) -> str:
+        return forge.token(by=lambda message: change(forge.sign(message)))
+
+    return make
+
+
+def flipped(position: int) -> Callable[[bytes], bytes]:
+    def flip(signature: bytes) -> bytes:
+        changed = bytearray(signature)
+        changed[position] ^= 1
+        return bytes(changed)
+
+    return flip
+
+
+SIGNATURE: Vectors[Forge] = {
+    "signature-null": _by(lambda _: b""),
+    "signature-stripped": lambda forge: forge.token().rpartition(".")[0],
+    "signature-truncated": _by(lambda signature: signature[:-1]),
+    "signature-first-bit": _by(flipped(0)),
+    "signature-middle-bit": _by(flipped(16)),
+    "signature-last-bit": _by(flipped(-1)),
+}
+
+
+def mac(secret: bytes, bits: int) -> Sign:
+    return lambda message: hmac.digest(secret, message, f"sha{bits}")
+
+
+HMAC_BLANK: Vectors[Forge] = {
+    "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256)),
+}
+
+
+# --- a header that chooses the key or the rules ---
+
+
+def _own_key(member: Callable[[Forge], dict[str, Any]]) -> Callable[[Forge], str]:
+    return lambda forge: forge.token(header=member(forge), by=forge.own_sign)
+
+
+KEY_IN_HEADER: Vectors[Forge] = {
+    "header-jwk": _own_key(lambda forge: {"jwk": dict(forge.own_jwk)}),
+    "header-jku": _own_key(lambda _: {"jku": "https://evil.test/jwks.json"}),
+    "header-x5u": _own_key(lambda _: {"x5u": "https://evil.test/certificate.pem"}),
+    "header-x5c": _own_key(lambda _: {"x5c": ["MIIB"]}),
+}
+
+
+def _header(**members: Any) -> Callable[[Forge], str]:
+    return lambda forge: forge.token(header=members)
+
+
+CRIT: Vectors[Forge] = {
+    "crit-unknown": _header(crit=["made-up"], **{"made-up": True}),
+    "crit-empty": _header(crit=[]),
+    "crit-not-a-list": _header(crit="exp"),
+    "crit-b64-false": _header(crit=["b64"], b64=False),
+}
+
+
+# --- another form ---
+
+
+def _flattened(forge: Forge) -> str:
+    header, payload, signature = forge.token().split(".")
+    return json.dumps({"protected": header, "payload": payload, "signature": signature})
+
+
+def _general(forge: Forge) -> str:
+    header, payload, signature = forge.token().split(".")
+    signatures = [{"protected": header, "signature": signature}]
+    return json.dumps({"payload": payload, "signatures": signatures})
+
+
+def _encrypted(key: bytes, content: bytes, **header: Any) -> str:
+    parts = (json.dumps(header).encode(), key, bytes(12), content, bytes(16))
+    return ".".join(map(b64, parts))
+
+
+def _bomb(_: Forge) -> str:
+    packer = zlib.compressobj(9, wbits=-15)
+    content = packer.compress(bytes(10_000_000)) + packer.flush()
+    return _encrypted(b"", content, alg="dir", enc="A256GCM", zip="DEF")
+
+
+NOT_COMPACT: Vectors[Forge] = {
+    "jws-json-flattened": _flattened,
+    "jws-json-general": _general,
+    "jwe-dir": lambda forge: _encrypted(b"", as_json(forge.claims), alg="dir", enc="A256GCM"),
+    "jwe-pbes2-a-billion-rounds": lambda forge: _encrypted(
+        bytes(24),
+        as_json(forge.claims),
+        alg="PBES2-HS256+A128KW",
+        enc="A128CBC-HS256",
+        p2s="c2FsdA",
+        p2c=1_000_000_000,
+    ),
+    "jwe-zip-bomb": _bomb,
+    "nested": lambda forge: forge.token(claims=forge.token().encode()),
+}
+
+
+def respelled(token: str, part: int) -> str:
+    """Another spelling of the same bytes: a part's last character has bits that say nothing."""
+    parts = token.split(".")
+    stem, last = parts[part][:-1], parts[part][-1]
+    assert len(parts[part]) % 4 != 0
+    parts[part] = stem + _ALPHABET[_ALPHABET.index(last) + 1]
+    return ".".join(parts)
+
+
+def _plain_alphabet(forge: Forge) -> str:
+    tokens = (forge.token(claims={"pad": "x" * length}) for length in itertools.count())
+    token = next(token for token in tokens if "-" in token and "_" in token)
+    return token.replace("-", "+").replace("_", "/")
+
+
+SPELLING: Vectors[Forge] = {
+    "whitespace": lambda forge: forge.token().replace(".", ". ", 1),
+    "padding": lambda forge: forge.token() + "==",
+    "plain-base64": _plain_alphabet,
+    "unused-bits": lambda forge: respelled(forge.token(), 2),
+    "fullwidth-dot": lambda forge: forge.token().replace(".", "\uff0e"),
+}

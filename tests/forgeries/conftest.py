@@ -1,0 +1,28 @@
+"""One service for each module of forgeries: nothing that is refused leaves anything behind."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.api.world import World, open_world
+from tests.forgeries.attacker import Attacker
+from tests.forgeries.gate import Gate, open_gate
+from tests.forgeries.target import attacker_of
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with open_world(tmp_path_factory.mktemp("world")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def attacker(world: World) -> Attacker:
+    return await attacker_of(world)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
+    async with open_gate(tmp_path_factory.mktemp("gate")) as opened:
+        yield opened

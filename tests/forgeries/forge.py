@@ -1,0 +1,109 @@
+"""Makes tokens as an attacker would: any header, any claims, any signature.
+
+Only what is asked for is wrong; everything else is as in a genuine token, which `token()` without
+arguments is. So a forgery that is refused is refused for what was done to it.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import jwt
+
+from app.sessions.keys import KeyRing, SigningKey
+
+Sign: TypeAlias = Callable[[bytes], bytes]
+ABSENT = object()
+"""As the value of a member: leave it out."""
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def sign_with(algorithm: str, key: Any) -> Sign:
+    """Sign as the algorithm says, whatever the header will claim."""
+    how: Any = jwt.PyJWS().get_algorithm_by_name(algorithm)
+
+    def sign(message: bytes) -> bytes:
+        signature: bytes = how.sign(message, key)
+        return signature
+
+    return sign
+
+
+def signer(key: SigningKey) -> Sign:
+    return sign_with(key.algorithm, key.private)
+
+
+def constant(signature: bytes) -> Sign:
+    return lambda _message: signature
+
+
+def compact(header: Mapping[str, Any] | bytes, payload: Mapping[str, Any] | bytes, by: Sign) -> str:
+    parts = [part if isinstance(part, bytes) else as_json(part) for part in (header, payload)]
+    message = ".".join(map(b64, parts))
+    return f"{message}.{b64(by(message.encode()))}"
+
+
+def as_json(members: Mapping[str, Any]) -> bytes:
+    present = {name: value for name, value in members.items() if value is not ABSENT}
+    return json.dumps(present).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forge:
+    """Has the ways and the key of a genuine issuer, to sign what that would never sign.
+
+    `own_jwk` and `own_sign` are a key that the attacker made for the issuer's algorithm.
+    """
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    sign: Sign = field(repr=False)
+    own_jwk: Mapping[str, Any] = field(repr=False)
+    own_sign: Sign = field(repr=False)
+
+    def token(
+        self,
+        *,
+        header: Mapping[str, Any] | bytes = b"",
+        claims: Mapping[str, Any] | bytes = b"",
+        by: Sign | None = None,
+    ) -> str:
+        """A token with these members changed; bytes stand for the whole part."""
+        return compact(
+            header or self.header if isinstance(header, bytes) else {**self.header, **header},
+            claims or self.claims if isinstance(claims, bytes) else {**self.claims, **claims},
+            by or self.sign,
+        )
+
+    def raw_claim(self, name: str, text: str) -> str:
+        """A token with a claim that is written like this, be it JSON or not."""
+        placeholder = as_json({**self.claims, name: "PLACEHOLDER"})
+        return self.token(claims=placeholder.replace(b'"PLACEHOLDER"', text.encode()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessForge(Forge):
+    """Makes access tokens with the keys of a genuine service."""
+
+    ring: KeyRing = field(repr=False)
+
+    @property
+    def key(self) -> SigningKey:
+        return self.ring.signer
+
+
+def access_parts(ring: KeyRing, own: KeyRing, claims: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes an AccessForge out of a service's ring, the attacker's own, and true claims."""
+    return {
+        "header": {"typ": "at+jwt", "kid": ring.signer.kid, "alg": ring.signer.algorithm},
+        "claims": claims,
+        "sign": signer(ring.signer),
+        "own_jwk": own.signer.public_jwk,
+        "own_sign": signer(own.signer),
+        "ring": ring,
+    }

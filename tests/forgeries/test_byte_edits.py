@@ -1,0 +1,137 @@
+"""T1.10: genuine tokens, edited at random. None is taken unless it is the same, byte by byte.
+
+A few hundred edits of each token in `make test`; `make forgeries` makes 100,000 of each.
+"""
+
+import base64
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeAlias
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.authing.keys import Hs256Keys
+from app.authing.verifier import LocalVerifier, Recipient
+from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
+from app.sessions.tokens import read_refresh_token, write_refresh_token
+from tests.api.world import POOL_ID, POOL_SECRET
+from tests.forgeries.forge import b64
+from tests.forgeries.gate import upstream_forge
+from tests.sessions.builders import (
+    ACCESS_TOKENS,
+    EPOCH,
+    NOW,
+    SESSION_ID,
+    make_ring,
+    make_session,
+)
+
+Edit: TypeAlias = tuple[float, int, bytes]
+
+edited_at_random = settings(
+    max_examples=int(os.environ.get("FORGERIES", "300")), deadline=None, print_blob=True
+)
+RING = make_ring()
+ACCESS_TOKEN, _ = ACCESS_TOKENS.write(RING, make_session(), NOW)
+REFRESH_TOKEN = write_refresh_token(RING.binder, SESSION_ID, 3)
+AUTHING_TOKEN = upstream_forge(EPOCH).token()
+VERIFIER = LocalVerifier(
+    Hs256Keys([POOL_SECRET]),
+    Recipient(POOL_ID),
+    max_age=timedelta(minutes=10),
+    clock=lambda: NOW,
+)
+
+# Where (as a share of the length), how many bytes go, and what comes in their place.
+FAMILIAR = st.sampled_from(b'ABCXYZabcxyz0189-_.=+/{}[]":, \n').map(lambda byte: bytes([byte]))
+EDIT = st.tuples(st.floats(0, 1), st.integers(0, 3), st.one_of(FAMILIAR, st.binary(max_size=4)))
+EDITS = st.lists(EDIT, min_size=1, max_size=3)
+
+
+def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
+    for where, dropped, put in edits:
+        start = round(where * len(data))
+        data = data[:start] + put + data[start + dropped :]
+    return data
+
+
+def text_of(data: bytes) -> str:
+    """As a header arrives: each byte is a character."""
+    return data.decode("latin-1")
+
+
+def inside(token: str, part: int, edits: Sequence[Edit]) -> str:
+    """Edit what a part says and write it down anew, so that its spelling is good."""
+    parts = token.split(".")
+    content = base64.urlsafe_b64decode(parts[part] + "==")
+    parts[part] = b64(edited(content, edits))
+    return ".".join(parts)
+
+
+def access_token_is_refused(token: str) -> bool:
+    try:
+        ACCESS_TOKENS.read(RING, token, NOW)
+    except AccessTokenInvalid:
+        return True
+    return False
+
+
+def refresh_token_is_refused(token: str) -> bool:
+    try:
+        read_refresh_token(RING, token)
+    except RefreshTokenInvalid:
+        return True
+    return False
+
+
+async def authing_token_is_refused(token: str) -> bool:
+    try:
+        await VERIFIER.verify(token)
+    except AuthingTokenInvalid:
+        return True
+    return False
+
+
+async def test_the_tokens_that_are_edited_are_genuine() -> None:
+    assert not access_token_is_refused(ACCESS_TOKEN)
+    assert not refresh_token_is_refused(REFRESH_TOKEN)
+    assert not await authing_token_is_refused(AUTHING_TOKEN)
+
+
+@edited_at_random
+@given(EDITS)
+def test_no_edited_access_token_is_taken(edits: list[Edit]) -> None:
+    token = text_of(edited(ACCESS_TOKEN.encode(), edits))
+    assert access_token_is_refused(token) or token == ACCESS_TOKEN
+
+
+@edited_at_random
+@given(st.integers(0, 2), EDITS)
+def test_no_access_token_that_says_something_else_is_taken(part: int, edits: list[Edit]) -> None:
+    token = inside(ACCESS_TOKEN, part, edits)
+    assert access_token_is_refused(token) or token == ACCESS_TOKEN
+
+
+@edited_at_random
+@given(EDITS)
+def test_no_edited_refresh_token_is_taken(edits: list[Edit]) -> None:
+    token = text_of(edited(REFRESH_TOKEN.encode(), edits))
+    assert refresh_token_is_refused(token) or token == REFRESH_TOKEN
+
+
+@edited_at_random
+@given(EDITS)
+async def test_no_edited_token_of_authing_is_taken(edits: list[Edit]) -> None:
+    token = text_of(edited(AUTHING_TOKEN.encode(), edits))
+    assert await authing_token_is_refused(token) or token == AUTHING_TOKEN
+
+
+@edited_at_random
+@given(st.integers(0, 2), EDITS)
+async def test_no_token_of_authing_that_says_something_else_is_taken(
+    part: int, edits: list[Edit]
+) -> None:
+    token = inside(AUTHING_TOKEN, part, edits)
+    assert await authing_token_is_refused(token) or token == AUTHING_TOKEN

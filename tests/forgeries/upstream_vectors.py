@@ -1,0 +1,100 @@
+"""Table T1.5: 55 tokens with which somebody who poses as Authing must get no session made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.forgeries import any_jws
+from tests.forgeries.forge import ABSENT, Forge, sign_with
+from tests.forgeries.table import Table, Vectors
+
+ANOTHER = "5f00000000000000000000ff"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpstreamForge(Forge):
+    """Has the secret that Authing signs with, and an access token of ours."""
+
+    access_token: str = field(repr=False)
+
+    @property
+    def now(self) -> int:
+        return int(self.claims["iat"])
+
+
+def claims(**members: Any) -> Callable[[UpstreamForge], str]:
+    return lambda forge: forge.token(claims=members)
+
+
+def data(**members: Any) -> Callable[[UpstreamForge], str]:
+    """A token in which something else is said of the user."""
+
+    def make(forge: UpstreamForge) -> str:
+        changed = {**forge.claims["data"], **members}
+        return forge.token(
+            claims={"data": {name: v for name, v in changed.items() if v is not ABSENT}}
+        )
+
+    return make
+
+
+def times(**offsets: int) -> Callable[[UpstreamForge], str]:
+    """A token whose times are these, in seconds from now."""
+    return lambda forge: forge.token(
+        claims={name: forge.now + offset for name, offset in offsets.items()}
+    )
+
+
+def own_rsa_key(forge: UpstreamForge) -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    return forge.token(header={"alg": "RS256"}, by=sign_with("RS256", key))
+
+
+KEY: Vectors[UpstreamForge] = {**any_jws.HMAC_BLANK, "own-rs256-key": own_rsa_key}
+
+DATA: Vectors[UpstreamForge] = {
+    "data-absent": claims(data=ABSENT),
+    "data-null": claims(data=None),
+    "data-text": claims(data="made-up"),
+    "data-list": claims(data=[]),
+}
+USER: Vectors[UpstreamForge] = {
+    "id-of-another-user": data(id=ANOTHER),
+    "id-absent": data(id=ABSENT),
+    "id-in-two-opinions": data(_id=ANOTHER),
+    "unionid-of-another-user": data(unionid="another-made-up-unionid"),
+}
+POOL: Vectors[UpstreamForge] = {
+    "client-absent": data(clientId=ABSENT),
+    "client-another-pool": data(clientId=ANOTHER),
+    "client-in-two-opinions": data(userPoolId=ANOTHER),
+}
+TIMES: Vectors[UpstreamForge] = {
+    "iat-stale": times(iat=-601),
+    "iat-absent": claims(iat=ABSENT),
+    "exp-too-far": times(exp=11 * 366 * 86_400),
+    "exp-text": lambda forge: forge.token(claims={"exp": str(forge.claims["exp"])}),
+    "exp-nan": lambda forge: forge.raw_claim("exp", "NaN"),
+    "exp-absent": claims(exp=ABSENT),
+}
+OURS: Vectors[UpstreamForge] = {"own-access-token": lambda forge: forge.access_token}
+
+AS_ANY_JWS: Table[UpstreamForge] = {
+    "alg none in 5 spellings and 2 forms": any_jws.ALG_NONE,
+    "null, stripped, truncated, bit-flipped signature": any_jws.SIGNATURE,
+    "blank HMAC key, another algorithm with own key": KEY,
+    "jwk, jku, x5u, x5c": any_jws.KEY_IN_HEADER,
+    "crit, b64": any_jws.CRIT,
+    "not a compact JWS of claims": any_jws.NOT_COMPACT,
+    "spelling": any_jws.SPELLING,
+}
+AS_AUTHINGS: Table[UpstreamForge] = {
+    "data absent or no object": DATA,
+    "another user": USER,
+    "another pool": POOL,
+    "times": TIMES,
+    "an access token of ours": OURS,
+}
+TABLE: Table[UpstreamForge] = {**AS_ANY_JWS, **AS_AUTHINGS}
