@@ -7,23 +7,37 @@ logs, netrc) is left unread: the pool secret travels here.
 """
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable, Coroutine
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import aiohttp
 import certifi
 import httpx
+from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from httpx_aiohttp import AiohttpTransport
 
+LookUp: TypeAlias = Callable[
+    [str, int, socket.AddressFamily], Coroutine[Any, Any, list[ResolveResult]]
+]
+"""Finds the addresses of a name, for a port; raises OSError."""
+
+_LOOKUP_SECONDS = 1.5
 _CONNECT_SECONDS = 2.0  # name, TCP and TLS together, and the wait for a free connection
 _IDLE_SECONDS = 15.0
 
 
-def build_transport(ca_file: Path | None, connections: int = 100) -> httpx.AsyncBaseTransport:
+def build_transport(
+    ca_file: Path | None, connections: int = 100, look_up: LookUp | None = None
+) -> httpx.AsyncBaseTransport:
     """Make the transport with at most `connections` connections.
+
+    Names are looked up by the system, unless by `look_up`.
 
     Authing is believed by the certificate authorities of `ca_file` alone, or else by those of
     Mozilla's list, which comes with the dependencies and so is the same on every machine.
@@ -36,7 +50,12 @@ def build_transport(ca_file: Path | None, connections: int = 100) -> httpx.Async
     # A factory, because a session belongs to the event loop that runs when it is made.
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=_QuietConnector(limit=connections, ssl=tls, keepalive_timeout=_IDLE_SECONDS),
+            connector=_QuietConnector(
+                limit=connections,
+                ssl=tls,
+                resolver=_ImpatientResolver(look_up),
+                keepalive_timeout=_IDLE_SECONDS,
+            ),
             response_class=_UnspokenResponse,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -65,6 +84,28 @@ def build_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
         # httpx keeps cookies of its own accord, above whatever the transport does.
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
     )
+
+
+class _ImpatientResolver(aiohttp.ThreadedResolver):
+    """Gives a lookup up before the attempt to connect gives itself up.
+
+    aiohttp lets all connections to a host wait for one lookup, which outlives who began it. The
+    system's may go on for half a minute; logins would fail for so long after the name service has
+    come back, and as if it had been a connection that timed out.
+    """
+
+    def __init__(self, look_up: LookUp | None) -> None:
+        super().__init__()
+        self._look_up = look_up or super().resolve
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                return await self._look_up(host, port, family)
+        except TimeoutError as error:
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer") from error
 
 
 class _QuietConnector(aiohttp.TCPConnector):

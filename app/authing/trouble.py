@@ -41,6 +41,8 @@ Outcome: TypeAlias = Literal[
     "bad_shape",
     "bad_token",
     "jwks_unavailable",
+    "bulkhead",
+    "breaker_open",
 ]
 """The words that an AuthingError of this package may carry as its `outcome`."""
 

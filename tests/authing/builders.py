@@ -141,13 +141,15 @@ class Request:
 class Answer:
     """Bytes for the wire, and what happens to the connection after them.
 
-    `hang` says nothing more; `drip` sends the bytes one by one, slowly; `again` sends them a
-    second time when nobody has asked. `pause` is in seconds, before the body.
+    `hang` says nothing more; `again` sends them a second time when nobody has asked. `pause` is in
+    seconds, before the body. `drip` follows byte by byte, slowly; `flood` follows without end.
     """
 
     raw: bytes = b""
-    then: Literal["keep", "close", "reset", "hang", "drip", "again"] = "keep"
+    then: Literal["keep", "close", "reset", "hang", "again"] = "keep"
     pause: float = 0
+    drip: bytes = b""
+    flood: bytes = b""
 
 
 Says: TypeAlias = Callable[[Request], Answer | bytes]
@@ -183,17 +185,20 @@ class Peer:
 
 
 async def _play(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    if answer.then == "drip":
-        for byte in answer.raw:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(0.02)
     head, separator, body = answer.raw.partition(b"\r\n\r\n")
     writer.write(head + separator)
     if answer.pause:
         await asyncio.sleep(answer.pause)
     writer.write(body)
     await writer.drain()
+    for byte in answer.drip:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+    while answer.flood:
+        writer.write(answer.flood)
+        await writer.drain()
+        await asyncio.sleep(0.001)  # or the other end gets no turn
     if answer.then == "again":
         await asyncio.sleep(0.01)
         writer.write(answer.raw)

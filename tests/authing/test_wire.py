@@ -98,7 +98,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
         Answer(b"", "hang"),
         Answer(b"HTTP/1.1 200 OK\r\n", "hang"),
         Answer(GOOD[:-1], "hang"),
-        Answer(GOOD, "drip"),
+        Answer(drip=GOOD),
         Answer(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, "hang"),
     ],
     ids=["no_head", "half_a_head", "half_a_body", "drip", "only_hints"],

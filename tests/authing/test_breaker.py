@@ -1,0 +1,180 @@
+"""The breaker: what opens it, what closes it, and who is let through meanwhile."""
+
+import asyncio
+
+import pytest
+
+from app.authing.breaker import OPENS_AFTER, Breaker
+from app.errors import (
+    AccountBlocked,
+    AuthingBadAnswer,
+    AuthingError,
+    AuthingMisconfigured,
+    AuthingOverloaded,
+    AuthingTimeout,
+    AuthingTokenInvalid,
+    AuthingUnavailable,
+    AuthingUntrusted,
+    TicketgateError,
+    TicketRejected,
+)
+from tests.fakes import IDENTITY, FakeIdentityProvider
+
+TICKET = "made-up-ticket"
+TROUBLE = [
+    AuthingUnavailable("http_5xx"),
+    AuthingTimeout("deadline"),
+    AuthingBadAnswer("bad_json"),
+]
+SIGNS_OF_LIFE = [
+    TicketRejected(2206),
+    AccountBlocked(),
+    AuthingMisconfigured("auth_config"),
+    AuthingTokenInvalid("bad_token"),
+    AuthingUntrusted("tls"),
+]
+
+
+class Scene:
+    """A breaker, the provider behind it, and a clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.authing = FakeIdentityProvider()
+        self.breaker = Breaker(self.authing, monotonic=lambda: self.now)
+
+    async def log_in(self, failure: TicketgateError | None = None) -> str:
+        """What became of it: the outcome, the code, or `ok`."""
+        self.authing.failure = failure
+        try:
+            assert await self.breaker.exchange(TICKET) is IDENTITY
+        except AuthingError as error:
+            return error.outcome
+        except TicketgateError as error:
+            return error.code
+        return "ok"
+
+    async def break_down(self) -> None:
+        for _ in range(OPENS_AFTER):
+            assert await self.log_in(TROUBLE[0]) == "http_5xx"
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+async def test_twenty_failures_in_a_row_open_it(scene: Scene, trouble: AuthingError) -> None:
+    for _ in range(20):
+        assert await scene.log_in(trouble) == trouble.outcome
+    assert await scene.log_in() == "breaker_open"
+    assert len(scene.authing.tickets) == 20
+
+
+async def test_an_open_breaker_says_when_the_next_probe_is(scene: Scene) -> None:
+    await scene.break_down()
+    scene.now += 1.5
+    with pytest.raises(AuthingUnavailable) as refusal:
+        await scene.breaker.exchange(TICKET)
+    assert refusal.value.retry_after == 4
+    scene.now += 3.4
+    with pytest.raises(AuthingUnavailable) as refusal:
+        await scene.breaker.exchange(TICKET)
+    assert refusal.value.retry_after == 1
+
+
+@pytest.mark.parametrize("sign", SIGNS_OF_LIFE)
+async def test_what_authing_says_about_ticket_user_or_us_never_opens_it(
+    scene: Scene, sign: TicketgateError
+) -> None:
+    for _ in range(3 * OPENS_AFTER):
+        await scene.log_in(sign)
+    assert await scene.log_in() == "ok"
+
+
+@pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
+async def test_one_sign_of_life_makes_the_count_begin_again(
+    scene: Scene, sign: TicketgateError | None
+) -> None:
+    for _ in range(2):
+        for _ in range(OPENS_AFTER - 1):
+            await scene.log_in(TROUBLE[1])
+        assert await scene.log_in(sign) != "breaker_open"
+    assert await scene.log_in() == "ok"
+
+
+async def test_a_failure_here_says_nothing_about_authing(scene: Scene) -> None:
+    for _ in range(OPENS_AFTER - 1):
+        await scene.log_in(TROUBLE[0])
+    for _ in range(OPENS_AFTER):
+        assert await scene.log_in(AuthingOverloaded("bulkhead")) == "bulkhead"
+    await scene.log_in(TROUBLE[0])
+    assert await scene.log_in() == "breaker_open"
+
+
+async def test_exactly_one_probe_is_let_through_in_five_seconds(scene: Scene) -> None:
+    await scene.break_down()
+    for _ in range(4):
+        scene.now += 4.99
+        assert await scene.log_in(TROUBLE[0]) == "breaker_open"
+        scene.now += 0.01
+        assert await scene.log_in(TROUBLE[0]) == "http_5xx"
+        assert await scene.log_in(TROUBLE[0]) == "breaker_open"
+    assert len(scene.authing.tickets) == OPENS_AFTER + 4
+
+
+async def test_a_crowd_that_comes_when_a_probe_is_due_sends_one(scene: Scene) -> None:
+    await scene.break_down()
+    scene.now += 5
+    scene.authing.gate = asyncio.Event()
+    crowd = [asyncio.create_task(scene.log_in()) for _ in range(100)]
+    await asyncio.sleep(0)
+    scene.authing.gate.set()
+    assert sorted(await asyncio.gather(*crowd)) == ["breaker_open"] * 99 + ["ok"]
+
+
+@pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
+async def test_a_probe_that_is_answered_closes_it(
+    scene: Scene, sign: TicketgateError | None
+) -> None:
+    await scene.break_down()
+    scene.now += 5
+    await scene.log_in(sign)
+    assert [await scene.log_in() for _ in range(50)] == ["ok"] * 50
+    await scene.break_down()  # and it takes as many failures again
+    assert await scene.log_in() == "breaker_open"
+
+
+async def test_a_probe_that_hangs_does_not_put_off_the_next(scene: Scene) -> None:
+    await scene.break_down()
+    scene.now += 5
+    scene.authing.gate = asyncio.Event()
+    hanging = asyncio.create_task(scene.log_in())
+    await asyncio.sleep(0)
+    scene.now += 5
+    scene.authing.gate = None
+    assert await scene.log_in() == "ok"
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+
+
+async def test_a_probe_without_a_verdict_leaves_it_open(scene: Scene) -> None:
+    await scene.break_down()
+    scene.now += 5
+    assert await scene.log_in(AuthingOverloaded("bulkhead")) == "bulkhead"
+    assert await scene.log_in() == "breaker_open"
+    scene.now += 5
+    assert await scene.log_in() == "ok"
+
+
+async def test_failures_that_arrive_late_do_not_put_off_the_probe(scene: Scene) -> None:
+    scene.authing.failure = TROUBLE[1]
+    scene.authing.gate = asyncio.Event()
+    crowd = [asyncio.create_task(scene.log_in(TROUBLE[1])) for _ in range(64)]
+    await asyncio.sleep(0)
+    scene.authing.gate.set()
+    await asyncio.gather(*crowd)
+    scene.now += 5
+    scene.authing.gate = None
+    assert await scene.log_in() == "ok"

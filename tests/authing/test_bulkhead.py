@@ -1,0 +1,219 @@
+"""The bulkhead: how many are let in, who stands in line, and when a line is sent away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import pytest
+
+from app.authing.bulkhead import PLACES, Bulkhead
+from app.errors import AuthingOverloaded, AuthingTimeout
+from app.sessions.models import Identity
+from tests.fakes import IDENTITY
+
+Login: TypeAlias = "asyncio.Task[Identity]"
+
+
+class Authing:
+    """Answers one exchange at a time, the oldest first, when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[Identity]] = []
+        self.tickets: list[str] = []
+
+    async def exchange(self, ticket: str) -> Identity:
+        self.tickets.append(ticket)
+        answer: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
+        self.waiting.append(answer)
+        try:
+            return await answer
+        finally:
+            if answer in self.waiting:
+                self.waiting.remove(answer)
+
+    async def answer(self) -> None:
+        self.waiting.pop(0).set_result(IDENTITY)
+        await settle()
+
+
+class Looks:
+    """In place of sleeping: a look is taken when the test lets it."""
+
+    def __init__(self) -> None:
+        self._turns: asyncio.Queue[None] = asyncio.Queue()
+
+    async def sleep(self, _seconds: float) -> None:
+        await self._turns.get()
+
+    async def take(self, looks: int) -> None:
+        for _ in range(looks):
+            self._turns.put_nowait(None)
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(40):
+        await asyncio.sleep(0)
+
+
+class Scene:
+    def __init__(self, deadline: float) -> None:
+        self.authing = Authing()
+        self.looks = Looks()
+        self.bulkhead = Bulkhead(self.authing, deadline=deadline, sleep=self.looks.sleep)
+        self.logins: list[Login] = []
+
+    async def come(self, how_many: int = 1) -> list[Login]:
+        logins = [
+            asyncio.create_task(self.bulkhead.exchange(f"ticket {len(self.logins) + number}"))
+            for number in range(how_many)
+        ]
+        self.logins += logins
+        await settle()
+        return logins
+
+    async def leave(self) -> None:
+        for login in self.logins:
+            login.cancel()
+        await asyncio.gather(*self.logins, return_exceptions=True)
+        await self.looks.take(8)
+
+
+@asynccontextmanager
+async def full(deadline: float = 60) -> AsyncIterator[Scene]:
+    """A bulkhead with every place taken by an exchange that hangs."""
+    scene = Scene(deadline)
+    await scene.come(PLACES)
+    yield scene
+    await scene.leave()
+
+
+def are_refused(logins: list[Login]) -> bool:
+    return all(isinstance(task.exception(), AuthingOverloaded) for task in logins)
+
+
+def wait(logins: list[Login]) -> bool:
+    return not any(login.done() for login in logins)
+
+
+async def test_sixty_four_exchanges_may_be_under_way() -> None:
+    async with full() as scene:
+        assert PLACES == 64
+        await scene.come(100)
+        assert len(scene.authing.tickets) == 64
+
+
+async def test_a_line_that_does_not_move_is_sent_away_after_eight_looks() -> None:
+    async with full() as scene:
+        crowd = await scene.come(436)
+        await scene.looks.take(7)
+        assert wait(crowd)
+        await scene.looks.take(1)
+        assert are_refused(crowd)
+        refusal = crowd[0].exception()
+        assert isinstance(refusal, AuthingOverloaded)
+        assert (refusal.outcome, refusal.retry_after) == ("bulkhead", 2)
+        assert len(scene.authing.tickets) == 64
+
+
+async def test_after_a_line_was_sent_away_the_next_are_refused_at_once() -> None:
+    async with full() as scene:
+        await scene.come()
+        await scene.looks.take(8)
+        assert are_refused(await scene.come(100))
+
+
+async def test_a_place_that_becomes_free_opens_the_line_again() -> None:
+    async with full() as scene:
+        await scene.come()
+        await scene.looks.take(8)
+        await scene.authing.answer()
+        in_time, crowd = await scene.come(), await scene.come(10)
+        assert scene.authing.tickets[-1] == "ticket 65"
+        assert wait(in_time + crowd)
+
+
+async def test_a_line_that_moves_is_served_in_its_order_to_the_last() -> None:
+    async with full() as scene:
+        crowd = await scene.come(200)
+        for _ in range(200):
+            await scene.looks.take(3)
+            await scene.authing.answer()
+        await scene.looks.take(8)
+        assert scene.authing.tickets == [f"ticket {number}" for number in range(264)]
+        for _ in range(PLACES):
+            await scene.authing.answer()
+        assert [login.result() for login in crowd] == [IDENTITY] * 200
+
+
+async def test_each_line_is_given_the_same_patience() -> None:
+    async with full() as scene:
+        for _ in range(3):
+            crowd = await scene.come(5)
+            await scene.looks.take(7)
+            assert wait(crowd)
+            await scene.looks.take(1)
+            assert are_refused(crowd)
+            await scene.authing.answer()
+            await scene.come()  # who takes the place
+
+
+async def test_exchanges_that_are_given_up_give_their_places_back() -> None:
+    async with full() as scene:
+        for login in scene.logins:
+            login.cancel()
+        await settle()
+        await scene.come(PLACES)
+        assert len(scene.authing.tickets) == 2 * PLACES
+
+
+async def test_who_gives_up_in_line_takes_no_place() -> None:
+    async with full() as scene:
+        first, second, third = await scene.come(3)
+        first.cancel()
+        await settle()
+        await scene.authing.answer()
+        assert scene.authing.tickets[-1] == "ticket 65"
+        # And who gives up in the very moment when the turn comes, passes it on.
+        scene.authing.waiting[0].set_result(IDENTITY)
+        await asyncio.sleep(0)
+        third.cancel()
+        await settle()
+        [late] = await scene.come()
+        await scene.authing.answer()
+        assert scene.authing.tickets[-1] == "ticket 67"
+        assert wait([second, late])
+
+
+async def test_no_place_is_lost_when_a_turn_comes_as_the_line_is_sent_away() -> None:
+    async with full() as scene:
+        await scene.come(3)
+        await scene.looks.take(7)
+        scene.authing.waiting[0].set_result(IDENTITY)
+        await scene.looks.take(1)
+        for login in scene.logins:
+            login.cancel()
+        await settle()
+        await scene.come(PLACES)
+        assert len(scene.authing.waiting) == PLACES
+
+
+async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
+    async with full(deadline=0.2) as scene:
+        started = asyncio.get_running_loop().time()
+        [login] = await scene.come()
+        await scene.authing.answer()
+        with pytest.raises(AuthingTimeout):
+            await login
+        assert asyncio.get_running_loop().time() - started < 1
+
+
+@pytest.mark.parametrize("failure", [AuthingTimeout("deadline"), ZeroDivisionError()])
+async def test_a_place_is_there_for_the_next_after_a_failure(failure: Exception) -> None:
+    scene = Scene(deadline=60)
+    for _ in range(2 * PLACES):
+        [login] = await scene.come()
+        scene.authing.waiting[0].set_exception(failure)
+        with pytest.raises(type(failure)):
+            await login

@@ -1,0 +1,15 @@
+"""What is logged of exchanges."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture
+def outcomes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The outcomes of all exchanges so far, in one word each; metrics count the same."""
+    caplog.set_level(logging.INFO, "ticketgate")
+    return lambda: [
+        record.__dict__["outcome"] for record in caplog.records if record.msg == "exchange"
+    ]

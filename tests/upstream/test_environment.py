@@ -1,0 +1,60 @@
+"""U25: what is in the environment of the process turns nothing about the way to Authing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.authing.authority import Authority
+from tests.authing.builders import peer
+from tests.upstream.fault_server import GOOD
+from tests.upstream.stage import open_stage
+
+TICKET = "made-up.ticket_1~"
+
+
+def proxies(*names: str) -> Callable[[Path, str], dict[str, str]]:
+    def environment(_folder: Path, proxy: str) -> dict[str, str]:
+        return {spelling: proxy for name in names for spelling in (name, name.lower())}
+
+    return environment
+
+
+def other_authorities(folder: Path, _proxy: str) -> dict[str, str]:
+    return {"SSL_CERT_FILE": str(Authority(folder).file), "SSL_CERT_DIR": str(folder)}
+
+
+def netrc(folder: Path, _proxy: str) -> dict[str, str]:
+    file = folder / ".netrc"
+    file.write_text("machine 127.0.0.1 login made password up\n")
+    file.chmod(0o600)
+    return {"HOME": str(folder), "NETRC": str(file)}
+
+
+ENVIRONMENTS = {
+    "U25-http-and-https-proxy": proxies("HTTP_PROXY", "HTTPS_PROXY"),
+    "U25-all-proxy": proxies("ALL_PROXY"),
+    "U25-ssl-cert-file": other_authorities,
+    "U25-netrc": netrc,
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("variant", ENVIRONMENTS)
+async def test_the_environment_is_ignored(
+    variant: str, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "environment"
+    folder.mkdir()
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with peer(GOOD) as proxy:
+        for name, value in ENVIRONMENTS[variant](folder, proxy.url).items():
+            monkeypatch.setenv(name, value)
+        async with open_stage(tmp_path, tls=scheme == "https") as stage:
+            reply = await stage.log_in(TICKET)
+
+            assert reply.status == 201, reply.answer.text
+            assert proxy.connections == 0
+            [request] = stage.authing.peer.requests
+            assert "authorization" not in request.headers
