@@ -40,7 +40,7 @@ PYTEST = .venv/bin/python -m pytest --cov --numprocesses auto --maxprocesses 8 -
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: install ## serve the sandbox on http://127.0.0.1:8000; Ctrl-C stops it
@@ -51,12 +51,21 @@ test: install ## run every test and hold branch coverage at 100 %
 	$(PYTEST)
 
 .PHONY: check
-check: install ## what CI runs: format, lint, types, architecture, tests
+check: install ## what CI runs: format, lint, types, architecture, workflows, tests
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+	.venv/bin/zizmor --quiet --offline --persona pedantic .github/workflows
 	$(PYTEST)
+
+.PHONY: audit
+audit: install ## ask PyPI whether a locked version has a known vulnerability (needs the network)
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/dev.txt
+
+.PHONY: assurance
+assurance: install ## write docs/assurance.md anew: which test proves what
+	.venv/bin/python -m proofs.assurance
 
 .PHONY: format
 format: install ## format the code and mend what the linter can mend
@@ -68,8 +77,8 @@ install: .venv/.installed ## make .venv with everything, from the hash-locked re
 
 .PHONY: lock
 lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: to the newest versions)
-	@$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	@$(COMPILE) pyproject.toml --output-file requirements/dev.txt \
+	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/dev.txt \
 		--group dev --constraints requirements/runtime.txt
 	@echo uv | $(COMPILE) - --output-file requirements/uv.txt
 	@echo "requirements/ is compiled; make install brings .venv up to it"
@@ -86,6 +95,10 @@ verify-image: image ## prove the image: not root, read-only, healthy, leaves whe
 states: install ## 10,000 random lives of sessions against the model (a quarter of an hour)
 	STATE_RUNS=10000 .venv/bin/python -m pytest tests/sessions/test_state_machine.py
 
+.PHONY: forgeries
+forgeries: install ## 100,000 random edits of each genuine token: none is taken (a quarter of an hour)
+	FORGERIES=100000 .venv/bin/python -m pytest --numprocesses auto tests/forgeries
+
 .PHONY: races
 races: install ## refreshes, logins and endings against each other, in full numbers (minutes)
 	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py
@@ -97,6 +110,14 @@ kill-nine: install ## kill the service 50 times under load: nothing acknowledged
 .PHONY: lossy
 lossy: install ## 2,000 apps on a bad network, 200 thieves: nobody logged out but the stolen (minutes)
 	.venv/bin/python -m proofs.lossy_network
+
+.PHONY: slow-clients
+slow-clients: install ## 2,000 clients that send a byte a second: closed in time and not felt (2 minutes)
+	.venv/bin/python -m proofs.slow_clients
+
+.PHONY: upstream-faults
+upstream-faults: install ## 10,000 phones hang up, Authing flaps and hangs: only logins notice (5 minutes)
+	.venv/bin/python -m proofs.upstream_faults
 
 .PHONY: clean
 clean: ## remove what make and the tools have made; data and .env stay

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.commands import core_dumps
 from app.errors import StartupError
 from app.keyfile import KEY_KINDS
 
@@ -66,4 +67,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    core_dumps.forbid()
     sys.exit(main())

@@ -7,6 +7,7 @@ below is the variable of the same name; its meaning for an operator stands in `.
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ from app.errors import StartupError
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
 _MIN_DISTINCT_CHARACTERS = 6
+_RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
 
 
 def _duration(value: object) -> object:
@@ -77,10 +79,35 @@ def _comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _sqlite_url(value: str) -> str:
-    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?#]+", value):
-        raise ValueError("must be sqlite:///relative/path or sqlite:////absolute/path")
+def _store_url(value: str) -> str:
+    # The parts of a Redis address are judged by the store, which knows what they mean.
+    sqlite, redis = r"sqlite:///(?!:memory:)[^?#]+", r"rediss?(\+sentinel|\+cluster)?://[!-~]+"
+    if not re.fullmatch(f"{sqlite}|{redis}", value):
+        forms = "sqlite:///relative/path, sqlite:////absolute/path or redis://host:port"
+        raise ValueError(f"must be {forms} (all forms: README)")
     return value
+
+
+def _rate(value: object) -> object:
+    text = str(value).strip().lower()
+    if text == "off":
+        return None
+    if not _RATE.fullmatch(text):
+        raise ValueError("must be <count>/<second|minute|hour|day>, such as 30/minute, or off")
+    return text
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(str(value))
+    except ValueError:  # its text quotes the value
+        message = "must be addresses and networks, comma-separated, such as 10.0.0.0/8,fd00::1"
+        raise ValueError(message) from None
+    if network.prefixlen == 0:
+        raise ValueError("must not be everybody")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+        raise ValueError("must have IPv4 networks in the form of IPv4")
+    return network
 
 
 def _lower(value: object) -> object:
@@ -92,7 +119,9 @@ DurationOrZero = Annotated[
     timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=_TEN_YEARS)
 ]
 Duration = Annotated[DurationOrZero, Field(ge=timedelta(seconds=1))]
-StoreUrl = Annotated[str, AfterValidator(_sqlite_url)]
+StoreUrl = Annotated[str, Field(repr=False), AfterValidator(_store_url)]
+Rate = Annotated[str | None, BeforeValidator(_rate)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 AuthingSecret = Annotated[SecretStr, _secret_of(16)]
 ServiceKey = Annotated[SecretStr, _secret_of(32)]
@@ -141,9 +170,17 @@ class Settings(BaseSettings):
     session_one_per_device_type: bool = False
 
     store_url: StoreUrl = "sqlite:///data/sessions.db"
+    store_ca_file: Path | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
 
     service_api_keys: Annotated[
         tuple[ServiceKey, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ()
+
+    rate_limit_login: Rate = "30/minute"
+    rate_limit_refresh: Rate = "60/minute"
+    trusted_proxies: Annotated[
+        tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)
     ] = ()
 
     host: str = "127.0.0.1"
@@ -164,6 +201,8 @@ class Settings(BaseSettings):
             raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
         if self.session_access_ttl > self.session_idle_ttl:
             raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
+        if self.workers > 1 and self.store_url.startswith("sqlite:"):
+            raise ValueError("WORKERS: more than 1 needs STORE_URL with Redis")
         if self.authing_token_mode == "jwks":
             for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
                 if getattr(self, name) is None:
@@ -183,11 +222,6 @@ class Settings(BaseSettings):
         folder = getattr(file_secret_settings, "secrets_dir", None)
         secret_files = _SecretFiles(settings_cls, folder)
         return init_settings, env_settings, dotenv_settings, secret_files
-
-    @property
-    def store_path(self) -> Path:
-        """Where the SQLite file is."""
-        return Path(self.store_url.removeprefix("sqlite:///"))
 
 
 class _SecretFiles(PydanticBaseSettingsSource):

@@ -24,9 +24,11 @@ number.
     │   ├── AccountBlocked                account_blocked
     │   └── UserBanned                    user_banned (with the end of the ban)
     ├── LoginInProgress                   login_in_progress
+    ├── RateLimited                       rate_limited
     ├── AuthingError                  Authing could not be asked, or not be believed
     │   ├── AuthingUnavailable            authing_unavailable
     │   ├── AuthingTimeout                authing_timeout
+    │   ├── AuthingOverloaded             authing_overloaded
     │   ├── AuthingMisconfigured          authing_misconfigured
     │   ├── AuthingBadAnswer              authing_bad_answer
     │   ├── AuthingTokenInvalid           authing_token_invalid
@@ -197,6 +199,16 @@ class LoginInProgress(TicketgateError):
         self.retry_after = retry_after
 
 
+class RateLimited(TicketgateError):
+    """Too many of this kind. Says nothing about any session. `retry_after` is in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
 # --- Authing could not be asked, or not be believed ---
 
 
@@ -214,7 +226,7 @@ class AuthingError(TicketgateError):
 
 
 class AuthingUnavailable(AuthingError):
-    """No connection, a 5xx, or Authing throttles us."""
+    """No connection, a 5xx, Authing throttles us; or it was so too often to ask again just now."""
 
     code = "authing_unavailable"
 
@@ -223,6 +235,12 @@ class AuthingTimeout(AuthingError):
     """The deadline of the exchange passed; what Authing did with the ticket is unknown."""
 
     code = "authing_timeout"
+
+
+class AuthingOverloaded(AuthingError):
+    """As many exchanges as we allow are under way already; Authing was not asked."""
+
+    code = "authing_overloaded"
 
 
 class AuthingMisconfigured(AuthingError):

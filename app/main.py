@@ -6,6 +6,7 @@ server has left.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
@@ -14,11 +15,15 @@ from typing import cast
 
 import httpx
 from fastapi import FastAPI
+from limits.aio.storage import Storage
 from starlette.routing import BaseRoute
 
+from app.api.addresses import TrustedProxies
 from app.api.application import build_application
 from app.api.deps import Launch, Platform, ServiceKeys, Services
 from app.api.schemas import LaunchAnswer
+from app.authing.breaker import Breaker
+from app.authing.bulkhead import Bulkhead
 from app.authing.client import AuthingClient
 from app.authing.keys import Hs256Keys
 from app.authing.keyset import JwksKeys
@@ -28,14 +33,16 @@ from app.authing.verifier import LocalVerifier, Recipient
 from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
 from app.keyfile import KeyFile
+from app.ratelimits import RateLimiter
+from app.ratelimits.redis import shared_storage
 from app.server import Drain
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, SessionIssuer
 from app.sessions.login import ClaimTimes, LoginService
-from app.sessions.ports import Clock, SessionLimits
+from app.sessions.ports import Clock, SessionLimits, SessionStore
 from app.sessions.service import SessionService
 from app.sessions.tokens import AccessTokenProfile
-from app.stores.sqlite import SqliteStore
+from app.stores.choice import open_store
 from app.telemetry.logs import log
 from app.telemetry.metrics import Metrics
 from app.telemetry.upstream import ObservedIdentityProvider
@@ -58,11 +65,13 @@ async def open_services(
     drain: Drain,
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Clock = system_clock,
+    timer: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Services]:
     """Open everything that a route may call; close it at the end.
 
     `transport` replaces the wire to Authing: the sandbox and tests hang a fake Authing there,
-    below the real client and the real verification.
+    below the real client and the real verification. `timer` tells the seconds of the rate limits
+    and of the breaker.
 
     Raises:
         StartupError: one line that names the setting.
@@ -71,11 +80,14 @@ async def open_services(
         metrics = Metrics()
         record = metrics.counting(log)
         keys = KeyFile(settings.session_keys_file, report=record)
-        store = SqliteStore(settings.store_path)
-        stack.callback(store.close)
+        store = await stack.enter_async_context(
+            open_store(settings.store_url, ca_file=settings.store_ca_file, record=record)
+        )
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
-        authing = ObservedIdentityProvider(authing_client(settings, http, clock), record)
+        client = authing_client(settings, http, clock)
+        bulkhead = Bulkhead(client, deadline=settings.authing_timeout.total_seconds())
+        authing = ObservedIdentityProvider(Breaker(bulkhead, monotonic=timer), record)
         issuer = _issuer(settings, keys)
         logins = LoginService(
             identity_provider=authing,
@@ -92,12 +104,24 @@ async def open_services(
             clock=clock,
             audit=record,
         )
+        limiter = RateLimiter(
+            await stack.enter_async_context(_shared_counts(settings)),
+            secret=_rate_limit_secret(keys),
+            record=record,
+            clock=timer,
+        )
         await stack.enter_async_context(housekeeping(keys, store, clock))
         if settings.metrics_port is not None:
             stack.enter_context(metrics.served(settings.host, settings.metrics_port))
         yield Services(
             logins=logins,
-            sessions=SessionService(store=store, issuer=issuer, clock=clock, audit=record),
+            sessions=SessionService(
+                store=store,
+                issuer=issuer,
+                clock=clock,
+                audit=record,
+                refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
+            ),
             bans=BanService(store=store, clock=clock, audit=record),
             store=store,
             keys=keys,
@@ -109,6 +133,8 @@ async def open_services(
             authing_state=lambda: authing.state,
             log=record,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
+            login_limit=limiter.limit("login", settings.rate_limit_login),
+            proxies=TrustedProxies(settings.trusted_proxies),
         )
 
 
@@ -175,6 +201,21 @@ def _issuer(settings: Settings, keys: KeyFile) -> SessionIssuer:
     )
 
 
+@asynccontextmanager
+async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
+    if settings.store_url.startswith("sqlite:"):
+        yield None
+        return
+    async with shared_storage(settings.store_url, settings.store_ca_file) as storage:
+        yield storage
+
+
+def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:
+    # A key derived from the current binding key, and so the same in the whole fleet. No refresh
+    # token's MAC is made of a message of this length.
+    return lambda: keys.ring.binder.mac(b"ticketgate rate limits v1")
+
+
 def _launch(settings: Settings) -> Launch:
     options = LaunchOptions(
         user_pool_id=settings.authing_user_pool_id,
@@ -194,7 +235,7 @@ def _launch(settings: Settings) -> Launch:
 @asynccontextmanager
 async def housekeeping(
     keys: KeyFile,
-    store: SqliteStore,
+    store: SessionStore,
     clock: Clock,
     *,
     follow_seconds: float = 10,

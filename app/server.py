@@ -16,6 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.errors import StartupError
+from app.wire.gate import RECEIVE_SECONDS, Parser, gated
+from app.wire.lobby import Lobby, make_places
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the usual 60 s of a proxy, so that it is the proxy who closes idle connections."""
@@ -106,10 +108,20 @@ def build_server(
     drain_delay: float,
     shutdown_timeout: int,
     on_start: Callable[[int], None],
+    receive_seconds: float = RECEIVE_SECONDS,
+    max_connections: int | None = None,
+    parser: Parser = "httptools",
 ) -> DrainingServer:
-    """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port."""
+    """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port.
+
+    A request must have come within `receive_seconds` of its first byte. Without `max_connections`
+    there are as many as the limit on open files has room for.
+    """
+    lobby = Lobby(make_places() if max_connections is None else max_connections)
     config = uvicorn.Config(
         app,
+        http=gated(parser, lobby=lobby, receive_seconds=receive_seconds),
+        ws="none",
         lifespan="off",  # what the service needs is open before the server exists
         log_config=None,
         access_log=False,

@@ -109,19 +109,27 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The service, its fake Authing, and the file in which the service keeps its sessions."""
+    """The service's instances, their fake Authing, and the file of an instance that is alone."""
 
-    service: Server
+    services: Sequence[Server]
     authing: Server
     store: Path
 
+    @property
+    def service(self) -> Server:
+        """The instance, or the first one."""
+        return self.services[0]
+
 
 @asynccontextmanager
-async def fleet(folder: Path, **settings: str) -> AsyncIterator[Fleet]:
-    """Run both in this folder; `settings` are more of the service's environment."""
+async def fleet(folder: Path, *, instances: int = 1, **settings: str) -> AsyncIterator[Fleet]:
+    """Run all in this folder; `settings` are more of the service's environment.
+
+    More than one instance need a `STORE_URL` that they can share.
+    """
     arguments = ["-m", "app.sandbox", "--pool", _POOL_ID, "--secret", _POOL_SECRET]
     authing = Server(arguments, {}, _SANDBOX_SERVES, folder / "authing.log")
-    service: Server | None = None
+    services: list[Server] = []
     try:
         await authing.start()
         keys, store = folder / "keys.json", folder / "sessions.db"
@@ -134,18 +142,22 @@ async def fleet(folder: Path, **settings: str) -> AsyncIterator[Fleet]:
             "SESSION_KEYS_FILE": str(keys),
             "STORE_URL": f"sqlite:///{store}",
             "SERVICE_API_KEYS": SERVICE_KEY,
+            # Everybody comes from one address here, and apps do not pause.
+            "RATE_LIMIT_LOGIN": "off",
+            "RATE_LIMIT_REFRESH": "off",
             "PORT": "0",
             "DRAIN_DELAY": "0",
             "LOG_FORMAT": "json",
         }
-        arguments = ["-m", "app", "serve"]
-        service = Server(arguments, given | settings, _SERVICE_SERVES, folder / "service.log")
-        await service.start()
-        yield Fleet(service, authing, store)
-        await service.stop()
+        for number in range(instances):
+            log = folder / f"service-{number}.log"
+            services.append(Server(["-m", "app", "serve"], given | settings, _SERVICE_SERVES, log))
+        await asyncio.gather(*(service.start(within=30 * instances) for service in services))
+        yield Fleet(services, authing, store)
+        await asyncio.gather(*(service.stop() for service in services))
         await authing.stop()
     finally:
-        if service is not None:
+        for service in services:
             await service.kill()
         await authing.kill()
 

@@ -268,6 +268,83 @@ def test_a_user_may_have_so_many_sessions(
     assert load().session_max_per_user == limit
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1/second", "1/second"),
+        (" 30/Minute ", "30/minute"),
+        ("999999/hour", "999999/hour"),
+        ("1/day", "1/day"),
+        ("off", None),
+        ("OFF", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["RATE_LIMIT_LOGIN", "RATE_LIMIT_REFRESH"])
+def test_a_rate_is_a_count_in_a_time_or_off(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, rate: str | None
+) -> None:
+    monkeypatch.setenv(name, text)
+
+    assert getattr(load(), name.lower()) == rate
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "30", "30/", "30/week", "30 per minute", "30/2minutes", "none", "false"),
+        *("0/minute", "-1/minute", "01/minute", "3e1/minute", "1000000/minute", "1/hour;1/day"),
+    ],
+)
+def test_what_is_no_rate_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("RATE_LIMIT_LOGIN", text)
+
+    expected = "must be <count>/<second|minute|hour|day>, such as 30/minute, or off"
+    assert refusal() == f"RATE_LIMIT_LOGIN: {expected}"
+
+
+@pytest.mark.parametrize("separator", [",", ", ", " ,"])
+def test_trusted_proxies_are_addresses_and_networks(
+    monkeypatch: pytest.MonkeyPatch, separator: str
+) -> None:
+    proxies = ["10.0.0.0/8", "192.0.2.7", "fd00::/8", "2001:db8::7"]
+    monkeypatch.setenv("TRUSTED_PROXIES", separator.join(proxies))
+
+    assert [str(network) for network in load().trusted_proxies] == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "fd00::/8",
+        "2001:db8::7/128",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("*", "must be addresses and networks"),
+        ("10.0.0.0/8,*", "must be addresses and networks"),
+        ("10.0.0.0/8,,192.0.2.7", "must be addresses and networks"),
+        ("10.0.0.1/8", "must be addresses and networks"),
+        ("10.0.0.0/33", "must be addresses and networks"),
+        ("10.0.0.1:80", "must be addresses and networks"),
+        (f"{CANARY}.acme.test", "must be addresses and networks"),
+        ("0.0.0.0/0", "must not be everybody"),
+        ("10.0.0.0/8, ::/0", "must not be everybody"),
+        ("::ffff:10.0.0.0/104", "must have IPv4 networks in the form of IPv4"),
+    ],
+)
+def test_proxies_that_nobody_or_everybody_is_are_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str, rule: str
+) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", text)
+
+    refused = refusal()
+
+    assert refused.startswith(f"TRUSTED_PROXIES: {rule}")
+    assert CANARY not in refused
+
+
 def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
 
@@ -275,18 +352,25 @@ def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("url", "path"),
+    "url",
     [
-        ("sqlite:///data/sessions.db", "data/sessions.db"),
-        ("sqlite:////data/sessions.db", "/data/sessions.db"),
+        "sqlite:///data/sessions.db",
+        "sqlite:////data/sessions.db",
+        "redis://:c4nary@redis.acme.test:6380/1",
+        "rediss://redis.acme.test",
+        "redis+sentinel://a:26379,b:26379/sessions",
+        "rediss+cluster://user:c4nary@a,b,c",
     ],
 )
-def test_three_slashes_are_a_relative_path_and_four_an_absolute_one(
-    monkeypatch: pytest.MonkeyPatch, url: str, path: str
+def test_a_store_is_a_file_or_a_redis_whose_password_never_shows(
+    monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("STORE_URL", url)
 
-    assert load().store_path == Path(path)
+    settings = load()
+
+    assert settings.store_url == url
+    assert "c4nary" not in repr(settings)
 
 
 def test_jwks_mode_with_all_that_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from app.errors import (
     InvalidRequest,
     LoginInProgress,
     MethodNotAllowed,
+    RateLimited,
     RefreshSessionEnded,
     StartupError,
     StoreUnavailable,
@@ -49,6 +50,7 @@ def make(kind: type[TicketgateError]) -> TicketgateError:
         AccessSessionEnded: "expired",
         UserBanned: datetime(2026, 11, 22, tzinfo=UTC),
         LoginInProgress: 2,
+        RateLimited: 7,
     }
     construct: type = kind
     made: TicketgateError = construct(arguments[kind]) if kind in arguments else construct()
@@ -89,6 +91,7 @@ def test_an_error_carries_what_the_answer_needs() -> None:
     assert UserBanned(until := datetime(2026, 11, 22, tzinfo=UTC)).until == until
     assert UserBanned(None).until is None
     assert LoginInProgress(2).retry_after == 2
+    assert RateLimited(7).retry_after == 7
 
 
 @pytest.mark.parametrize("kind", descendants(AuthingError))

@@ -85,7 +85,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def assert_store_is_free(settings: Settings) -> None:
-    SqliteStore(settings.store_path).close()
+    SqliteStore(Path(settings.store_url.removeprefix("sqlite:///"))).close()
 
 
 # --- opening and closing ---

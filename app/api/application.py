@@ -1,6 +1,7 @@
 """The FastAPI application: routes, error handlers and middleware in one place."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,18 +13,24 @@ from starlette.routing import BaseRoute
 from app import __version__
 from app.api import health, internal, launch, me, sessions, well_known
 from app.api.deps import Services
-from app.api.middleware import RequestLimits, RequestScope
+from app.api.description import completed
+from app.api.middleware import EarlyRefusals, RequestScope
 from app.api.problems import answer_error, answer_framework, answer_validation
 from app.errors import TicketgateError
 
 _ROUTERS = (launch.router, sessions.router, me.router, well_known.router, health.router)
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return completed(super().openapi())
+
+
 def build_application(
     services: Services, *, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """Put the application together. `extra_routes` come last; the sandbox's page is one."""
-    application = FastAPI(
+    application = _Application(
         title="Ticketgate",
         version=__version__,
         openapi_url="/openapi.json" if api_docs else None,
@@ -31,7 +38,7 @@ def build_application(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestScope, log=services.log), Middleware(RequestLimits)],
+        middleware=[Middleware(RequestScope, log=services.log), Middleware(EarlyRefusals)],
         exception_handlers={
             TicketgateError: answer_error,
             RequestValidationError: answer_validation,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from app.api.addresses import TrustedProxies
 from app.api.middleware import Log
 from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
@@ -30,6 +31,18 @@ class Launch(Protocol):
 
     def __call__(self, platform: Platform | None, *, get_phone: bool | None) -> LaunchAnswer:
         """The answer of `GET /v1/launch`."""
+        ...
+
+
+class LoginLimit(Protocol):
+    """Says how often a client address may log in."""
+
+    async def __call__(self, address: str, /) -> None:
+        """Count one login of the address.
+
+        Raises:
+            RateLimited: it is one too many.
+        """
         ...
 
 
@@ -70,6 +83,8 @@ class Services:
     authing_state: Callable[[], str]
     log: Log
     service_keys: ServiceKeys
+    login_limit: LoginLimit
+    proxies: TrustedProxies
 
 
 def services(request: Request) -> Services:
@@ -78,11 +93,7 @@ def services(request: Request) -> Services:
     return found
 
 
-# Only tells OpenAPI of the scheme: its own errors are not in our shape.
-_documented = Security(HTTPBearer(auto_error=False, description="The access token"))
-
-
-def bearer_token(request: Request, _scheme: Any = _documented) -> str:
+def bearer_token(request: Request) -> str:
     """The one bearer token of the request (RFC 6750 section 2.1).
 
     Raises:
@@ -98,8 +109,24 @@ def bearer_token(request: Request, _scheme: Any = _documented) -> str:
     return token
 
 
+def documented(name: str, description: str) -> Any:
+    """A dependency that only tells OpenAPI of a kind of bearer token.
+
+    Its own errors would not be in our shape, so it makes none.
+    """
+    return Security(HTTPBearer(scheme_name=name, description=description, auto_error=False))
+
+
+_access_token = documented("access_token", "Of the last token answer")
+
+
+def access_token(token: Annotated[str, Depends(bearer_token)], _scheme: Any = _access_token) -> str:
+    """What should be an access token; see bearer_token."""
+    return token
+
+
 ServicesDep = Annotated[Services, Depends(services)]
-BearerDep = Annotated[str, Depends(bearer_token)]
+BearerDep = Annotated[str, Depends(access_token)]
 
 
 async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:

@@ -4,12 +4,13 @@ Liveness touches nothing but the process: restarting it mends no store. Readines
 traffic needs. Authing is told of and never counts, because only logins need it.
 """
 
-from typing import Any
+from typing import Literal
 
 from fastapi import Response
 
 from app.api.deps import Services, ServicesDep
 from app.api.routing import new_router
+from app.api.schemas import Checks, Liveness, Readiness
 from app.errors import StoreUnavailable
 
 router = new_router()
@@ -17,27 +18,37 @@ router = new_router()
 
 @router.get("/livez", summary="Is the process alive?")
 @router.head("/livez", include_in_schema=False)
-async def livez() -> dict[str, str]:
+async def livez() -> Liveness:
     """Answer."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="May traffic come here?", responses={503: {"description": "No"}})
+@router.get(
+    "/readyz",
+    summary="May traffic come here?",
+    responses={503: {"description": "No", "model": Readiness}},
+)
 @router.head("/readyz", include_in_schema=False)
-async def readyz(response: Response, services: ServicesDep) -> dict[str, Any]:
+async def readyz(response: Response, services: ServicesDep) -> Readiness:
     """200 when the store can be written and the process is not draining, else 503.
 
     Keys are loaded before the first request is taken, and a broken key file never unloads them.
     """
-    checks = {"store": await _store_state(services), "keys": "ok"}
-    checks["draining"] = "yes" if services.is_draining() else "no"
+    checks: Checks = {
+        "store": await _store_state(services),
+        "keys": "ok",
+        "draining": "yes" if services.is_draining() else "no",
+    }
     ready = checks == {"store": "ok", "keys": "ok", "draining": "no"}
     response.status_code = 200 if ready else 503
-    status = "ready" if ready else "not_ready"
-    return {"status": status, "checks": checks, "authing": services.authing_state()}
+    return {
+        "status": "ready" if ready else "not_ready",
+        "checks": checks,
+        "authing": services.authing_state(),
+    }
 
 
-async def _store_state(services: Services) -> str:
+async def _store_state(services: Services) -> Literal["ok", "unavailable"]:
     try:
         await services.store.check_writable()
     except StoreUnavailable:

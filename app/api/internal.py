@@ -5,14 +5,15 @@ Without `SERVICE_API_KEYS` these routes do not exist.
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from fastapi import Depends, Path, Response
 from pydantic import BaseModel, BeforeValidator
 from typing_extensions import TypedDict
 
-from app.api.deps import BearerDep, ServicesDep
-from app.api.routing import new_router, problems
+from app.api.deps import ServicesDep, bearer_token, documented
+from app.api.description import problems
+from app.api.routing import new_router
 from app.api.schemas import ListedSession, Word, listed_session
 from app.errors import AccessTokenInvalid
 from app.sessions.models import Ban, Ending
@@ -48,7 +49,14 @@ class BanOut(TypedDict):
     until: NotRequired[str]
 
 
-async def service_key(services: ServicesDep, token: BearerDep) -> None:
+_service_key = documented("service_key", "One of SERVICE_API_KEYS")
+
+
+async def service_key(
+    services: ServicesDep,
+    token: Annotated[str, Depends(bearer_token)],
+    _scheme: Any = _service_key,
+) -> None:
     """Let the rest of the backend in; AccessRefused for anybody else."""
     if not services.service_keys.accept(token):
         raise AccessTokenInvalid
@@ -57,21 +65,21 @@ async def service_key(services: ServicesDep, token: BearerDep) -> None:
 router = new_router(prefix="/internal/v1/users/{subject}", dependencies=[Depends(service_key)])
 
 
-@router.get("/sessions", summary="A user's sessions", responses=problems(401, 422, 503))
+@router.get("/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503))
 async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
     """List the user's living sessions, oldest first."""
     listed = await services.sessions.sessions_of(subject)
     return [listed_session(*each, current_id=None) for each in listed]
 
 
-@router.delete("/sessions", status_code=204, summary="Kick", responses=problems(401, 422, 503))
+@router.delete("/sessions", status_code=204, summary="Kick", responses=problems(401, 404, 422, 503))
 async def kick(subject: Subject, services: ServicesDep) -> Response:
     """End all sessions of the user; they may sign in again."""
     await services.sessions.end_all(subject, Ending.KICKED)
     return Response(status_code=204)
 
 
-@router.put("/ban", summary="Ban", responses=problems(401, 413, 415, 422, 503))
+@router.put("/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
 async def ban(subject: Subject, body: BanIn, services: ServicesDep) -> BanOut:
     """Ban the user, or change the ban, and end all their sessions."""
     return _ban_out(await services.bans.ban(subject, body.reason, body.until))
@@ -83,7 +91,9 @@ async def show_ban(subject: Subject, services: ServicesDep) -> BanOut:
     return _ban_out(await services.bans.find(subject))
 
 
-@router.delete("/ban", status_code=204, summary="Lift the ban", responses=problems(401, 422, 503))
+@router.delete(
+    "/ban", status_code=204, summary="Lift the ban", responses=problems(401, 404, 422, 503)
+)
 async def lift_ban(subject: Subject, services: ServicesDep) -> Response:
     """Lift the ban. Lifting none is no error."""
     await services.bans.lift(subject)

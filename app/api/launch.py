@@ -3,13 +3,19 @@
 from fastapi import Response
 
 from app.api.deps import Platform, ServicesDep
-from app.api.routing import new_router, problems
+from app.api.description import cacheable, problems
+from app.api.routing import new_router
 from app.api.schemas import LaunchAnswer
 
 router = new_router()
+_CACHEABLE = "public, max-age=300"
 
 
-@router.get("/v1/launch", summary="How to open the mini program", responses=problems(422))
+@router.get(
+    "/v1/launch",
+    summary="How to open the mini program",
+    responses=cacheable(200, _CACHEABLE) | problems(422),
+)
 @router.head("/v1/launch", include_in_schema=False)
 async def launch(
     response: Response,
@@ -19,5 +25,5 @@ async def launch(
     get_phone: bool | None = None,
 ) -> LaunchAnswer:
     """Give the arguments of the WeChat SDK's request. Cacheable for five minutes."""
-    response.headers["Cache-Control"] = "public, max-age=300"
+    response.headers["Cache-Control"] = _CACHEABLE
     return services.launch(platform, get_phone=get_phone)

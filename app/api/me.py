@@ -3,7 +3,8 @@
 from fastapi import Response
 
 from app.api.deps import ServicesDep, SessionDep
-from app.api.routing import new_router, problems
+from app.api.description import problems
+from app.api.routing import new_router
 from app.api.schemas import User, user_out
 
 router = new_router()

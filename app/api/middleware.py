@@ -1,4 +1,4 @@
-"""What surrounds every request, as pure ASGI: identity, safe headers, one log line, limits.
+"""What surrounds every request, as pure ASGI: identity, safe headers, one log line, refusals.
 
 Outermost stands `RequestScope`, so that whatever happens inside, the answer has our shape and our
 headers, and nothing reaches the server's own error page.
@@ -15,20 +15,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
-from app.errors import (
-    BodyTooLarge,
-    HeaderTooLarge,
-    InternalError,
-    MalformedRequest,
-    RequestError,
-    TicketgateError,
-    UriTooLong,
-)
+from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
 
-MAX_BODY_BYTES = 8 * 1024
-MAX_TARGET_BYTES = 2 * 1024
-MAX_HEADER_BYTES = 16 * 1024
-MAX_HEADER_FIELDS = 100
+REFUSAL = "ticketgate.refusal"
+"""Where in `scope["state"]` the server puts the RequestError with which it refused a request."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CREDENTIALS = frozenset(
@@ -97,15 +88,15 @@ class RequestScope:
         self._log("request", error=scope.get("ticketgate.bug"), **fields)
 
 
-class RequestLimits:
-    """Refuses what is too long, and credentials where every proxy would log them."""
+class EarlyRefusals:
+    """Answers what the server refused, and refuses credentials where every proxy would log them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of ASGI."""
-        error = _broken_limit(scope) if scope["type"] == "http" else None
+        error = _refusal(scope) if scope["type"] == "http" else None
         answer = self._app if error is None else problem_response(scope, error)
         await answer(scope, receive, send)
 
@@ -123,25 +114,9 @@ def _add_headers(headers: MutableHeaders, request_id: str) -> None:
     headers.setdefault("Cache-Control", "no-store")
 
 
-def _is_small(length: bytes) -> bool:
-    # By digits first: int() of thousands of them raises.
-    return length.isdigit() and len(length) <= len("8192") and int(length) <= MAX_BODY_BYTES
-
-
-def _broken_limit(scope: Scope) -> RequestError | None:
-    query: bytes = scope["query_string"]
-    target = scope["raw_path"] + b"?" + query if query else scope["raw_path"]
-    if len(target) > MAX_TARGET_BYTES:
-        return UriTooLong()
-    fields = scope["headers"]
-    # As on the wire: name, ": ", value, CRLF.
-    size = sum(len(name) + len(value) + 4 for name, value in fields)
-    if len(fields) > MAX_HEADER_FIELDS or size > MAX_HEADER_BYTES:
-        return HeaderTooLarge()
-    # Refused before a route runs, and before the phone is asked for the body. A body that does not
-    # tell its length is stopped by the route while it comes.
-    lengths = [value for name, value in fields if name == b"content-length"]
-    if any(not _is_small(length) for length in lengths):
-        return BodyTooLarge()
-    names = {name.lower() for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
-    return MalformedRequest() if names & _CREDENTIALS else None
+def _refusal(scope: Scope) -> RequestError | None:
+    refused: RequestError | None = scope.get("state", {}).get(REFUSAL)
+    if refused is not None:
+        return refused
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return MalformedRequest() if _CREDENTIALS & {name.lower() for name, _ in query} else None

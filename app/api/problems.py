@@ -55,8 +55,10 @@ TABLE: Mapping[type[TicketgateError], Row] = {
     errors.AccountBlocked: Row(403, "contact_support"),
     errors.UserBanned: Row(403, "contact_support"),
     errors.LoginInProgress: Row(409, "retry_after"),
+    errors.RateLimited: Row(429, "retry_after", session_alive="unknown"),
     errors.AuthingUnavailable: Row(503, "retry_after"),
     errors.AuthingTimeout: Row(503, "retry_after"),
+    errors.AuthingOverloaded: Row(503, "retry_after"),
     errors.AuthingMisconfigured: Row(503, "contact_support"),
     errors.AuthingBadAnswer: Row(502, "retry"),
     errors.AuthingTokenInvalid: Row(502, "contact_support"),
@@ -71,10 +73,9 @@ TABLE: Mapping[type[TicketgateError], Row] = {
     errors.InternalError: Row(500, "retry", session_alive="unknown"),
 }
 METHOD_NOT_ALLOWED = 405
-_TEMPORARY = frozenset({409, 503})
+TEMPORARY = frozenset({409, 429, 503})
 _OF_FRAMEWORK: Mapping[int, type[TicketgateError]] = {
     404: errors.NotFound,
-    413: errors.BodyTooLarge,
 }
 
 
@@ -133,7 +134,7 @@ def _headers(error: TicketgateError, row: Row) -> dict[str, str]:
 
 
 def _retry_after(error: TicketgateError, row: Row) -> int | None:
-    return getattr(error, "retry_after", None) if row.status in _TEMPORARY else None
+    return getattr(error, "retry_after", None) if row.status in TEMPORARY else None
 
 
 # --- translating what the framework raises ---
@@ -154,7 +155,7 @@ async def answer_validation(request: Request, error: RequestValidationError) -> 
 
 
 async def answer_framework(request: Request, error: HTTPException) -> JSONResponse:
-    """Exception handler for what routing and body limits raise."""
+    """Exception handler for what routing raises."""
     if error.status_code == METHOD_NOT_ALLOWED:
         return problem_response(request.scope, errors.MethodNotAllowed(_allowed(request)))
     kind = _OF_FRAMEWORK.get(error.status_code, errors.InternalError)

@@ -10,6 +10,11 @@ from app.sessions.models import Device, Profile, Session, TokenPair
 
 Word = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 Line = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# What an app should send; the decoding of a ticket is more lenient, and says so with a 400.
+Ticket = Annotated[
+    str,
+    Field(min_length=1, max_length=8192, json_schema_extra={"pattern": "^[A-Za-z0-9._~+/=-]+$"}),
+]
 WeChatText = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
@@ -27,7 +32,16 @@ class DeviceIn(BaseModel):
 class LoginRequest(BaseModel):
     """A ticket, or the raw string that WeChat returned, and the device."""
 
-    ticket: WeChatText | None = Field(default=None, repr=False)
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("ticket", "ext_msg")
+            ]
+        }
+    )
+
+    ticket: Ticket | None = Field(default=None, repr=False)
     ext_msg: WeChatText | None = Field(default=None, repr=False)
     device: DeviceIn | None = None
 
@@ -117,6 +131,57 @@ class RefreshAnswer(TokenAnswer):
     """`replayed`: the same successor again, because its first answer seems to have been lost."""
 
     outcome: Literal["rotated", "replayed"]
+
+
+class Jwk(TypedDict):
+    """A public key (RFC 7517); which members follow depends on `kty`."""
+
+    kty: str
+    kid: str
+    alg: str
+    use: str
+    crv: NotRequired[str]
+    x: NotRequired[str]
+    y: NotRequired[str]
+    n: NotRequired[str]
+    e: NotRequired[str]
+
+
+class JwkSet(TypedDict):
+    """The public keys of access tokens (RFC 7517)."""
+
+    keys: list[Jwk]
+
+
+class Discovery(TypedDict):
+    """Authorization server metadata (RFC 8414)."""
+
+    issuer: str
+    jwks_uri: str
+    response_types_supported: list[str]
+    grant_types_supported: list[str]
+
+
+class Liveness(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Checks(TypedDict):
+    """What readiness depends on."""
+
+    store: Literal["ok", "unavailable"]
+    keys: Literal["ok"]
+    draining: Literal["no", "yes"]
+
+
+class Readiness(TypedDict):
+    """Whether traffic may come here. `authing` is told and does not count."""
+
+    status: Literal["ready", "not_ready"]
+    checks: Checks
+    authing: str
 
 
 class LaunchAnswer(TypedDict):

@@ -1,12 +1,15 @@
 """Login, refresh, the user's sessions, and ending them."""
 
 import random
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from fastapi import Depends, Header, Query, Request, Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
-from app.api.routing import new_router, problems
+from app.api.description import OPENED, problems
+from app.api.routing import new_router
 from app.api.schemas import (
     CurrentSession,
     ListedSession,
@@ -20,6 +23,7 @@ from app.api.schemas import (
     token_answer,
     user_out,
 )
+from app.api.strict_body import StrictBodyRoute
 from app.errors import FieldError, InvalidRequest, MalformedRequest
 from app.sessions.login import Login
 from app.sessions.models import Ending, TokenPair
@@ -27,6 +31,21 @@ from app.sessions.models import Ending, TokenPair
 router = new_router()
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+_Scope: TypeAlias = Literal["others", "all"]
+# Said by hand: without it FastAPI would answer 422, and a DELETE that says too little is malformed.
+_SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
+
+
+class _OneSession(StrictBodyRoute):
+    """`/v1/sessions/{session_id}`, without the names that have a path of their own.
+
+    Else a DELETE of `refresh` would be an unknown session and not a wrong method.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        is_id = found.get("path_params", {}).get("session_id") not in {"refresh", "current"}
+        return (match, found) if is_id else (Match.NONE, {})
 
 
 def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
@@ -40,10 +59,11 @@ def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str
     "/v1/sessions",
     status_code=201,
     summary="Log in with a ticket",
-    responses=problems(400, 403, 409, 413, 415, 422, 502, 503),
+    responses=OPENED | problems(403, 409, 415, 422, 429, 502, 503),
 )
 async def log_in(
     body: LoginRequest,
+    request: Request,
     response: Response,
     services: ServicesDep,
     key: Annotated[str | None, Depends(idempotency_key)],
@@ -53,6 +73,8 @@ async def log_in(
     With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
     """
     login = Login(_ticket(body, services), device_of(body.device), key)
+    # What holds no ticket costs nothing and does not count; a user who declined may try again.
+    await services.login_limit(services.proxies.client_of(request.scope))
     pair = await services.logins.open(login)
     response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
     if pair.replayed:
@@ -63,7 +85,7 @@ async def log_in(
 @router.post(
     "/v1/sessions/refresh",
     summary="Get the next pair of tokens",
-    responses=problems(400, 413, 415, 422, 503),
+    responses=problems(415, 422, 429, 503),
 )
 async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
     """Rotate the refresh token. After a lost answer, send the same token again."""
@@ -81,12 +103,16 @@ async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSessi
 
 
 @router.delete(
-    "/v1/sessions", status_code=204, summary="End several", responses=problems(400, 401, 422, 503)
+    "/v1/sessions",
+    status_code=204,
+    summary="End several",
+    responses=problems(401, 422, 503),
+    openapi_extra={"parameters": [_SCOPE]},
 )
 async def end_several(
     found: SessionDep,
     services: ServicesDep,
-    scope: Annotated[Literal["others", "all"] | None, Query()] = None,
+    scope: Annotated[_Scope | None, Query(include_in_schema=False)] = None,
 ) -> Response:
     """End the user's other sessions, or all of them. There is no default, on purpose."""
     if scope is None:
@@ -117,17 +143,22 @@ async def log_out(token: BearerDep, services: ServicesDep) -> Response:
     return Response(status_code=204)
 
 
-@router.delete(
-    "/v1/sessions/{session_id}",
-    status_code=204,
-    summary="End one",
-    responses=problems(401, 404, 422, 503),
-)
 async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
     """End one of the user's sessions; those of other users do not exist."""
     current, _ = found
     await services.sessions.revoke(current.subject, session_id)
     return Response(status_code=204)
+
+
+router.add_api_route(
+    "/v1/sessions/{session_id}",
+    end_one,
+    methods=["DELETE"],
+    status_code=204,
+    summary="End one",
+    responses=problems(401, 404, 422, 503),
+    route_class_override=_OneSession,
+)
 
 
 def _ticket(body: LoginRequest, services: Services) -> str:

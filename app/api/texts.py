@@ -99,6 +99,12 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
         "登录正在进行",
         "请稍后用同样的请求重试。",
     ),
+    "rate_limited": (
+        "Too many requests",
+        "Nothing was done and nothing is lost. Send the same again after retry_after seconds.",
+        "请求过于频繁",
+        "请求未被处理，登录状态不受影响，请在 retry_after 秒后用同样的请求重试。",
+    ),
     "account_blocked": (
         "The account is blocked",
         "This account may not sign in. Contact support.",
@@ -116,6 +122,12 @@ _TEXTS: dict[str, tuple[str, str, str, str]] = {
         "The identity provider did not answer in time. Try again shortly.",
         "登录超时",
         "身份服务未及时响应，请稍后重试。",
+    ),
+    "authing_overloaded": (
+        "Too many logins at once",
+        "The identity provider is slow and others are waiting for it. Try again shortly.",
+        "登录人数过多",
+        "身份服务响应较慢，正在等待的登录过多，请稍后重试。",
     ),
     "authing_misconfigured": (
         "Login is not set up correctly",

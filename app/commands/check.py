@@ -7,13 +7,14 @@ from datetime import timedelta
 from app.authing.transport import build_client
 from app.commands.serve import ENV_FILE, SECRETS_DIR
 from app.config import Settings, load_settings
-from app.errors import AuthingError, AuthingUntrusted, StartupError
+from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
 from app.keyfile import KeyFile
 from app.main import authing_client, authing_transport, system_clock
-from app.stores.sqlite import SqliteStore
+from app.stores.choice import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
 """Authing's tokens have 30 s of leeway, and clocks drift on."""
+_WARNING = "warning: "
 
 
 def run() -> int:
@@ -24,9 +25,33 @@ def run() -> int:
         return _report({"settings": str(error)})
     findings = {"settings": ""}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, print))
-    findings["store"] = _refusal(lambda: SqliteStore(settings.store_path).close())
-    findings |= asyncio.run(_ask_authing(settings))
+    findings |= asyncio.run(_ask_others(settings))
     return _report(findings)
+
+
+async def _ask_others(settings: Settings) -> dict[str, str]:
+    return await _ask_store(settings) | await _ask_authing(settings)
+
+
+async def _ask_store(settings: Settings) -> dict[str, str]:
+    """Open the store and write. What it keeps in memory only is worth a warning."""
+    told: dict[str, str] = {}
+
+    def record(event: str, **fields: str) -> None:
+        told[event] = " ".join(fields.values())
+
+    try:
+        async with open_store(
+            settings.store_url, ca_file=settings.store_ca_file, record=record
+        ) as store:
+            await store.check_writable()
+    except StartupError as error:
+        return {"store": str(error)}
+    except StoreUnavailable:
+        return {"store": f"STORE_URL: cannot be used now ({told.get('store_failed', 'no answer')})"}
+    if "store_not_durable" in told:
+        return {"store": _WARNING + "no append-only file: a crash of the server ends all sessions"}
+    return {"store": ""}
 
 
 async def _ask_authing(settings: Settings) -> dict[str, str]:
@@ -57,6 +82,8 @@ def _refusal(attempt: Callable[[], object]) -> str:
 
 
 def _report(findings: dict[str, str]) -> int:
-    for name, trouble in findings.items():
-        print(f"{name:10} {'FAIL  ' + trouble if trouble else 'ok'}")  # noqa: T201  # its answer
-    return 1 if any(findings.values()) else 0
+    failures = [text for text in findings.values() if text and not text.startswith(_WARNING)]
+    for name, text in findings.items():
+        verdict = "FAIL  " if text in failures else "ok    "
+        print(f"{name:10} {verdict}{text}".rstrip())  # noqa: T201  # its answer
+    return 1 if failures else 0

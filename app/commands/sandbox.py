@@ -8,9 +8,10 @@ machine with production settings cannot touch production.
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import httpx
+from pydantic import Field
 
 from app import keyfile
 from app.commands.serve import run_with
@@ -34,6 +35,7 @@ class SandboxSettings(Settings):
     session_issuer: WebAddress = "http://127.0.0.1:8000"
     session_keys_file: Path = Path("sandbox-data/keys.json")
     store_url: StoreUrl = "sqlite:///sandbox-data/sessions.db"
+    workers: Annotated[int, Field(ge=1, le=1)] = 1  # the fake Authing lives in this process
     drain_delay: DurationOrZero = timedelta(0)
     log_format: Literal["json", "console"] = "console"
     api_docs: bool = True
@@ -73,7 +75,9 @@ def run() -> int:
     fake = create_sandbox(options)
 
     def announce(port: int) -> None:
-        banner = _BANNER.format(address=f"http://{host}:{port}", store=settings.store_path)
+        kind, _, path = settings.store_url.partition(":///")
+        store = path if kind == "sqlite" else "Redis"  # whose address may hold a password
+        banner = _BANNER.format(address=f"http://{host}:{port}", store=store)
         print(banner, flush=True)  # noqa: T201  # what `make run` is to print
 
     return run_with(

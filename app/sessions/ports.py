@@ -46,6 +46,18 @@ class Audit(Protocol):
         ...
 
 
+class RefreshLimit(Protocol):
+    """Says how often a session may be refreshed."""
+
+    async def __call__(self, session_id: str, /) -> None:
+        """Count one refresh of the session.
+
+        Raises:
+            RateLimited: it is one too many.
+        """
+        ...
+
+
 # --- what became of a session ---
 
 

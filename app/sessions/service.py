@@ -23,6 +23,7 @@ from app.sessions.ports import (
     Audit,
     Clock,
     Ended,
+    RefreshLimit,
     Replayed,
     Reused,
     Rotated,
@@ -41,6 +42,7 @@ class SessionService:
     issuer: SessionIssuer
     clock: Clock
     audit: Audit
+    refresh_limit: RefreshLimit
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Rotate the refresh token, or give its one successor again (promises 3 and 4).
@@ -48,10 +50,13 @@ class SessionService:
         Raises:
             RefreshTokenInvalid: not ours, or of a session that is not known.
             RefreshSessionEnded: the session is over, perhaps because this token was spent.
+            RateLimited: too often; nothing has changed.
             StoreUnavailable: nothing is known to have changed.
         """
         now, ring = self.clock(), self.issuer.keys.ring
         presented = read_refresh_token(ring, refresh_token)
+        # Counted only now: who has no token of this session cannot use up its refreshes.
+        await self.refresh_limit(presented.session_id)
         rotation = Rotation(
             session_id=presented.session_id,
             presented=presented.generation,

@@ -40,6 +40,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._outages_of_shared_limits = Counter(
+            "ticketgate_rate_limit_outages",
+            "How often the counts of a fleet were out of reach, so that each process counted alone",
+            registry=self.registry,
+        )
+
     def counting(self, record: Record) -> Record:
         """The same recorder, with every event counted too."""
 
@@ -59,25 +65,34 @@ class Metrics:
                 self._requests.labels(*labels).observe(seconds)
             case "exchange":
                 self._exchanges.labels(fields["outcome"]).observe(seconds)
+            case "rate_limits_local":
+                self._outages_of_shared_limits.inc()
             case _ if "session_id" in fields:
                 detail = fields.get("reason", fields.get("kind", ""))
                 self._sessions.labels(event, detail).inc()
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[None]:
-        """Serve the exposition at `/metrics` while the context is open.
-
-        Raises:
-            StartupError: the port cannot be listened on.
-        """
-        try:
-            server, thread = start_http_server(port, host, self.registry)
-        except OSError as error:
-            message = f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}"
-            raise StartupError(message) from error
-        try:
+        """Serve these metrics while the context is open; refuses as the function `served` does."""
+        with served(self.registry, host, port):
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+
+
+@contextmanager
+def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
+    """Serve the exposition at `/metrics` while the context is open.
+
+    Raises:
+        StartupError: the port cannot be listened on.
+    """
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        message = f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}"
+        raise StartupError(message) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -78,6 +78,18 @@ def store_down(provoke: p.Provocation) -> Case:
     )
 
 
+def rate_limited(provoke: p.Provocation, setting: str) -> Case:
+    return Case(
+        "rate_limited",
+        429,
+        "retry_after",
+        provoke,
+        session_alive="unknown",
+        retry_after=61,  # the whole minute, and then a moment
+        settings={setting: "1/minute"},
+    )
+
+
 def access(code: str, client_action: str, provoke: p.Provocation) -> Case:
     return Case(code, 401, client_action, provoke, session_alive="unknown")
 
@@ -141,6 +153,8 @@ CASES = (
     Case("login_in_progress", 409, "retry_after", p.login_beside_another(10), retry_after=2),
     Case("login_in_progress", 409, "retry_after", p.login_beside_another(1), retry_after=1),
     Case("method_not_allowed", 405, "none", p.get("/v1/sessions/refresh")),
+    rate_limited(p.login_after_another, "rate_limit_login"),
+    rate_limited(p.refresh_after_another, "rate_limit_refresh"),
     Case("body_too_large", 413, "none", p.login_with_body(b" " * 8193)),
     Case("body_too_large", 413, "none", p.login_with_endless_body),
     Case("uri_too_long", 414, "none", p.get("/v1/launch?" + "x" * 2048)),
@@ -170,6 +184,7 @@ CASES = (
         retry_after=2,
         settings={"authing_timeout": timedelta(milliseconds=50)},
     ),
+    Case("authing_overloaded", 503, "retry_after", p.login_in_a_crowd, retry_after=2),
     Case(
         "authing_misconfigured",
         503,

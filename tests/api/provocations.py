@@ -1,5 +1,6 @@
 """Ways to get an error out of a running Ticketgate: each asks, and gives the answer."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from app.authing.bulkhead import PLACES
 from app.sessions.models import Identity
 from tests.api.world import World, bearer, phone_of
 
@@ -91,6 +93,22 @@ async def login_with_an_old_ticket(world: World) -> httpx.Response:
     ticket = world.ticket()
     world.clock.advance(minutes=2)
     return await world.phone.post("/v1/sessions", json={"ticket": ticket})
+
+
+async def login_in_a_crowd(world: World) -> httpx.Response:
+    world.break_authing("slow", seconds=2)
+    answers = await asyncio.gather(*(log_in(world) for _ in range(PLACES + 1)))
+    return min(answers, key=lambda answer: answer.elapsed)
+
+
+async def login_after_another(world: World) -> httpx.Response:
+    await world.log_in()
+    return await world.try_log_in(world.ticket())
+
+
+async def refresh_after_another(world: World) -> httpx.Response:
+    tokens = await world.refresh((await world.log_in())["refresh_token"])
+    return await world.try_refresh(tokens["refresh_token"])
 
 
 def login_when_authing_has(fault: str) -> Provocation:

@@ -34,8 +34,3 @@ WITH_BODY = {
     "/v1/sessions/refresh": "POST",
     "/internal/v1/users/{subject}/ban": "PUT",
 }
-
-
-def taken_by(path: str) -> set[str]:
-    """The methods that get somewhere; `refresh` could be the name of a session to be ended."""
-    return ROUTES[path] | ({"DELETE"} if path == "/v1/sessions/refresh" else set())

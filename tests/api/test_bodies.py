@@ -110,10 +110,8 @@ async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_s
             assert path not in WITH_BODY
 
 
-@pytest.mark.parametrize("length", ["0" * 10 + "9000", "1" * 5000, "-1", "+1", "1e3", ""])
-async def test_a_length_that_is_no_plain_small_number_is_too_large(
-    phone: httpx.AsyncClient, length: str
-) -> None:
+@pytest.mark.parametrize("length", ["0" * 10 + "9000", "1" * 5000])
+async def test_a_length_of_many_digits_is_too_large(phone: httpx.AsyncClient, length: str) -> None:
     answer = await phone.get("/livez", headers={"Content-Length": length})
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 

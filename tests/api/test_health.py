@@ -28,7 +28,7 @@ async def test_a_process_that_is_about_to_leave_is_alive_but_not_ready(world: Wo
 async def test_a_store_that_cannot_be_written_fails_readiness_and_not_liveness(
     world: World,
 ) -> None:
-    with closing(sqlite3.connect(world.settings.store_path)) as database:
+    with closing(sqlite3.connect(world.store_file)) as database:
         database.execute("BEGIN IMMEDIATE")
         answer = await world.phone.get("/readyz")
         alive = await world.phone.get("/livez")

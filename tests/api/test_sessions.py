@@ -102,7 +102,7 @@ async def test_a_session_of_another_user_does_not_exist(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["none", "refresh", "%00", "%ff", "a%20b", "..%2e", "' OR 1=1 --", "票", "x" * 1500]
+    "name", ["none", "%00", "%ff", "a%20b", "..%2e", "' OR 1=1 --", "票", "x" * 1500]
 )
 async def test_a_session_that_never_was_is_not_found(world: World, name: str) -> None:
     answer = await world.delete(f"/v1/sessions/{name}", await world.log_in())

@@ -26,6 +26,7 @@ from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.server import Drain
 from app.sessions.ports import Claim
+from tests.api.unplugged import Unplugged
 
 ISSUER = "https://login.example"
 POOL_ID = "5f0000000000000000000001"
@@ -33,6 +34,8 @@ POOL_SECRET = "made-up-pool-secret-0123456789abcdef"
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 SERVICE = {"Authorization": f"Bearer {SERVICE_KEY}"}
 OTHER_SERVICE_KEY = "another-service-key-fedcba9876543210"
+UNHINDERED = "999999/second"
+"""A rate limit that is in force and in nobody's way."""
 
 
 class Clock:
@@ -101,9 +104,13 @@ class World:
     def switch_authing(self, **options: Any) -> None:
         self.sandbox.state.options = replace(self.sandbox.state.options, **options)
 
+    @property
+    def store_file(self) -> str:
+        return self.settings.store_url.removeprefix("sqlite:///")
+
     def break_store(self) -> None:
         """Leave the store a file in which nothing can be found any more."""
-        with closing(sqlite3.connect(self.settings.store_path)) as database:
+        with closing(sqlite3.connect(self.store_file)) as database:
             for table in ("sessions", "claims", "bans"):
                 database.execute(f"DROP TABLE {table}")
 
@@ -172,9 +179,11 @@ def bearer(tokens: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
-def phone_of(app: Callable[..., Any]) -> httpx.AsyncClient:
+def phone_of(
+    app: Callable[..., Any], peer: tuple[str, int] = ("127.0.0.1", 123)
+) -> httpx.AsyncClient:
     """Call an application without a socket. What it raises reaches the caller, as the server."""
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(Unplugged(app), client=peer)
     return httpx.AsyncClient(transport=transport, base_url="http://api.test")
 
 
@@ -191,7 +200,9 @@ async def open_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
     sandbox = create_sandbox(options)
     wire = Wire(httpx.ASGITransport(sandbox.authing))
     async with (
-        open_services(settings, drain=drain, transport=wire, clock=clock) as services,
+        open_services(
+            settings, drain=drain, transport=wire, clock=clock, timer=clock.seconds
+        ) as services,
         phone_of(create_app(settings, services)) as phone,
     ):
         yield World(
@@ -217,6 +228,8 @@ def make_settings(folder: Path, **changes: Any) -> Settings:
         session_keys_file=folder / "keys.json",
         store_url=f"sqlite:///{folder}/sessions.db",
         service_api_keys=f"{SERVICE_KEY}, {OTHER_SERVICE_KEY}",
+        rate_limit_login=UNHINDERED,
+        rate_limit_refresh=UNHINDERED,
     )
     # Past the rules for operators: a deadline of less than a second is only good for a test.
     return settings.model_copy(update=changes)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from app.stores.sqlite import SqliteStore
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
+from tests.valkey.servers import Server, standalone
 
 
 class FrontPage(BaseHTTPRequestHandler):
@@ -168,6 +169,46 @@ def test_a_store_that_is_a_folder_is_found(
 
     assert name == "store"
     assert text.startswith("STORE_URL: ")
+
+
+def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, valkey: Server, tmp_path: Path
+) -> None:
+    with authing() as (address, _), standalone(tmp_path / "kept", appendonly=True) as durable:
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        monkeypatch.setenv("STORE_URL", durable.url)
+        good = shell("check")
+        monkeypatch.setenv("STORE_URL", valkey.url)
+        warned = shell("check")
+
+    assert (good.code, findings(good)["store"]) == (0, "ok")
+    assert warned.code == 0
+    assert findings(warned)["store"].startswith("ok    warning: no append-only file")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        (("maxmemory-policy", "allkeys-lru"), "set maxmemory-policy noeviction"),
+        (("requirepass", "somebody-knows"), "cannot be used now (AuthenticationError)"),
+    ],
+)
+def test_a_redis_that_will_not_do_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    shell: Shell,
+    tmp_path: Path,
+    setting: tuple[str, str],
+    says: str,
+) -> None:
+    with authing() as (address, _), standalone(tmp_path / "unfit") as server:
+        server.cli("CONFIG", "SET", *setting)
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        monkeypatch.setenv("STORE_URL", server.url)
+        failed, text = failure(shell("check"))
+
+    assert failed == "store"
+    assert text.startswith("STORE_URL: ")
+    assert says in text
 
 
 def test_the_store_is_free_again_after_the_check(

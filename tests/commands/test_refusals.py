@@ -107,6 +107,18 @@ WRONG_VALUES = {
     ),
     "a pool id that is too long": ({"AUTHING_USER_POOL_ID": "a" * 65}, "AUTHING_USER_POOL_ID", ""),
     "a misspelt mode": ({"AUTHING_TOKEN_MODE": "jwsk"}, "AUTHING_TOKEN_MODE", "'hs256' or 'jwks'"),
+    "a rate without a time": (
+        {"RATE_LIMIT_LOGIN": f"30 {CANARY}"},
+        "RATE_LIMIT_LOGIN",
+        "must be <count>/<second|minute|hour|day>",
+    ),
+    "a rate of none at all": (
+        {"RATE_LIMIT_REFRESH": "0/minute"},
+        "RATE_LIMIT_REFRESH",
+        "must be <count>/<second|minute|hour|day>",
+    ),
+    "any proxy at all": ({"TRUSTED_PROXIES": "*"}, "TRUSTED_PROXIES", "must be addresses"),
+    "every address a proxy": ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES", "everybody"),
     "a short service key": (
         {"SERVICE_API_KEYS": f"{CANARY}0123456789abc"},
         "SERVICE_API_KEYS",
@@ -185,14 +197,21 @@ WRONG_VALUES = {
     "an unknown level": ({"LOG_LEVEL": "loud"}, "LOG_LEVEL", "'debug', 'info'"),
     "an unknown form": ({"LOG_FORMAT": "xml"}, "LOG_FORMAT", "'json' or 'console'"),
     "a store of another kind": (
-        {"STORE_URL": f"redis://:{CANARY}@redis.acme.test"},
+        {"STORE_URL": f"postgres://:{CANARY}@db.acme.test"},
         "STORE_URL",
-        "must be sqlite:///relative/path or sqlite:////absolute/path",
+        "must be sqlite:///relative/path, sqlite:////absolute/path or redis://host:port",
     ),
     "a store with two slashes": ({"STORE_URL": "sqlite://data.db"}, "STORE_URL", "sqlite:///"),
     "a store without a path": ({"STORE_URL": "sqlite:///"}, "STORE_URL", "sqlite:///"),
     "a store with options": ({"STORE_URL": "sqlite:///a.db?mode=ro"}, "STORE_URL", "sqlite:///"),
     "a store in memory": ({"STORE_URL": "sqlite:///:memory:"}, "STORE_URL", ""),
+    "a redis without a host": ({"STORE_URL": f"redis://:{CANARY}@"}, "STORE_URL", "host"),
+    "a redis with options": ({"STORE_URL": f"redis://a/0?password={CANARY}"}, "STORE_URL", ""),
+    "a redis with a named database": ({"STORE_URL": "redis://a/x"}, "STORE_URL", "number"),
+    "a redis at two hosts": ({"STORE_URL": "redis://a,b"}, "STORE_URL", "one host"),
+    "a redis at no port": ({"STORE_URL": "redis://a:0"}, "STORE_URL", "name:port"),
+    "sentinels without a service": ({"STORE_URL": "redis+sentinel://a"}, "STORE_URL", "service"),
+    "a cluster with a database": ({"STORE_URL": "redis+cluster://a/1"}, "STORE_URL", "no path"),
 }
 JWKS = {
     "AUTHING_JWKS_URL": "https://authing.acme.test/jwks.json",
@@ -252,6 +271,9 @@ WRONG_FILES = [
     ("AUTHING_CA_FILE", make_empty),
     ("AUTHING_CA_FILE", make_garbage),
     ("AUTHING_CA_FILE", make_certificate_stub),
+    ("STORE_CA_FILE", make_missing),
+    ("STORE_CA_FILE", make_garbage),
+    ("STORE_CA_FILE", make_certificate_stub),
     ("STORE_URL", make_folder),
     ("STORE_URL", make_garbage),
     ("STORE_URL", make_file_above),
@@ -305,6 +327,8 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
 ) -> None:
     path = make(folder)
     monkeypatch.setenv(name, f"sqlite:///{path}" if name == "STORE_URL" else str(path))
+    if name == "STORE_CA_FILE":
+        monkeypatch.setenv("STORE_URL", "rediss://redis.acme.test")
 
     answer = shell("serve")
 

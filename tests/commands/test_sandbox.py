@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("taken_port")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("STORE_URL", "redis://:c4nary@redis.acme.test"),
+        ("STORE_URL", "postgres://:c4nary@db.acme.test"),
         ("SESSION_ISSUER", "http://login.acme.test"),
         ("DRAIN_DELAY", "soon"),
         ("LOG_FORMAT", "xml"),

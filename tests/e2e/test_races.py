@@ -1,14 +1,18 @@
-"""Races over one real service process and real sockets. A failure is never retried: it is a bug.
+"""Races over real service processes and real sockets: one alone with its file, and a fleet over one
+Valkey. A failure is never retried: it is a bug.
 
-`RACES=full` runs the numbers of the promise (50 rounds, 500 races); without it, a few of each.
+`RACES=full` runs the numbers of the promise (50 rounds, 500 races, 4 instances); without it, a few
+of each.
 """
 
 import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import jwt
@@ -17,8 +21,10 @@ import pytest_asyncio
 
 from proofs.fleet import SERVICE_KEY, Fleet, fleet
 from proofs.phone import LOGIN, ME, REFRESH, Answer, Line, new_ticket, telephony
+from tests.valkey.program import ProgramMissing
+from tests.valkey.servers import standalone
 
-ROUNDS, RACES = (50, 500) if os.environ.get("RACES") == "full" else (3, 12)
+ROUNDS, RACES, INSTANCES = (50, 500, 4) if os.environ.get("RACES") == "full" else (3, 12, 2)
 AT_ONCE = 100
 RACES_AT_ONCE = 10
 RIVALS = 4
@@ -28,21 +34,30 @@ PATIENCE = 60  # seconds
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    async with fleet(tmp_path_factory.mktemp("races")) as processes:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["alone", "fleet"])
+async def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Fleet]:
+    folder = tmp_path_factory.mktemp("races")
+    async with AsyncExitStack() as stack:
+        shape: dict[str, Any] = {}
+        if request.param == "fleet":
+            try:
+                valkey = stack.enter_context(standalone(folder / "valkey", appendonly=True))
+            except ProgramMissing as missing:
+                pytest.skip(str(missing))
+            shape = {"STORE_URL": valkey.url, "instances": INSTANCES}
+        processes = await stack.enter_async_context(fleet(folder, **shape))
         yield processes
-    assert processes.service.bugs() == 0
+    assert [service.bugs() for service in processes.services] == [0] * len(processes.services)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def lines(running: Fleet) -> AsyncIterator[tuple[Line, Line]]:
-    """To the service and to its fake Authing."""
+    """To the instances, each in its turn, and to their fake Authing."""
+    turns = cycle(running.services)
     async with telephony(AT_ONCE) as http:
-        yield (
-            Line(http, lambda: running.service.port),
-            Line(http, lambda: running.authing.port),
-        )
+        yield Line(http, lambda: next(turns).port), Line(http, lambda: running.authing.port)
 
 
 @pytest.fixture
@@ -70,13 +85,19 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(
 
 
 async def test_a_hundred_logins_with_one_ticket_and_key_make_one_session(
-    service: Line, authing: Line
+    running: Fleet, service: Line, authing: Line
 ) -> None:
+    # Who asks another instance than the one that exchanges the ticket is told to come again.
+    first_answers = {201} if len(running.services) == 1 else {201, 409}
     for number in range(ROUNDS):
         ticket = await new_ticket(authing, f"hasty-{number}")
         before = await _exchanges(authing)
 
         answers = await _together([partial(_log_in, service, ticket)] * AT_ONCE)
+        assert {answer.status for answer in answers} <= first_answers
+        told = [answer for answer in answers if answer.status == 201]
+        again = [partial(_log_in, service, ticket)] * (AT_ONCE - len(told))
+        answers = told + await _together(again)
 
         assert [answer.status for answer in answers] == [201] * AT_ONCE
         assert len({answer.body["session"]["id"] for answer in answers}) == 1

@@ -10,7 +10,7 @@ from app.sessions.login import ClaimTimes, LoginService
 from app.sessions.ports import SessionLimits, SessionStore
 from app.sessions.service import SessionService
 from tests.fake_store import FakeStore
-from tests.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
+from tests.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, unlimited
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
 
 LIFETIMES = Lifetimes(
@@ -75,7 +75,9 @@ def logins(
 def service(
     store: SessionStore, issuer: SessionIssuer, clock: FakeClock, audit: AuditTrail
 ) -> SessionService:
-    return SessionService(store=store, issuer=issuer, clock=clock, audit=audit)
+    return SessionService(
+        store=store, issuer=issuer, clock=clock, audit=audit, refresh_limit=unlimited
+    )
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ from app.sessions.ports import SessionLimits
 from app.sessions.service import SessionService
 from app.sessions.tokens import AccessTokenProfile
 from app.stores.sqlite import TOMBSTONE_TTL, SqliteStore
+from tests.fakes import unlimited
 
 T = TypeVar("T")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -164,7 +165,7 @@ class Sessions(RuleBasedStateMachine):
             limits=self.limits,
             **common,
         )
-        self.sessions = SessionService(issuer=issuer, **common)
+        self.sessions = SessionService(issuer=issuer, refresh_limit=unlimited, **common)
         self.banning = BanService(**common)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T | TicketgateError:

@@ -1,4 +1,4 @@
-"""A copy of the store's files, after many logins through the real client: it lets nobody in.
+"""A copy of the store, after many logins through the real client: it lets nobody in.
 
 The number of logins is DUMP_LOGINS.
 """
@@ -7,6 +7,7 @@ import base64
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from app.server import Drain
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
+from tests.stores.at_rest import AtRest, Files, Keys
 from tests.stores.spellings import Dump
 
 JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
@@ -43,10 +45,6 @@ class Wire(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
 
 
-def dump_of(folder: Path) -> Dump:
-    return Dump(b"\n".join(file.read_bytes() for file in sorted(folder.iterdir())))
-
-
 def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
     """What of a pair lets somebody in; not the ids, which are in every access token."""
     mac = pair.refresh_token[-43:]
@@ -54,8 +52,17 @@ def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
     yield base64.urlsafe_b64decode(mac + "=")
 
 
+@pytest.fixture(params=["T12-sqlite", "T12-valkey"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AtRest]:
+    if request.param == "T12-sqlite":
+        yield Files(tmp_path / "data")
+    else:
+        with closing(Keys(request.getfixturevalue("valkey"))) as keys:
+            yield keys
+
+
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, store: AtRest, monkeypatch: pytest.MonkeyPatch) -> Settings:
     enter(tmp_path, monkeypatch, **minimal(tmp_path))
     keyfile.add(tmp_path / "keys.json", "oct")
     return load_settings(
@@ -63,12 +70,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         env_file=None,
         secrets_dir=None,
         authing_base_url="http://localhost",
-        store_url=f"sqlite:///{tmp_path / 'data' / 'sessions.db'}",
+        store_url=store.url,
     )
 
 
-async def test_a_copy_of_the_files_yields_no_credential_and_nothing_personal(
-    settings: Settings, tmp_path: Path
+async def test_a_copy_of_the_store_yields_no_credential_and_nothing_personal(
+    settings: Settings, store: AtRest
 ) -> None:
     sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
     wire = Wire(sandbox)
@@ -88,9 +95,9 @@ async def test_a_copy_of_the_files_yields_no_credential_and_nothing_personal(
             secrets += [*secrets_of(pair), *secrets_of(successor), ticket, f"phone of {number}"]
             secrets += [person.phone, person.openid, person.unionid, person.name]
             secrets += [f"made-up-idempotency-key-{number}", f"id-of-phone-{number}"]
-        while_open = dump_of(tmp_path / "data")
+        while_open = store.dump()
     assert len(wire.tokens) == LOGINS
-    after = dump_of(tmp_path / "data")
+    after = store.dump()
     for dump in (while_open, after):
         assert all(map(dump.holds, ids))
         assert [each for each in [*secrets, *wire.tokens] if dump.holds(each)] == []

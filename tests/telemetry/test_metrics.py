@@ -60,6 +60,14 @@ def test_exchanges_are_counted_by_outcome(metrics: Metrics) -> None:
     assert value(metrics, name, outcome="rate_limited") == 1
 
 
+def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(metrics: Metrics) -> None:
+    record = metrics.counting(Log())
+    for event in ("rate_limits_local", "rate_limits_shared", "rate_limits_local"):
+        record(event)
+
+    assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
+
+
 @pytest.mark.parametrize(
     ("event", "labels", "detail"),
     [

@@ -56,7 +56,7 @@ async def open_redis_store(
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(connected(address, ca_file))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise StartupError(f"STORE_CA_FILE: {ca_file} is not a readable CA bundle") from error
         store = RedisStore(client, record)
         with suppress(StoreUnavailable):

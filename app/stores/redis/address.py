@@ -1,6 +1,7 @@
 """From a store's address to a client: one server, a master found by Sentinel, or a cluster."""
 
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -77,11 +78,13 @@ async def connected(address: RedisAddress, ca_file: Path | None) -> AsyncIterato
     Sentinels are asked without credentials; with TLS where the servers have it.
 
     Raises:
-        OSError: `ca_file` cannot be read.
+        OSError: `ca_file` cannot be read, or holds no certificate.
     """
     tls: dict[str, Any] = {}
     if address.tls:
-        tls = {"ssl": True, "ssl_ca_data": (ca_file or Path(certifi.where())).read_text("ascii")}
+        authorities = str(ca_file or certifi.where())
+        ssl.create_default_context(cafile=authorities)  # now, not at the first connection
+        tls = {"ssl": True, "ssl_ca_certs": authorities}
     options = _patience(_SECONDS) | tls
     options |= {
         "username": address.user,

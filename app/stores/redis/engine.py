@@ -29,8 +29,17 @@ CONNECTIONS = 64
 """So many commands at once; who comes on top waits for as long as others are answered."""
 _SECONDS = 1.0
 """No command takes longer, a second run included."""
+_NOBODY_SECONDS = 0.9
+"""A timer may go off a little early, uvloop's do."""
 _SILENCE_SECONDS = 0.5
-"""When nobody was answered for a whole second, those who wait are told at once for so long."""
+"""When nobody was answered for that long, those who wait are told at once for so long."""
+_FAILURES = (
+    exceptions.RedisError,
+    exceptions.RedisClusterException,  # which is none of the former: no node could be asked
+    OSError,
+    TimeoutError,
+    RuntimeError,  # uvloop's word for writing to a connection that has just gone
+)
 
 
 class RedisEngine:
@@ -104,8 +113,8 @@ class RedisEngine:
             try:
                 async with asyncio.timeout(_SECONDS):
                     answer = await self._run_twice_if_lost(attempt)
-            except (exceptions.RedisError, OSError, TimeoutError) as error:
-                if time.monotonic() - max(begun, self._answered_at) >= _SECONDS:
+            except _FAILURES as error:
+                if time.monotonic() - max(begun, self._answered_at) >= _NOBODY_SECONDS:
                     self._silent_until = time.monotonic() + _SILENCE_SECONDS
                 # The kind is for the operator. The text may quote what was sent.
                 self._record("store_failed", kind=type(error).__name__)
@@ -116,7 +125,7 @@ class RedisEngine:
     async def _run_twice_if_lost(self, attempt: Callable[..., Awaitable[T]]) -> T:
         try:
             return await attempt(again=False)
-        except (exceptions.ConnectionError, exceptions.ResponseError) as error:
+        except (exceptions.RedisError, RuntimeError) as error:
             if not _may_be_elsewhere(error):
                 raise
             await self._forget_connections()
@@ -158,4 +167,5 @@ class RedisEngine:
 
 def _may_be_elsewhere(error: Exception) -> bool:
     # A script on a master that has become a replica fails with READONLY somewhere in its text.
-    return isinstance(error, exceptions.ConnectionError) or "READONLY" in str(error)
+    gone = (exceptions.ConnectionError, RuntimeError)
+    return isinstance(error, gone) or "READONLY" in str(error)

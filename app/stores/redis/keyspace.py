@@ -31,6 +31,11 @@ def ban_key(subject: str) -> str:
     return f"tg:{{{locator_of(subject)}}}:ban:{subject}"
 
 
+def answer_key(subject: str, attempt: str) -> str:
+    """What an attempt has answered, for a moment: a list. The name does not tell the user."""
+    return f"tg:{{{locator_of(subject)}}}:answer:{attempt}"
+
+
 def claim_key(ticket_hash: bytes) -> str:
     """A ticket in the hands of a login: a hash."""
     return f"tg:claim:{ticket_hash.hex()}"

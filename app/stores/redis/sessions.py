@@ -1,5 +1,6 @@
 """What happens to sessions: each command one script, and what its reply means."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,13 @@ from app.sessions.ports import (
 from app.sessions.tokens import locator_of
 from app.stores.redis import scripts
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keyspace import ban_key, index_key, session_key, session_prefix
+from app.stores.redis.keyspace import (
+    answer_key,
+    ban_key,
+    index_key,
+    session_key,
+    session_prefix,
+)
 from app.stores.redis.rows import flat_of, instant, row_of, session_of
 
 TOMBSTONE_TTL = timedelta(days=7)
@@ -120,8 +127,10 @@ async def end_all(
 
 async def erase(engine: RedisEngine, subject: str, now: datetime) -> Sequence[str]:
     """End the user's sessions, and take the user out of these and of older tombstones."""
-    keys = [index_key(subject), ban_key(subject)]
-    return _texts(await engine.run(scripts.ERASE, keys, now, _prefix(subject), confirm=True))
+    attempt = secrets.token_urlsafe(12)
+    keys = [index_key(subject), ban_key(subject), answer_key(subject, attempt)]
+    words = _prefix(subject)
+    return _texts(await engine.run(scripts.ERASE, keys, now, words, attempt=attempt, confirm=True))
 
 
 def _prefix(subject: str) -> str:

@@ -1,0 +1,80 @@
+"""Who is on the other end: the client's address, for counting and for nothing else.
+
+`X-Forwarded-For` is believed as far as the proxies of TRUSTED_PROXIES have written it, and no
+other header of this kind at all. Each proxy appends whom it has seen, so the list is read from
+its end; what stands before the first stranger is that stranger's own invention.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TypeAlias
+
+from starlette.types import Scope
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+UNKNOWN = "unknown"
+_SITE_BITS = 64
+"""An IPv6 customer has a whole /64 to take addresses from, so it counts as one."""
+_HOP = re.compile(r"\[(?P<v6>[^\]]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}", re.ASCII)
+
+
+class TrustedProxies:
+    """The networks whose word about their clients is taken."""
+
+    def __init__(self, networks: Sequence[Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def client_of(self, scope: Scope) -> str:
+        """The address that a request counts for: IPv4, the /64 of IPv6, or `unknown`.
+
+        It is the last one that is no trusted proxy. Where a proxy has written what is no address,
+        that proxy counts, for nothing further left can be believed. A peer without an address (a
+        Unix socket) is no trusted proxy; all of them count as one.
+        """
+        client = scope.get("client")
+        address = _parse(client[0]) if client else None
+        if address is None:
+            return UNKNOWN
+        for hop in _hops_backwards(scope):
+            if not self._trusts(address):
+                break
+            before = _parse(hop)
+            if before is None:
+                break
+            address = before
+        return _counted(address)
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _hops_backwards(scope: Scope) -> Iterator[str]:
+    # Several fields are one list (RFC 9110 section 5.3). Lazily: who is no proxy of ours can
+    # make it long.
+    for name, value in reversed(scope["headers"]):
+        if name == b"x-forwarded-for":
+            yield from reversed(value.decode("latin-1").split(","))
+
+
+def _parse(text: str) -> Address | None:
+    text = text.strip(" \t")
+    with_port = _HOP.fullmatch(text)
+    if with_port is not None:
+        text = with_port["v6"] or with_port["v4"]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    # A dual-stack listener sees IPv4 peers in this form; a zone is no part of the address.
+    return address.ipv4_mapped or IPv6Address(int(address))
+
+
+def _counted(address: Address) -> str:
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Network((int(address), _SITE_BITS), strict=False))

@@ -1,0 +1,199 @@
+"""429: how often an address may log in and a session be refreshed, and what it does not cost."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app import keyfile
+from app.errors import RateLimited
+from app.main import open_services
+from app.server import Drain
+from tests.api.world import World, make_settings, open_world, phone_of
+from tests.valkey.process import Server
+
+MADE_UP = {"ticket": "t" * 40}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Where the limits are those of the contract, and 10.0.0.0/8 are our proxies."""
+    proxies = (ip_network("10.0.0.0/8"),)
+    limits = {"rate_limit_login": "30/minute", "rate_limit_refresh": "60/minute"}
+    async with open_world(tmp_path, trusted_proxies=proxies, **limits) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def calling_from(world: World, address: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with phone_of(world.serve(), (address, 50000)) as phone:
+        yield phone
+
+
+async def statuses(phone: httpx.AsyncClient, times: int, **request: Any) -> Counter[int]:
+    request.setdefault("json", MADE_UP)
+    answers = [await phone.post("/v1/sessions", **request) for _ in range(times)]
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(world: World) -> None:
+    invent = random.Random(11)  # noqa: S311  # made-up addresses
+    count: Counter[int] = Counter()
+    async with calling_from(world, "203.0.113.9") as phone:
+        for _ in range(1000):
+            headers = {"X-Forwarded-For": str(IPv4Address(invent.getrandbits(32)))}
+            count += await statuses(phone, 1, headers=headers)
+    assert count == {400: 30, 429: 970}
+
+
+async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(world: World) -> None:
+    async with calling_from(world, "10.0.0.1") as phone:
+        for client in ("198.51.100.7", "198.51.100.8"):
+            headers = {"X-Forwarded-For": f"8.8.8.8, {client}"}
+            assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
+
+
+async def test_t11_the_addresses_of_one_ipv6_customer_are_one(world: World) -> None:
+    count: Counter[int] = Counter()
+    for host in range(31):
+        async with calling_from(world, f"2001:db8:1:2::{host:x}") as phone:
+            count += await statuses(phone, 1)
+    assert count == {400: 30, 429: 1}
+
+
+async def test_t11_a_429_says_when_to_come_again_and_then_it_works(world: World) -> None:
+    await statuses(world.phone, 30)
+    refused = await world.phone.post("/v1/sessions", json=MADE_UP)
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == str(refused.json()["retry_after"])
+    world.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await world.phone.post("/v1/sessions", json=MADE_UP)).status_code == 400
+
+
+async def test_a_login_that_is_one_too_many_costs_no_ticket(world: World) -> None:
+    ticket = world.ticket()
+    await statuses(world.phone, 30)
+    world.wire.asked.clear()
+    refused = await world.try_log_in(ticket, key="the-key-of-this-login")
+    assert refused.status_code == 429
+    assert not world.wire.asked.is_set()
+    world.clock.advance(seconds=int(refused.headers["Retry-After"]))
+    assert (await world.try_log_in(ticket, key="the-key-of-this-login")).status_code == 201
+
+
+async def test_retries_of_a_login_count_like_others(world: World) -> None:
+    ticket, key = world.ticket(), "the-key-of-this-login"
+    answers = [(await world.try_log_in(ticket, key)).status_code for _ in range(31)]
+    assert Counter(answers) == {201: 30, 429: 1}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"json": {}},
+        {"json": {"ticket": ""}},
+        {"json": {"ext_msg": "code=400&message=用户取消授权"}},
+        {"content": b"{", "headers": {"Content-Type": "application/json"}},
+        {"json": MADE_UP, "headers": {"Idempotency-Key": "short"}},
+    ],
+    ids=["empty", "no ticket", "declined", "no JSON", "odd key"],
+)
+async def test_what_holds_no_ticket_does_not_count(world: World, request_: dict[str, Any]) -> None:
+    assert 429 not in await statuses(world.phone, 40, **request_)
+    assert await statuses(world.phone, 31) == {400: 30, 429: 1}
+
+
+async def test_refreshes_are_counted_by_session_and_not_by_address(world: World) -> None:
+    busy, calm = await world.log_in(), await world.log_in()
+    for _ in range(60):
+        busy = await world.refresh(busy["refresh_token"])
+    assert (await world.try_refresh(busy["refresh_token"])).status_code == 429
+    assert (await world.refresh(calm["refresh_token"]))["outcome"] == "rotated"
+
+
+async def test_a_refresh_that_is_one_too_many_costs_no_session(world: World) -> None:
+    first = await world.log_in()
+    second = await world.refresh(first["refresh_token"])
+    for _ in range(59):
+        assert (await world.refresh(first["refresh_token"]))["outcome"] == "replayed"
+    refused = await world.try_refresh(second["refresh_token"])
+    assert (refused.status_code, refused.json()["session_alive"]) == (429, "unknown")
+    assert (await world.get("/v1/me", second)).status_code == 200
+    world.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await world.refresh(second["refresh_token"]))["outcome"] == "rotated"
+
+
+async def test_nobody_without_a_token_of_the_session_can_use_up_its_refreshes(
+    world: World,
+) -> None:
+    tokens = await world.log_in()
+    forged = tokens["refresh_token"][:-4] + "AAAA"
+    answers = [(await world.try_refresh(forged)).status_code for _ in range(100)]
+    assert Counter(answers) == {400: 100}
+    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+
+
+async def test_a_limit_does_not_hide_that_a_token_was_stolen(world: World) -> None:
+    first = await world.log_in()
+    second = await world.refresh(first["refresh_token"])
+    for _ in range(59):
+        second = await world.refresh(second["refresh_token"])
+    refused = await world.try_refresh(first["refresh_token"])
+    assert refused.status_code == 429
+    world.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await world.try_refresh(first["refresh_token"])).json()["reason"] == "refresh_reused"
+
+
+async def test_no_other_route_is_limited(world: World) -> None:
+    tokens = await world.log_in()
+    await statuses(world.phone, 30)
+    for path in ("/v1/launch", "/livez", "/v1/me", "/v1/sessions"):
+        assert (await world.get(path, tokens)).status_code == 200
+    assert (await world.log_out(tokens)).status_code == 204
+
+
+async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_readably(
+    world: World,
+) -> None:
+    tokens = await world.log_in()
+    await world.refresh(tokens["refresh_token"])
+    limits: tuple[Any, ...] = (
+        world.services.login_limit,
+        world.services.sessions.refresh_limit,
+    )
+    names = [name for limit in limits for name in limit.local._current]
+    assert [len(name) for name in names] == [16, 16]
+    kept = repr(names)
+    assert "127.0.0.1" not in kept
+    assert tokens["session"]["id"] not in kept
+
+
+async def test_switched_off_limits_limit_nothing(tmp_path: Path) -> None:
+    off = {"rate_limit_login": None, "rate_limit_refresh": None}
+    async with open_world(tmp_path, **off) as world:
+        assert await statuses(world.phone, 100) == {400: 100}
+        tokens = await world.log_in()
+        for _ in range(100):
+            tokens = await world.refresh(tokens["refresh_token"])
+
+
+async def test_instances_that_share_redis_count_together(tmp_path: Path, valkey: Server) -> None:
+    settings = make_settings(tmp_path, store_url=valkey.url, rate_limit_login="30/hour")
+    keyfile.create(settings.session_keys_file, "ES256")
+    admitted = 0
+    async with (
+        open_services(settings, drain=Drain()) as first,
+        open_services(settings, drain=Drain()) as second,
+    ):
+        for services in (first, second) * 25:
+            with suppress(RateLimited):
+                await services.login_limit("192.0.2.7")
+                admitted += 1
+    assert admitted == 30
+    assert len([key for key in valkey.cli("KEYS", "*") if key.startswith("tg:limit:")]) == 1

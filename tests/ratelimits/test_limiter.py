@@ -1,0 +1,88 @@
+"""Limits as they are asked for, where each process counts for itself."""
+
+import pytest
+
+from app.errors import RateLimited
+from app.ratelimits import Limit, RateLimiter
+from tests.ratelimits.conftest import Record, Timer
+
+ADDRESS = "192.0.2.7"
+
+
+async def admitted(limit: Limit, attempts: int, name: str = ADDRESS) -> int:
+    count = 0
+    for _ in range(attempts):
+        try:
+            await limit(name)
+        except RateLimited:
+            continue
+        count += 1
+    return count
+
+
+@pytest.fixture
+def limiter(record: Record, timer: Timer) -> RateLimiter:
+    return RateLimiter(None, secret=lambda: b"s" * 32, record=record, clock=timer)
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "seconds"),
+    [("5/second", 5, 1), ("30/minute", 30, 60), ("60/hour", 60, 3600), ("1/day", 1, 86400)],
+)
+async def test_a_limit_is_a_count_in_a_time(
+    limiter: RateLimiter, timer: Timer, rate: str, count: int, seconds: int
+) -> None:
+    limit = limiter.limit("login", rate)
+    assert await admitted(limit, count + 5) == count
+    timer.now += 2 * seconds - 0.001
+    assert await admitted(limit, 1) == 1
+
+
+async def test_who_is_refused_is_told_whole_seconds_after_which_it_works(
+    limiter: RateLimiter, timer: Timer
+) -> None:
+    limit = limiter.limit("login", "30/minute")
+    timer.now += 17.5
+    await admitted(limit, 30)
+    with pytest.raises(RateLimited) as refused:
+        await limit(ADDRESS)
+    assert refused.value.retry_after == 43
+    timer.now += 43
+    await limit(ADDRESS)
+
+
+async def test_a_whole_number_of_seconds_goes_up_too_because_only_then_it_works(
+    limiter: RateLimiter, timer: Timer
+) -> None:
+    limit = limiter.limit("login", "1/minute")
+    await limit(ADDRESS)
+    with pytest.raises(RateLimited) as refused:
+        await limit(ADDRESS)
+    assert refused.value.retry_after == 61
+    timer.now += 60
+    assert await admitted(limit, 1) == 0
+    timer.now += 1
+    assert await admitted(limit, 1) == 1
+
+
+async def test_limits_of_two_kinds_have_nothing_to_do_with_each_other(limiter: RateLimiter) -> None:
+    login, refresh = limiter.limit("login", "3/minute"), limiter.limit("refresh", "5/minute")
+    assert await admitted(login, 9) == 3
+    assert await admitted(refresh, 9) == 5
+
+
+async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> None:
+    assert await admitted(limiter.limit("login", None), 1000) == 1000
+
+
+async def test_names_are_hashed_under_a_key_and_with_another_key_counting_begins_anew(
+    record: Record, timer: Timer
+) -> None:
+    keys = [b"the key of today"]
+    limiter = RateLimiter(None, secret=lambda: keys[-1], record=record, clock=timer)
+    limit = limiter.limit("login", "3/minute")
+    assert await admitted(limit, 9) == 3
+    keys.append(b"the key of tomorrow")
+    assert await admitted(limit, 9) == 3
+    keys.pop()
+    assert await admitted(limit, 9) == 0

@@ -1,0 +1,410 @@
+"""Counts in a real Valkey: shared by a fleet, hashed, and never worth waiting for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from limits.aio.storage import MemoryStorage
+
+from app.errors import RateLimited
+from app.ratelimits import Limit, RateLimiter
+from app.ratelimits.redis import shared_storage
+from tests.ratelimits.conftest import Record, Timer
+from tests.valkey.authority import Authority
+from tests.valkey.process import Server
+from tests.valkey.proxy import Proxy
+from tests.valkey.servers import Cluster, SentinelTrio, cluster, sentinel_trio, standalone
+
+ADDRESS, SESSION = "192.0.2.7", "a-session-of-somebody!"
+PASSWORD = "a p@ssword: with / and %"
+SECRET = b"the same in the whole fleet"
+PATIENT: dict[str, Any] = {"deadline": 30}
+"""Where the test is not about time, and the machine may be busy."""
+NOT_WORTH_WAITING = 0.3 + 0.6
+"""Seconds: the deadline, and how late a busy machine may be."""
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def instance(
+    stack: AsyncExitStack,
+    url: str,
+    ca_file: Path | None = None,
+    *,
+    record: Record | None = None,
+    timer: Timer | None = None,
+    **more: Any,
+) -> RateLimiter:
+    """One instance of the service, as far as it counts."""
+    storage = await stack.enter_async_context(shared_storage(url, ca_file))
+    more = {"secret": lambda: SECRET, "clock": timer or Timer(), **more}
+    return RateLimiter(storage, record=record or Record(), **more)
+
+
+async def admitted(limit: Limit, attempts: int, name: str = ADDRESS) -> int:
+    count = 0
+    for _ in range(attempts):
+        try:
+            await limit(name)
+        except RateLimited:
+            continue
+        count += 1
+    return count
+
+
+async def count_together(stack: AsyncExitStack, url: str, ca_file: Path | None = None) -> None:
+    """Two instances have one limit between them, and know of no trouble."""
+    record = Record()
+    first, second = [
+        (await instance(stack, url, ca_file, record=record, **PATIENT)).limit("login", "30/hour")
+        for _ in range(2)
+    ]
+    assert await admitted(first, 20) == 20
+    assert await admitted(second, 20) == 10
+    assert await admitted(first, 5) == 0
+    assert record.events == []
+
+
+# --- wherever the store is ---
+
+
+async def test_instances_at_one_server_count_together(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
+    await count_together(stack, valkey.url)
+
+
+async def test_instances_at_a_master_behind_sentinels_count_together(
+    stack: AsyncExitStack, valkey_sentinels: SentinelTrio
+) -> None:
+    await count_together(stack, valkey_sentinels.url)
+
+
+async def test_instances_at_a_cluster_count_together(
+    stack: AsyncExitStack, valkey_cluster: Cluster
+) -> None:
+    limit = (await instance(stack, valkey_cluster.url, **PATIENT)).limit("login", "1/hour")
+    for number in range(100, 120):  # in whichever third of the slots they lie
+        assert await admitted(limit, 2, f"192.0.2.{number}") == 1
+    await count_together(stack, valkey_cluster.url)
+
+
+async def test_a_database_of_its_own_is_used(stack: AsyncExitStack, valkey: Server) -> None:
+    await count_together(stack, f"{valkey.url}/3")
+    assert valkey.cli("DBSIZE") == 0
+
+
+async def test_over_tls_the_server_is_known_by_the_ca_file(
+    stack: AsyncExitStack, valkey: Server, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    with Proxy(valkey.port, tls=authority.server()) as proxy:
+        await count_together(stack, proxy.url, authority.file)
+        await stack.aclose()
+
+
+async def test_over_tls_a_server_that_the_public_authorities_do_not_know_gets_nothing(
+    stack: AsyncExitStack, valkey: Server, tmp_path: Path, record: Record
+) -> None:
+    with Proxy(valkey.port, tls=Authority(tmp_path).server()) as proxy:
+        limiter = await instance(stack, proxy.url, record=record)
+        assert await admitted(limiter.limit("login", "3/hour"), 9) == 3
+        assert (proxy.commands, record.events) == ([], ["rate_limits_local"])
+        await stack.aclose()
+
+
+@pytest.mark.parametrize("user", ["", "default"])
+async def test_a_password_is_given_decoded(
+    stack: AsyncExitStack, tmp_path: Path, user: str
+) -> None:
+    with standalone(tmp_path) as server:
+        server.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        secret = quote(PASSWORD, safe="")
+        await count_together(stack, f"redis://{user}:{secret}@127.0.0.1:{server.port}")
+        await stack.aclose()
+
+
+async def test_a_cluster_gets_the_password_and_sentinels_do_not_but_their_master(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    secret = quote(PASSWORD, safe="")
+    with cluster(tmp_path / "cluster") as nodes:
+        for node in nodes.nodes:
+            node.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        await count_together(stack, nodes.url.replace("://", f"://:{secret}@"))
+        await stack.aclose()
+    with sentinel_trio(tmp_path / "trio") as trio:
+        trio.master.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        await count_together(stack, trio.url.replace("://", f"://:{secret}@"))
+        await stack.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "places"),
+    [
+        ("redis://redis.acme.test", [("redis.acme.test", 6379)]),
+        ("redis://[2001:db8::1]/2", [("2001:db8::1", 6379)]),
+        ("redis+sentinel://a,b:26380/tickets", [("a", 26379), ("b", 26380)]),
+        ("rediss+sentinel://a:1/tickets", [("a", 1)]),
+        ("redis+cluster://a,b", [("a", 6379), ("b", 6379)]),
+        ("rediss+cluster://a:7000", [("a", 7000)]),
+    ],
+)
+async def test_a_place_without_a_port_has_the_usual_one(
+    stack: AsyncExitStack, url: str, places: list[tuple[str, int]]
+) -> None:
+    storage = await stack.enter_async_context(shared_storage(url))
+    assert storage.bridge.options_from_uri.locations == places
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_tls_to_several_servers_is_tls_with_the_ca_file(
+    stack: AsyncExitStack, tmp_path: Path, record: Record, kind: str
+) -> None:
+    authority = Authority(tmp_path)
+    greetings: list[bytes] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greetings.append(await reader.read(1))  # of what came out of TLS
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=authority.server())
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"rediss+{kind}://127.0.0.1:{port}" + ("/tickets" if kind == "sentinel" else "")
+        limiter = await instance(stack, url, authority.file, record=record)
+        assert await admitted(limiter.limit("login", "3/hour"), 9) == 3
+    assert b"*" in greetings
+    assert record.events == ["rate_limits_local"]
+
+
+# --- what is kept there ---
+
+
+async def test_what_is_kept_is_a_hash_that_only_we_can_compute_and_it_expires(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
+    limiter = await instance(stack, valkey.url, **PATIENT)
+    await limiter.limit("login", "30/minute")(ADDRESS)
+    await limiter.limit("refresh", "60/minute")(SESSION)
+    keys = valkey.cli("KEYS", "*")
+    assert len(keys) == 2
+    assert all(key.startswith("tg:limit:") for key in keys)
+    assert not any(
+        name in key for key in keys for name in (ADDRESS, SESSION, ADDRESS.encode().hex())
+    )
+    assert all(0 < valkey.cli("PTTL", key) <= 120_000 for key in keys)
+
+
+async def test_instances_with_another_secret_compute_other_hashes(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
+    for secret in (SECRET, SECRET, b"another"):
+        limiter = await instance(stack, valkey.url, **PATIENT, secret=lambda key=secret: key)
+        await limiter.limit("login", "30/minute")(ADDRESS)
+    assert len(valkey.cli("KEYS", "*")) == 2
+
+
+async def test_who_is_refused_is_told_when_one_more_is_possible(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
+    limit = (await instance(stack, valkey.url, **PATIENT)).limit("login", "2/second")
+    assert await admitted(limit, 2) == 2
+    with pytest.raises(RateLimited) as refused:
+        await limit(ADDRESS)
+    assert refused.value.retry_after in (1, 2)
+    await asyncio.sleep(refused.value.retry_after)
+    await limit(ADDRESS)
+
+
+async def test_a_minute_is_told_as_one(stack: AsyncExitStack, valkey: Server) -> None:
+    limit = (await instance(stack, valkey.url, **PATIENT)).limit("login", "1/minute")
+    await limit(ADDRESS)
+    with pytest.raises(RateLimited) as refused:
+        await limit(ADDRESS)
+    assert 58 <= refused.value.retry_after <= 61
+
+
+async def test_at_any_concurrency_no_more_are_admitted(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
+    record = Record()
+    limits = [
+        (await instance(stack, valkey.url, record=record, **PATIENT)).limit("login", "30/hour")
+        for _ in range(4)
+    ]
+    counts = await asyncio.gather(*(admitted(limit, 1) for limit in limits for _ in range(50)))
+    assert (sum(counts), record.events) == (30, [])
+
+
+# --- when the store is down or slow ---
+
+
+async def test_t11_without_the_store_the_local_limit_holds_neither_none_nor_all(
+    stack: AsyncExitStack, valkey: Server, record: Record
+) -> None:
+    limit = (await instance(stack, valkey.url, record=record)).limit("login", "30/minute")
+    assert await admitted(limit, 40) == 30
+    valkey.kill()
+    started = time.monotonic()
+    assert await admitted(limit, 100) == 30
+    assert await admitted(limit, 100, "192.0.2.8") == 30
+    assert time.monotonic() - started < NOT_WORTH_WAITING
+    assert record.events == ["rate_limits_local"]
+    assert record.errors != []
+
+
+async def test_a_store_that_hangs_is_waited_for_once_and_only_for_a_moment(
+    stack: AsyncExitStack, valkey: Server, record: Record
+) -> None:
+    limit = (await instance(stack, valkey.url, record=record)).limit("login", "30/minute")
+    assert await admitted(limit, 1) == 1
+    valkey.freeze()
+    started = time.monotonic()
+    assert await admitted(limit, 1) == 1
+    assert 0.25 < time.monotonic() - started < NOT_WORTH_WAITING
+    assert await admitted(limit, 100) == 29
+    assert time.monotonic() - started < NOT_WORTH_WAITING
+    assert record.events == ["rate_limits_local"]
+
+
+async def test_all_who_are_waiting_when_it_hangs_wait_together(
+    stack: AsyncExitStack, valkey: Server, record: Record
+) -> None:
+    limit = (await instance(stack, valkey.url, record=record)).limit("login", "30/minute")
+    valkey.freeze()
+    started = time.monotonic()
+    counts = await asyncio.gather(*(admitted(limit, 1) for _ in range(200)))
+    assert time.monotonic() - started < NOT_WORTH_WAITING
+    assert (sum(counts), record.events) == (30, ["rate_limits_local"])
+
+
+class Client(MemoryStorage):
+    """A client whose answers are given by hand. Once, it does not hear that it is to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: asyncio.Queue[asyncio.Future[bool]] = asyncio.Queue()
+
+    async def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(answer)
+        with suppress(asyncio.CancelledError):  # as redis-py on Python 3.11 at times
+            return await asyncio.shield(answer)
+        return await answer
+
+
+async def test_a_client_that_does_not_stop_when_told_to_is_not_waited_for(record: Record) -> None:
+    limiter = RateLimiter(Client(), secret=lambda: SECRET, record=record, deadline=0.01)
+    async with asyncio.timeout(5):
+        assert await admitted(limiter.limit("login", "30/minute"), 100) == 30
+    assert record.events == ["rate_limits_local"]
+
+
+async def test_a_late_answer_from_before_an_outage_does_not_end_it(
+    record: Record, timer: Timer
+) -> None:
+    client = Client()
+    limiter = RateLimiter(client, secret=lambda: SECRET, record=record, clock=timer, **PATIENT)
+    limit = limiter.limit("login", "30/minute")
+    early, late = asyncio.create_task(limit(ADDRESS)), asyncio.create_task(limit(ADDRESS))
+    first, second = await client.asked.get(), await client.asked.get()
+    first.set_exception(ConnectionError())
+    await early
+    second.set_result(True)
+    await late
+    assert await admitted(limit, 40) == 29  # beside the early one, which was counted here
+    assert client.asked.empty()
+    assert record.events == ["rate_limits_local"]
+
+
+async def test_after_a_rest_one_request_looks_again_and_nobody_waits_for_it(
+    stack: AsyncExitStack, valkey: Server, record: Record, timer: Timer
+) -> None:
+    limiter = await instance(stack, valkey.url, record=record, timer=timer, **PATIENT)
+    limit = limiter.limit("login", "30/minute")
+    valkey.kill()
+    await limit(ADDRESS)
+    valkey.start()
+    valkey.freeze()
+    timer.now += 5
+    looking = asyncio.create_task(limit(ADDRESS))
+    await asyncio.sleep(0)
+    assert await admitted(limit, 20) == 20
+    assert not looking.done()
+    valkey.thaw()
+    await looking
+    assert record.events == ["rate_limits_local", "rate_limits_shared"]
+
+
+async def test_when_the_store_is_back_counting_goes_on_where_it_was(
+    stack: AsyncExitStack, valkey: Server, record: Record, timer: Timer
+) -> None:
+    limiter = await instance(stack, valkey.url, record=record, timer=timer)
+    limit = limiter.limit("login", "30/hour")
+    assert await admitted(limit, 29) == 29
+    valkey.freeze()
+    assert await admitted(limit, 1) == 1
+    valkey.thaw()
+    timer.now += 4.9
+    assert await admitted(limit, 40) == 29  # still resting, and counting alone
+    timer.now += 0.1
+    assert await admitted(limit, 40) <= 1  # the one that was given up may have been counted
+    assert record.events == ["rate_limits_local", "rate_limits_shared"]
+
+
+async def test_each_outage_is_told(
+    stack: AsyncExitStack, valkey: Server, record: Record, timer: Timer
+) -> None:
+    limiter = await instance(stack, valkey.url, record=record, timer=timer)
+    limit = limiter.limit("login", "999/hour")
+    for _ in range(2):
+        valkey.freeze()
+        await admitted(limit, 3)
+        timer.now += 5
+        await admitted(limit, 3)
+        valkey.thaw()
+        timer.now += 5
+        await admitted(limit, 3)
+    assert record.events == ["rate_limits_local", "rate_limits_shared"] * 2
+
+
+async def test_an_answer_that_nobody_waited_for_is_given_to_nobody_else(
+    stack: AsyncExitStack, valkey: Server, timer: Timer
+) -> None:
+    limiter = await instance(stack, valkey.url, timer=timer)
+    full, empty = limiter.limit("login", "1/hour"), limiter.limit("refresh", "1000/hour")
+    assert await admitted(full, 2) == 1
+    for _ in range(3):
+        valkey.freeze()
+        waiting = [asyncio.create_task(admitted(full, 1)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        valkey.thaw()
+        timer.now += 5
+        assert await admitted(empty, 100) == 100
+        assert await admitted(full, 20) == 0
+
+
+async def test_a_server_that_wants_a_password_is_no_reason_to_admit_all_or_none(
+    stack: AsyncExitStack, tmp_path: Path, record: Record
+) -> None:
+    with standalone(tmp_path) as server:
+        server.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        limit = (await instance(stack, server.url, record=record)).limit("login", "30/minute")
+        assert await admitted(limit, 100) == 30
+        assert record.events == ["rate_limits_local"]
+        await stack.aclose()

@@ -1,0 +1,136 @@
+"""Commands that are given up in the middle, as when an app hangs up, among commands that are not:
+no reply reaches another, and no connection is lost for good.
+
+`CANCELLATIONS` says how many; `make cancellations` does ten thousand over HTTP as well.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from app.sessions.ports import Active, Replayed, Rotated
+from app.sessions.tokens import new_session_id
+from app.stores.redis import RedisStore
+from app.stores.redis.engine import CONNECTIONS
+from tests.stores.builders import NOW, keep, make_session, rotation_of
+from tests.stores.redis.opening import opened
+from tests.valkey.proxy import Proxy
+from tests.valkey.servers import Cluster, Server
+
+CANCELLED = int(os.environ.get("CANCELLATIONS", "1000"))
+USERS = 40
+AT_ONCE = 50
+LONGEST = 0.012
+"""Seconds until a command is given up; a reply takes a quarter of that or more."""
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    with asyncio.Runner(loop_factory=request.param) as chosen:
+        yield chosen
+
+
+class Crowd:
+    """Users of one store who know their own sessions."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self.store = store
+        self.choices = random.Random(7)  # noqa: S311  # chance, not secrets
+        self.sessions: dict[str, str] = {}
+        self.right = 0
+        self.cancelled = 0
+
+    async def settle(self) -> None:
+        for number in range(USERS):
+            subject = f"user-{number}"
+            session_id = new_session_id(subject)
+            await keep(self.store, make_session(session_id, subject=subject))
+            self.sessions[subject] = session_id
+
+    async def ask(self, subject: str) -> None:
+        """Ask for one's own session in one of three ways; what comes must be just that."""
+        session_id = self.sessions[subject]
+        asked: Callable[[], Any] = self.choices.choice(
+            [
+                lambda: self.store.see(session_id, 0, NOW),
+                lambda: self.store.rotate(rotation_of(0, session_id=session_id)),
+                lambda: self.store.sessions_of(subject, NOW),
+            ]
+        )
+        answer = await asked()
+        found = answer.session if isinstance(answer, Active | Rotated | Replayed) else answer[0]
+        assert (found.id, found.subject) == (session_id, subject)
+        self.right += 1
+
+    async def give_up(self, subject: str) -> None:
+        call = asyncio.ensure_future(self.ask(subject))
+        await asyncio.sleep(self.choices.random() * LONGEST)
+        self.cancelled += call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        if not call.cancelled():
+            call.result()
+
+    async def rush(self) -> None:
+        names = list(self.sessions)
+        while self.cancelled < CANCELLED:
+            asking = [
+                self.choices.choice([self.ask, self.give_up, self.give_up])(
+                    self.choices.choice(names)
+                )
+                for _ in range(AT_ONCE)
+            ]
+            await asyncio.gather(*asking)
+        await asyncio.gather(*map(self.ask, names))
+
+
+def test_no_reply_reaches_another_and_no_connection_is_lost(
+    valkey: Server, runner: asyncio.Runner
+) -> None:
+    async def scenario(proxy: Proxy) -> None:
+        async with opened(proxy.url) as store:
+            crowd = Crowd(store)
+            await crowd.settle()
+            proxy.delay(LONGEST / 4)
+            await crowd.rush()
+            (idle, _), (used, _) = store._engine._client.connection_pool.get_connection_count()
+            assert used == 0
+            assert idle <= CONNECTIONS
+            assert crowd.right > CANCELLED / 4
+        await asyncio.to_thread(proxy.wait_until, lambda: proxy.open == 0)
+
+    with Proxy(valkey.port) as proxy:
+        runner.run(scenario(proxy))
+
+
+async def test_no_reply_of_a_cluster_reaches_another(valkey_cluster: Cluster) -> None:
+    async with opened(valkey_cluster.url) as store:
+        crowd = Crowd(store)
+        await crowd.settle()
+        await crowd.rush()
+        for node in store._engine._client.get_nodes():
+            assert len(node._connections) <= CONNECTIONS
+            assert len(node._free) == len(node._connections)
+
+
+async def test_who_gives_up_while_waiting_takes_nobodys_turn(
+    store: RedisStore, proxy: Proxy
+) -> None:
+    crowd = Crowd(store)
+    await crowd.settle()
+    (subject, *_) = crowd.sessions
+    await asyncio.gather(*(crowd.ask(subject) for _ in range(CONNECTIONS)))  # all are connected
+    proxy.hold()
+    first = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(CONNECTIONS)]
+    waiting = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(CONNECTIONS)]
+    await asyncio.sleep(0)
+    for call in waiting:
+        call.cancel()
+    proxy.pass_through()
+    outcomes = await asyncio.gather(*first, return_exceptions=True)
+    assert outcomes == [None] * CONNECTIONS
+    await asyncio.gather(*(crowd.ask(subject) for _ in range(2 * CONNECTIONS)))

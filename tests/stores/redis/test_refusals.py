@@ -1,0 +1,249 @@
+"""A server that answers, but not with what was asked for: never anything but "ask again later"."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from hiredis import ReplyError
+
+from app.sessions.models import Ending
+from app.sessions.ports import Active, Replayed, Rotated, Unknown
+from app.stores.redis import RedisStore
+from app.stores.redis.keyspace import session_key
+from tests.stores.builders import (
+    NOW,
+    SUBJECT,
+    UNLIMITED,
+    ban_of,
+    claim_of,
+    keep,
+    make_session,
+    rotation_of,
+)
+from tests.stores.redis.opening import (
+    RECOVERY,
+    SESSION,
+    Notes,
+    fails,
+    opened,
+    seconds_until_it_works,
+)
+from tests.valkey.process import soon
+from tests.valkey.proxy import Proxy
+from tests.valkey.servers import SentinelTrio, Server, standalone
+
+Command = Callable[[RedisStore], Awaitable[object]]
+WRITES: dict[str, Command] = {
+    "claim": lambda store: store.claim(claim_of("new", key="new")),
+    "open": lambda store: store.open(claim_of("new"), make_session(SESSION), UNLIMITED),
+    "rotate": lambda store: store.rotate(rotation_of(0, session_id=SESSION)),
+    "check_writable": lambda store: store.check_writable(),
+}
+COMMANDS: dict[str, Command] = WRITES | {
+    "release": lambda store: store.release(claim_of()),
+    "see": lambda store: store.see(SESSION, 0, NOW),
+    "sessions_of": lambda store: store.sessions_of(SUBJECT, NOW),
+    "end": lambda store: store.end(SESSION, SUBJECT, Ending.REVOKED, NOW),
+    "end_all": lambda store: store.end_all(SUBJECT, Ending.KICKED, NOW),
+    "erase": lambda store: store.erase(SUBJECT, NOW),
+    "lift_ban": lambda store: store.lift_ban(SUBJECT),
+    "ban": lambda store: store.ban(ban_of()),
+    "find_ban": lambda store: store.find_ban(SUBJECT, NOW),
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own, whose configuration a test may change."""
+    with standalone(tmp_path) as own:
+        yield own
+
+
+async def failed(store: RedisStore, commands: dict[str, Command]) -> list[str]:
+    return [name for name, command in commands.items() if await fails(command(store))]
+
+
+async def test_a_server_that_is_not_there_fails_every_command_and_is_back_at_once(
+    server: Server,
+) -> None:
+    notes = Notes()
+    async with opened(server.url, notes) as store:
+        await keep(store, make_session(SESSION))
+        server.kill()
+        assert await failed(store, COMMANDS) == list(COMMANDS)
+        assert len(notes.of("store_failed")) == len(COMMANDS)
+        server.start()
+        assert await seconds_until_it_works(store) < RECOVERY
+
+
+async def test_scripts_are_taught_again_after_a_flush_and_after_a_restart(server: Server) -> None:
+    async with opened(server.url) as store:
+        for forget in (lambda: server.cli("SCRIPT", "FLUSH"), lambda: _restart(server)):
+            await keep(store, make_session(SESSION))
+            await store.ban(ban_of("another"))
+            forget()
+            assert await failed(store, COMMANDS) == []
+
+
+def _restart(server: Server) -> None:
+    server.kill()
+    server.start()
+
+
+def full(server: Server) -> Callable[[], object]:
+    server.cli("CONFIG", "SET", "maxmemory", "1")
+    return lambda: server.cli("CONFIG", "SET", "maxmemory", "0")
+
+
+def too_few_replicas(server: Server) -> Callable[[], object]:
+    server.cli("CONFIG", "SET", "min-replicas-to-write", "1")
+    return lambda: server.cli("CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+def replica_of_nobody(server: Server) -> Callable[[], object]:
+    server.cli("CONFIG", "SET", "replica-serve-stale-data", "no")
+    server.cli("REPLICAOF", "127.0.0.1", "1")
+    return lambda: server.cli("REPLICAOF", "NO", "ONE")
+
+
+def read_only(server: Server) -> Callable[[], object]:
+    server.cli("REPLICAOF", "127.0.0.1", "1")
+    return lambda: server.cli("REPLICAOF", "NO", "ONE")
+
+
+def cannot_save(server: Server) -> Callable[[], object]:
+    server.cli("CONFIG", "SET", "save", "3600 1")
+    (server.folder / "dump.rdb").mkdir()
+    server.cli("BGSAVE")
+    soon(lambda: "rdb_last_bgsave_status:err" in server.cli("INFO", "persistence"))
+    return lambda: server.cli("CONFIG", "SET", "save", "")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [full, too_few_replicas, cannot_save, read_only, replica_of_nobody],
+    ids=["OOM", "NOREPLICAS", "MISCONF", "READONLY", "MASTERDOWN"],
+)
+async def test_a_server_that_takes_no_writes_is_unavailable_and_takes_them_again(
+    server: Server, harm: Callable[[Server], Callable[[], object]]
+) -> None:
+    async with opened(server.url) as store:
+        await keep(store, make_session(SESSION))
+        mend = harm(server)
+        assert await failed(store, WRITES) == list(WRITES)
+        await failed(store, COMMANDS)  # some may work; none may fail in another way
+        mend()
+        assert await seconds_until_it_works(store) < RECOVERY
+        assert await failed(store, COMMANDS) == []
+
+
+async def test_a_password_that_is_set_meanwhile_is_asked_for_in_vain(server: Server) -> None:
+    with Proxy(server.port) as proxy:
+        async with opened(proxy.url) as store:
+            server.cli("CONFIG", "SET", "requirepass", "new")
+            assert await failed(store, COMMANDS) == []
+            proxy.cut()
+            assert await failed(store, COMMANDS) == list(COMMANDS)
+
+
+async def test_no_more_clients_is_unavailable_until_there_are_fewer(server: Server) -> None:
+    server.cli("CONFIG", "SET", "maxclients", "4")
+    with crowd(server, 4) as leave:
+        async with opened(server.url) as store:
+            assert await failed(store, COMMANDS) == list(COMMANDS)
+            leave()
+            assert await seconds_until_it_works(store) < RECOVERY
+
+
+@contextmanager
+def crowd(server: Server, count: int) -> Iterator[Callable[[], None]]:
+    """So many other clients, until they are told to leave."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            one.sendall(b"PING\r\n")
+            assert one.recv(100) == b"+PONG\r\n"
+
+        def leave() -> None:
+            stack.close()
+            soon(lambda: _takes(server))
+
+        yield leave
+
+
+def _takes(server: Server) -> bool:
+    try:
+        return bool(server.cli("PING") == "PONG")
+    except (ReplyError, OSError):
+        return False
+
+
+async def test_a_key_of_another_type_is_unavailable_and_touches_no_other_session(
+    server: Server,
+) -> None:
+    async with opened(server.url) as store:
+        await keep(store, make_session(SESSION))
+        wrong = SESSION[:2] + "stranger"
+        server.cli("SET", session_key(wrong), "no hash")
+        assert await fails(store.see(wrong, 0, NOW))
+        assert await fails(store.rotate(rotation_of(0, session_id=wrong)))
+        assert isinstance(await store.see(SESSION, 0, NOW), Active)
+
+
+async def test_after_everything_was_deleted_sessions_are_unknown(server: Server) -> None:
+    async with opened(server.url) as store:
+        await keep(store, make_session(SESSION))
+        server.cli("FLUSHALL")
+        assert await store.see(SESSION, 0, NOW) == Unknown()
+        assert await store.rotate(rotation_of(0, session_id=SESSION)) == Unknown()
+        assert await store.end(SESSION, SUBJECT, Ending.REVOKED, NOW) == Unknown()
+        assert await failed(store, COMMANDS) == []
+
+
+async def test_a_server_that_is_loading_its_data_is_unavailable_until_it_has(
+    tmp_path: Path,
+) -> None:
+    slow = ["--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"]
+    with standalone(tmp_path, extra=["--enable-debug-command", "yes"]) as server:
+        async with opened(server.url) as store:
+            await keep(store, make_session(SESSION))
+            server.cli("DEBUG", "POPULATE", 10_000, "ballast", 100)
+            server.cli("SAVE")
+            server.kill()
+            server.arguments = (*server.arguments, *slow)
+            server.launch()
+            soon(lambda: _loading(server))
+            assert await failed(store, COMMANDS) == list(COMMANDS)
+            assert _loading(server), "it was over before everything was asked"
+            server.cli("CONFIG", "SET", "key-load-delay", "0")
+            server.wait_until_ready()
+            assert await seconds_until_it_works(store) < RECOVERY
+            assert isinstance(await store.see(SESSION, 0, NOW), Active)
+
+
+def _loading(server: Server) -> bool:
+    try:
+        return "\nloading:1" in server.cli("INFO", "persistence")
+    except ConnectionError:
+        return False
+
+
+# --- several servers ---
+
+
+async def test_a_rotation_that_meets_a_demoted_master_finds_the_new_one(
+    valkey_sentinels: SentinelTrio,
+) -> None:
+    async with opened(valkey_sentinels.url) as store:
+        await keep(store, make_session(SESSION))
+        await store.rotate(rotation_of(0, session_id=SESSION))
+        before = valkey_sentinels.master
+        valkey_sentinels.sentinels[0].cli("SENTINEL", "FAILOVER", "mymaster")
+        promoted = await asyncio.to_thread(valkey_sentinels.wait_for_failover, before)
+        before.cli("REPLICAOF", "127.0.0.1", promoted.port)  # as the sentinels do a little later
+        assert await seconds_until_it_works(store) < RECOVERY
+        outcome = await store.rotate(rotation_of(1, session_id=SESSION))
+        assert isinstance(outcome, Rotated | Replayed)

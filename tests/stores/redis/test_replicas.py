@@ -1,0 +1,90 @@
+"""What must not be lost is awaited on a replica, where there is one, for a tenth of a second."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.sessions.models import Ending
+from app.sessions.ports import Ended, Rotated
+from app.stores.redis import RedisStore
+from app.stores.redis.replicas import Replicas
+from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
+from tests.stores.redis.opening import SESSION, Notes, opened
+from tests.valkey.process import soon
+from tests.valkey.servers import SentinelTrio, Server
+
+GONE = 0.1
+"""Seconds that a write waits for a replica in vain."""
+
+
+async def rotate(store: RedisStore, generation: int) -> float:
+    begun = time.monotonic()
+    outcome = await store.rotate(rotation_of(generation, session_id=SESSION))
+    assert isinstance(outcome, Rotated)
+    return time.monotonic() - begun
+
+
+async def test_a_write_that_was_acknowledged_is_on_the_replica(
+    valkey_sentinels: SentinelTrio,
+) -> None:
+    notes = Notes()
+    async with opened(valkey_sentinels.url, notes) as store:
+        await keep(store, make_session(SESSION))
+        replica = valkey_sentinels.replica
+        (key,) = valkey_sentinels.master.cli("KEYS", "*:session:*")
+        for generation in range(100):
+            await rotate(store, generation)
+            assert replica.cli("HGET", key, "generation") == str(generation + 1)
+    assert notes.of("write_unconfirmed") == []
+
+
+async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_nothing(
+    valkey_sentinels: SentinelTrio,
+) -> None:
+    notes = Notes()
+    async with opened(valkey_sentinels.url, notes) as store:
+        await keep(store, make_session(SESSION))
+        await rotate(store, 0)
+        valkey_sentinels.replica.freeze()
+        for generation in range(1, 4):
+            assert GONE <= await rotate(store, generation) < 5 * GONE
+        assert await store.ban(ban_of()) == [SESSION]
+        ended = await store.end(SESSION, SUBJECT, Ending.LOGGED_OUT, NOW)
+        assert ended == Ended(Ending.BANNED)
+    assert len(notes.of("write_unconfirmed")) == 5
+
+
+async def test_without_replicas_nobody_waits(valkey: Server) -> None:
+    notes = Notes()
+    async with opened(valkey.url, notes) as store:
+        await keep(store, make_session(SESSION))  # asks whether there are any
+        taken = [await rotate(store, generation) for generation in range(20)]
+        assert sorted(taken)[10] < GONE / 2
+    assert notes.of("write_unconfirmed") == []
+
+
+@pytest.fixture
+def follower(valkey: Server, tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path, "--save", "", "--replicaof", "127.0.0.1", str(valkey.port)) as replica:
+        yield replica
+
+
+async def test_a_replica_that_comes_later_is_found(valkey: Server, follower: Server) -> None:
+    async with opened(valkey.url, Notes()) as store:
+        await keep(store, make_session(SESSION))
+        follower.start()
+        soon(lambda: "connected_slaves:1" in valkey.cli("INFO", "replication"))
+        for replicas in store._engine._replicas.values():
+            replicas._looked_at = float("-inf")  # some seconds later
+        await rotate(store, 0)
+        assert [one._count for one in store._engine._replicas.values()] == [1]
+
+
+def test_what_could_not_be_asked_is_asked_again() -> None:
+    replicas = Replicas()
+    first = replicas.questions()
+    failed = dict.fromkeys(first, ConnectionError())
+    assert replicas.confirmed(failed)
+    assert list(replicas.questions()) == list(first)

@@ -1,0 +1,190 @@
+"""A server that does not answer, or answers late: nobody waits for it longer than about a second."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+import uvloop
+
+from app.sessions.ports import Active, Replayed, Rotated
+from app.sessions.tokens import new_session_id
+from app.stores.redis import RedisStore
+from app.stores.redis.engine import CONNECTIONS
+from tests.stores.builders import NOW, SUBJECT, keep, make_session, rotation_of
+from tests.stores.redis.opening import (
+    RECOVERY,
+    SESSION,
+    Notes,
+    fails,
+    opened,
+    seconds_until_it_works,
+)
+from tests.valkey.proxy import Proxy
+from tests.valkey.servers import Cluster, Server
+
+SOON = 1.5
+"""Seconds; a command has one, the rest is for a busy machine."""
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """The service runs on uvloop where it can, whose clock and errors are its own."""
+    with asyncio.Runner(loop_factory=request.param) as chosen:
+        yield chosen
+
+
+async def at_once(store: RedisStore, callers: int) -> tuple[list[bool], float]:
+    """Whether each of them fails, and how long the slowest one took."""
+    begun = time.monotonic()
+    failed = await asyncio.gather(*(fails(store.see(SESSION, 0, NOW)) for _ in range(callers)))
+    return failed, time.monotonic() - begun
+
+
+def test_a_frozen_server_fails_all_within_a_second_and_is_back_soon(
+    valkey: Server, runner: asyncio.Runner
+) -> None:
+    async def scenario() -> None:
+        async with opened(valkey.url) as store:
+            await keep(store, make_session(SESSION))
+            valkey.freeze()
+            failed, seconds = await at_once(store, 5 * CONNECTIONS)
+            assert failed == [True] * 5 * CONNECTIONS
+            assert seconds < SOON
+            valkey.thaw()
+            assert await seconds_until_it_works(store) < RECOVERY
+
+    runner.run(scenario())
+
+
+def test_one_command_that_nobody_answers_is_enough_to_know(
+    valkey: Server, runner: asyncio.Runner
+) -> None:
+    async def one(store: RedisStore, number: int) -> float:
+        await asyncio.sleep(number * 0.0037)  # timers go off at different fractions
+        await fails(store.see(SESSION, 0, NOW))
+        begun = time.monotonic()
+        await fails(store.see(SESSION, 0, NOW))
+        return time.monotonic() - begun
+
+    async def scenario() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stores = [await stack.enter_async_context(opened(valkey.url)) for _ in range(60)]
+            valkey.freeze()
+            waited = await asyncio.gather(*(one(store, n) for n, store in enumerate(stores)))
+            assert max(waited) < 0.3
+            valkey.thaw()
+
+    runner.run(scenario())
+
+
+async def test_a_slow_server_is_waited_for(store: RedisStore, proxy: Proxy) -> None:
+    await keep(store, make_session(SESSION))
+    await store.rotate(rotation_of(0, session_id=SESSION))
+    proxy.delay(0.5)
+    begun = time.monotonic()
+    assert isinstance(await store.rotate(rotation_of(1, session_id=SESSION)), Rotated)
+    assert time.monotonic() - begun < SOON
+
+
+async def test_a_server_that_is_far_too_slow_is_not_and_its_late_replies_reach_nobody(
+    store: RedisStore, proxy: Proxy, notes: Notes
+) -> None:
+    others = [new_session_id(SUBJECT) for _ in range(20)]
+    for session_id in (SESSION, *others):
+        await keep(store, make_session(session_id))
+    await store.rotate(rotation_of(0, session_id=SESSION))
+    proxy.delay(5)
+    begun = time.monotonic()
+    assert await fails(store.rotate(rotation_of(1, session_id=SESSION)))
+    assert time.monotonic() - begun < SOON
+    proxy.pass_through()
+    await seconds_until_it_works(store)
+    seen = await asyncio.gather(*(store.see(session_id, 0, NOW) for session_id in others))
+    assert [one.session.id for one in seen if isinstance(one, Active)] == others
+    # The command had been carried out: the app is given the one successor when it asks again.
+    assert isinstance(await store.rotate(rotation_of(1, session_id=SESSION)), Replayed)
+    assert set(notes.of("store_failed")) == {"TimeoutError"}
+
+
+async def test_a_host_that_takes_connections_and_says_nothing(
+    store: RedisStore, proxy: Proxy
+) -> None:
+    proxy.swallow()
+    proxy.cut()
+    failed, seconds = await at_once(store, 3 * CONNECTIONS)
+    assert failed == [True] * 3 * CONNECTIONS
+    assert seconds < SOON
+    proxy.pass_through()
+    proxy.cut()
+    assert await seconds_until_it_works(store) < RECOVERY
+
+
+def test_a_network_that_is_cut_again_and_again_is_no_bug_of_ours(
+    valkey: Server, runner: asyncio.Runner
+) -> None:
+    async def scenario(proxy: Proxy) -> None:
+        async with opened(proxy.url) as store:
+            await keep(store, make_session(SESSION))
+            kinds: Counter[str] = Counter()
+            for _ in range(3):
+                calls = [asyncio.create_task(fails(store.see(SESSION, 0, NOW))) for _ in range(100)]
+                await asyncio.sleep(0)
+                await asyncio.to_thread(proxy.cut)
+                kinds.update(map(str, await asyncio.gather(*calls)))
+            assert kinds.total() == 300
+            await _has_no_leak(store)
+
+    with Proxy(valkey.port) as proxy:
+        runner.run(scenario(proxy))
+
+
+async def _has_no_leak(store: RedisStore) -> None:
+    (idle, _), (used, _) = store._engine._client.connection_pool.get_connection_count()
+    assert used == 0
+    assert idle <= CONNECTIONS
+
+
+def test_a_host_that_drops_every_connection_at_once_is_unavailable(runner: asyncio.Runner) -> None:
+    async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held: socket.socket = writer.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(drop, "127.0.0.1", 0)
+        async with server:
+            url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with opened(url) as store:
+                failed, _ = await at_once(store, 300)
+                assert failed == [True] * 300
+
+    runner.run(scenario())
+
+
+# --- a cluster ---
+
+
+async def test_what_lies_on_living_nodes_works_and_the_rest_is_unavailable(
+    valkey_cluster: Cluster,
+) -> None:
+    users = [f"user-{number}" for number in range(30)]
+
+    async def ask(store: RedisStore) -> Counter[bool]:
+        commands: list[Awaitable[object]] = [store.sessions_of(user, NOW) for user in users]
+        return Counter(await asyncio.gather(*map(fails, commands)))
+
+    async with opened(valkey_cluster.url) as store:
+        valkey_cluster.nodes[0].kill()
+        some = await ask(store)
+        assert 0 < some[True] < len(users)
+        for node in valkey_cluster.nodes[1:]:
+            node.kill()
+        assert await ask(store) == {True: len(users)}
+    async with opened(valkey_cluster.url) as late:
+        assert await fails(late.check_writable())

@@ -1,0 +1,112 @@
+"""docs/privacy.md names all that is stored: no more and no less than what a store really holds."""
+
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.api.world import open_world
+from tests.stores.visits import everything_that_happens_to
+from tests.valkey.process import Server
+
+Column = tuple[str, str]
+"""A record and what is in it: a table and a column, or a kind of keys and a field."""
+PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
+KINDS = {
+    "sessions": r"tg:\{..\}:session:.+",
+    "index": r"tg:\{..\}:sessions-of:.+",
+    "answers": r"tg:\{..\}:answer:.+",
+    "bans": r"tg:\{..\}:ban:.+",
+    "claims": r"tg:claim:[0-9a-f]{64}",
+    "keys": r"tg:key:[0-9a-f]{64}",
+    "probe": r"tg:writable",
+    "counts": r"tg:limit:\{LIMITER/(login|refresh)/[0-9a-f]{32}/.+",
+}
+WRITES_FIELDS = {"HSET", "HSETNX"}
+WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
+LEAVES_NOTHING_NEW = {
+    *("HDEL", "DEL", "ZREM", "EXPIRE", "PEXPIRE", "EXISTS", "TTL", "PTTL", "GET", "TYPE", "CONFIG"),
+    *(
+        "HGET",
+        "HMGET",
+        "HGETALL",
+        "LRANGE",
+        "ZRANGE",
+        "ZCOUNT",
+        "EVAL",
+        "EVALSHA",
+        "SCRIPT",
+        "INFO",
+        "PING",
+    ),
+    *("HELLO", "CLIENT", "COMMAND", "ECHO", "ROLE", "SELECT", "WAIT"),
+}
+
+
+def documented(store: str) -> set[Column]:
+    """The rows of the page's inventory that have a mark in the column of this store."""
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    place = {"SQLite": 2, "Redis": 3}[store]
+    return {(row[0], row[1]) for row in rows if row[place] == "•"}
+
+
+@contextmanager
+def overheard(server: Server) -> Iterator[list[list[str]]]:
+    """The commands that a server has run by the end, those inside scripts as well."""
+    commands: list[list[str]] = []
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+        wire.sendall(b"MONITOR\r\n")
+        lines = wire.makefile("r", encoding="latin-1")
+        assert lines.readline().startswith("+OK")
+        yield commands
+        server.cli("ECHO", "that was all")
+        for line in lines:
+            words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
+            if words == ["ECHO", "that was all"]:
+                break
+            commands.append(words)
+
+
+def written(command: list[str]) -> Iterator[Column]:
+    name, *words = command
+    if name.upper() in LEAVES_NOTHING_NEW:
+        return
+    kind = next((kind for kind, form in KINDS.items() if re.fullmatch(form, words[0])), None)
+    assert kind, f"nobody has said what this is: {command}"
+    if name.upper() in WRITES_FIELDS:
+        for field in words[1::2]:
+            yield kind, field
+    else:
+        assert name.upper() in WRITES_A_VALUE, name
+        yield kind, "value"
+
+
+async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        with closing(sqlite3.connect(world.store_file)) as database:
+            found = set(
+                database.execute(
+                    "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c"
+                    " WHERE t.type = 'table'"
+                )
+            )
+    assert found == documented("SQLite")
+
+
+async def test_t12_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
+    limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
+    with overheard(valkey) as commands:
+        async with open_world(
+            tmp_path, store_url=valkey.url, session_one_per_device_type=True, **limits
+        ) as world:
+            tokens = await everything_that_happens_to(world, "lin")
+            await world.delete("/v1/me", tokens)
+            await world.phone.get("/readyz")
+    found = {column for command in commands for column in written(command)}
+    assert found == documented("Redis")

@@ -1,0 +1,74 @@
+"""What Redis keeps of people who sign in, come back, leave, are banned, and are erased.
+
+The names of keys count too: there are subjects in some.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.api.world import World, open_world
+from tests.stores.at_rest import Keys
+from tests.stores.visits import DEVICE, everything_that_happens_to
+from tests.valkey.servers import Server
+
+
+@pytest.fixture
+def keys(valkey: Server) -> Iterator[Keys]:
+    with closing(Keys(valkey)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[World]:
+    limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
+    async with open_world(
+        tmp_path, store_url=keys.url, session_one_per_device_type=True, **limits
+    ) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("erased", [False, True], ids=["T12-signed-in", "T12-erased"])
+async def test_nothing_in_redis_lets_anybody_in_or_tells_who_they_are(
+    world: World, keys: Keys, *, erased: bool
+) -> None:
+    tokens = await everything_that_happens_to(world, "lin")
+    if erased:
+        await world.delete("/v1/me", tokens)
+    secrets = world.secrets | {DEVICE["id"], DEVICE["name"]}
+    dump = keys.dump()
+    assert dump.holds(tokens["session"]["id"])
+    assert [secret for secret in secrets if dump.holds(secret)] == []
+
+
+async def test_t12_within_a_second_of_an_erasure_redis_does_not_name_the_user(
+    world: World, keys: Keys
+) -> None:
+    theirs = await everything_that_happens_to(world, "chen")
+    tokens = await everything_that_happens_to(world, "lin")
+    subject, other = tokens["user"]["sub"], theirs["user"]["sub"]
+    assert keys.dump().holds(subject)
+
+    began = time.monotonic()
+    assert (await world.delete("/v1/me", tokens)).status_code == 204
+    dump = keys.dump()
+
+    assert time.monotonic() - began < 1
+    assert not dump.holds(subject)
+    assert dump.holds(other)
+
+
+async def test_t12_every_key_has_an_end_but_for_a_ban_without_one(world: World, keys: Keys) -> None:
+    tokens = await everything_that_happens_to(world, "lin")
+    subject: str = tokens["user"]["sub"]
+    for_now = {"reason": "spam", "until": "2030-01-01T00:00:00Z"}
+    await world.backend("PUT", subject, "ban", for_now)
+    await world.phone.get("/readyz")
+    assert keys.without_end() == []
+
+    await world.backend("PUT", subject, "ban", {"reason": "fraud"})
+
+    assert [name.split(b":")[2] for name in keys.without_end()] == [b"ban"]
