@@ -39,7 +39,12 @@ class Metrics:
             ["event", "detail"],
             registry=self.registry,
         )
-
+        self._store = Counter(
+            "ticketgate_store_events",
+            "Commands that failed, detail says how, and writes that no replica confirmed in time",
+            ["event", "detail"],
+            registry=self.registry,
+        )
         self._outages_of_shared_limits = Counter(
             "ticketgate_rate_limit_outages",
             "How often the counts of a fleet were out of reach, so that each process counted alone",
@@ -65,6 +70,8 @@ class Metrics:
                 self._requests.labels(*labels).observe(seconds)
             case "exchange":
                 self._exchanges.labels(fields["outcome"]).observe(seconds)
+            case "store_failed" | "write_unconfirmed":
+                self._store.labels(event, fields.get("kind", "")).inc()
             case "rate_limits_local":
                 self._outages_of_shared_limits.inc()
             case _ if "session_id" in fields:

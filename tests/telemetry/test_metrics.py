@@ -68,6 +68,17 @@ def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(metrics: M
     assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
 
 
+def test_what_a_shared_store_could_not_do_is_counted(metrics: Metrics) -> None:
+    record = metrics.counting(Log())
+    record("store_failed", kind="TimeoutError")
+    for _ in range(2):
+        record("write_unconfirmed")
+
+    name = "ticketgate_store_events_total"
+    assert value(metrics, name, event="store_failed", detail="TimeoutError") == 1
+    assert value(metrics, name, event="write_unconfirmed", detail="") == 2
+
+
 @pytest.mark.parametrize(
     ("event", "labels", "detail"),
     [
