@@ -101,7 +101,24 @@ forgeries: install ## 100,000 random edits of each genuine token: none is taken 
 
 .PHONY: races
 races: install ## refreshes, logins and endings against each other, in full numbers (minutes)
-	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py
+	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py -k alone
+
+.PHONY: fleet-races
+fleet-races: install ## the same against four instances over one Valkey (minutes)
+	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py -k fleet
+
+.PHONY: store-faults
+store-faults: install ## kill Valkey 20 times at each step of a login and a refresh (minutes)
+	.venv/bin/python -m proofs.store_faults
+
+.PHONY: failover
+failover: install ## five Sentinel failovers under 100 refreshes a second: nobody logged out (2 minutes)
+	.venv/bin/python -m proofs.failover
+
+.PHONY: cancellations
+cancellations: install ## 10,000 commands and 10,000 requests given up in the middle: nothing crossed (minutes)
+	CANCELLATIONS=10000 .venv/bin/python -m pytest tests/stores/redis/test_cancellations.py
+	.venv/bin/python -m proofs.cancellations
 
 .PHONY: kill-nine
 kill-nine: install ## kill the service 50 times under load: nothing acknowledged is lost (minutes)

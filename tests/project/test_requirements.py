@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ def pyproject(root: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def runtime(pyproject: dict[str, Any]) -> list[Requirement]:
-    return [Requirement(line) for line in pyproject["project"]["dependencies"]]
+    """What the image has: the dependencies, and every extra."""
+    project = pyproject["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    return [Requirement(line) for line in (*project["dependencies"], *extras)]
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,22 @@
-"""The workflow on GitHub: it may read, and it runs no action that can change under it."""
+"""The workflows on GitHub: they may read, and run no action that can change under them.
+
+`make check` has zizmor look for what is known to go wrong in workflows; these are our own rules.
+"""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.project.conftest import ROOT
 
-@pytest.fixture
-def workflow(root: Path) -> str:
-    return (root / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.name)
+def workflow(request: pytest.FixtureRequest) -> str:
+    path: Path = request.param
+    return path.read_text(encoding="utf-8")
 
 
 def test_every_action_is_pinned_to_a_commit_and_names_its_version(workflow: str) -> None:
