@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
 from app.api.description import OPENED, problems
-from app.api.routing import new_router
+from app.api.routing import ExactRoute, new_router
 from app.api.schemas import (
     CurrentSession,
     ListedSession,
@@ -23,7 +23,6 @@ from app.api.schemas import (
     token_answer,
     user_out,
 )
-from app.api.strict_body import StrictBodyRoute
 from app.errors import FieldError, InvalidRequest, MalformedRequest
 from app.sessions.login import Login
 from app.sessions.models import Ending, TokenPair
@@ -36,7 +35,7 @@ _Scope: TypeAlias = Literal["others", "all"]
 _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
-class _OneSession(StrictBodyRoute):
+class _OneSession(ExactRoute):
     """`/v1/sessions/{session_id}`, without the names that have a path of their own.
 
     Else a DELETE of `refresh` would be an unknown session and not a wrong method.

@@ -38,7 +38,8 @@ class StrictBodyRoute(APIRoute):
 
 
 def _check_media_type(request: Request) -> None:
-    label = request.headers.get("content-type", "")
-    encoding = request.headers.get("content-encoding", "identity")
-    if not _JSON_LABEL.fullmatch(label) or encoding.lower() != "identity":
+    labels = request.headers.getlist("content-type")
+    encodings = {encoding.lower() for encoding in request.headers.getlist("content-encoding")}
+    # Of two labels a proxy may have believed the other.
+    if len(labels) != 1 or not _JSON_LABEL.fullmatch(labels[0]) or encodings - {"identity"}:
         raise UnsupportedMediaType

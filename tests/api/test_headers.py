@@ -1,6 +1,4 @@
-"""The headers that every answer has, and those that none has."""
-
-from typing import Any
+"""T7.6: the headers that every answer has, and those that none has."""
 
 import httpx
 import pytest
@@ -10,6 +8,7 @@ from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
 from tests.api.world import SERVICE, World, bearer
 
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
+JSON = {"Content-Type": "application/json"}
 ODD = [
     b"",
     b"short67",
@@ -31,53 +30,76 @@ def check_headers(answer: httpx.Response, cache_control: str = "no-store") -> No
     for name in headers:
         assert not name.startswith("access-control-")
     assert not headers.keys() & {"set-cookie", "server", "x-powered-by"}
+    assert (answer.status_code == 401) == ("www-authenticate" in headers)
 
 
 def cache_control_of(path: str) -> str:
     return "public, max-age=300" if path in CACHEABLE else "no-store"
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids="T7.6-{}".format)
 def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcome) -> None:
     check_headers(outcome.answer)
 
 
-async def test_every_success_has_the_headers_of_every_answer(world: World) -> None:
-    everything = [(method, path) for path, methods in ROUTES.items() for method in methods]
-    for method, path in sorted(everything, key=lambda each: each[0] == "DELETE"):
-        tokens = await world.log_in()
-        bodies: dict[str, dict[str, Any]] = {
-            "/v1/sessions": {"ticket": world.ticket()},
-            "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
-            "/internal/v1/users/{subject}/ban": {"reason": "spam"},
-        }
-        answer = await world.phone.request(
-            method,
-            path.format(session_id=tokens["session"]["id"], subject="somebody"),
-            json=bodies.get(path),
-            params={"scope": "others"} if path == "/v1/sessions" else None,
-            headers=SERVICE if path in INTERNAL else bearer(tokens),
-        )
-        assert answer.is_success, (method, path)
-        check_headers(answer, cache_control_of(path))
+SERVED = [
+    pytest.param(method, path, id=f"T7.6-success-{method}-{path}")
+    for path, methods in ROUTES.items()
+    for method in sorted(methods)
+]
+ASKED: dict[int, tuple[str, str, dict[str, str]]] = {
+    400: ("GET", "?token=a", {}),
+    401: ("GET", "", {}),
+    405: ("PATCH", "", {}),
+    413: ("POST", "", {"Content-Length": "8193", **JSON}),
+    414: ("GET", "?" + "x" * 2048, {}),
+    415: ("POST", "", {"Content-Type": "text/plain"}),
+    422: ("POST", "", JSON),
+    431: ("GET", "", {"Cookie": "x" * 16384}),
+}
+REFUSED = [
+    pytest.param(path, status, id=f"T7.6-{status}-{path}")
+    for path in (*ROUTES, "/v1/nothing")
+    for status in ASKED
+]
 
 
-@pytest.mark.parametrize("path", [*ROUTES, "/v1/nothing"])
-async def test_every_refusal_that_any_path_can_give_has_them_too(
-    phone: httpx.AsyncClient, path: str
+@pytest.mark.parametrize(("method", "path"), SERVED)
+async def test_every_success_has_the_headers_of_every_answer(
+    world: World, method: str, path: str
 ) -> None:
-    refusals = {
-        400: ("GET", "?token=a", {}),
-        405: ("PATCH", "", {}),
-        413: ("POST", "", {"Content-Length": "8193", "Content-Type": "application/json"}),
-        414: ("GET", "?" + "x" * 2048, {}),
-        431: ("GET", "", {"Cookie": "x" * 16384}),
+    tokens = await world.log_in()
+    await world.backend("PUT", "somebody", "ban", {"reason": "spam"})
+    bodies = {
+        "/v1/sessions": {"ticket": world.ticket()},
+        "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
+        "/internal/v1/users/{subject}/ban": {"reason": "spam"},
     }
-    for status, (method, query, headers) in refusals.items():
-        answer = await phone.request(method, path + query, headers=headers)
-        assert answer.status_code in (status, 404, 405)
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        check_headers(answer)
+    answer = await world.phone.request(
+        method,
+        path.format(session_id=tokens["session"]["id"], subject="somebody"),
+        json=bodies.get(path),
+        params={"scope": "others"} if path == "/v1/sessions" else None,
+        headers=SERVICE if path in INTERNAL else bearer(tokens),
+    )
+    assert answer.is_success
+    check_headers(answer, cache_control_of(path))
+
+
+@pytest.mark.parametrize(("path", "status"), REFUSED)
+async def test_every_refusal_that_any_path_can_give_has_them_too(
+    phone: httpx.AsyncClient, path: str, status: int
+) -> None:
+    method, query, headers = ASKED[status]
+    content = b"{}" if status in {415, 422} else b""
+    answer = await phone.request(method, path + query, headers=headers, content=content)
+    if answer.is_success:  # asked for nothing that it would refuse
+        assert path in {*CACHEABLE, "/livez", "/readyz"}
+        check_headers(answer, cache_control_of(path))
+        return
+    assert answer.status_code in {status, 401, 404, 405}
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    check_headers(answer)
 
 
 async def test_a_process_that_is_not_ready_says_so_uncached(world: World) -> None:

@@ -1,0 +1,207 @@
+"""T7.7: the ways in which a good credential may come wrong, one row each."""
+
+from dataclasses import dataclass, field
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
+LOGIN, REFRESH, ME, LIST = "/v1/sessions", "/v1/sessions/refresh", "/v1/me", "/v1/sessions"
+MALFORMED, UNSUPPORTED = (400, "malformed_request"), (415, "unsupported_media_type")
+INVALID, MISSING = (422, "invalid_request"), (401, "access_token_missing")
+BAD_TOKEN, NOT_FOUND = (401, "access_token_invalid"), (404, "not_found")
+WRONG_METHOD = (405, "method_not_allowed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request in which TICKET, ACCESS, REFRESH stand for good ones, and the refusal of it."""
+
+    id: str
+    method: str
+    path: str
+    refusal: tuple[int, str]
+    body: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+def row(
+    id_: str,
+    request: str,
+    refusal: tuple[int, str],
+    body: str = "",
+    *headers: tuple[str, str],
+    **more: dict[str, str],
+) -> Row:
+    method, path = request.split(" ")
+    every = [*headers, *(pair for labels in more.values() for pair in labels.items())]
+    return Row(id_, method, path, refusal, body, every)
+
+
+GOOD = ("Authorization", "Bearer ACCESS")
+LOGIN_BODY, REFRESH_BODY = '{"ticket": "TICKET"}', '{"refresh_token": "REFRESH"}'
+PART = 'Content-Disposition: form-data; name="ticket"\r\n\r\nTICKET'
+
+IN_THE_QUERY = (
+    row("query-ticket", f"POST {LOGIN}?ticket=TICKET", MALFORMED, label=JSON),
+    row("query-ticket-beside-a-body", f"POST {LOGIN}?ticket=a", MALFORMED, LOGIN_BODY, label=JSON),
+    row("query-ticket-with-get", f"GET {LOGIN}?ticket=TICKET", MALFORMED),
+    row("query-ticket-capital", f"POST {LOGIN}?Ticket=TICKET", MALFORMED, label=JSON),
+    row("query-ticket-escaped", f"POST {LOGIN}?%74icket=TICKET", MALFORMED, label=JSON),
+    row("query-ticket-empty", f"POST {LOGIN}?ticket=", MALFORMED, LOGIN_BODY, label=JSON),
+    row("query-ticket-name-alone", f"POST {LOGIN}?ticket", MALFORMED, LOGIN_BODY, label=JSON),
+    row("query-ext-msg", f"POST {LOGIN}?ext_msg=ticket%3DTICKET", MALFORMED, label=JSON),
+    row("query-refresh-token", f"POST {REFRESH}?refresh_token=REFRESH", MALFORMED, label=JSON),
+    row("query-access-token", f"GET {ME}?access_token=ACCESS", MALFORMED),
+    row("query-access-token-twice", f"GET {ME}?access_token=ACCESS&access_token=a", MALFORMED),
+    row("query-access-token-beside-a-header", f"GET {ME}?access_token=ACCESS", MALFORMED, "", GOOD),
+    row("query-token", f"GET {ME}?token=ACCESS", MALFORMED, "", GOOD),
+    row("query-id-token", f"GET {ME}?id_token=ACCESS", MALFORMED, "", GOOD),
+    row("query-secret", f"GET {ME}?secret=a", MALFORMED, "", GOOD),
+    row("query-semicolon", f"GET {ME}?a=b;access_token=ACCESS", MISSING),
+    row("query-brackets", f"GET {ME}?access_token[]=ACCESS", MISSING),
+    row("query-authorization", f"GET {ME}?authorization=Bearer%20ACCESS", MISSING),
+    row("query-of-nothing", "GET /v1/nothing?ticket=TICKET", MALFORMED),
+    row("query-of-livez", "GET /livez?access_token=ACCESS", MALFORMED),
+)
+IN_ANOTHER_FORM = (
+    row("form-ticket", f"POST {LOGIN}", UNSUPPORTED, "ticket=TICKET", label=FORM),
+    row("form-refresh-token", f"POST {REFRESH}", UNSUPPORTED, "refresh_token=REFRESH", label=FORM),
+    row("form-access-token", f"GET {ME}", MISSING, "access_token=ACCESS", label=FORM),
+    row("form-labelled-json", f"POST {LOGIN}", MALFORMED, "ticket=TICKET", label=JSON),
+    row("json-labelled-form", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY, label=FORM),
+    row(
+        *("multipart-ticket", f"POST {LOGIN}", UNSUPPORTED, f"--x\r\n{PART}\r\n--x--"),
+        label=MULTIPART,
+    ),
+    row(
+        *("xml-ticket", f"POST {LOGIN}", UNSUPPORTED, "<ticket>TICKET</ticket>"),
+        label={"Content-Type": "application/xml"},
+    ),
+    row(
+        *("text-ticket", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
+        label={"Content-Type": "text/plain"},
+    ),
+    row(
+        *("plus-json-ticket", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
+        label={"Content-Type": "application/vnd.api+json"},
+    ),
+    row("no-label", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
+    row(
+        *("two-labels", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
+        *JSON.items(),
+        ("Content-Type", "application/json"),
+    ),
+    row(
+        *("two-labels-that-differ", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
+        *JSON.items(),
+        ("Content-Type", "text/plain"),
+    ),
+    row("xml-refresh-token", f"POST {REFRESH}", MALFORMED, "<a>REFRESH</a>", label=JSON),
+)
+IN_ANOTHER_TYPE = (
+    *(
+        row(f"{what}-{kind}", f"POST {path}", INVALID, f'{{"{name}": {text}}}', label=JSON)
+        for what, path, name, good in (
+            ("ticket", LOGIN, "ticket", "TICKET"),
+            ("ext-msg", LOGIN, "ext_msg", "ticket=TICKET"),
+            ("refresh-token", REFRESH, "refresh_token", "REFRESH"),
+        )
+        for kind, text in {
+            "list": f'["{good}"]',
+            "object": f'{{"value": "{good}"}}',
+            "number": "1",
+            "true": "true",
+            "null": "null",
+            "empty": '""',
+        }.items()
+    ),
+    row(
+        "ticket-and-ext-msg",
+        f"POST {LOGIN}",
+        INVALID,
+        '{"ticket":"TICKET","ext_msg":"a"}',
+        label=JSON,
+    ),
+    row("ticket-twice", f"POST {LOGIN}", MALFORMED, '{"ticket":"TICKET","ticket":"a"}', label=JSON),
+    row("ticket-in-capitals", f"POST {LOGIN}", INVALID, '{"TICKET": "a"}', label=JSON),
+    row("ticket-in-a-list", f"POST {LOGIN}", INVALID, f"[{LOGIN_BODY}]", label=JSON),
+    row("ticket-in-a-wrapper", f"POST {LOGIN}", INVALID, f'{{"data": {LOGIN_BODY}}}', label=JSON),
+    row("ticket-as-text", f"POST {LOGIN}", INVALID, '"TICKET"', label=JSON),
+)
+IN_ANOTHER_HEADER = (
+    row("two-same-authorizations", f"GET {ME}", BAD_TOKEN, "", GOOD, GOOD),
+    row("two-authorizations", f"GET {ME}", BAD_TOKEN, "", GOOD, ("Authorization", "Basic dTpw")),
+    row("bad-then-good", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer a"), GOOD),
+    row("joined", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer ACCESS, Bearer ACCESS")),
+    row("basic", f"GET {ME}", MISSING, "", ("Authorization", "Basic ACCESS")),
+    row("dpop", f"GET {ME}", MISSING, "", ("Authorization", "DPoP ACCESS")),
+    row("no-scheme", f"GET {ME}", MISSING, "", ("Authorization", "ACCESS")),
+    row("quoted", f"GET {ME}", BAD_TOKEN, "", ("Authorization", 'Bearer "ACCESS"')),
+    row("tab", f"GET {ME}", MISSING, "", ("Authorization", "Bearer\tACCESS")),
+    row("two-spaces", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer  ACCESS")),
+    row("proxy-authorization", f"GET {ME}", MISSING, "", ("Proxy-Authorization", "Bearer ACCESS")),
+    row("x-access-token", f"GET {ME}", MISSING, "", ("X-Access-Token", "ACCESS")),
+    row("cookie", f"GET {ME}", MISSING, "", ("Cookie", "access_token=ACCESS")),
+    row("refresh-token", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer REFRESH")),
+    row("ticket", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer TICKET")),
+    row("service-key-place", "GET /internal/v1/users/a/ban", BAD_TOKEN, "", GOOD),
+    row("access-token-at-refresh", f"POST {REFRESH}", UNSUPPORTED, "", GOOD),
+    row("ticket-as-bearer", f"POST {LOGIN}", UNSUPPORTED, "", ("Authorization", "Bearer TICKET")),
+    row("ticket-header", f"POST {LOGIN}", INVALID, "{}", ("X-Ticket", "TICKET"), label=JSON),
+    row("ticket-cookie", f"POST {LOGIN}", INVALID, "{}", ("Cookie", "ticket=TICKET"), label=JSON),
+    row(
+        *("two-keys", f"POST {LOGIN}", INVALID, LOGIN_BODY),
+        *[("Idempotency-Key", KEY), ("Idempotency-Key", KEY)],
+        label=JSON,
+    ),
+)
+WITH_ANOTHER_METHOD = (
+    row("get-with-a-body", f"GET {LOGIN}", MISSING, LOGIN_BODY, label=JSON),
+    row("put-login", f"PUT {LOGIN}", WRONG_METHOD, LOGIN_BODY, label=JSON),
+    row("patch-login", f"PATCH {LOGIN}", WRONG_METHOD, LOGIN_BODY, label=JSON),
+    row("get-refresh", f"GET {REFRESH}", WRONG_METHOD, REFRESH_BODY, label=JSON),
+    row("put-refresh", f"PUT {REFRESH}", WRONG_METHOD, REFRESH_BODY, label=JSON),
+    row("delete-refresh", f"DELETE {REFRESH}", WRONG_METHOD, "", GOOD),
+    row("post-me", f"POST {ME}", WRONG_METHOD, "", GOOD),
+    row("unknown", f"PURGE {ME}", WRONG_METHOD, "", GOOD),
+    row("trace", f"TRACE {ME}", WRONG_METHOD, "", GOOD),
+    row("options", f"OPTIONS {ME}", WRONG_METHOD, "", GOOD),
+    row(
+        *("overridden-by-header", f"POST {ME}", WRONG_METHOD, "", GOOD),
+        ("X-HTTP-Method-Override", "DELETE"),
+    ),
+    row("overridden-by-query", f"POST {ME}?_method=DELETE", WRONG_METHOD, "", GOOD),
+)
+AT_ANOTHER_PATH = (
+    *(
+        row(f"path-{what}", f"GET {path}", NOT_FOUND, "", GOOD)
+        for what, path in {
+            "slash-after": "/v1/me/",
+            "two-slashes": "/v1//me",
+            "two-slashes-first": "//v1/me",
+            "capital": "/v1/Me",
+            "capital-version": "/V1/me",
+            "parameter": "/v1/me;a=b",
+            "zero-byte": "/v1/me%00",
+            "escaped-slash": "/v1%2fme%2f",
+            "space": "/v1/me%20",
+            "newline": "/v1/me%0a",
+            "suffix": "/v1/me.json",
+            "backslash": "/v1%5cme",
+            "dots": "/v1/a/%2e%2e/me",
+            "full-width": "/v1/%ef%bd%8d%ef%bd%85",
+            "escaped-twice": "/v1/%256de",
+        }.items()
+    ),
+    row("path-ticket", f"POST {LOGIN}/TICKET", WRONG_METHOD, "{}", label=JSON),
+    row("path-matrix-ticket", f"POST {LOGIN};ticket=TICKET", NOT_FOUND, "{}", label=JSON),
+)
+ROWS = (
+    *IN_THE_QUERY,
+    *IN_ANOTHER_FORM,
+    *IN_ANOTHER_TYPE,
+    *IN_ANOTHER_HEADER,
+    *WITH_ANOTHER_METHOD,
+    *AT_ANOTHER_PATH,
+)
