@@ -99,6 +99,10 @@ states: install ## 10,000 random lives of sessions against the model (a quarter 
 forgeries: install ## 100,000 random edits of each genuine token: none is taken (a quarter of an hour)
 	FORGERIES=100000 .venv/bin/python -m pytest --numprocesses auto tests/forgeries
 
+.PHONY: fuzz
+fuzz: install ## 2,000 cases an operation against the API's own description (half an hour)
+	FUZZ_CASES=2000 .venv/bin/python -m pytest --numprocesses auto tests/fuzz/test_description.py
+
 .PHONY: races
 races: install ## refreshes, logins and endings against each other, in full numbers (minutes)
 	RACES=full .venv/bin/python -m pytest tests/e2e/test_races.py -k alone
@@ -135,6 +139,10 @@ slow-clients: install ## 2,000 clients that send a byte a second: closed in time
 .PHONY: upstream-faults
 upstream-faults: install ## 10,000 phones hang up, Authing flaps and hangs: only logins notice (5 minutes)
 	.venv/bin/python -m proofs.upstream_faults
+
+.PHONY: token-timing
+token-timing: install ## how long a refusal takes tells nothing about why it is one (half a minute)
+	.venv/bin/python -m proofs.token_timing
 
 .PHONY: clean
 clean: ## remove what make and the tools have made; data and .env stay

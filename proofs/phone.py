@@ -122,6 +122,14 @@ class App:
         while answer.code == "ticket_rejected":
             self.tally["relaunches"] += 1
             answer = await self._sign_in_once()
+        self.adopt(answer)
+
+    def adopt(self, answer: Answer) -> None:
+        """Take this session for one's own.
+
+        Raises:
+            Unexpected: it is none.
+        """
         if answer.status != HTTPStatus.CREATED:
             raise Unexpected(f"{answer.status} {answer.code}")
         self.session_id = answer.body["session"]["id"]

@@ -47,6 +47,12 @@ class Program:
         return self._outputs[0].read_text()
 
     @property
+    def command_line(self) -> str:
+        """What everybody on the machine may see of it; empty where there is no /proc."""
+        file = Path(f"/proc/{self._process.pid}/cmdline")
+        return file.read_text() if file.exists() else ""
+
+    @property
     def err(self) -> str:
         return self._outputs[1].read_text()
 

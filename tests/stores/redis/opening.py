@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from redis.asyncio import Redis
+
 from app.errors import StoreUnavailable
 from app.sessions.tokens import new_session_id
 from app.stores.redis import RedisStore, open_redis_store
@@ -34,6 +36,14 @@ async def opened(
 ) -> AsyncIterator[RedisStore]:
     async with open_redis_store(url, ca_file=ca_file, record=notes or Notes()) as store:
         yield store
+
+
+def connections(store: RedisStore) -> tuple[int, int]:
+    """How many connections to its one server are idle, and how many in use."""
+    client = store._engine._client
+    assert isinstance(client, Redis)
+    (idle, _), (used, _) = client.connection_pool.get_connection_count()
+    return idle, used
 
 
 async def fails(command: Awaitable[object]) -> bool:

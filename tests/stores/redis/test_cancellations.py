@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import uvloop
+from redis.asyncio import RedisCluster
 
 from app.sessions.ports import Active, Replayed, Rotated
 from app.sessions.tokens import new_session_id
 from app.stores.redis import RedisStore
 from app.stores.redis.engine import CONNECTIONS
 from tests.stores.builders import NOW, keep, make_session, rotation_of
-from tests.stores.redis.opening import opened
+from tests.stores.redis.opening import connections, opened
 from tests.valkey.proxy import Proxy
 from tests.valkey.servers import Cluster, Server
 
@@ -97,7 +98,7 @@ def test_no_reply_reaches_another_and_no_connection_is_lost(
             await crowd.settle()
             proxy.delay(LONGEST / 4)
             await crowd.rush()
-            (idle, _), (used, _) = store._engine._client.connection_pool.get_connection_count()
+            idle, used = connections(store)
             assert used == 0
             assert idle <= CONNECTIONS
             assert crowd.right > CANCELLED / 4
@@ -112,7 +113,9 @@ async def test_no_reply_of_a_cluster_reaches_another(valkey_cluster: Cluster) ->
         crowd = Crowd(store)
         await crowd.settle()
         await crowd.rush()
-        for node in store._engine._client.get_nodes():
+        client = store._engine._client
+        assert isinstance(client, RedisCluster)
+        for node in client.get_nodes():
             assert len(node._connections) <= CONNECTIONS
             assert len(node._free) == len(node._connections)
 

@@ -7,7 +7,7 @@ import pytest
 from app.errors import StartupError
 from app.stores.redis import fitness
 from tests.stores.redis.opening import Notes, fails, opened
-from tests.valkey.servers import Cluster, Server, standalone
+from tests.valkey.servers import Cluster, standalone
 
 FIT = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 

@@ -113,6 +113,18 @@ async def test_one_key_with_many_tickets_at_once_serves_at_most_one(
     assert kinds == {Claimed: 1, KeyTaken: CALLERS - 1}
 
 
+async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket_is_held(
+    fleet: Sequence[RedisStore],
+) -> None:
+    first, second, *_ = fleet
+    await first.claim(claim_of("ticket-a", key="key-a", holder="holder-a"))
+    await first.claim(claim_of("ticket-b", key="key-b", holder="holder-b"))
+    mixed = claim_of("ticket-a", key="key-b", holder="holder-c")
+    assert await second.claim(mixed) == KeyTaken()
+    late = claim_of("ticket-a", key="key-a", holder="holder-d")
+    assert await second.claim(late) == ClaimHeld(NOW + LEASE)
+
+
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])
 async def test_nothing_of_a_session_lives_after_its_end_was_answered(
     fleet: Sequence[RedisStore], how: str

@@ -1,4 +1,4 @@
-"""A server that does not answer, or answers late: nobody waits for it longer than about a second."""
+"""A server that does not answer, or answers late: nobody waits longer than about a second."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 
 import pytest
 import uvloop
@@ -20,6 +20,7 @@ from tests.stores.redis.opening import (
     RECOVERY,
     SESSION,
     Notes,
+    connections,
     fails,
     opened,
     seconds_until_it_works,
@@ -29,13 +30,12 @@ from tests.valkey.servers import Cluster, Server
 
 SOON = 1.5
 """Seconds; a command has one, the rest is for a busy machine."""
-Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
     """The service runs on uvloop where it can, whose clock and errors are its own."""
-    with asyncio.Runner(loop_factory=request.param) as chosen:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as chosen:
         yield chosen
 
 
@@ -145,7 +145,7 @@ def test_a_network_that_is_cut_again_and_again_is_no_bug_of_ours(
 
 
 async def _has_no_leak(store: RedisStore) -> None:
-    (idle, _), (used, _) = store._engine._client.connection_pool.get_connection_count()
+    idle, used = connections(store)
     assert used == 0
     assert idle <= CONNECTIONS
 
