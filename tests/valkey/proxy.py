@@ -146,7 +146,7 @@ class Proxy:
         self._links.add(task)
         self._tell(opened=1)
         try:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # `cut` cancels; nobody waits for more
                 await self._serve(Side(reader, writer))
         finally:
             writer.transport.abort()

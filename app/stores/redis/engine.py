@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 
 from app.errors import StoreUnavailable
 from app.stores.redis.replicas import Replicas
@@ -33,6 +34,8 @@ _NOBODY_SECONDS = 0.9
 """A timer may go off a little early, uvloop's do."""
 _SILENCE_SECONDS = 0.5
 """When nobody was answered for that long, those who wait are told at once for so long."""
+_THE_ONLY = ""
+"""The name of the one master where there is no cluster."""
 _FAILURES = (
     exceptions.RedisError,
     exceptions.RedisClusterException,  # which is none of the former: no node could be asked
@@ -100,8 +103,11 @@ class RedisEngine:
         async def ask(**_: bool) -> Sequence[Mapping[str, Any]]:
             if isinstance(self._client, RedisCluster):
                 told = await self._client.info(target_nodes=RedisCluster.PRIMARIES)
-                return list(told.values())
-            return [await self._client.info()]
+            else:
+                told = {_THE_ONLY: await self._client.info()}
+            for name, info in told.items():
+                self._replicas[name].learn(info)
+            return list(told.values())
 
         return await self._bounded(ask)
 
@@ -144,8 +150,9 @@ class RedisEngine:
         return await self._client.execute_command(*command)
 
     async def _send_confirmed(self, *command: Word) -> Any:
-        target = await self._master_of(str(command[3]))
-        replicas = self._replicas[str(target)]
+        node = await self._master_of(str(command[3]))
+        replicas = self._replicas[node.name if node else _THE_ONLY]
+        target = {"target_nodes": node} if node else {}  # for a cluster's pipeline
         questions = replicas.questions()
         pipeline = self._client.pipeline(transaction=False)
         for words in (command, *questions):
@@ -157,12 +164,12 @@ class RedisEngine:
             self._record("write_unconfirmed")
         return answer
 
-    async def _master_of(self, key: str) -> dict[str, Any]:
-        """How to tell a cluster's pipeline that all goes to the master of the key."""
+    async def _master_of(self, key: str) -> ClusterNode | None:
+        """The node of a cluster that has the key; None if there is one server anyway."""
         if not isinstance(self._client, RedisCluster):
-            return {}
+            return None
         await self._client.initialize()
-        return {"target_nodes": self._client.get_node_from_key(key)}
+        return self._client.get_node_from_key(key)
 
 
 def _may_be_elsewhere(error: Exception) -> bool:

@@ -23,6 +23,10 @@ class Replicas:
         self._count: int | None = None
         self._looked_at = float("-inf")
 
+    def learn(self, info: Mapping[str, Any]) -> None:
+        """Take note of what the master tells of itself (INFO)."""
+        self._count, self._looked_at = info["connected_slaves"], time.monotonic()
+
     def questions(self) -> Sequence[Question]:
         """The commands to send right behind a write, on its connection."""
         due = time.monotonic() - self._looked_at > _LOOK_SECONDS
@@ -31,5 +35,5 @@ class Replicas:
     def confirmed(self, replies: Mapping[Question, Any]) -> bool:
         """Whether the write is where it should be, by the replies to the questions."""
         if isinstance(told := replies.get(_LOOK), Mapping):
-            self._count, self._looked_at = told["connected_slaves"], time.monotonic()
+            self.learn(told)
         return not self._count or replies.get(_WAIT, 1) == 1

@@ -59,7 +59,7 @@ async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_no
 async def test_without_replicas_nobody_waits(valkey: Server) -> None:
     notes = Notes()
     async with opened(valkey.url, notes) as store:
-        await keep(store, make_session(SESSION))  # asks whether there are any
+        await keep(store, make_session(SESSION))
         taken = [await rotate(store, generation) for generation in range(20)]
         assert sorted(taken)[10] < GONE / 2
     assert notes.of("write_unconfirmed") == []
