@@ -7,6 +7,7 @@ section 8). A second signal, or Ctrl-C, skips the wait. It knows nothing of what
 
 import asyncio
 import errno
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from app.wire.lobby import Lobby, make_places
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the usual 60 s of a proxy, so that it is the proxy who closes idle connections."""
+_LAST_REQUEST_SECONDS = 0.3
+"""How long after the address was closed a request may still arrive that was on its way."""
 
 
 class Drain:
@@ -60,6 +63,25 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the address, and a moment later the connections on which nothing is asked.
+
+        Who has connected is taken in first, because closing resets what waits in the queue.
+        """
+        self._drain.begin()
+        listening = sockets or []
+        # Bounded: while other workers take from the same queue, it may never be empty.
+        end = self._loop.time() + _LAST_REQUEST_SECONDS
+        while _somebody_waits(listening) and self._loop.time() < end:  # noqa: ASYNC110  # no event
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for listener in listening:
+            listener.close()
+        if not self.force_exit:
+            await asyncio.sleep(_LAST_REQUEST_SECONDS)
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
         """Begin to drain on the first SIGTERM; leave at once on anything else.
 
@@ -76,6 +98,11 @@ class DrainingServer(uvicorn.Server):
 
     def _leave(self) -> None:
         self.should_exit = True
+
+
+def _somebody_waits(listening: list[socket.socket]) -> bool:
+    readable, _, _ = select.select(listening, [], [], 0)
+    return bool(readable)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -120,7 +147,9 @@ def build_server(
     lobby = Lobby(make_places() if max_connections is None else max_connections)
     config = uvicorn.Config(
         app,
-        http=gated(parser, lobby=lobby, receive_seconds=receive_seconds),
+        http=gated(
+            parser, lobby=lobby, receive_seconds=receive_seconds, is_draining=drain.is_begun
+        ),
         ws="none",
         lifespan="off",  # what the service needs is open before the server exists
         log_config=None,

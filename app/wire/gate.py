@@ -7,6 +7,7 @@ the reason in `scope["state"]`. See docs/decisions/0008-framing.md.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -52,6 +53,7 @@ class _Gate(_Parser):
 
     lobby: Lobby
     receive_seconds: float
+    is_draining: Callable[[], bool]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Expect a request within the deadline, if there is a place."""
@@ -135,7 +137,9 @@ class _Gate(_Parser):
         self._timer.cancel()
         self.lobby.serves(self)
         self._answering = True
-        super().data_received(request.encode(last=self._leaving))
+        # While draining too: a proxy that keeps this connection would send its next request into
+        # the moment of closing, and must not repeat it.
+        super().data_received(request.encode(last=self._leaving or self.is_draining()))
 
     def _refuse(self, error: RequestError) -> None:
         kept = [field for field in self._reader.fields if field[0] in _FOR_THE_ANSWER]
@@ -157,7 +161,10 @@ class _GatedH11(_Gate, H11Protocol):
     """The gate before h11."""
 
 
-def gated(parser: Parser, *, lobby: Lobby, receive_seconds: float) -> type[asyncio.Protocol]:
+def gated(
+    parser: Parser, *, lobby: Lobby, receive_seconds: float, is_draining: Callable[[], bool]
+) -> type[asyncio.Protocol]:
     """A class for uvicorn's `http=`, which makes one object of it for each connection."""
     gate = {"httptools": _GatedHttpTools, "h11": _GatedH11}[parser]
-    return type("Gated", (gate,), {"lobby": lobby, "receive_seconds": receive_seconds})
+    shared = {"lobby": lobby, "receive_seconds": receive_seconds}
+    return type("Gated", (gate,), shared | {"is_draining": staticmethod(is_draining)})

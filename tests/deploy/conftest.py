@@ -20,8 +20,8 @@ def dockerfile() -> Dockerfile:
 
 @pytest.fixture(scope="session")
 def compose() -> dict[str, Any]:
-    """The one service of the Compose file."""
-    content = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))
+    """The one service of the sandbox's Compose file."""
+    content = yaml.safe_load((ROOT / "deploy/sandbox/compose.yaml").read_text(encoding="utf-8"))
     (service,) = content["services"].values()
     return dict(service)
 

@@ -147,11 +147,12 @@ async def serving(parser: Parser, **options: Any) -> AsyncIterator[House]:
     house = House(parser)
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     settings: dict[str, Any] = {
+        "drain": Drain(),
         "drain_delay": 0,
         "shutdown_timeout": 5,
         "on_start": started.set_result,
     } | options
-    house.server = build_server(house.application, drain=Drain(), parser=parser, **settings)
+    house.server = build_server(house.application, parser=parser, **settings)
     with bind("127.0.0.1", 0) as listener:
         house.running = asyncio.create_task(house.server.serve(sockets=[listener]))
         house.port = await started

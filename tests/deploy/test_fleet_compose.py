@@ -1,0 +1,159 @@
+"""The fleet's Compose file: what its parts promise each other, the image and the service."""
+
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.commands.serve import SECRETS_DIR
+from app.config import Settings
+from tests.commands.environment import ISSUER, POOL_ID
+from tests.deploy.dockerfile import ROOT, Dockerfile
+from tests.deploy.shapes import Load
+
+FOLDER = ROOT / "deploy"
+INSTANCES = ("ticketgate-a", "ticketgate-b")
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, Any]:
+    return dict(yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def services(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return dict(content["services"])
+
+
+@pytest.fixture(scope="module")
+def nginx_conf() -> str:
+    return (FOLDER / "nginx/nginx.conf").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def settings(services: dict[str, Any], load: Load) -> Settings:
+    """What an instance makes of its variables, and of what the page lets an operator write."""
+    of_operator = {"AUTHING_USER_POOL_ID": POOL_ID, "SESSION_ISSUER": ISSUER}
+    of_file = services[INSTANCES[0]]["environment"]
+    return load(Settings, {**of_operator, **of_file, "STORE_URL": "redis://valkey"})
+
+
+def source_of(service: dict[str, Any], target: str) -> str:
+    (found,) = [mount for mount in service["volumes"] if mount.split(":")[1] == target]
+    source, _, options = found.split(":")
+    assert options == "ro"
+    return str(source)
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def directive(conf: str, name: str) -> str:
+    (value,) = re.findall(rf"^\s*{name} ([^;]+);", conf, re.MULTILINE)
+    return str(value)
+
+
+@pytest.mark.parametrize("name", ["nginx", *INSTANCES, "valkey", "keys"])
+def test_every_part_is_locked_up(services: dict[str, Any], name: str) -> None:
+    service = services[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"]
+    assert not {"privileged", "cap_add", "pid"} & service.keys()
+    assert service.get("user") or service["image"] == "ticketgate"  # whose image is not root
+
+
+@pytest.mark.parametrize("name", ["nginx", *INSTANCES, "valkey"])
+def test_memory_is_bounded(services: dict[str, Any], name: str) -> None:
+    assert services[name]["mem_limit"]
+
+
+def test_only_nginx_can_be_reached(services: dict[str, Any], content: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+    assert content["networks"]["store"] == {"internal": True}
+    assert services["valkey"]["networks"] == ["store"]
+    assert "store" not in services["nginx"]["networks"]
+
+
+def test_nginx_listens_where_its_port_leads(services: dict[str, Any], nginx_conf: str) -> None:
+    assert services["nginx"]["ports"] == ["443:8443"]
+    assert directive(nginx_conf, "listen") == "8443 ssl default_server"
+
+
+def test_the_instances_are_where_nginx_looks_for_them(
+    services: dict[str, Any], content: dict[str, Any], nginx_conf: str, settings: Settings
+) -> None:
+    addresses = [services[name]["networks"]["front"]["ipv4_address"] for name in INSTANCES]
+    (front,) = content["networks"]["front"]["ipam"]["config"]
+
+    asked = re.findall(r"^\s*server ([^ ;{]+);", nginx_conf, re.MULTILINE)
+    assert asked == [f"{address}:{settings.port}" for address in addresses]
+    assert all(ip_address(address) in ip_network(front["subnet"]) for address in addresses)
+
+
+def test_nginx_and_nobody_else_is_believed(services: dict[str, Any], settings: Settings) -> None:
+    nginx = services["nginx"]["networks"]["front"]["ipv4_address"]
+
+    assert settings.trusted_proxies == (ip_network(nginx),)
+
+
+def test_the_instances_share_keys_and_secrets_that_they_cannot_write(
+    services: dict[str, Any], settings: Settings
+) -> None:
+    for name in INSTANCES:
+        assert source_of(services[name], str(settings.session_keys_file.parent)) == "keys"
+        assert source_of(services[name], str(SECRETS_DIR)) == "/etc/ticketgate/secrets"
+    assert services["keys"]["volumes"] == [f"keys:{settings.session_keys_file.parent}"]
+
+
+def test_no_variable_wins_over_a_secret_file(services: dict[str, Any]) -> None:
+    assert services[INSTANCES[0]]["environment"].keys() == {"TRUSTED_PROXIES"}
+
+
+def test_an_instance_without_a_store_has_no_place_for_one_of_its_own(
+    services: dict[str, Any], dockerfile: Dockerfile
+) -> None:
+    for name in INSTANCES:
+        assert f"{dockerfile.last('VOLUME').text}:ro" in services[name]["tmpfs"]
+
+
+def test_everybody_is_given_the_time_to_finish(
+    services: dict[str, Any], settings: Settings, nginx_conf: str
+) -> None:
+    needed = (settings.drain_delay + settings.shutdown_timeout).total_seconds()
+
+    for name in INSTANCES:
+        assert seconds(services[name]["stop_grace_period"]) > needed
+    longest = seconds(directive(nginx_conf, "proxy_read_timeout"))
+    assert seconds(services["nginx"]["stop_grace_period"]) > longest
+
+
+def test_nginx_waits_longer_than_a_login_may_take(settings: Settings, nginx_conf: str) -> None:
+    login = settings.authing_timeout.total_seconds() + 4  # the store: claim, redeem, open, tidy up
+
+    assert seconds(directive(nginx_conf, "proxy_read_timeout")) > login
+
+
+def test_valkey_forgets_nothing(services: dict[str, Any]) -> None:
+    lines = (FOLDER / "valkey/valkey.conf").read_text(encoding="utf-8").splitlines()
+    said = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    (volume,) = [m for m in services["valkey"]["volumes"] if m.startswith("valkey:")]
+
+    assert (said["appendonly"], said["appendfsync"]) == ("yes", "always")
+    assert said["maxmemory-policy"] == "noeviction"
+    assert volume == f"valkey:{said['dir']}"
+    assert source_of(services["valkey"], str(Path(said["aclfile"]).parent))
+
+
+def test_every_file_that_is_mounted_from_here_is_here(services: dict[str, Any]) -> None:
+    mounts = [m for service in services.values() for m in service["volumes"]]
+    sources = [m.split(":")[0] for m in mounts if m.startswith("./")]
+
+    assert len(sources) == 2
+    assert all((FOLDER / source).is_file() for source in sources)

@@ -1,0 +1,252 @@
+"""nginx in front of two services over one Valkey: real processes, with the files of `deploy/`."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.commands.environment import POOL_ID, POOL_SECRET, minimal, without_settings
+from tests.deploy.gateway import Gateway, gateway, valkey
+from tests.deploy.nginx import Nginx, nginx_program
+from tests.deploy.phones import Phone, using
+from tests.deploy.upstream import FrailUpstream
+from tests.e2e.canaries import found
+from tests.e2e.conftest import Authing, client
+from tests.e2e.processes import Program
+from tests.valkey.program import ProgramMissing, program
+
+SERVICE_KEY = "made-up-service-key-0123456789abcdef"
+UNHINDERED = {"RATE_LIMIT_LOGIN": "999999/second", "RATE_LIMIT_REFRESH": "999999/second"}
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if nginx_program() is None:
+        pytest.skip("nginx is not there")
+    try:
+        program()
+    except ProgramMissing as missing:
+        pytest.skip(str(missing))
+    return tmp_path_factory.mktemp("gateway")
+
+
+@pytest.fixture(scope="module")
+def authing(folder: Path) -> Iterator[Authing]:
+    arguments = ["-m", "app.sandbox", "--pool", POOL_ID, "--secret", POOL_SECRET]
+    process = Program(folder, *arguments, environment=without_settings())
+    try:
+        url = process.line_with("sandbox listening on").split()[-1]
+        with client(url) as http:
+            yield Authing(url, http)
+    finally:
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def settings(folder: Path, authing: Authing, readme: str) -> Iterator[dict[str, str]]:
+    """What the instances share. They trust nginx, which is at 127.0.0.1."""
+    with valkey(folder / "valkey", readme) as store_url:
+        yield minimal(folder) | {
+            "AUTHING_BASE_URL": authing.url,
+            "STORE_URL": store_url,
+            "SERVICE_API_KEYS": SERVICE_KEY,
+            "TRUSTED_PROXIES": "127.0.0.1",
+            "DRAIN_DELAY": "1",
+        }
+
+
+@pytest.fixture(scope="module")
+def _fleet(folder: Path, settings: dict[str, str]) -> Iterator[Gateway]:
+    with gateway(folder / "fleet", settings | UNHINDERED) as running:
+        yield running
+
+
+@pytest.fixture
+def fleet(_fleet: Gateway) -> Gateway:
+    """Both instances run, and nginx has nothing against either."""
+    for instance in _fleet.instances:
+        instance.mend()
+    _fleet.nginx.restart()
+    return _fleet
+
+
+@pytest.fixture
+def phone(fleet: Gateway, authing: Authing) -> Iterator[Phone]:
+    with fleet.nginx.client() as http:
+        phone = Phone(http, authing)
+        phone.log_in()
+        yield phone
+
+
+# --- the fleet is one service ---
+
+
+def test_a_session_lives_on_both_instances(fleet: Gateway, phone: Phone) -> None:
+    before = len(fleet.nginx.proxied())
+
+    for _ in range(6):
+        phone.refresh()
+        phone.look()
+
+    assert set(phone.statuses) == {200, 201}
+    served = {entry["upstream"] for entry in fleet.nginx.proxied()[before:]}
+    assert served == {f"127.0.0.1:{instance.port}" for instance in fleet.instances}
+
+
+def test_nothing_is_lost_when_an_instance_is_killed_under_load(
+    fleet: Gateway, authing: Authing
+) -> None:
+    victim, _ = fleet.instances
+
+    with using(fleet.nginx, authing) as phones:
+        victim.program.kill()
+        for phone in phones:
+            phone.uses_on()
+
+    answers = [status for phone in phones for status in phone.statuses]
+    # A POST that was under way is not sent again by nginx; the app does that, and all is well.
+    assert set(answers) <= {200, 201, 409, 502}
+    assert answers.count(502) <= len(phones)
+    assert {phone.statuses[-1] for phone in phones} == {200}
+
+
+def test_no_request_fails_while_an_instance_leaves(fleet: Gateway, authing: Authing) -> None:
+    leaving, _ = fleet.instances
+
+    with using(fleet.nginx, authing) as phones:
+        leaving.program.send(signal.SIGTERM)
+        assert leaving.program.wait() == 0
+        for phone in phones:
+            phone.uses_on()
+
+    assert {status for phone in phones for status in phone.statuses} == {200, 201}
+
+
+# --- what nginx keeps away ---
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/internal/v1/users/u/sessions",
+        "//internal/v1/users/u/sessions",
+        "/v1/../internal/v1/users/u/sessions",
+        "/v1/%2e%2e/internal/v1/users/u/sessions",
+        "/v1/..%2finternal/v1/users/u/sessions",
+        "/%69nternal/v1/users/u/sessions",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/",
+    ],
+)
+def test_what_is_for_inside_is_not_there_for_the_outside(fleet: Gateway, path: str) -> None:
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n"
+        f"Authorization: Bearer {SERVICE_KEY}\r\n\r\n"
+    )
+
+    answer = fleet.nginx.raw(request.encode())
+
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert fleet.nginx.proxied()[-1]["upstream"] == ""
+
+
+HEAD = b"POST /v1/sessions HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\n"
+SMUGGLED = b"GET /v1/launch HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}",
+        b"Content-Length: 2, 2\r\n\r\n{}",
+        b"Content-Length: +2\r\n\r\n{}",
+        b"Transfer-Encoding: chunked\r\n\r\n2;\r\n{}\r\nx\r\n\r\n",
+    ],
+)
+def test_a_request_that_hides_another_is_refused_and_the_other_not_served(
+    fleet: Gateway, framing: bytes
+) -> None:
+    answer = fleet.nginx.raw(HEAD + framing + SMUGGLED)
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.split(b" ")[1] in (b"400", b"501")
+
+
+def test_what_is_too_long_is_refused_by_the_service_and_what_is_absurd_by_nginx(
+    phone: Phone,
+) -> None:
+    bodies = [phone.http.post("/v1/sessions", content=b" " * size) for size in (8193, 17_000)]
+    urls = [phone.http.get("/v1/launch?" + "x" * size) for size in (2100, 9000)]
+
+    assert [answer.status_code for answer in (*bodies, *urls)] == [413, 413, 414, 414]
+    forms = [answer.headers["Content-Type"] == PROBLEM for answer in (*bodies, *urls)]
+    assert forms == [True, False, True, False]
+
+
+def test_a_client_cannot_pretend_to_be_another(
+    folder: Path, settings: dict[str, str], authing: Authing
+) -> None:
+    limited = settings | {"RATE_LIMIT_LOGIN": "3/hour"}
+    with gateway(folder / "limited", limited) as fleet, ExitStack() as stack:
+
+        def log_in(address: str, claimed: str) -> int:
+            headers = {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
+            http = stack.enter_context(fleet.nginx.client(address, **headers))
+            return http.post("/v1/sessions", json={"ticket": authing.ticket()}).status_code
+
+        spoofed = [log_in("127.0.0.2", f"203.0.113.{n}") for n in range(4)]
+        somebody_else = log_in("127.0.0.3", "127.0.0.2")
+
+    assert spoofed == [201, 201, 201, 429]
+    assert somebody_else == 201
+
+
+# --- what nginx does on its own ---
+
+
+def test_a_post_that_was_sent_is_never_sent_again(folder: Path) -> None:
+    with FrailUpstream() as first, FrailUpstream() as second:
+        nginx = Nginx(folder / "frail", (first.port, second.port))
+        with nginx, nginx.client() as http:
+            posted = http.post("/v1/sessions", json={"ticket": "made-up"})
+            assert (posted.status_code, first.requests + second.requests) == (502, 1)
+            nginx.restart()
+            got = http.get("/v1/launch")
+            assert (got.status_code, first.requests + second.requests) == (502, 3)
+
+
+def test_nginx_writes_down_nothing_that_a_client_has_sent(fleet: Gateway, authing: Authing) -> None:
+    canaries = {
+        "query": "canary-of-the-query-0123456789",
+        "bearer": "canary-of-the-header-0123456789",
+        "agent": "canary-of-the-agent-0123456789",
+        "path": "canary-of-the-path-0123456789",
+    }
+    headers = {
+        "Authorization": f"Bearer {canaries['bearer']}",
+        "User-Agent": canaries["agent"],
+        "Referer": canaries["agent"],
+    }
+    asked = f"/v1/sessions/{canaries['path']}?access_token={canaries['query']}"
+    with fleet.nginx.client(**headers) as http:
+        before = http.delete(asked).status_code
+        too_long = http.get(asked + "x" * 9000).status_code
+        for instance in fleet.instances:
+            instance.program.kill()
+        after = http.delete(asked).status_code
+
+    assert (before, too_long, after) == (400, 414, 502)
+    assert [entry["status"] for entry in fleet.nginx.proxied()][-3:] == ["400", "414", "502"]
+    assert found(canaries, fleet.nginx.written()) == set()
