@@ -32,7 +32,7 @@ _AT_ONCE = 60
 _REPLY_SECONDS = 0.01
 _LONGEST = 0.2
 """Seconds until an app hangs up: from before its request is read until after its answer."""
-_CONNECTIONS = 64
+_CONNECTIONS = 16
 """That many to the store are what the service may hold."""
 
 

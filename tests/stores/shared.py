@@ -6,10 +6,11 @@ time, and `purge` takes out what the server would have taken out by then. So the
 store gives its keys are held against the contract too, to the second.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from math import ceil
 from typing import Any, TypeVar, cast
@@ -40,6 +41,8 @@ from app.stores.choice import open_store
 from tests.valkey.servers import Cluster, SentinelTrio, Server
 
 T = TypeVar("T")
+_TOLERANCE = 0.3
+"""Seconds. Whole ones are exact as long as a lifetime is noted within one of being set."""
 _COUNTED = (b":session:", b"tg:claim:", b":ban:")
 
 
@@ -76,9 +79,11 @@ class SuiteStore:
         self._servers = servers
         self._users: dict[str, str] = {}
         self._deadlines: dict[tuple[Lifetimes, bytes], datetime] = {}
+        self._now = datetime.min.replace(tzinfo=UTC)
+        self._noted_at = time.monotonic()
 
     async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
-        return self._out(await self._store.claim(claim), claim.now)
+        return await self._at(claim.now, self._store.claim(claim))
 
     async def release(self, claim: Claim) -> None:
         await self._store.release(claim)
@@ -88,37 +93,36 @@ class SuiteStore:
     ) -> Opened | Redeemed | Banned:
         self._users[session.id] = session.subject
         session = replace(session, id=self._in(session.id))
-        outcome = await self._store.open(claim, session, limits)
-        return self._out(outcome, session.created_at)
+        return await self._at(session.created_at, self._store.open(claim, session, limits))
 
     async def see(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        return self._out(await self._store.see(self._in(session_id), generation, now), now)
+        return await self._at(now, self._store.see(self._in(session_id), generation, now))
 
     async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
         rotation = replace(rotation, session_id=self._in(rotation.session_id))
-        return self._out(await self._store.rotate(rotation), rotation.now)
+        return await self._at(rotation.now, self._store.rotate(rotation))
 
     async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
-        return self._out(await self._store.sessions_of(subject, now), now)
+        return await self._at(now, self._store.sessions_of(subject, now))
 
     async def end(
         self, session_id: str, subject: str, reason: Ending, now: datetime
     ) -> Ended | Unknown:
-        return self._out(await self._store.end(self._in(session_id), subject, reason, now), now)
+        return await self._at(now, self._store.end(self._in(session_id), subject, reason, now))
 
     async def end_all(
         self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
         keep = self._in(keep) if keep is not None else None
-        return self._out(await self._store.end_all(subject, reason, now, keep=keep), now)
+        return await self._at(now, self._store.end_all(subject, reason, now, keep=keep))
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        return self._out(await self._store.erase(subject, now), now)
+        return await self._at(now, self._store.erase(subject, now))
 
     async def ban(self, ban: Ban) -> Sequence[str]:
-        return self._out(await self._store.ban(ban), ban.created_at)
+        return await self._at(ban.created_at, self._store.ban(ban))
 
     async def lift_ban(self, subject: str) -> None:
         await self._store.lift_ban(subject)
@@ -128,6 +132,7 @@ class SuiteStore:
 
     async def purge(self, now: datetime) -> int:
         assert await self._store.purge(now) == 0, "the server forgets by itself"
+        self._note_lifetimes()
         over = [place for place, deadline in self._deadlines.items() if deadline <= now]
         gone = [(on, key) for on, key in over if on.server.delete(key)]
         for place in over:
@@ -140,11 +145,20 @@ class SuiteStore:
     def _in(self, session_id: str) -> str:
         return locator_of(self._users.get(session_id, "")) + session_id
 
-    def _out(self, outcome: T, now: datetime) -> T:
+    async def _at(self, now: datetime, command: Awaitable[T]) -> T:
+        if now != self._now:
+            self._note_lifetimes()
+            self._now = now
+        outcome = await command
+        if time.monotonic() - self._noted_at > _TOLERANCE:
+            self._note_lifetimes()
+        return cast("T", _renamed(outcome))
+
+    def _note_lifetimes(self) -> None:
         for on in self._servers:
             for key, left in on.news():
-                self._deadlines[on, key] = now + left
-        return cast("T", _renamed(outcome))
+                self._deadlines[on, key] = self._now + left
+        self._noted_at = time.monotonic()
 
 
 def _renamed(outcome: Any) -> Any:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 Client: TypeAlias = Redis | RedisCluster
 Word: TypeAlias = str | bytes | int
 
-CONNECTIONS = 64
+CONNECTIONS = 16
 """So many commands at once; who comes on top waits for as long as others are answered."""
 _SECONDS = 1.0
 """No command takes longer, a second run included."""
