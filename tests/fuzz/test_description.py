@@ -1,0 +1,94 @@
+"""T7.1: Schemathesis believes the description of the API, and the API keeps to it.
+
+Every check there is, over every operation, with a credential and without; what an operation gives
+is carried on to others in the end. A few cases each in `make test`; `make fuzz` tries 2,000, and
+then no answer may take longer than a second.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from schemathesis.engine import events, from_schema
+from schemathesis.engine.recorder import CheckFailureInfo
+from schemathesis.schemas import BaseSchema
+
+from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
+from tests.e2e.conftest import Service
+from tests.fuzz.target import SETTINGS, App, described_by, sign_in
+
+UNIT = ("examples", "coverage", "fuzzing")
+CASES = int(os.environ.get("FUZZ_CASES", "0")) or None
+OPERATIONS = [
+    pytest.param(path, method, id=f"T7.1-{method}-{path}")
+    for path, methods in ROUTES.items()
+    for method in sorted(methods - {"HEAD"})
+]
+GUARDED = [each for each in OPERATIONS if each.values in FOR_BEARERS or each.values[0] in INTERNAL]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("fuzzed")
+        service = Service(folder, "sandbox", {"PORT": "0", **SETTINGS}, stack)
+        service.start()
+        yield service
+
+
+def of(service: Service, path: str | None = None) -> BaseSchema:
+    return described_by(
+        service,
+        cases=CASES,
+        has_body=path is None or path in WITH_BODY,
+    )
+
+
+def told(found: CheckFailureInfo) -> str:
+    """What was wrong, and how to ask for it again."""
+    return f"{found.failure.title}: {found.failure.message}\n{found.code_sample}"
+
+
+def failures(described: BaseSchema, *phases: str) -> tuple[int, list[str]]:
+    """How many answers were checked, and what was wrong with them."""
+    for name in (*UNIT, "stateful"):
+        described.config.phases.get_by_name(name=name).enabled = name in phases
+    answers, wrong = 0, []
+    for event in from_schema(described).execute():
+        if isinstance(event, events.NonFatalError):
+            wrong.append(str(event.value))
+        elif isinstance(event, events.ScenarioFinished):
+            answers += len(event.recorder.interactions)
+            for checks in event.recorder.checks.values():
+                wrong += [told(c.failure_info) for c in checks if c.failure_info is not None]
+    return answers, wrong
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_an_operation_keeps_to_its_description(service: Service, path: str, method: str) -> None:
+    described = of(service, path)
+    sign_in(described, App(service))
+    answers, wrong = failures(described.include(path=path, method=method), *UNIT)
+    assert wrong == []
+    assert answers > 5
+
+
+@pytest.mark.parametrize(("path", "method"), GUARDED)
+def test_who_has_no_credential_is_told_so_as_described(
+    service: Service, path: str, method: str
+) -> None:
+    described = of(service, path).include(path=path, method=method)
+    answers, wrong = failures(described, *UNIT)
+    assert wrong == []
+    assert answers > 5
+
+
+@pytest.mark.parametrize("signed_in", [True, False], ids=["T7.1-stateful", "T7.1-stateful-nobody"])
+def test_what_one_operation_gives_another_takes(service: Service, *, signed_in: bool) -> None:
+    described = of(service)
+    if signed_in:
+        sign_in(described, App(service))
+    answers, wrong = failures(described, "stateful")
+    assert wrong == []
+    assert answers > 5

@@ -1,0 +1,115 @@
+"""T7.3: whatever text stands wherever a text may stand, nothing breaks, and the log stays a log."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.api.conftest import logging_as_in_production
+from tests.api.world import SERVICE, World, bearer
+from tests.naughty_strings import NAUGHTY
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize(
+        "text", [pytest.param(text, id=f"T7.3-{name}") for name, text in NAUGHTY.items()]
+    ),
+]
+JSON = {"Content-Type": "application/json"}
+DEVICE = ("id", "type", "name", "app_version")
+BODIES: dict[str, Callable[[str], tuple[str, str, dict[str, Any]]]] = {
+    "ticket": lambda text: ("POST", "/v1/sessions", {"ticket": text}),
+    "ext_msg": lambda text: ("POST", "/v1/sessions", {"ext_msg": text}),
+    "ticket in ext_msg": lambda text: ("POST", "/v1/sessions", {"ext_msg": f"ticket={text}"}),
+    "unknown field": lambda text: ("POST", "/v1/sessions", {text: text}),
+    "device": lambda text: (
+        *("POST", "/v1/sessions"),
+        {"ticket": "?", "device": dict.fromkeys(DEVICE, text)},
+    ),
+    "refresh_token": lambda text: ("POST", "/v1/sessions/refresh", {"refresh_token": text}),
+    "until": lambda text: ("PUT", "/internal/v1/users/a/ban", {"reason": "spam", "until": text}),
+    "reason": lambda text: ("PUT", "/internal/v1/users/a/ban", {"reason": text}),
+}
+HEADERS = (
+    "Authorization",
+    "Idempotency-Key",
+    "X-Request-Id",
+    "Accept-Language",
+    "Content-Type",
+    "User-Agent",
+    "Content-Encoding",
+    "X-Forwarded-For",
+)
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[io.StringIO]:
+    """What is logged, which must be one JSON object a line, whatever is sent."""
+    with logging_as_in_production() as output:
+        yield output
+    lines = output.getvalue().split("\n")
+    assert lines.pop() == ""
+    assert lines
+    for line in lines:
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line)["event"] in {"request", "exchange", "session_opened", "user_banned"}
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+async def test_no_text_in_a_body_is_a_bug(world: World, text: str) -> None:
+    for field, put in BODIES.items():
+        method, path, body = put(text)
+        # Written with escapes, which can say half a character.
+        content = json.dumps(body)
+        answer = await world.phone.request(method, path, content=content, headers=JSON | SERVICE)
+        allowed = {400, 413, 422} | ({200} if field == "reason" else set())
+        assert answer.status_code in allowed, field
+
+
+async def test_no_text_in_a_header_is_a_bug(world: World, text: str) -> None:
+    for field in HEADERS:
+        headers = {b"Content-Type": b"application/json", field.encode(): as_bytes(text)}
+        answer = await world.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
+        assert answer.status_code in {415, 422}, field
+        answer = await world.phone.get("/v1/me", headers=headers)
+        assert (answer.status_code, answer.json()["client_action"]) in {
+            (401, "none"),
+            (401, "refresh"),
+        }, field
+
+
+async def test_no_text_in_an_address_is_a_bug(world: World, text: str) -> None:
+    name = quote(as_bytes(text), safe="")
+    for method, path in (
+        ("GET", f"/{name}"),
+        ("GET", f"/v1/{name}"),
+        ("GET", f"/v1/launch?platform={name}"),
+        ("GET", f"/v1/launch?get_phone={name}"),
+        ("GET", f"/v1/launch?{name}={name}"),
+        ("DELETE", f"/v1/sessions?scope={name}"),
+        ("DELETE", f"/v1/sessions/{name}"),
+        ("GET", f"/internal/v1/users/{name}/sessions"),
+        ("DELETE", f"/internal/v1/users/{name}/ban"),
+    ):
+        address = httpx.Request(method, f"http://api.test{path}", headers=SERVICE)
+        answer = await world.phone.send(address)
+        assert answer.status_code < 500, path
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_device_is_called_as_the_app_says_or_not_at_all(world: World, text: str) -> None:
+    body = json.dumps({"ticket": world.ticket(), "device": {"name": text}})
+    answer = await world.phone.post("/v1/sessions", content=body, headers=JSON)
+    if answer.status_code == 201:
+        current = await world.phone.get("/v1/sessions/current", headers=bearer(answer.json()))
+        assert current.json()["device"] == {"name": text}
+    else:
+        assert answer.status_code in {400, 422}
