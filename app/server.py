@@ -78,8 +78,7 @@ class DrainingServer(uvicorn.Server):
             server.close()
         for listener in listening:
             listener.close()
-        if not self.force_exit:
-            await asyncio.sleep(_LAST_REQUEST_SECONDS)
+        await asyncio.sleep(_LAST_REQUEST_SECONDS)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's

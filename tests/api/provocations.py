@@ -96,9 +96,9 @@ async def login_with_an_old_ticket(world: World) -> httpx.Response:
 
 
 async def login_in_a_crowd(world: World) -> httpx.Response:
-    world.break_authing("slow", seconds=2)
+    world.break_authing("slow", seconds=4)
     answers = await asyncio.gather(*(log_in(world) for _ in range(PLACES + 1)))
-    return min(answers, key=lambda answer: answer.elapsed)
+    return max(answers, key=lambda answer: answer.status_code)
 
 
 async def login_after_another(world: World) -> httpx.Response:

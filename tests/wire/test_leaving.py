@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import uvloop
 
 from app.server import Drain, bind, build_server
 from app.wire.gate import Parser
-from tests.wire.conftest import PATIENCE, House, Serve, answers, one_answer, until_end
-from tests.wire.examples import get
+from tests.wire.conftest import PATIENCE, House, Serve, answers, one_answer, until, until_end
+from tests.wire.examples import GET, get
 
 LATE = 20
 
@@ -23,6 +24,25 @@ async def test_while_it_drains_every_answer_closes_its_connection(serve: Serve) 
         writer.write(get())
         (last,) = answers(await until_end(reader))
         assert (last.status, last.headers["connection"]) == (200, "close")
+
+
+async def test_half_a_request_may_be_completed_while_it_leaves(serve: Serve) -> None:
+    house = await serve()
+    assert house.server is not None
+    async with house.connected() as (reader, writer):
+        writer.write(GET)
+        await until(lambda: any(gate._reader.has_begun for gate in _gates(house)))
+        (gate,) = _gates(house)
+        house.server.should_exit = True
+        await until(lambda: gate._leaving)
+        writer.write(b"\r\n")
+        (answer,) = answers(await until_end(reader))
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+def _gates(house: House) -> set[Any]:
+    assert house.server is not None
+    return house.server.server_state.connections
 
 
 def test_who_has_connected_but_was_not_taken_in_yet_is_answered(parser: Parser) -> None:
