@@ -2,7 +2,8 @@
 
 Every check there is, over every operation, with a credential and without; what an operation gives
 is carried on to others in the end. A few cases each in `make test`; `make fuzz` tries 2,000, and
-then no answer may take longer than a second.
+then no answer may take longer than a second. That is the caller's second: other work on the machine
+shows in it, and then the service's own `duration_ms` tells whose fault it was.
 """
 
 import os
