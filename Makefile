@@ -65,7 +65,7 @@ audit: install ## ask PyPI whether a locked version has a known vulnerability (n
 
 .PHONY: assurance
 assurance: install ## write docs/assurance.md anew: which test proves what
-	.venv/bin/python -m proofs.assurance
+	.venv/bin/python -m tests.soak.assurance
 
 .PHONY: format
 format: install ## format the code and mend what the linter can mend
@@ -113,36 +113,36 @@ fleet-races: install ## the same against four instances over one Valkey (minutes
 
 .PHONY: store-faults
 store-faults: install ## kill Valkey 20 times at each step of a login and a refresh (minutes)
-	.venv/bin/python -m proofs.store_faults
+	.venv/bin/python -m tests.soak.store_faults
 
 .PHONY: failover
 failover: install ## five Sentinel failovers under 100 refreshes a second: nobody logged out (2 minutes)
-	.venv/bin/python -m proofs.failover
+	.venv/bin/python -m tests.soak.failover
 
 .PHONY: cancellations
 cancellations: install ## 10,000 commands and 10,000 requests given up in the middle: nothing crossed (minutes)
 	CANCELLATIONS=10000 .venv/bin/python -m pytest tests/stores/redis/test_cancellations.py
-	.venv/bin/python -m proofs.cancellations
+	.venv/bin/python -m tests.soak.cancellations
 
 .PHONY: kill-nine
 kill-nine: install ## kill the service 50 times under load: nothing acknowledged is lost (minutes)
-	.venv/bin/python -m proofs.kill_nine
+	.venv/bin/python -m tests.soak.kill_nine
 
 .PHONY: lossy
 lossy: install ## 2,000 apps on a bad network, 200 thieves: nobody logged out but the stolen (minutes)
-	.venv/bin/python -m proofs.lossy_network
+	.venv/bin/python -m tests.soak.lossy_network
 
 .PHONY: slow-clients
 slow-clients: install ## 2,000 clients that send a byte a second: closed in time and not felt (2 minutes)
-	.venv/bin/python -m proofs.slow_clients
+	.venv/bin/python -m tests.soak.slow_clients
 
 .PHONY: upstream-faults
 upstream-faults: install ## 10,000 phones hang up, Authing flaps and hangs: only logins notice (5 minutes)
-	.venv/bin/python -m proofs.upstream_faults
+	.venv/bin/python -m tests.soak.upstream_faults
 
 .PHONY: token-timing
 token-timing: install ## how long a refusal takes tells nothing about why it is one (half a minute)
-	.venv/bin/python -m proofs.token_timing
+	.venv/bin/python -m tests.soak.token_timing
 
 .PHONY: clean
 clean: ## remove what make and the tools have made; data and .env stay

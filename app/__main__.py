@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.commands import core_dumps
 from app.errors import StartupError
 from app.keyfile import KEY_KINDS
+from app.server import hardening
 
 _REFUSED = 2
 
@@ -67,5 +67,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    core_dumps.forbid()
+    hardening.disable_core_dumps()
     sys.exit(main())

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
-from app.sessions.keys import (
+from app.jose.key_ring import (
     SIGNING_ALGORITHMS,
     KeyRing,
     KeyRingError,

@@ -18,16 +18,15 @@ from fastapi import FastAPI
 from limits.aio.storage import Storage
 from starlette.routing import BaseRoute
 
-from app.api.addresses import TrustedProxies
-from app.api.application import build_application
+from app.api.app import build_application
+from app.api.client_ip import TrustedProxies
 from app.api.deps import Launch, Platform, ServiceKeys, Services
 from app.api.schemas import LaunchAnswer
 from app.authing.breaker import Breaker
 from app.authing.bulkhead import Bulkhead
 from app.authing.client import AuthingClient
+from app.authing.jwks import JwksKeys
 from app.authing.keys import Hs256Keys
-from app.authing.keyset import JwksKeys
-from app.authing.launch import LaunchOptions, clean_ticket, ticket_of
 from app.authing.transport import build_client, build_transport
 from app.authing.verifier import LocalVerifier, Recipient
 from app.config import Settings
@@ -35,14 +34,15 @@ from app.errors import StartupError, StoreUnavailable
 from app.keyfile import KeyFile
 from app.ratelimits import RateLimiter
 from app.ratelimits.redis import shared_storage
-from app.server import Drain
+from app.server.draining import Drain
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, SessionIssuer
 from app.sessions.login import ClaimTimes, LoginService
+from app.sessions.miniprogram import LaunchOptions, clean_ticket, ticket_of
 from app.sessions.ports import Clock, SessionLimits, SessionStore
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenProfile
-from app.stores.choice import open_store
+from app.stores.factory import open_store
 from app.telemetry.logs import log
 from app.telemetry.metrics import Metrics
 from app.telemetry.upstream import ObservedIdentityProvider

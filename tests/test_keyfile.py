@@ -14,8 +14,8 @@ import pytest
 
 from app import keyfile
 from app.errors import StartupError
+from app.jose.key_ring import SIGNING_ALGORITHMS, KeyRing, SigningAlgorithm
 from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
-from app.sessions.keys import SIGNING_ALGORITHMS, KeyRing, SigningAlgorithm
 
 
 @pytest.fixture

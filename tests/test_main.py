@@ -22,7 +22,7 @@ from app.keyfile import KeyFile
 from app.main import create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.tokens import SigningKeys
-from app.server import Drain
+from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.models import Device
 from app.sessions.ports import Active, Unknown

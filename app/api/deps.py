@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from app.api.addresses import TrustedProxies
+from app.api.client_ip import TrustedProxies
 from app.api.middleware import Log
 from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
@@ -21,7 +21,7 @@ from app.sessions.bans import BanService
 from app.sessions.login import LoginService
 from app.sessions.models import Profile, Session
 from app.sessions.ports import KeySource, SessionStore
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 
 Platform: TypeAlias = Literal["ios", "android", "harmony"]
 

@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from app import errors
-from app.api.texts import preferred_language, text
+from app.api.messages import preferred_language, text
 from app.errors import FieldError, TicketgateError
 
 MEDIA_TYPE = "application/problem+json"

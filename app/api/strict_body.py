@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import MalformedRequest, UnsupportedMediaType
-from app.strict_json import StrictJsonError, loads
+from app.jose.strict_json import StrictJsonError, loads
 
 _JSON_LABEL = re.compile(r'(?i)application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?')
 

@@ -7,7 +7,7 @@ places stand in line, but only in a line that moves: a crowd is served, a stands
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from app.authing.trouble import within
+from app.authing.client_errors import within
 from app.errors import AuthingOverloaded
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider

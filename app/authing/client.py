@@ -11,15 +11,15 @@ from urllib.parse import quote
 
 import httpx
 
-from app.authing.answer import ask, http_date, read_json, retry_after
+from app.authing.client_errors import within
 from app.authing.envelope import MAX_DEPTH, UserRecord, open_envelope, read_user
-from app.authing.trouble import within
-from app.authing.verdict import is_success, judge_code, judge_status
+from app.authing.response import ask, http_date, read_json, retry_after
+from app.authing.result import is_success, judge_code, judge_status
 from app.authing.verifier import SignedClaims, Verifier
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid
+from app.jose.strict_json import JsonValue
 from app.sessions.models import Identity
 from app.sessions.ports import Clock
-from app.strict_json import JsonValue
 
 
 def _utc_now() -> datetime:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.authing.claims import claims_of
-from app.authing.verdict import OK
+from app.authing.profile import claims_of
+from app.authing.result import OK
 from app.errors import AccountBlocked, AuthingBadAnswer
-from app.strict_json import JsonValue, StrictJsonError, loads
+from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
 MAX_DEPTH = 16
 """How deep an answer may nest; each string of JSON inside counts anew."""

@@ -13,7 +13,7 @@ import jwt
 
 from app.authing.keys import Algorithm, TokenKey
 from app.errors import AuthingBadAnswer
-from app.strict_json import JsonValue
+from app.jose.strict_json import JsonValue
 
 _log = logging.getLogger(__name__)
 

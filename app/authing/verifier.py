@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from app.authing.keys import TokenKey, TokenKeys
 from app.errors import AuthingTokenInvalid
-from app.sessions.jws import InvalidJws, instant, unverified_header, verified_claims
+from app.jose.jws import InvalidJws, instant, unverified_header, verified_claims
 from app.sessions.ports import Clock
 
 LEEWAY = timedelta(seconds=30)

@@ -10,7 +10,7 @@ from app.config import Settings, load_settings
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
 from app.keyfile import KeyFile
 from app.main import authing_client, authing_transport, system_clock
-from app.stores.choice import open_store
+from app.stores.factory import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
 """Authing's tokens have 30 s of leeway, and clocks drift on."""

@@ -16,7 +16,7 @@ from app import __version__
 from app.commands import supervisor
 from app.config import Settings, load_settings
 from app.main import create_app, open_services
-from app.server import Drain, DrainingServer, bind, build_server
+from app.server.draining import Drain, DrainingServer, bind, build_server
 from app.telemetry import logs
 
 ENV_FILE = Path(".env")

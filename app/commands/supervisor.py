@@ -18,7 +18,7 @@ from typing import Self
 
 from app.config import Settings
 from app.main import open_services
-from app.server import Drain, bind
+from app.server.draining import Drain, bind
 from app.telemetry import logs, shared_metrics
 
 WORKER_MODULE = "app.commands.worker"

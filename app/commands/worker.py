@@ -20,13 +20,13 @@ from typing import TypeAlias
 import uvloop
 from starlette.types import ASGIApp
 
-from app.commands import core_dumps
 from app.commands.serve import server_of
 from app.commands.supervisor import Assignment
 from app.config import Settings
 from app.errors import StartupError
 from app.main import create_app, open_services
-from app.server import Drain, DrainingServer
+from app.server import hardening
+from app.server.draining import Drain, DrainingServer
 from app.telemetry import logs, shared_metrics
 
 Opened: TypeAlias = Callable[[Settings, Drain], AbstractAsyncContextManager[ASGIApp]]
@@ -99,5 +99,5 @@ def descriptors() -> tuple[Connection, socket.socket]:
 
 
 if __name__ == "__main__":
-    core_dumps.forbid()
+    hardening.disable_core_dumps()
     sys.exit(run(*descriptors()))

@@ -16,7 +16,7 @@ import limits
 from limits.aio.storage import Storage
 
 from app.errors import RateLimited
-from app.ratelimits.local import LocalCounts
+from app.ratelimits.memory import LocalCounts
 from app.ratelimits.shared import CountsUnavailable, Record, SharedCounts
 
 DEADLINE_SECONDS = 0.3

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from app.sessions.keys import KeyRing
+from app.jose.key_ring import KeyRing
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
 from app.sessions.ports import KeySource
 from app.sessions.tokens import AccessTokenProfile, new_session_id, write_refresh_token

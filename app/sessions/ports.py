@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 
-from app.sessions.keys import KeyRing
+from app.jose.key_ring import KeyRing
 from app.sessions.models import Ban, Ending, Identity, Session
 
 Clock: TypeAlias = Callable[[], datetime]

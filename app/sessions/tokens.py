@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import jwt
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid, RefreshTokenInvalid
-from app.sessions import jws
-from app.sessions.keys import BindingKey, KeyRing
+from app.jose import jws
+from app.jose.key_ring import BindingKey, KeyRing
 from app.sessions.models import Session
 
 SESSION_ID_BYTES = 16

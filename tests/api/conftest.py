@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from app.telemetry import logs
-from tests.api.cases import CASES, Case, Outcome, Provoked
-from tests.api.world import World, open_world
+from tests.api.error_cases import CASES, Case, Outcome, Provoked
+from tests.support.running_app import World, open_world
 
 
 @pytest.fixture

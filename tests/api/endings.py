@@ -5,8 +5,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.api.provocations import Provocation, log_in
-from tests.api.world import SERVICE_KEY, World
+from tests.api.error_scenarios import Provocation, log_in
+from tests.support.running_app import SERVICE_KEY, World
 
 Tokens: TypeAlias = dict[str, Any]
 End: TypeAlias = Callable[[World, Tokens], Awaitable[None]]

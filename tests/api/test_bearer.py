@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.api.world import World, bearer
+from tests.support.running_app import World, bearer
 
 
 async def test_current_shows_this_session_and_its_user(world: World) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES, WITH_BODY
-from tests.api.world import World, bearer
+from tests.support.running_app import World, bearer
 
 BODY = b'{"refresh_token": "made-up"}'
 PATH = "/v1/sessions/refresh"

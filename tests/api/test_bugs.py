@@ -14,8 +14,8 @@ from starlette.types import Message
 
 from app.sessions.ports import Active, Ended, Unknown
 from app.stores.sqlite import SqliteStore
-from tests.api.provocations import CANARY, login_with_a_bug_of_ours
-from tests.api.world import World, bearer, phone_of
+from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
+from tests.support.running_app import World, bearer, phone_of
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
 

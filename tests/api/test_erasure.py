@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.api.world import World, open_world
-from tests.e2e.canaries import found
+from tests.e2e.leaks import found
+from tests.support.running_app import World, open_world
 
 
 def at_rest(folder: Path) -> str:

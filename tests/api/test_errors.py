@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.api.problems import TABLE
-from tests.api.cases import CASES, Case, Outcome
+from tests.api.error_cases import CASES, Case, Outcome
 
 ALWAYS = {"type", "title", "status", "detail", "instance", "code", "client_action", "request_id"}
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from tests.api.cases import CASES, Case, Outcome
+from tests.api.error_cases import CASES, Case, Outcome
 from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
-from tests.api.world import SERVICE, World, bearer
+from tests.support.running_app import SERVICE, World, bearer
 
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
 JSON = {"Content-Type": "application/json"}

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from tests.api.world import World
+from tests.support.running_app import World
 
 READY = {"store": "ok", "keys": "ok", "draining": "no"}
 

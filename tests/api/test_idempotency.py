@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from tests.api.provocations import KEY
-from tests.api.world import World
+from tests.api.error_scenarios import KEY
+from tests.support.running_app import World
 
 OTHER_KEY = KEY[::-1]
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.api.texts import preferred_language
+from app.api.messages import preferred_language
 
 CHINESE = [
     "zh",

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from tests.api.world import POOL_ID
+from tests.support.running_app import POOL_ID
 
 
 async def test_the_launch_names_the_mini_program_and_carries_the_pool(

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.cases import CASES, Case, Outcome, Provoked
-from tests.api.provocations import CANARY
+from tests.api.error_cases import CASES, Case, Outcome, Provoked
+from tests.api.error_scenarios import CANARY
 
 
 def spellings(secret: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES
-from tests.api.world import World, bearer
+from tests.support.running_app import World, bearer
 
 HOST = "http://api.test"
 CREDENTIALS = ("ticket", "ext_msg", "access_token", "refresh_token", "id_token", "token", "secret")

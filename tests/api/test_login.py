@@ -7,7 +7,7 @@ import pytest
 
 from app.sandbox import Consent
 from app.sandbox.control import mini_program_answer
-from tests.api.world import World
+from tests.support.running_app import World
 
 
 async def refusals(phone: httpx.AsyncClient, **members: Any) -> list[str]:

@@ -12,9 +12,9 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema_rs import Draft202012Validator
 
-from tests.api.cases import Provoked
+from tests.api.error_cases import Provoked
 from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES
-from tests.api.world import open_world
+from tests.support.running_app import open_world
 
 ROUTING = {404, 405}
 """What no operation says of itself, because it is said in place of any."""

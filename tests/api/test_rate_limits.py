@@ -14,9 +14,9 @@ import pytest
 from app import keyfile
 from app.errors import RateLimited
 from app.main import open_services
-from app.server import Drain
-from tests.api.world import World, make_settings, open_world, phone_of
-from tests.valkey.process import Server
+from app.server.draining import Drain
+from tests.support.running_app import World, make_settings, open_world, phone_of
+from tests.support.valkey.process import Server
 
 MADE_UP = {"ticket": "t" * 40}
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.api.world import World
+from tests.support.running_app import World
 
 DAY = 86400
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.api.world import World
+from tests.support.running_app import World
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES
-from tests.api.world import World
+from tests.support.running_app import World
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from tests.api.world import World
+from tests.support.running_app import World
 
 
 @pytest.mark.parametrize(

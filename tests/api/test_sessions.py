@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.world import World
+from tests.support.running_app import World
 
 
 def ids(sessions: list[dict[str, Any]]) -> list[str]:

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from tests.api.routes import WITH_BODY
-from tests.api.world import SERVICE
-from tests.json_documents import REFUSED, YES
+from tests.support.json_documents import REFUSED, YES
+from tests.support.running_app import SERVICE
 
 
 async def send(phone: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.api.world import SERVICE, World, phone_of
+from tests.support.running_app import SERVICE, World, phone_of
 
 CANARY = "canary-5d41402a"
 LONG = CANARY * 600

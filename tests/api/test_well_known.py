@@ -5,7 +5,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app import keyfile
-from tests.api.world import ISSUER, POOL_ID, World
+from tests.support.running_app import ISSUER, POOL_ID, World
 
 
 async def test_an_access_token_verifies_with_the_published_keys_alone(world: World) -> None:

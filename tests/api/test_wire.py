@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.server import bind, build_server
-from tests.api.world import World
+from app.server.draining import bind, build_server
+from tests.support.running_app import World
 
 POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n"
 

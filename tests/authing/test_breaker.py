@@ -18,7 +18,7 @@ from app.errors import (
     TicketgateError,
     TicketRejected,
 )
-from tests.fakes import IDENTITY, FakeIdentityProvider
+from tests.support.fakes import IDENTITY, FakeIdentityProvider
 
 TICKET = "made-up-ticket"
 TROUBLE = [

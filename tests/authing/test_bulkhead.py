@@ -10,7 +10,7 @@ import pytest
 from app.authing.bulkhead import PLACES, Bulkhead
 from app.errors import AuthingOverloaded, AuthingTimeout
 from app.sessions.models import Identity
-from tests.fakes import IDENTITY
+from tests.support.fakes import IDENTITY
 
 Login: TypeAlias = "asyncio.Task[Identity]"
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from app.authing.client import AuthingClient
-from app.authing.trouble import Outcome
+from app.authing.client_errors import Outcome
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,

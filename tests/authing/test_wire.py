@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.authing.client import AuthingClient
+from app.authing.client_errors import translate
 from app.authing.transport import build_client
-from app.authing.trouble import translate
 from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,

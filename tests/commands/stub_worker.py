@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.commands import worker
 from app.config import Settings
 from app.errors import StartupError
-from app.server import Drain
+from app.server.draining import Drain
 from app.telemetry.logs import log
 from app.telemetry.metrics import Metrics
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from app.stores.sqlite import SqliteStore
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
-from tests.valkey.servers import Server, standalone
+from tests.support.valkey.servers import Server, standalone
 
 
 class FrontPage(BaseHTTPRequestHandler):

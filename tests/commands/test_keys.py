@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.jose.key_ring import thumbprint
 from app.keyfile import KEY_KINDS, read_keys
-from app.sessions.keys import thumbprint
 from tests.commands.conftest import Shell
 
 

@@ -26,8 +26,8 @@ from app.errors import StartupError
 from tests.commands.conftest import Shell
 from tests.commands.environment import minimal, without_settings
 from tests.commands.stub_worker import REFUSAL
-from tests.e2e.processes import ROOT, Program, soon
-from tests.valkey import ports
+from tests.support.processes import ROOT, Program, soon
+from tests.support.valkey import ports
 
 SCRIPT = str(ROOT / "tests" / "commands" / "supervised.py")
 FOREVER = 180.0

@@ -16,9 +16,9 @@ import httpx
 from tests.commands.environment import without_settings
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.nginx import Nginx, replaced
-from tests.e2e.processes import Program, soon
-from tests.valkey import ports
-from tests.valkey.process import Server
+from tests.support.processes import Program, soon
+from tests.support.valkey import ports
+from tests.support.valkey.process import Server
 
 PASSWORD = "made-up-password-of-valkey-0123456789"
 

@@ -10,7 +10,7 @@ import httpx
 
 from tests.deploy.nginx import Nginx
 from tests.e2e.conftest import Authing
-from tests.e2e.processes import soon
+from tests.support.processes import soon
 
 PHONES = 4
 ROUNDS = 5

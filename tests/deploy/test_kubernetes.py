@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import app
-from app.api import health
+from app.api.routes import health
 from app.commands.serve import SECRETS_DIR
 from app.config import Settings
 from app.errors import StartupError

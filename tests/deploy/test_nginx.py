@@ -12,10 +12,10 @@ from tests.deploy.gateway import Gateway, gateway, valkey
 from tests.deploy.nginx import Nginx, nginx_program
 from tests.deploy.phones import Phone, using
 from tests.deploy.upstream import FrailUpstream
-from tests.e2e.canaries import found
 from tests.e2e.conftest import Authing, client
-from tests.e2e.processes import Program
-from tests.valkey.program import ProgramMissing, program
+from tests.e2e.leaks import found
+from tests.support.processes import Program
+from tests.support.valkey.program import ProgramMissing, program
 
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 UNHINDERED = {"RATE_LIMIT_LOGIN": "999999/second", "RATE_LIMIT_REFRESH": "999999/second"}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.commands.environment import POOL_ID, POOL_SECRET, minimal, without_settings
-from tests.e2e.processes import Program
+from tests.support.processes import Program
 
 
 def client(url: str) -> httpx.Client:

@@ -11,7 +11,7 @@ import sys
 import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
-from app.server import Drain, bind, build_server
+from app.server.draining import Drain, bind, build_server
 
 
 async def serve(drain_delay: float, shutdown_timeout: int) -> None:

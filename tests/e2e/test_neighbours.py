@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.commands.environment import POOL_SECRET
-from tests.e2e.canaries import found
 from tests.e2e.conftest import Serve, Service
-from tests.e2e.processes import ROOT, soon
-from tests.valkey.servers import Server, standalone
+from tests.e2e.leaks import found
+from tests.support.processes import ROOT, soon
+from tests.support.valkey.servers import Server, standalone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -104,7 +104,7 @@ def test_a_service_that_is_aborted_leaves_no_core(
 
 @pytest.mark.parametrize(
     ("forbidden", "dumpable", "ending"),
-    [("", 1, os.CLD_DUMPED), ("core_dumps.forbid()", 0, os.CLD_KILLED)],
+    [("", 1, os.CLD_DUMPED), ("hardening.disable_core_dumps()", 0, os.CLD_KILLED)],
     ids=["any program", "forbidden"],
 )
 def test_the_kernel_is_told_so_in_the_way_that_counts_for_pipes_too(
@@ -114,7 +114,7 @@ def test_the_kernel_is_told_so_in_the_way_that_counts_for_pipes_too(
     if most != resource.RLIM_INFINITY:
         pytest.skip("this machine lets no program dump its memory")
     script = (
-        "import ctypes, os, resource; from app.commands import core_dumps\n"
+        "import ctypes, os, resource; from app.server import hardening\n"
         f"resource.setrlimit(resource.RLIMIT_CORE, ({most}, {most}))\n"
         f"{forbidden}\n"
         f"print(ctypes.CDLL(None).prctl({PR_GET_DUMPABLE}, 0, 0, 0, 0), flush=True)\n"

@@ -19,10 +19,10 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from proofs.fleet import SERVICE_KEY, Fleet, fleet
-from proofs.phone import LOGIN, ME, REFRESH, Answer, Line, new_ticket, telephony
-from tests.valkey.program import ProgramMissing
-from tests.valkey.servers import standalone
+from tests.soak.fleet import SERVICE_KEY, Fleet, fleet
+from tests.soak.phone import LOGIN, ME, REFRESH, Answer, Line, new_ticket, telephony
+from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.servers import standalone
 
 ROUNDS, RACES, INSTANCES = (50, 500, 4) if os.environ.get("RACES") == "full" else (3, 12, 2)
 AT_ONCE = 100

@@ -9,7 +9,7 @@ import pytest
 
 from app.config import Settings
 from tests.e2e.conftest import Serve
-from tests.e2e.processes import ROOT
+from tests.support.processes import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text("utf-8")

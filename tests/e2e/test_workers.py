@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Authing, Serve, Service, client
-from tests.e2e.processes import soon
-from tests.valkey import ports
-from tests.valkey.servers import Server
+from tests.support.processes import soon
+from tests.support.valkey import ports
+from tests.support.valkey.servers import Server
 
 PROMPTLY = 60.0
 Start = Callable[[int], Service]

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.sessions.keys import SigningKey
+from app.jose.key_ring import SigningKey
 from tests.forgeries.any_jws import mac
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import constant, sign_with

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.sessions.keys import SigningKey
+from app.jose.key_ring import SigningKey
 from tests.forgeries.forge import AccessForge
 
 

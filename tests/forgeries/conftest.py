@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.api.world import World, open_world
 from tests.forgeries.attacker import Attacker
-from tests.forgeries.gate import Gate, open_gate
+from tests.forgeries.service import Gate, open_gate
 from tests.forgeries.target import attacker_of
+from tests.support.running_app import World, open_world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

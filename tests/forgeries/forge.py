@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import jwt
 
-from app.sessions.keys import KeyRing, SigningKey
+from app.jose.key_ring import KeyRing, SigningKey
 
 Sign: TypeAlias = Callable[[bytes], bytes]
 ABSENT = object()

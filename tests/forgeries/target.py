@@ -8,14 +8,14 @@ import httpx
 import jwt
 
 from app import keyfile
+from app.jose.key_ring import SigningKey
 from app.keyfile import KeyFile
 from app.sandbox.personas import Persona
 from app.sandbox.tokens import user_token
-from app.sessions.keys import SigningKey
-from tests.api.world import World
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import access_parts
 from tests.sessions.builders import make_ring
+from tests.support.running_app import World
 
 
 async def attacker_of(world: World) -> Attacker:

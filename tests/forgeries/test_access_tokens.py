@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
-from tests.api.world import World
 from tests.forgeries.access_vectors import TABLE
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.outbound import watched
 from tests.forgeries.table import cases, counts, names
 from tests.forgeries.target import cpu_seconds, show
+from tests.support.running_app import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,9 +16,8 @@ from app.authing.keys import Hs256Keys
 from app.authing.verifier import LocalVerifier, Recipient
 from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
 from app.sessions.tokens import read_refresh_token, write_refresh_token
-from tests.api.world import POOL_ID, POOL_SECRET
 from tests.forgeries.forge import b64
-from tests.forgeries.gate import upstream_forge
+from tests.forgeries.service import upstream_forge
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     EPOCH,
@@ -27,6 +26,7 @@ from tests.sessions.builders import (
     make_ring,
     make_session,
 )
+from tests.support.running_app import POOL_ID, POOL_SECRET
 
 Edit: TypeAlias = tuple[float, int, bytes]
 

@@ -15,8 +15,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from app import keyfile
-from tests.api.world import ISSUER, World
 from tests.forgeries.target import follow_keys, show
+from tests.support.running_app import ISSUER, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.world import World, open_world
 from tests.forgeries.target import authing_token
+from tests.support.running_app import World, open_world
 
 KINDS = ("ticket", "authing-token", "access-token", "refresh-token", "garbage")
 PLACES = ("login", "refresh", "logout", "me", "sessions")

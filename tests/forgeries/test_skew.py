@@ -6,10 +6,10 @@ either side.
 
 import pytest
 
-from tests.api.world import World
 from tests.forgeries.attacker import Attacker
-from tests.forgeries.gate import Gate, upstream_forge
+from tests.forgeries.service import Gate, upstream_forge
 from tests.forgeries.target import show
+from tests.support.running_app import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.forgeries.gate import Gate, upstream_forge
 from tests.forgeries.outbound import watched
+from tests.forgeries.service import Gate, upstream_forge
 from tests.forgeries.table import cases, counts, names
 from tests.forgeries.upstream_vectors import AS_ANY_JWS, AS_AUTHINGS, TABLE, UpstreamForge
 

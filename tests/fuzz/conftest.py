@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.api.world import World, open_world
+from tests.support.running_app import World, open_world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

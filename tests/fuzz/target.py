@@ -12,8 +12,8 @@ import schemathesis
 from schemathesis import AuthContext, BaseSchema, Case, HookContext
 from schemathesis.config import SchemathesisConfig
 
-from tests.api.world import SERVICE_KEY, UNHINDERED
 from tests.e2e.conftest import Service
+from tests.support.running_app import SERVICE_KEY, UNHINDERED
 
 SETTINGS = {
     "SERVICE_API_KEYS": SERVICE_KEY,

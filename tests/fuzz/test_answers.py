@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from app import keyfile
 from app.main import create_app, open_services
-from app.server import Drain
-from tests.api.world import make_settings, phone_of
-from tests.json_documents import REFUSED, YES
+from app.server.draining import Drain
+from tests.support.json_documents import REFUSED, YES
+from tests.support.running_app import make_settings, phone_of
 
 
 class Parrot(httpx.AsyncBaseTransport):

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.api.conftest import logging_as_in_production
-from tests.api.world import SERVICE, World, bearer
-from tests.naughty_strings import NAUGHTY
+from tests.support.naughty_strings import NAUGHTY
+from tests.support.running_app import SERVICE, World, bearer
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proofs.assurance import (
+from tests.soak.assurance import (
     PAGE,
     Case,
     Chapter,

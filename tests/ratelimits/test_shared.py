@@ -15,10 +15,10 @@ from app.errors import RateLimited
 from app.ratelimits import Limit, RateLimiter
 from app.ratelimits.redis import shared_storage
 from tests.ratelimits.conftest import Record, Timer
-from tests.valkey.authority import Authority
-from tests.valkey.process import Server
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import Cluster, SentinelTrio, cluster, sentinel_trio, standalone
+from tests.support.valkey.authority import Authority
+from tests.support.valkey.process import Server
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Cluster, SentinelTrio, cluster, sentinel_trio, standalone
 
 ADDRESS, SESSION = "192.0.2.7", "a-session-of-somebody!"
 PASSWORD = "a p@ssword: with / and %"

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from app.sessions.keys import KeyRing
+from app.jose.key_ring import KeyRing
 from app.sessions.models import Session
 from app.sessions.tokens import AccessTokenProfile
 

@@ -8,10 +8,10 @@ from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, SessionIssuer
 from app.sessions.login import ClaimTimes, LoginService
 from app.sessions.ports import SessionLimits, SessionStore
-from app.sessions.service import SessionService
-from tests.fake_store import FakeStore
-from tests.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, unlimited
+from app.sessions.sessions import SessionService
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
+from tests.support.fake_store import FakeStore
+from tests.support.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, unlimited
 
 LIFETIMES = Lifetimes(
     idle=timedelta(days=14),

@@ -1,6 +1,6 @@
 """A forge with the keys of a made-up service, for the reader of access tokens alone."""
 
-from app.sessions.keys import KeyRing
+from app.jose.key_ring import KeyRing
 from tests.forgeries.forge import AccessForge, access_parts
 from tests.sessions.builders import (
     AUDIENCE,

@@ -15,9 +15,9 @@ from app.errors import (
 )
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
-from app.sessions.service import SessionService
-from tests.fake_store import FakeState, FakeStore
-from tests.fakes import IDENTITY, AuditTrail, FakeClock
+from app.sessions.sessions import SessionService
+from tests.support.fake_store import FakeState, FakeStore
+from tests.support.fakes import IDENTITY, AuditTrail, FakeClock
 
 SECOND = timedelta(seconds=1)
 DEVICE = Device(type="android", name="a phone")

@@ -17,10 +17,10 @@ from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Ban, Device, Ending, Profile, TokenPair
 from app.sessions.ports import SessionLimits
-from app.sessions.service import SessionService
-from tests.fake_store import FakeStore
-from tests.fakes import IDENTITY, START, AuditTrail, FakeClock
+from app.sessions.sessions import SessionService
 from tests.sessions.builders import SECOND
+from tests.support.fake_store import FakeStore
+from tests.support.fakes import IDENTITY, START, AuditTrail, FakeClock
 
 USER = IDENTITY.subject
 PHONES = [Device(type="ios", name="one"), Device(type="android", name="two"), None]

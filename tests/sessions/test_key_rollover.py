@@ -6,15 +6,15 @@ import jwt
 import pytest
 
 from app.errors import AccessTokenInvalid, RefreshTokenInvalid
-from app.sessions.keys import KeyRing
+from app.jose.key_ring import KeyRing
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionStore
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 from app.sessions.tokens import new_session_id, read_refresh_token
-from tests.fakes import IDENTITY, FakeKeys
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
 from tests.stores.builders import keep
+from tests.support.fakes import IDENTITY, FakeKeys
 
 SIGNING_OLD, SIGNING_NEW = ec_jwk(), ec_jwk()
 BINDING_OLD, BINDING_NEW = oct_jwk(), oct_jwk()

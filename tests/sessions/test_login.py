@@ -30,10 +30,10 @@ from app.sessions.issuer import Lifetimes
 from app.sessions.login import ClaimTimes, Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 from app.sessions.tokens import RefreshClaims, read_refresh_token
-from tests.fake_store import FakeState, FakeStore
-from tests.fakes import (
+from tests.support.fake_store import FakeState, FakeStore
+from tests.support.fakes import (
     IDENTITY,
     START,
     AuditTrail,

@@ -15,11 +15,11 @@ from app.errors import (
 )
 from app.sessions.login import Login, LoginService
 from app.sessions.models import TokenPair
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 from app.sessions.tokens import new_session_id, read_refresh_token, write_refresh_token
-from tests.fake_store import FakeState, FakeStore
-from tests.fakes import START, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
 from tests.sessions.builders import make_ring
+from tests.support.fake_store import FakeState, FakeStore
+from tests.support.fakes import START, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

@@ -6,8 +6,8 @@ import pytest
 
 from app.errors import RateLimited, RefreshTokenInvalid, StoreUnavailable
 from app.sessions.login import Login, LoginService
-from app.sessions.service import SessionService
-from tests.fakes import AuditTrail
+from app.sessions.sessions import SessionService
+from tests.support.fakes import AuditTrail
 
 
 @dataclass

@@ -38,16 +38,16 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
+from app.jose.key_ring import KeyRing
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, SessionIssuer
-from app.sessions.keys import KeyRing
 from app.sessions.login import ClaimTimes, Login, LoginService
 from app.sessions.models import Device, Ending, Identity, TokenPair
 from app.sessions.ports import SessionLimits
-from app.sessions.service import SessionService
+from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenProfile
 from app.stores.sqlite import TOMBSTONE_TTL, SqliteStore
-from tests.fakes import unlimited
+from tests.support.fakes import unlimited
 
 T = TypeVar("T")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

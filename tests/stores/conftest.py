@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import StartupError
 from app.stores.sqlite.engine import SqliteEngine
-from tests.stores.notes import SCHEMA
+from tests.stores.engine_table import SCHEMA
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from app.sessions.ports import SessionStore
 from app.stores.sqlite import SqliteStore
-from tests.fake_store import FakeStore
 from tests.stores.restarting import RestartingStore
+from tests.support.fake_store import FakeStore
 
 StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[SessionStore]]
 

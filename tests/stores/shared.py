@@ -37,8 +37,8 @@ from app.sessions.ports import (
     Unknown,
 )
 from app.sessions.tokens import locator_of
-from app.stores.choice import open_store
-from tests.valkey.servers import Cluster, SentinelTrio, Server
+from app.stores.factory import open_store
+from tests.support.valkey.servers import Cluster, SentinelTrio, Server
 
 T = TypeVar("T")
 _TOLERANCE = 0.3

@@ -19,12 +19,12 @@ from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
-from app.server import Drain
+from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
-from tests.stores.at_rest import AtRest, Files, Keys
-from tests.stores.spellings import Dump
+from tests.stores.dump import AtRest, Files, Keys
+from tests.stores.encodings import Dump
 
 JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.api.world import open_world
-from tests.stores.visits import everything_that_happens_to
-from tests.valkey.process import Server
+from tests.stores.user_journey import everything_that_happens_to
+from tests.support.running_app import open_world
+from tests.support.valkey.process import Server
 
 Column = tuple[str, str]
 """A record and what is in it: a table and a column, or a kind of keys and a field."""

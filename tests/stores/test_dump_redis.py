@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.world import World, open_world
-from tests.stores.at_rest import Keys
-from tests.stores.visits import DEVICE, everything_that_happens_to
-from tests.valkey.servers import Server
+from tests.stores.dump import Keys
+from tests.stores.user_journey import DEVICE, everything_that_happens_to
+from tests.support.running_app import World, open_world
+from tests.support.valkey.servers import Server
 
 
 @pytest.fixture

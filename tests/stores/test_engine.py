@@ -11,8 +11,8 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.stores.sqlite.engine import SqliteEngine
+from tests.stores.engine_table import SCHEMA, HeldUp, read_all, run_together, write
 from tests.stores.full_disk import no_room_to_grow
-from tests.stores.notes import SCHEMA, HeldUp, read_all, run_together, write
 
 
 @pytest.mark.parametrize(

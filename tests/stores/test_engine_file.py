@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from app.stores.sqlite.engine import SqliteEngine
-from tests.stores.notes import SCHEMA, read_all, write
+from tests.stores.engine_table import SCHEMA, read_all, write
 
 Refusal: TypeAlias = Callable[..., str]
 LATER = "ALTER TABLE notes ADD COLUMN author TEXT"

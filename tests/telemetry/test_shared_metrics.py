@@ -13,7 +13,7 @@ from prometheus_client import Gauge, values
 from app.errors import StartupError
 from app.telemetry import shared_metrics
 from app.telemetry.metrics import Metrics, Record
-from tests.valkey import ports
+from tests.support.valkey import ports
 
 
 @pytest.fixture(autouse=True)

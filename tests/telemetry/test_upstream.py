@@ -15,7 +15,7 @@ from app.errors import (
 )
 from app.sessions.models import Identity
 from app.telemetry.upstream import ObservedIdentityProvider
-from tests.fakes import IDENTITY, FakeIdentityProvider
+from tests.support.fakes import IDENTITY, FakeIdentityProvider
 
 TICKET = "made-up-ticket"
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from app.authing.trouble import Outcome
+from app.authing.client_errors import Outcome
 from tests.upstream.test_faults import FAULTS
 
 README = Path(__file__).parents[2] / "README.md"

@@ -29,10 +29,10 @@ from app.sessions.ports import (
     SessionLimits,
     Unknown,
 )
-from app.stores.redis import bans, claims, fitness, sessions
+from app.stores.redis import bans, claims, server_checks, sessions
 from app.stores.redis.address import connected, parse
 from app.stores.redis.engine import Client, RedisEngine
-from app.stores.redis.keyspace import WRITABLE
+from app.stores.redis.keys import WRITABLE
 
 _WRITABLE_SECONDS = 60
 
@@ -80,7 +80,7 @@ class RedisStore:
             StartupError: they are not; one line that says what to change.
             StoreUnavailable: they cannot be asked.
         """
-        fitness.inspect(await self._engine.describe(), self._record)
+        server_checks.inspect(await self._engine.describe(), self._record)
         self._inspected = True
 
     async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:

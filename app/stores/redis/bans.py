@@ -6,9 +6,9 @@ from datetime import datetime
 from app.sessions.models import Ban
 from app.sessions.tokens import locator_of
 from app.stores.redis import scripts
+from app.stores.redis.codec import ban_of, epoch
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keyspace import ban_key, index_key, session_prefix
-from app.stores.redis.rows import ban_of, epoch
+from app.stores.redis.keys import ban_key, index_key, session_prefix
 
 
 async def put(engine: RedisEngine, ban: Ban) -> Sequence[str]:

@@ -22,9 +22,9 @@ from app.sessions.ports import (
     SessionLimits,
 )
 from app.stores.redis import scripts, sessions
+from app.stores.redis.codec import epoch, instant, pack, unpack
 from app.stores.redis.engine import RedisEngine, Word
-from app.stores.redis.keyspace import claim_key, idempotency_key
-from app.stores.redis.rows import epoch, instant, pack, unpack
+from app.stores.redis.keys import claim_key, idempotency_key
 
 
 async def take(engine: RedisEngine, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:

@@ -18,8 +18,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 
 from app.errors import StoreUnavailable
+from app.stores.redis.codec import epoch
 from app.stores.redis.replicas import Replicas
-from app.stores.redis.rows import epoch
 from app.stores.redis.scripts import Script
 
 T = TypeVar("T")

@@ -21,15 +21,15 @@ from app.sessions.ports import (
 )
 from app.sessions.tokens import locator_of
 from app.stores.redis import scripts
+from app.stores.redis.codec import flat_of, instant, row_of, session_of
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keyspace import (
+from app.stores.redis.keys import (
     answer_key,
     ban_key,
     index_key,
     session_key,
     session_prefix,
 )
-from app.stores.redis.rows import flat_of, instant, row_of, session_of
 
 TOMBSTONE_TTL = timedelta(days=7)
 _NO_GENERATION = -1

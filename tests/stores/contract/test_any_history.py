@@ -26,7 +26,6 @@ from app.sessions.ports import (
     SessionStore,
     Unknown,
 )
-from tests.fake_store import FakeStore
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -40,6 +39,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.factories import StoreFactory
+from tests.support.fake_store import FakeStore
 
 Outcome: TypeAlias = (
     Rotated | Replayed | Reused | Active | Ended | Unknown | Sequence[Session | str] | int | None

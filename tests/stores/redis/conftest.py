@@ -6,8 +6,8 @@ import pytest
 
 from app.stores.redis import RedisStore
 from tests.stores.redis.opening import Notes, opened
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import Server
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Server
 
 
 @pytest.fixture

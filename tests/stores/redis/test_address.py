@@ -7,13 +7,13 @@ import pytest
 
 from app.errors import StartupError
 from app.sessions.ports import Active
-from app.stores.choice import open_store
+from app.stores.factory import open_store
 from app.stores.redis.address import RedisAddress, parse
 from tests.stores.builders import NOW, keep, make_session
 from tests.stores.redis.opening import SESSION, Notes, fails, opened
-from tests.valkey.authority import Authority
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import Server, standalone
+from tests.support.valkey.authority import Authority
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Server, standalone
 
 PASSWORD = "made-up p@ss/word:1"
 QUOTED = "made-up%20p%40ss%2Fword%3A1"

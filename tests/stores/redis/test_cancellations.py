@@ -20,8 +20,8 @@ from app.stores.redis import RedisStore
 from app.stores.redis.engine import CONNECTIONS
 from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import connections, opened
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import Cluster, Server
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Cluster, Server
 
 CANCELLED = int(os.environ.get("CANCELLATIONS", "1000"))
 USERS = 40

@@ -22,7 +22,7 @@ from app.sessions.ports import (
 )
 from app.sessions.tokens import new_session_id
 from app.stores.redis import RedisStore, claims, scripts, sessions
-from app.stores.redis.rows import pack
+from app.stores.redis.codec import pack
 from tests.stores.builders import (
     LEASE,
     NOW,
@@ -36,7 +36,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.redis.opening import SESSION
-from tests.valkey.servers import Server
+from tests.support.valkey.servers import Server
 
 MINE = claim_of(key="key-a")
 RETRY = claim_of(key="key-a", holder="holder-b", at=NOW + SECOND)

@@ -35,7 +35,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.redis.opening import SESSION, opened
-from tests.valkey.servers import Server
+from tests.support.valkey.servers import Server
 
 INSTANCES = 4
 CALLERS = 100

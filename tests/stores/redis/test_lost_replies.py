@@ -38,7 +38,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.redis.opening import SESSION, fails
-from tests.valkey.proxy import Proxy
+from tests.support.valkey.proxy import Proxy
 
 STRICT = timedelta(0)
 

@@ -12,7 +12,7 @@ from hiredis import ReplyError
 from app.sessions.models import Ending
 from app.sessions.ports import Active, Replayed, Rotated, Unknown
 from app.stores.redis import RedisStore
-from app.stores.redis.keyspace import session_key
+from app.stores.redis.keys import session_key
 from tests.stores.builders import (
     NOW,
     SUBJECT,
@@ -31,9 +31,9 @@ from tests.stores.redis.opening import (
     opened,
     seconds_until_it_works,
 )
-from tests.valkey.process import soon
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import SentinelTrio, Server, standalone
+from tests.support.valkey.process import soon
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 Command = Callable[[RedisStore], Awaitable[object]]
 WRITES: dict[str, Command] = {

@@ -12,8 +12,8 @@ from app.stores.redis import RedisStore
 from app.stores.redis.replicas import Replicas
 from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import SESSION, Notes, opened
-from tests.valkey.process import soon
-from tests.valkey.servers import SentinelTrio, Server
+from tests.support.valkey.process import soon
+from tests.support.valkey.servers import SentinelTrio, Server
 
 GONE = 0.1
 """Seconds that a write waits for a replica in vain."""

@@ -25,8 +25,8 @@ from tests.stores.redis.opening import (
     opened,
     seconds_until_it_works,
 )
-from tests.valkey.proxy import Proxy
-from tests.valkey.servers import Cluster, Server
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Cluster, Server
 
 SOON = 1.5
 """Seconds; a command has one, the rest is for a busy machine."""

@@ -1,0 +1,107 @@
+"""For the rest of the backend: look at a user's sessions, kick, ban. Behind a service key.
+
+Without `SERVICE_API_KEYS` these routes do not exist.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, NotRequired
+
+from fastapi import Depends, Path, Response
+from pydantic import BaseModel, BeforeValidator
+from typing_extensions import TypedDict
+
+from app.api.deps import ServicesDep, bearer_token, documented
+from app.api.openapi import problems
+from app.api.routing import new_router
+from app.api.schemas import ListedSession, Word, listed_session
+from app.errors import AccessTokenInvalid
+from app.sessions.models import Ban, Ending
+
+Subject = Annotated[str, Path(min_length=1, max_length=128)]
+
+
+_ISO_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _instant(value: object) -> datetime:
+    # pydantic would take a number too, and in UTC the first and last hours are out of range.
+    try:
+        if isinstance(value, str) and _ISO_INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be an instant in ISO 8601 with its offset")
+
+
+class BanIn(BaseModel):
+    """`until` is ISO 8601 with an offset; absent is without end. `reason` is a word of yours."""
+
+    reason: Word
+    until: Annotated[datetime, BeforeValidator(_instant)] | None = None
+
+
+class BanOut(TypedDict):
+    """The ban in force, as it was put."""
+
+    reason: str
+    created_at: int
+    until: NotRequired[str]
+
+
+_service_key = documented("service_key", "One of SERVICE_API_KEYS")
+
+
+async def service_key(
+    services: ServicesDep,
+    token: Annotated[str, Depends(bearer_token)],
+    _scheme: Any = _service_key,
+) -> None:
+    """Let the rest of the backend in; AccessRefused for anybody else."""
+    if not services.service_keys.accept(token):
+        raise AccessTokenInvalid
+
+
+router = new_router(prefix="/internal/v1/users/{subject}", dependencies=[Depends(service_key)])
+
+
+@router.get("/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503))
+async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
+    """List the user's living sessions, oldest first."""
+    listed = await services.sessions.sessions_of(subject)
+    return [listed_session(*each, current_id=None) for each in listed]
+
+
+@router.delete("/sessions", status_code=204, summary="Kick", responses=problems(401, 404, 422, 503))
+async def kick(subject: Subject, services: ServicesDep) -> Response:
+    """End all sessions of the user; they may sign in again."""
+    await services.sessions.end_all(subject, Ending.KICKED)
+    return Response(status_code=204)
+
+
+@router.put("/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
+async def ban(subject: Subject, body: BanIn, services: ServicesDep) -> BanOut:
+    """Ban the user, or change the ban, and end all their sessions."""
+    return _ban_out(await services.bans.ban(subject, body.reason, body.until))
+
+
+@router.get("/ban", summary="The ban in force", responses=problems(401, 404, 422, 503))
+async def show_ban(subject: Subject, services: ServicesDep) -> BanOut:
+    """Show the ban, if there is one in force."""
+    return _ban_out(await services.bans.find(subject))
+
+
+@router.delete(
+    "/ban", status_code=204, summary="Lift the ban", responses=problems(401, 404, 422, 503)
+)
+async def lift_ban(subject: Subject, services: ServicesDep) -> Response:
+    """Lift the ban. Lifting none is no error."""
+    await services.bans.lift(subject)
+    return Response(status_code=204)
+
+
+def _ban_out(ban: Ban) -> BanOut:
+    answer: BanOut = {"reason": ban.reason, "created_at": int(ban.created_at.timestamp())}
+    if ban.until is not None:
+        answer["until"] = ban.until.isoformat()
+    return answer

@@ -1,0 +1,175 @@
+"""Login, refresh, the user's sessions, and ending them."""
+
+import random
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from fastapi import Depends, Header, Query, Request, Response
+from starlette.routing import Match
+from starlette.types import Scope
+
+from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
+from app.api.openapi import OPENED, problems
+from app.api.routing import ExactRoute, new_router
+from app.api.schemas import (
+    CurrentSession,
+    ListedSession,
+    LoginRequest,
+    RefreshAnswer,
+    RefreshRequest,
+    TokenAnswer,
+    device_of,
+    listed_session,
+    session_out,
+    token_answer,
+    user_out,
+)
+from app.errors import FieldError, InvalidRequest, MalformedRequest
+from app.sessions.login import Login
+from app.sessions.models import Ending, TokenPair
+
+router = new_router()
+
+_KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+_Scope: TypeAlias = Literal["others", "all"]
+# Said by hand: without it FastAPI would answer 422, and a DELETE that says too little is malformed.
+_SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
+
+
+class _OneSession(ExactRoute):
+    """`/v1/sessions/{session_id}`, without the names that have a path of their own.
+
+    Else a DELETE of `refresh` would be an unknown session and not a wrong method.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        is_id = found.get("path_params", {}).get("session_id") not in {"refresh", "current"}
+        return (match, found) if is_id else (Match.NONE, {})
+
+
+def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
+    """The app's name for this login, if it gave exactly one."""
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidRequest([FieldError("header/idempotency-key", "is given more than once")])
+    return idempotency_key
+
+
+@router.post(
+    "/v1/sessions",
+    status_code=201,
+    summary="Log in with a ticket",
+    responses=OPENED | problems(403, 409, 415, 422, 429, 502, 503),
+)
+async def log_in(
+    body: LoginRequest,
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    key: Annotated[str | None, Depends(idempotency_key)],
+) -> TokenAnswer:
+    """Exchange a ticket of the mini program for a session of the app's own.
+
+    With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
+    """
+    login = Login(_ticket(body, services), device_of(body.device), key)
+    # What holds no ticket costs nothing and does not count; a user who declined may try again.
+    await services.login_limit(services.proxies.client_of(request.scope))
+    pair = await services.logins.open(login)
+    response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
+    if pair.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return token_answer(pair, _refresh_after(pair))
+
+
+@router.post(
+    "/v1/sessions/refresh",
+    summary="Get the next pair of tokens",
+    responses=problems(415, 422, 429, 503),
+)
+async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
+    """Rotate the refresh token. After a lost answer, send the same token again."""
+    pair = await services.sessions.refresh(body.refresh_token)
+    answer = token_answer(pair, _refresh_after(pair))
+    return {**answer, "outcome": "replayed" if pair.replayed else "rotated"}
+
+
+@router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 503))
+async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
+    """List the user's living sessions, oldest first."""
+    current, _ = found
+    listed = await services.sessions.sessions_of(current.subject)
+    return [listed_session(*each, current_id=current.id) for each in listed]
+
+
+@router.delete(
+    "/v1/sessions",
+    status_code=204,
+    summary="End several",
+    responses=problems(401, 422, 503),
+    openapi_extra={"parameters": [_SCOPE]},
+)
+async def end_several(
+    found: SessionDep,
+    services: ServicesDep,
+    scope: Annotated[_Scope | None, Query(include_in_schema=False)] = None,
+) -> Response:
+    """End the user's other sessions, or all of them. There is no default, on purpose."""
+    if scope is None:
+        raise MalformedRequest
+    current, _ = found
+    keep = current.id if scope == "others" else None
+    await services.sessions.end_all(current.subject, Ending.REVOKED, keep=keep)
+    return Response(status_code=204)
+
+
+@router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
+async def show_current(found: SessionDep) -> CurrentSession:
+    """Show the bearer's session and its user."""
+    session, profile = found
+    return {
+        **session_out(session, profile),
+        "last_used_at": int(session.last_used_at.timestamp()),
+        "user": user_out(session, profile),
+    }
+
+
+@router.delete(
+    "/v1/sessions/current", status_code=204, summary="Log out", responses=problems(401, 503)
+)
+async def log_out(token: BearerDep, services: ServicesDep) -> Response:
+    """End the bearer's session. Logging out twice is no error."""
+    await services.sessions.log_out(token)
+    return Response(status_code=204)
+
+
+async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
+    """End one of the user's sessions; those of other users do not exist."""
+    current, _ = found
+    await services.sessions.revoke(current.subject, session_id)
+    return Response(status_code=204)
+
+
+router.add_api_route(
+    "/v1/sessions/{session_id}",
+    end_one,
+    methods=["DELETE"],
+    status_code=204,
+    summary="End one",
+    responses=problems(401, 404, 422, 503),
+    route_class_override=_OneSession,
+)
+
+
+def _ticket(body: LoginRequest, services: Services) -> str:
+    if body.ext_msg is not None:
+        return services.ticket_of(body.ext_msg)
+    ticket = services.clean_ticket(body.ticket or "")
+    if ticket is None:
+        raise InvalidRequest([FieldError("/ticket", "is not a ticket of the mini program")])
+    return ticket
+
+
+def _refresh_after(pair: TokenPair) -> int:
+    # Jittered, so that apps which signed in together do not come back together; well before the
+    # end, so that a refresh has time to be retried.
+    return int(pair.expires_in * random.uniform(0.6, 0.8))  # noqa: S311  # no secret

@@ -1,0 +1,96 @@
+"""Authing's user fields as OpenID Connect standard claims (OIDC Core section 5.1). Pure.
+
+A claim that is not known, or not of the kind that the standard wants, is absent: a login never
+fails for what somebody wrote into a profile.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from app.authing.phone import e164, is_masked
+from app.jose.strict_json import JsonValue, StrictJsonError, loads
+
+User: TypeAlias = Mapping[str, JsonValue]
+
+_TEXT = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f]{1,256}")
+_LINK = re.compile(r"(?i:https?)://[^\s\x00-\x1f\x7f<>\"\\]{1,2000}")
+_EMAIL = re.compile(r"[^@\s*\x00-\x1f\x7f]{1,64}@[^@\s*\x00-\x1f\x7f]{1,190}")
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}-[0-9]{2})?")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+
+# claim: (its form, the fields of Authing that hold it, best first)
+_PLAIN: Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
+    "name": (_TEXT, ("name",)),
+    "given_name": (_TEXT, ("givenName",)),
+    "family_name": (_TEXT, ("familyName",)),
+    "middle_name": (_TEXT, ("middleName",)),
+    "nickname": (_TEXT, ("nickname",)),
+    "preferred_username": (_TEXT, ("preferredUsername", "username")),
+    "profile": (_LINK, ("profile",)),
+    "picture": (_LINK, ("photo", "picture")),
+    "website": (_LINK, ("website",)),
+    "email": (_EMAIL, ("email",)),
+    "birthdate": (_DATE, ("birthdate",)),
+    "zoneinfo": (_ZONE, ("zoneinfo",)),
+}
+# Authing's letters and WeChat's numbers; "U" and 0 are unknown.
+_GENDERS = {"M": "male", "F": "female", 1: "male", 2: "female"}
+
+
+def claims_of(user: User) -> Mapping[str, Any]:
+    """Collect the claims of a user, without `sub`."""
+    wechat = _wechat_profile(user)
+    claims: dict[str, Any] = {claim: _plain(user, *source) for claim, source in _PLAIN.items()}
+    claims["locale"] = _locale(user.get("locale")) or _locale(wechat.get("language"))
+    claims["gender"] = _gender(user.get("gender")) or _gender(wechat.get("gender"))
+    claims["phone_number"] = _phone_number(user, wechat)
+    known = {claim: value for claim, value in claims.items() if value is not None}
+    return {**known, **_verifications(user, known)}
+
+
+def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:
+    values = (user.get(name) for name in fields)
+    return next((v for v in values if isinstance(v, str) and form.fullmatch(v)), None)
+
+
+def _locale(language: JsonValue) -> str | None:
+    tag = language.replace("_", "-") if isinstance(language, str) else ""
+    return tag if _LANGUAGE.fullmatch(tag) else None
+
+
+def _gender(value: JsonValue) -> str | None:
+    # By type, because True equals 1 to Python.
+    return _GENDERS.get(value) if type(value) in (str, int) else None
+
+
+def _phone_number(user: User, wechat: User) -> str | None:
+    number = user.get("phone")
+    # Authing masks its own field; what WeChat said is in the clear.
+    if not number or (isinstance(number, str) and is_masked(number)):
+        number = wechat.get("phone")
+    country_code = user.get("phoneCountryCode")
+    if not isinstance(number, str) or not isinstance(country_code, str | None):
+        return None
+    return e164(number, country_code)
+
+
+def _verifications(user: User, known: Mapping[str, Any]) -> Mapping[str, bool]:
+    flags = {"phone_number": user.get("phoneVerified"), "email": user.get("emailVerified")}
+    return {
+        f"{claim}_verified": flag
+        for claim, flag in flags.items()
+        if claim in known and isinstance(flag, bool)
+    }
+
+
+def _wechat_profile(user: User) -> User:
+    """Read `oauth`, which is JSON in a string; nothing depends on it, so broken means empty."""
+    value = user.get("oauth")
+    if isinstance(value, str):
+        try:
+            value = loads(value.encode())
+        except StrictJsonError:
+            return {}
+    return value if isinstance(value, dict) else {}

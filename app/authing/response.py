@@ -1,0 +1,85 @@
+"""One answer of the upstream, read with distrust: bounded, uncompressed, labelled, strict JSON.
+
+Knows HTTP and JSON, and nothing of what Authing's documents mean.
+"""
+
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from app.authing.client_errors import translated
+from app.errors import AuthingBadAnswer
+from app.jose.strict_json import JsonValue, StrictJsonError, loads
+
+MAX_BODY = 64 * 1024
+_DEFAULT_RETRY_AFTER = 2
+_LONGEST_RETRY_AFTER = 60
+_JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
+
+
+@asynccontextmanager
+async def ask(
+    http: httpx.AsyncClient, method: str, url: str, json: JsonValue = None
+) -> AsyncIterator[httpx.Response]:
+    """Send one request, once, and hand out the answer with its body still unread.
+
+    Raises:
+        AuthingError: no answer could be had.
+    """
+    with translated():
+        async with http.stream(method, url, json=json) as response:
+            yield response
+
+
+async def read_json(response: httpx.Response, *, max_depth: int = 8) -> JsonValue:
+    """Read the body, at most 64 KiB of it.
+
+    Raises:
+        AuthingBadAnswer: compressed, labelled as something else, too large, cut off, not JSON.
+        AuthingUnavailable: the connection broke.
+    """
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise AuthingBadAnswer("bad_encoding")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _JSON.fullmatch(media_type):
+        raise AuthingBadAnswer("bad_content_type")
+    try:
+        return loads(await _body(response), max_depth=max_depth)
+    except StrictJsonError as error:
+        raise AuthingBadAnswer("bad_json") from error
+
+
+def retry_after(response: httpx.Response, now: datetime) -> int:
+    """Seconds to wait by Retry-After (RFC 9110 section 10.2.3), within 1 to 60; 2 by default."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        # Compared by length first: int() refuses thousands of digits with an exception.
+        seconds = _LONGEST_RETRY_AFTER if len(text) > len("3600") else int(text)
+    elif (instant := http_date(text)) is not None:
+        seconds = math.ceil((instant - now).total_seconds())
+    else:
+        seconds = _DEFAULT_RETRY_AFTER
+    return max(1, min(seconds, _LONGEST_RETRY_AFTER))
+
+
+def http_date(text: str) -> datetime | None:
+    """Read an HTTP date (RFC 9110 section 5.6.7); None if it is none."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)  # always GMT, whatever it says
+    except ValueError:
+        return None
+
+
+async def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    with translated():
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise AuthingBadAnswer("too_large")
+    return bytes(body)

@@ -1,1 +1,0 @@
-"""Between the socket and the application: only whole, unambiguous requests get through."""

@@ -1,0 +1,133 @@
+"""Whose address a request counts for (T11): the peer's, or what trusted proxies say of it."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from app.api.client_ip import TrustedProxies
+
+PROXY, STRANGER = "10.0.0.1", "203.0.113.9"
+CLIENT = "198.51.100.7"
+PROXIES = TrustedProxies([ip_network(n) for n in ("10.0.0.0/8", "192.0.2.53", "fd00::/16")])
+Fields = list[tuple[str, str]]
+
+
+def scope(peer: str | None, fields: Fields) -> dict[str, Any]:
+    """A request as the server describes it: field names in lower case, otherwise as sent."""
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+    return {"client": None if peer is None else (peer, 50000), "headers": headers}
+
+
+def client_of(peer: str | None, *values: str) -> str:
+    """The client, where each value came in a field X-Forwarded-For of its own."""
+    return PROXIES.client_of(scope(peer, [("X-Forwarded-For", value) for value in values]))
+
+
+def t11(name: str, peer: str, fields: Fields, client: str) -> Any:
+    return pytest.param(peer, fields, client, id=f"T11-{name}")
+
+
+def forwarded(*values: str) -> Fields:
+    return [("X-Forwarded-For", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "client"),
+    [
+        t11("untrusted-peer", STRANGER, forwarded(CLIENT), STRANGER),
+        t11("rightmost-untrusted", PROXY, forwarded(f"{CLIENT}, 192.0.2.53, 10.9.9.9"), CLIENT),
+        t11("spoofed-prefix", PROXY, forwarded(f"127.0.0.1, 10.0.0.2, 8.8.8.8, {CLIENT}"), CLIENT),
+        t11("two-fields", PROXY, forwarded("8.8.8.8", f"{CLIENT}, 10.0.0.2"), CLIENT),
+        t11("port", PROXY, forwarded(f"{CLIENT}:65000"), CLIENT),
+        t11("bracketed-ipv6", PROXY, forwarded("[2001:db8:1:2::9]:443"), "2001:db8:1:2::/64"),
+        t11("ipv4-mapped", f"::ffff:{PROXY}", forwarded(f"::ffff:{CLIENT}"), CLIENT),
+        t11("garbage", PROXY, forwarded(f"{CLIENT}, unknown"), PROXY),
+        t11("300-characters", PROXY, forwarded(f"{CLIENT}, {'1' * 300}"), PROXY),
+        t11("underscores", PROXY, [("X_Forwarded_For", CLIENT)], PROXY),
+        t11("forwarded", PROXY, [("Forwarded", f"for={CLIENT}")], PROXY),
+        t11("x-real-ip", PROXY, [("X-Real-IP", CLIENT), ("X-Client-IP", CLIENT)], PROXY),
+    ],
+)
+def test_t11_the_client_is_who_the_last_trusted_proxy_has_seen(
+    peer: str, fields: Fields, client: str
+) -> None:
+    assert PROXIES.client_of(scope(peer, fields)) == client
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        " ",
+        "-",
+        "localhost",
+        "_hidden",
+        f'"{CLIENT}"',
+        f"{CLIENT}:",
+        f"{CLIENT}:123456",
+        f"{CLIENT}:http",
+        f"{CLIENT} 8.8.8.8",
+        f"{CLIENT}/32",
+        "198.51.100",
+        "198.51.100.007",
+        "198.51.100.256",
+        "3325256711",
+        "[198.51.100.7]x",
+        "[]",
+        "[2001:db8::1",
+        "2001:db8::1]",
+        "2001:db8:::1",
+        "\xb9.2.3.4",
+    ],
+)
+def test_behind_what_is_no_address_nothing_is_believed(entry: str) -> None:
+    assert client_of(PROXY, f"8.8.8.8, {entry}") == PROXY
+    assert client_of(PROXY, f"8.8.8.8, {entry}, 10.0.0.2") == "10.0.0.2"
+
+
+@pytest.mark.parametrize("form", ["{}", " {}\t", "{}:1", "[::ffff:{}]", "[::ffff:{}]:80"])
+def test_an_address_may_be_written_in_several_ways(form: str) -> None:
+    assert client_of(PROXY, form.format(CLIENT)) == CLIENT
+
+
+@pytest.mark.parametrize("listed", ["10.0.0.2", "fd00::2", "10.0.0.2, fd00::2"])
+def test_where_everybody_is_a_proxy_the_farthest_counts(listed: str) -> None:
+    farthest = "10.0.0.2" if listed.startswith("10") else "fd00::/64"
+    assert client_of(PROXY, listed) == farthest
+
+
+def test_without_a_header_the_proxy_itself_counts() -> None:
+    assert client_of(PROXY) == PROXY
+
+
+@pytest.mark.parametrize("peer", [None, "", "/run/app.sock", "testclient"])
+def test_a_peer_without_an_address_is_unknown_and_never_a_proxy(peer: str | None) -> None:
+    assert client_of(peer, CLIENT) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("peer", "counted"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("198.51.100.7", "198.51.100.7"),
+        ("198.51.100.8", "198.51.100.8"),
+    ],
+)
+def test_ipv6_counts_by_its_64_and_ipv4_by_address(peer: str, counted: str) -> None:
+    assert client_of(peer) == counted
+
+
+def test_a_proxy_on_ipv6_is_known_by_its_whole_address() -> None:
+    one = TrustedProxies([ip_network("2001:db8::1")])
+    fields = forwarded(CLIENT)
+    assert one.client_of(scope("2001:db8::1", fields)) == CLIENT
+    assert one.client_of(scope("2001:db8::2", fields)) == "2001:db8::/64"
+
+
+def test_nobody_is_a_proxy_unless_said_so() -> None:
+    assert TrustedProxies().client_of(scope("127.0.0.1", forwarded(CLIENT))) == "127.0.0.1"

@@ -1,0 +1,51 @@
+"""T7.7: good credentials, brought in every way but the right one. None is taken, none is spent."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.api.misplaced_credentials import ROWS, Row
+from tests.support.running_app import World, bearer
+
+
+def filled(text: str, held: dict[str, str]) -> str:
+    for name, value in held.items():
+        text = text.replace(name, value)
+    return text
+
+
+def request(confused: Row, held: dict[str, str]) -> httpx.Request:
+    quoted = {name: quote(value, safe="") for name, value in held.items()}
+    return httpx.Request(
+        confused.method,
+        f"http://api.test{filled(confused.path, quoted)}",
+        content=filled(confused.body, held),
+        headers=[(name, filled(value, held)) for name, value in confused.headers],
+    )
+
+
+@pytest.mark.parametrize("confused", [pytest.param(each, id=f"T7.7-{each.id}") for each in ROWS])
+async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
+    world: World, confused: Row
+) -> None:
+    tokens: dict[str, Any] = await world.log_in()
+    ticket, exchanges = world.ticket(), world.sandbox.state.exchanges
+    held = {
+        "TICKET": ticket,
+        "ACCESS": tokens["access_token"],
+        "REFRESH": tokens["refresh_token"],
+    }
+
+    answer = await world.phone.send(request(confused, held))
+
+    assert (answer.status_code, answer.json()["code"]) == confused.refusal
+    assert world.sandbox.state.exchanges == exchanges
+    assert (await world.phone.get("/v1/sessions", headers=bearer(tokens))).json()[0]["current"]
+    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+    assert (await world.try_log_in(ticket)).status_code == 201
+
+
+async def test_the_rows_have_names_of_their_own() -> None:
+    assert len({each.id for each in ROWS}) == len(ROWS)

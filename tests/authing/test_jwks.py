@@ -1,0 +1,260 @@
+"""The issuer's JWK Set: what is taken from it, and when it is asked for."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from app.authing.jwk import read_jwk_set
+from app.authing.jwks import COOLDOWN, LIFETIME, JwksKeys
+from app.authing.transport import build_client, build_transport
+from app.errors import AuthingBadAnswer, AuthingUnavailable
+from tests.authing.builders import (
+    SMALL_CA_FILE,
+    Answer,
+    Peer,
+    Request,
+    http_answer,
+    json_answer,
+    peer,
+)
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+SHORT_RSA_KEY = rsa.generate_private_key(65537, 1024)  # noqa: S505  # to see it refused
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+P384_KEY = ec.generate_private_key(ec.SECP384R1())
+
+
+def public_jwk(key: Any, **changes: Any) -> dict[str, Any]:
+    algorithm = jwt.algorithms.ECAlgorithm if hasattr(key, "curve") else jwt.algorithms.RSAAlgorithm
+    jwk: dict[str, Any] = json.loads(algorithm.to_jwk(key.public_key()))
+    jwk.pop("key_ops", None)
+    jwk |= changes
+    return {name: value for name, value in jwk.items() if value != "absent"}
+
+
+GOOD = public_jwk(EC_KEY, kid="good")
+
+
+# --- what is taken ---
+
+
+@pytest.mark.parametrize(
+    ("jwk", "algorithm"),
+    [
+        (public_jwk(RSA_KEY, kid="a"), "RS256"),
+        (public_jwk(RSA_KEY, kid="a", alg="RS256", use="sig"), "RS256"),
+        (public_jwk(RSA_KEY, kid="a", key_ops=["verify"], x5t="ignored"), "RS256"),
+        (public_jwk(EC_KEY, kid="a"), "ES256"),
+        (public_jwk(EC_KEY, kid="a", alg="ES256"), "ES256"),
+        (public_jwk(EC_KEY), "ES256"),
+    ],
+)
+def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm: str) -> None:
+    [key] = read_jwk_set({"keys": [jwk]})
+    assert (key.algorithm, key.kid) == (algorithm, jwk.get("kid"))
+
+
+@pytest.mark.parametrize(
+    ("jwk", "reason"),
+    [
+        ("text", "not_an_object"),
+        (None, "not_an_object"),
+        (public_jwk(EC_KEY, kid=7), "kid"),
+        ({"kty": "oct", "k": "c2VjcmV0", "kid": "a"}, "algorithm"),
+        ({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}, "algorithm"),
+        ({"kty": ["RSA"]}, "algorithm"),
+        ({}, "algorithm"),
+        (public_jwk(RSA_KEY, alg="HS256"), "algorithm"),
+        (public_jwk(RSA_KEY, alg="RS512"), "algorithm"),
+        (public_jwk(RSA_KEY, alg="RSA-OAEP"), "algorithm"),
+        (public_jwk(RSA_KEY, alg="ES256"), "algorithm"),
+        (public_jwk(RSA_KEY, alg=None), "algorithm"),
+        (public_jwk(RSA_KEY, use="enc"), "use"),
+        (public_jwk(RSA_KEY, key_ops=["encrypt"]), "use"),
+        (public_jwk(RSA_KEY, key_ops="verify"), "use"),
+        (public_jwk(RSA_KEY, d="AQAB"), "private"),
+        (public_jwk(EC_KEY, d="AQAB"), "private"),
+        (public_jwk(EC_KEY, k="AQAB"), "private"),
+        (public_jwk(P384_KEY), "curve"),
+        (public_jwk(EC_KEY, crv="absent"), "curve"),
+        (public_jwk(EC_KEY, x="absent"), "material"),
+        (public_jwk(EC_KEY, x="AAAA"), "material"),
+        (public_jwk(EC_KEY, y=public_jwk(EC_KEY)["x"]), "material"),
+        (public_jwk(EC_KEY, x=7), "material"),
+        (public_jwk(RSA_KEY, n="absent"), "material"),
+        (public_jwk(RSA_KEY, e="AQ"), "material"),
+        (public_jwk(RSA_KEY, n={}), "material"),
+        (public_jwk(SHORT_RSA_KEY), "too_short"),
+    ],
+)
+def test_a_key_that_cannot_be_meant_is_left_out_with_a_word(
+    jwk: Any, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        keys = read_jwk_set({"keys": [jwk, GOOD]})
+    assert [key.kid for key in keys] == ["good"]
+    assert caplog.messages == [f"jwk left out: {reason}"]
+
+
+def test_keys_that_share_a_name_are_all_left_out() -> None:
+    twins = [public_jwk(RSA_KEY, kid="twin"), public_jwk(EC_KEY, kid="twin")]
+    assert [key.kid for key in read_jwk_set({"keys": [*twins, GOOD]})] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], "text", {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [{}]}],
+)
+def test_a_set_without_a_usable_key_is_a_bad_answer(document: Any) -> None:
+    with pytest.raises(AuthingBadAnswer):
+        read_jwk_set(document)
+
+
+# --- when it is fetched ---
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Issuer:
+    """Publishes a set that a test can exchange, or something else altogether."""
+
+    def __init__(self) -> None:
+        self.jwks: list[dict[str, Any]] = [GOOD]
+        self.instead: Answer | bytes | None = None
+
+    def __call__(self, request: Request) -> Answer | bytes:
+        return self.instead or json_answer({"keys": self.jwks})
+
+
+class Running:
+    def __init__(self, keys: JwksKeys, issuer: Issuer, watch: Stopwatch, seen: Peer) -> None:
+        self.keys, self.issuer, self.watch, self.seen = keys, issuer, watch, seen
+
+    async def find(self, kid: str | None = "good", algorithm: str = "ES256") -> list[str | None]:
+        return [key.kid for key in await self.keys.candidates(algorithm, kid)]
+
+
+@asynccontextmanager
+async def running(deadline: float = 2.0) -> AsyncIterator[Running]:
+    issuer, watch = Issuer(), Stopwatch()
+    async with peer(issuer) as seen, build_client(build_transport(SMALL_CA_FILE)) as http:
+        url = f"{seen.url}/jwks.json"
+        keys = JwksKeys(http, url, deadline=deadline, monotonic=watch)
+        yield Running(keys, issuer, watch, seen)
+
+
+async def test_the_set_is_fetched_once_and_kept() -> None:
+    async with running() as it:
+        assert await it.find() == ["good"]
+        it.watch.seconds += LIFETIME - 1
+        assert await it.find() == ["good"]
+        assert [request.target for request in it.seen.requests] == ["/jwks.json"]
+
+
+async def test_the_set_is_fetched_again_when_its_lifetime_is_over() -> None:
+    async with running() as it:
+        await it.find()
+        it.issuer.jwks = [public_jwk(EC_KEY, kid="new")]
+        it.watch.seconds += LIFETIME
+        assert await it.find() == []
+        assert await it.find("new") == ["new"]
+
+
+async def test_a_key_is_given_only_for_its_own_algorithm() -> None:
+    async with running() as it:
+        assert await it.find("good", "RS256") == []
+        assert await it.find("good", "HS256") == []
+
+
+async def test_a_token_without_a_key_name_needs_the_set_to_leave_no_choice() -> None:
+    async with running() as it:
+        it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="rsa")]
+        assert await it.find(None, "ES256") == ["good"]
+        it.issuer.jwks = [GOOD, public_jwk(ec.generate_private_key(ec.SECP256R1()), kid="two")]
+        it.watch.seconds += LIFETIME
+        assert await it.find(None, "ES256") == []
+
+
+async def test_an_unknown_key_name_is_asked_for_once_in_a_cooldown() -> None:
+    async with running() as it:
+        await it.find()
+        it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="new")]
+        it.watch.seconds += COOLDOWN - 1
+        assert await it.find("new", "RS256") == []
+        assert len(it.seen.requests) == 1
+        it.watch.seconds += 1
+        assert await it.find("new", "RS256") == ["new"]
+        assert await it.find("unknown", "RS256") == []
+        assert len(it.seen.requests) == 2
+
+
+BROKEN: dict[str, Answer | bytes] = {
+    "5xx": http_answer("", status=503),
+    "not_found": http_answer("{}", status=404),
+    "created": json_answer({"keys": [GOOD]}, status=201),
+    "html": http_answer("<html>", content_type="text/html"),
+    "not_json": http_answer("{"),
+    "empty_set": json_answer({"keys": []}),
+    "too_large": json_answer({"keys": [GOOD], "padding": "x" * 70_000}),
+    "redirect": http_answer("", status=302, headers={"Location": "http://127.0.0.1:1/"}),
+    "hang_up": Answer(b"", "close"),
+    "cut_off": Answer(json_answer({"keys": [GOOD]})[:-9], "close"),
+    "silence": Answer(b"", "hang"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_the_old_keys_stay_in_force_when_a_fetch_fails(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(deadline=0.2) as it:
+        await it.find()
+        it.issuer.instead = BROKEN[how]
+        it.watch.seconds += LIFETIME
+        assert await it.find() == ["good"]
+        asked = len(it.seen.requests)
+        assert await it.find() == ["good"]
+        assert len(it.seen.requests) == asked  # the cooldown counts for failures as well
+        assert caplog.messages[-1].startswith("jwks fetch failed: ")
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_without_any_keys_there_is_no_verdict_until_the_issuer_is_back(how: str) -> None:
+    async with running(deadline=0.2) as it:
+        it.issuer.instead = BROKEN[how]
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await it.find()
+        assert trouble.value.outcome == "jwks_unavailable"
+        it.issuer.instead = None
+        assert await it.find() == ["good"]
+
+
+async def test_all_who_wait_share_one_fetch() -> None:
+    async with running() as it:
+        found = await asyncio.gather(*(it.find() for _ in range(50)))
+        assert found == [["good"]] * 50
+        assert len(it.seen.requests) == 1
+
+
+async def test_one_who_gives_up_does_not_take_the_keys_from_the_others() -> None:
+    async with running() as it:
+        waiting = [asyncio.create_task(it.find()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        assert await asyncio.gather(*waiting[1:]) == [["good"], ["good"]]
+        assert len(it.seen.requests) == 1

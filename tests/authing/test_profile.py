@@ -1,0 +1,212 @@
+"""Authing's fields in OpenID Connect's names; what is not certain is absent."""
+
+from typing import Any
+
+import pytest
+
+from app.authing.phone import e164
+from app.authing.profile import claims_of
+from tests.authing.builders import make_user, oauth_profile
+
+
+def test_s6_a_user_of_2020_has_these_claims() -> None:
+    assert claims_of(make_user()) == {
+        "nickname": "小明",
+        "preferred_username": "小明",
+        "picture": "https://example.com/photo.png",
+        "locale": "zh-CN",
+        "gender": "male",
+        "phone_number": "+8613800138000",
+    }
+
+
+def test_s6_every_standard_claim_that_authing_knows_is_kept() -> None:
+    user: dict[str, Any] = {
+        "name": "王小明",
+        "givenName": "小明",
+        "familyName": "王",
+        "middleName": "M",
+        "nickname": "明",
+        "preferredUsername": "ming",
+        "username": "ming@pool",
+        "profile": "https://example.com/ming",
+        "picture": "HTTPS://example.com/ming.png",
+        "website": "http://example.com",
+        "email": "ming@example.com",
+        "emailVerified": True,
+        "birthdate": "2000-02-29",
+        "zoneinfo": "Asia/Shanghai",
+        "locale": "zh_Hans_CN",
+        "gender": "F",
+        "phone": "13800138000",
+        "phoneVerified": False,
+    }
+    assert claims_of(user) == {
+        "name": "王小明",
+        "given_name": "小明",
+        "family_name": "王",
+        "middle_name": "M",
+        "nickname": "明",
+        "preferred_username": "ming",
+        "profile": "https://example.com/ming",
+        "picture": "HTTPS://example.com/ming.png",
+        "website": "http://example.com",
+        "email": "ming@example.com",
+        "email_verified": True,
+        "birthdate": "2000-02-29",
+        "zoneinfo": "Asia/Shanghai",
+        "locale": "zh-Hans-CN",
+        "gender": "female",
+        "phone_number": "+8613800138000",
+        "phone_number_verified": False,
+    }
+
+
+def test_a_user_who_tells_nothing_has_no_claims() -> None:
+    assert claims_of({}) == {}
+
+
+def test_s6_wechats_placeholder_stays_as_it_is() -> None:
+    assert claims_of({"nickname": "微信用户"}) == {"nickname": "微信用户"}
+
+
+def test_a_nickname_of_joined_emoji_is_kept() -> None:
+    assert claims_of({"nickname": "👩‍👧 Li"}) == {"nickname": "👩‍👧 Li"}
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", 7, True, [], {}, "a\x00b", "a\nb", "a" * 257])
+@pytest.mark.parametrize("field", ["name", "nickname", "username", "givenName"])
+def test_a_text_that_is_none_is_absent(field: str, value: Any) -> None:
+    assert claims_of({field: value}) == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "javascript:alert(1)",
+        "data:image/png;base64,AAAA",
+        "//example.com/a.png",
+        "ftp://example.com/a.png",
+        "https://",
+        "https://example.com/a b",
+        'https://example.com/"onerror',
+        "https://example.com/" + "a" * 2000,
+        "",
+        7,
+    ],
+)
+@pytest.mark.parametrize("field", ["photo", "picture", "profile", "website"])
+def test_a_link_that_is_no_web_address_is_absent(field: str, value: Any) -> None:
+    assert claims_of({field: value}) == {}
+
+
+def test_s6_picture_is_another_name_of_photo_and_the_first_good_one_counts() -> None:
+    user = {"photo": "", "picture": "https://example.com/p.png"}
+    assert claims_of(user) == {"picture": "https://example.com/p.png"}
+
+
+@pytest.mark.parametrize("value", ["2000-2-29", "29.02.2000", "2000-02-29T00:00:00Z", "200", 2000])
+def test_a_birthdate_of_another_form_is_absent(value: Any) -> None:
+    assert claims_of({"birthdate": value}) == {}
+
+
+def test_a_birthdate_may_be_a_year() -> None:
+    assert claims_of({"birthdate": "2000"}) == {"birthdate": "2000"}
+
+
+@pytest.mark.parametrize(
+    ("value", "gender"),
+    [("M", "male"), ("F", "female"), (1, "male"), (2, "female")],
+)
+def test_s6_gender_is_a_letter_or_wechats_number(value: Any, gender: str) -> None:
+    assert claims_of({"gender": value}) == {"gender": gender}
+    assert claims_of({"gender": "U", "oauth": {"gender": value}}) == {"gender": gender}
+
+
+@pytest.mark.parametrize("value", ["U", "", None, 0, 3, True, 1.0, [], {}, "X"])
+def test_s6_an_unknown_gender_is_absent(value: Any) -> None:
+    assert claims_of({"gender": value, "oauth": oauth_profile(gender=value, phone=None)}) == {
+        "locale": "zh-CN"
+    }
+
+
+@pytest.mark.parametrize("value", ["", "_", "中文", "zh CN", "z", 7, None])
+def test_a_language_that_is_none_is_absent(value: Any) -> None:
+    assert claims_of({"locale": value, "oauth": {"language": value}}) == {}
+
+
+@pytest.mark.parametrize("value", ["", "no address", "a@", "@b", "a@b@c", "m***@example.com", 7])
+def test_an_email_that_is_none_is_absent_with_its_verification(value: Any) -> None:
+    assert claims_of({"email": value, "emailVerified": True}) == {}
+
+
+@pytest.mark.parametrize("flag", ["true", 1, None, []])
+def test_a_verification_is_told_only_as_a_yes_or_a_no(flag: Any) -> None:
+    assert claims_of({"email": "a@b.c", "emailVerified": flag}) == {"email": "a@b.c"}
+
+
+# --- phone numbers ---
+
+
+@pytest.mark.parametrize(
+    "masked", ["138****8000", "138xxxx8000", "138XXXX8000", "+86138****8000", "", None]
+)
+def test_c14_the_clear_number_of_wechat_stands_in_for_a_masked_or_absent_one(masked: Any) -> None:
+    user = make_user(phone=masked, phoneVerified=True)
+    assert claims_of(user)["phone_number"] == "+8613800138000"
+    assert claims_of(user)["phone_number_verified"] is True
+
+
+@pytest.mark.parametrize("clear", ["138****8000", "", None, 13800138000])
+def test_c14_a_masked_value_is_not_a_number(clear: Any) -> None:
+    user = make_user(phone="138****8000", phoneVerified=True, oauth=oauth_profile(phone=clear))
+    assert "phone_number" not in claims_of(user)
+    assert "phone_number_verified" not in claims_of(user)
+
+
+def test_c14_wechats_number_does_not_replace_one_that_is_there() -> None:
+    assert claims_of(make_user(phone="13900139000"))["phone_number"] == "+8613900139000"
+    assert "phone_number" not in claims_of(make_user(phone="no number"))
+
+
+@pytest.mark.parametrize("value", [13800138000, True, [], {}])
+def test_a_number_that_is_no_text_is_absent(value: Any) -> None:
+    assert claims_of({"phone": value}) == {}
+
+
+def test_a_country_code_that_is_no_text_leaves_no_number() -> None:
+    assert claims_of({"phone": "13800138000", "phoneCountryCode": 86}) == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "country_code", "number"),
+    [
+        ("13800138000", None, "+8613800138000"),
+        ("138 0013-8000", "", "+8613800138000"),
+        ("13800138000", "+86", "+8613800138000"),
+        ("13800138000", "86", "+8613800138000"),
+        ("8613800138000", "+86", "+8613800138000"),
+        ("+8613800138000", None, "+8613800138000"),
+        ("+8613800138000", "+1", "+8613800138000"),
+        ("+852 5123 4567", None, "+85251234567"),
+        ("51234567", "+852", "+85251234567"),
+        ("(212) 555.0100", "1", "+12125550100"),
+        ("2125550100", None, None),
+        ("23800138000", None, None),
+        ("1380013800", None, None),
+        ("138001380001", None, None),
+        ("07911123456", "+44", None),
+        ("51234567", "HK", None),
+        ("51234567", "+0", None),
+        ("+0123456789", None, None),
+        ("+1234567890123456", None, None),
+        ("12345678901234", "+852", None),
+        ("", None, None),
+        ("+", None, None),
+        ("１３８００１３８０００", None, None),  # noqa: RUF001
+    ],
+)
+def test_a_phone_number_is_e164_or_none(
+    raw: str, country_code: str | None, number: str | None
+) -> None:
+    assert e164(raw, country_code) == number

@@ -1,0 +1,213 @@
+"""T9: secrets and personal data show up in the answers they are for, and nowhere else."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from app.api.schemas import LoginRequest, RefreshRequest
+from app.config import Settings, load_settings
+from app.main import authing_client, open_services, system_clock
+from app.sandbox import Consent, SandboxOptions, create_sandbox
+from app.sandbox.personas import Persona
+from app.server.draining import Drain
+from app.sessions.login import Login
+from app.sessions.models import Device
+from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
+from tests.e2e.conftest import Authing, Serve, Service, client
+from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, Provocations
+from tests.e2e.leaks import FORMS, found, searched
+from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
+from tests.support.valkey import ports
+
+THE_ELEVEN = {
+    *("pool-secret", "verify-key", "signing-key", "master-key", "redis-password", "ticket"),
+    *("authing-token", "access_token", "refresh_token", "phone", "unionid"),
+}
+"""The secrets of the threat model that are searched for in every form; there are more."""
+CONSTANT_PART = 120  # of Authing's token: its claims begin with the user, and end with the times
+TOKEN_SECRET = "made-up-token-secret-31415926535"
+SERVICE_KEY = "made-up-service-key-27182818284590"
+
+
+def personal(record: dict[str, Any]) -> dict[str, str]:
+    return {
+        "authing-token": record["token"][:CONSTANT_PART],
+        "phone": json.loads(record["oauth"])["phone"],
+        "unionid": record["unionid"],
+        "openid": record["openid"],
+        "nickname": record["nickname"],
+    }
+
+
+def key_material(folder: Path) -> dict[str, str]:
+    keys = json.loads((folder / "keys.json").read_bytes())["keys"]
+    return {
+        "master-key" if key["kty"] == "oct" else "signing-key": key.get("d") or key["k"]
+        for key in keys
+    }
+
+
+def tokens_of(answer: dict[str, Any], name: str) -> dict[str, str]:
+    return {f"{name}{kind}": answer[kind] for kind in ("access_token", "refresh_token")}
+
+
+def lead_a_life(service: Service, ticket: str) -> tuple[dict[str, str], str]:
+    """Sign in, lose an answer of each kind, log out; give the tokens and the session's id."""
+    old = service.log_in(ticket, IDEMPOTENCY_KEY)
+    assert service.log_in(ticket, IDEMPOTENCY_KEY)["refresh_token"] == old["refresh_token"]
+    new = service.refresh(old["refresh_token"]).json()
+    service.refresh(old["refresh_token"])
+    service.as_bearer("GET", "/v1/me", new["access_token"])
+    service.as_bearer("DELETE", "/v1/sessions/current", new["access_token"])
+    return tokens_of(old, "") | tokens_of(new, "new "), str(old["session"]["id"])
+
+
+def secrets_from_the_start(folder: Path, authing: Authing) -> dict[str, str]:
+    authing.switch(single_use=False)
+    ticket = authing.ticket(PERSONA)
+    told = personal(authing.exchange(ticket))
+    authing.switch(single_use=True)
+    configured = {
+        "pool-secret": POOL_SECRET,
+        "verify-key": TOKEN_SECRET,
+        "service key": SERVICE_KEY,
+        "idempotency key": IDEMPOTENCY_KEY,
+    }
+    return configured | {"ticket": ticket} | told | key_material(folder)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [pytest.param(sqlite_file, id="T9-SQLite"), pytest.param(redis_with_a_password, id="T9-Redis")],
+)
+def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
+    serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path, keep: Open
+) -> None:
+    with keep(tmp_path) as keeper, ports.reserve() as mark:
+        service = serve(
+            **settings | {"STORE_URL": keeper.url, "METRICS_PORT": str(ports.number(mark))},
+            LOG_LEVEL="debug",
+            API_DOCS="true",
+            AUTHING_TIMEOUT="1",
+            AUTHING_TOKEN_SECRETS=f"{TOKEN_SECRET},{POOL_SECRET}",
+            SERVICE_API_KEYS=SERVICE_KEY,
+        )
+        canaries = secrets_from_the_start(tmp_path, authing) | keeper.secrets
+        tokens, session_id = lead_a_life(service, authing.ticket(PERSONA))
+        canaries |= tokens
+        provoke = Provocations(service, authing, canaries)
+        answers = [*provoke.all()]
+        shown = [provoke.bytes_that_are_no_request(), at_rest := keeper.at_rest()]
+        keeper.break_down()
+        answers += provoke.without_a_store()
+        with client(f"http://127.0.0.1:{ports.number(mark)}") as operator:
+            shown.append(metrics := operator.get("/metrics").text)
+        shown += [service.phone.get("/openapi.json").text, service.program.command_line]
+        service.program.close()
+
+    matrix = {f"{name}-{form}" for name in canaries.keys() & THE_ELEVEN for form in FORMS}
+    assert THE_ELEVEN - canaries.keys() == {"redis-password"} - keeper.secrets.keys()
+    assert matrix <= searched(canaries)
+    errors = [answer for answer in answers if answer.status_code >= 400]
+    assert len(answers) == len(errors) + 1  # the fault "none"
+    shown += [f"{answer.headers}\n{answer.text}" for answer in errors]
+    for text in (*shown, service.program.out):
+        assert found(canaries, text) == set()
+    events = {entry["event"] for entry in service.logged()}
+    assert events >= {"exchange", "request", "session_opened", "login_replayed"}
+    assert session_id in at_rest
+    assert "ticketgate_request_seconds" in metrics
+    assert service.program.err == ""
+
+
+def test_eleven_canaries_are_searched_for_in_eight_forms() -> None:
+    assert (len(THE_ELEVEN), len(FORMS), len(set(FORMS))) == (11, 8, 8)
+    assert searched({"secret": "c4nary-0f1e2d3c"}) == {f"secret-{form}" for form in FORMS}
+
+
+async def test_no_repr_shows_a_secret_or_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch, **minimal(tmp_path), AUTHING_TOKEN_SECRETS=POOL_SECRET)
+    monkeypatch.setenv("SERVICE_API_KEYS", SERVICE_KEY)
+    settings = load_settings(Settings, env_file=None, secrets_dir=None)
+    sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
+    sandbox.state.options = replace(sandbox.state.options, single_use=False)
+    ticket = sandbox.state.issue(Consent(PERSONA))
+    person = Persona.named(PERSONA)
+    transport = httpx.ASGITransport(sandbox.authing)
+
+    async with (
+        open_services(settings, drain=Drain(), transport=transport) as services,
+        httpx.AsyncClient(transport=transport) as http,
+    ):
+        client = authing_client(settings, http, system_clock)
+        login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
+        pair = await services.logins.open(login)
+        ring = services.keys.ring
+        shown = {
+            "Settings": settings,
+            "Services": services,
+            "SessionService": services.sessions,
+            "AuthingClient": client,
+            "Identity": await client.exchange(ticket),
+            "TokenPair": pair,
+            "Session": pair.session,
+            "Profile": pair.profile,
+            "KeyRing": ring,
+            "SigningKey": ring.signer,
+            "BindingKey": ring.binder,
+            "Login": login,
+            "LoginService": services.logins,
+            "BanService": services.bans,
+            "ServiceKeys": services.service_keys,
+            "LoginRequest": LoginRequest(ticket=ticket),
+            "RefreshRequest": RefreshRequest(refresh_token=pair.refresh_token),
+        }
+    canaries = key_material(tmp_path) | {
+        "pool secret": POOL_SECRET,
+        "service key": SERVICE_KEY,
+        "ticket": ticket,
+        "idempotency key": IDEMPOTENCY_KEY,
+        "access token": pair.access_token,
+        "refresh token": pair.refresh_token,
+        "phone": person.phone,
+        "unionid": person.unionid,
+        "openid": person.openid,
+        "nickname": person.nickname,
+    }
+
+    leaks = {name: found(canaries, f"{thing!r} {thing}") for name, thing in shown.items()}
+
+    assert {name: leak for name, leak in leaks.items() if leak} == {}
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "c4nary-sécret/42",
+        "C4NARY-SÉCRET/42",
+        json.dumps("c4nary-sécret/42"),
+        quote("https://a.test/?q=c4nary-sécret/42", safe=""),
+        "c4nary-sécret/42".encode().hex(),
+        base64.b64encode("c4nary-sécret/42".encode()).decode(),
+        base64.b64encode("xc4nary-sécret/42".encode()).decode(),
+        base64.b64encode("xyc4nary-sécret/42z".encode()).decode(),
+        base64.urlsafe_b64encode("xyz{c4nary-sécret/42}".encode()).decode(),
+    ],
+)
+def test_the_search_finds_a_secret_in_every_disguise(disguised: str) -> None:
+    assert found({"secret": "c4nary-sécret/42"}, f"before {disguised} after")
+
+
+def test_the_search_finds_the_beginning_of_a_long_secret_and_nothing_in_an_innocent_text() -> None:
+    secret = {"secret": "c4nary-0f1e2d3c4b5a69788796"}
+
+    assert found(secret, "c4nary-0f1e2...") == {"secret-beginning"}
+    assert found(secret, "nothing to be seen") == set()

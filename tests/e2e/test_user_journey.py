@@ -1,0 +1,183 @@
+"""The main job over real sockets, and what becomes of a session when its server is killed."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from tests.commands.environment import ISSUER, POOL_ID
+from tests.e2e.conftest import Authing, Serve
+from tests.support.processes import ROOT, soon
+from tests.test_config import filled
+
+KEY = "0198a1c2-3d4e-7f50-8a6b-7c8d9e0f1a2b"
+ALGORITHMS = ["ES256", "EdDSA", "RS256"]
+
+
+def verified(access_token: str, jwks: Any) -> jwt.Token:
+    """Verify a token as another service would: by the published keys alone."""
+    token = jwt.decode(access_token, KeySet.import_key_set(jwks), algorithms=ALGORITHMS)
+    jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": ISSUER},
+        exp={"essential": True},
+        sub={"essential": True},
+    ).validate(token.claims)
+    return token
+
+
+def assert_ended(answer: httpx.Response, status: int, reason: str) -> None:
+    assert answer.status_code == status
+    assert (answer.json()["code"], answer.json()["reason"]) == ("session_ended", reason)
+    assert answer.json()["client_action"] == "relaunch_wechat"
+    assert answer.json()["session_alive"] is False
+
+
+def test_a_ticket_becomes_a_session_that_lives_through_a_crash_until_the_logout(
+    serve: Serve, settings: dict[str, str], authing: Authing
+) -> None:
+    service = serve(**settings)
+
+    launch = service.phone.get("/v1/launch", params={"platform": "ios"}).json()
+    assert f"userPoolId={POOL_ID}" in launch["path"]
+    returned = authing.mini_program("lin")
+    body, headers = {"ext_msg": returned["ext_msg"]}, {"Idempotency-Key": KEY}
+    lost, answer = (
+        service.phone.post("/v1/sessions", json=body, headers=headers) for _ in range(2)
+    )
+    assert (lost.status_code, answer.status_code) == (201, 201)
+    assert "Idempotency-Replayed" not in lost.headers
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    tokens = answer.json()
+    assert tokens["session"] == lost.json()["session"]
+    assert tokens["refresh_token"] == lost.json()["refresh_token"]
+
+    jwks = service.phone.get("/.well-known/jwks.json").json()
+    token = verified(tokens["access_token"], jwks)
+    assert token.header["typ"] == "at+jwt"
+    assert token.claims["sub"] == tokens["user"]["sub"]
+    assert token.claims["sid"] == tokens["session"]["id"]
+
+    me = service.as_bearer("GET", "/v1/me", tokens["access_token"]).json()
+    assert me == tokens["user"]
+    refreshed = service.refresh(tokens["refresh_token"]).json()
+    assert refreshed["outcome"] == "rotated"
+    assert verified(refreshed["access_token"], jwks).claims["sid"] == tokens["session"]["id"]
+
+    service.program.kill()
+    service.start()
+
+    assert service.as_bearer("GET", "/v1/me", tokens["access_token"]).json() == me
+    replayed = service.refresh(tokens["refresh_token"]).json()  # as if its answer had been lost
+    assert replayed["outcome"] == "replayed"
+    assert replayed["refresh_token"] == refreshed["refresh_token"]
+    again = service.refresh(refreshed["refresh_token"]).json()
+    assert again["outcome"] == "rotated"
+    assert again["session"] == tokens["session"]
+    assert again["user"] == me
+    verified(again["access_token"], jwks)
+
+    logout = service.as_bearer("DELETE", "/v1/sessions/current", again["access_token"])
+    assert logout.status_code == 204
+    assert_ended(service.refresh(again["refresh_token"]), 400, "logged_out")
+    assert_ended(service.as_bearer("GET", "/v1/me", again["access_token"]), 401, "logged_out")
+
+
+def test_every_shape_of_authings_answer_gives_the_same_user(
+    serve: Serve, settings: dict[str, str], authing: Authing
+) -> None:
+    service = serve(**settings)
+    users = []
+
+    for shape in ("bare", "envelope_object", "envelope_string", "nested"):
+        authing.switch(shape=shape, code_as_text=shape == "nested")
+        users.append(service.log_in(authing.ticket())["user"])
+
+    assert users[0]["nickname"] == "林小满"
+    assert users[0]["phone_number"].startswith("+86138001380")
+    assert users == [users[0]] * 4
+
+
+def test_a_token_of_an_openid_connect_pool_is_verified_by_its_published_keys(
+    serve: Serve, settings: dict[str, str], authing: Authing
+) -> None:
+    authing.switch(token_algorithm="RS256")
+    service = serve(
+        **settings,
+        AUTHING_TOKEN_MODE="jwks",
+        AUTHING_JWKS_URL=f"{authing.url}/oidc/.well-known/jwks.json",
+        AUTHING_ISSUER="https://sandbox.example/oidc",
+        AUTHING_AUDIENCE="sandbox-app",
+    )
+
+    assert service.log_in(authing.ticket())["user"]["nickname"] == "林小满"
+
+    authing.fail("bad_token", times=1)
+    forged = service.phone.post("/v1/sessions", json={"ticket": authing.ticket()})
+    assert forged.json()["code"] == "authing_token_invalid"
+
+
+def test_a_copy_of_the_example_with_the_required_settings_serves_and_drains(
+    serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path
+) -> None:
+    example = (ROOT / ".env.example").read_text()
+    (tmp_path / ".env").write_text(filled(example, settings))
+    service = serve(AUTHING_BASE_URL=authing.url, DRAIN_DELAY="2")
+    assert service.phone.get("/readyz").json()["checks"]["draining"] == "no"
+
+    service.program.send(signal.SIGTERM)
+    soon(lambda: service.phone.get("/readyz").status_code == 503)
+
+    checks = service.phone.get("/readyz").json()["checks"]
+    assert checks == {"store": "ok", "keys": "ok", "draining": "yes"}
+    assert service.phone.get("/livez").status_code == 200
+    assert service.log_in(authing.ticket())
+    assert service.program.wait() == 0
+    assert (tmp_path / "data" / "sessions.db").exists()
+    assert service.logged()[-1]["event"] == "stopped"
+    assert service.program.err == ""
+
+
+@pytest.fixture
+def production() -> dict[str, str]:
+    """What somebody may have set for production on the machine where the sandbox is tried out."""
+    return {
+        "AUTHING_BASE_URL": "https://authing.acme.test",
+        "AUTHING_USER_POOL_ID": "production",
+        "AUTHING_USER_POOL_SECRET": "made-up-production-secret-024681357",
+        "AUTHING_TOKEN_MODE": "jwks",
+        "AUTHING_TOKEN_SECRETS": "made-up-production-secret-135792468",
+    }
+
+
+def test_the_sandbox_prints_a_real_session_in_three_steps_and_keeps_it(
+    serve: Serve, production: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("WHAT=for another program, or for production\n")
+    service = serve("sandbox")
+    assert f"{service.url}/sandbox" in service.program.line_with("In a browser")
+
+    ticket = service.phone.post("/sandbox/tickets").json()["ticket"]
+    tokens = service.log_in(ticket)
+    me = service.as_bearer("GET", "/v1/me", tokens["access_token"]).json()
+
+    assert me["nickname"] == "林小满"
+    assert service.phone.get("/docs").status_code == 200
+    assert service.phone.get("/sandbox").status_code == 200
+    assert (tmp_path / "sandbox-data" / "keys.json").exists()
+
+    service.program.send(signal.SIGTERM)
+    assert service.program.wait() == 0
+    assert service.program.err == ""
+    service.settings |= production | {"HOST": "0.0.0.0", "SESSION_ISSUER": "https://sandbox.test"}  # noqa: S104  # as in a container
+    service.start()
+
+    assert service.url.startswith("http://127.0.0.1:")
+    assert service.refresh(tokens["refresh_token"]).json()["outcome"] == "rotated"
+    metadata = service.phone.get("/.well-known/oauth-authorization-server").json()
+    assert metadata["issuer"] == "https://sandbox.test"
+    assert service.log_in(service.phone.post("/sandbox/tickets").json()["ticket"])

@@ -1,0 +1,109 @@
+"""The strict reading under our own tokens and Authing's, for what neither of them shows alone."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+
+from app.jose import jws
+from tests.sessions.builders import EPOCH, b64
+
+SECRET = "made-up-shared-secret-of-32-bytes"
+ALLOWED = frozenset({"alg", "typ"})
+HEADER = {"alg": "HS256", "typ": "JWT"}
+CLAIMS = {"iat": EPOCH, "data": {"id": "user"}}
+
+
+def sign(claims: object = CLAIMS) -> str:
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), SECRET, "HS256")
+
+
+def with_header(header: object) -> str:
+    return f"{b64(json.dumps(header).encode())}.{b64(b'{}')}.{b64(b'signature')}"
+
+
+def test_the_header_of_a_compact_token_is_read_before_anybody_vouches_for_it() -> None:
+    assert jws.unverified_header(with_header(HEADER), allowed=ALLOWED) == HEADER
+    assert jws.unverified_header(with_header({"alg": "none"}), allowed=ALLOWED) == {"alg": "none"}
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"typ": "JWT"}, {"alg": None}, {"alg": ["HS256"]}, [HEADER]]
+)
+def test_a_header_without_an_algorithm_is_refused(header: object) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.unverified_header(with_header(header), allowed=ALLOWED)
+
+
+@pytest.mark.parametrize("name", ["kid", "jwk", "jku", "x5u", "crit", "b64", "Alg"])
+def test_only_the_header_members_that_the_caller_allows_may_be_there(name: str) -> None:
+    token = with_header({**HEADER, name: "anything"})
+    with pytest.raises(jws.InvalidJws):
+        jws.unverified_header(token, allowed=ALLOWED)
+    assert jws.unverified_header(token, allowed=ALLOWED | {name})[name] == "anything"
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "payload", "signature"])
+def test_each_part_has_one_spelling(part: int) -> None:
+    # After one byte over a multiple of three, the last character has bits that count for nothing.
+    parts = [b64(text) for text in (b'{"alg":"HS256"}  '[:16], b"{}  ", b"sign")]
+    assert jws.unverified_header(".".join(parts), allowed=ALLOWED) == {"alg": "HS256"}
+    parts[part] = parts[part][:-1] + chr(ord(parts[part][-1]) + 1)
+    with pytest.raises(jws.InvalidJws):
+        jws.unverified_header(".".join(parts), allowed=ALLOWED)
+
+
+def test_the_claims_of_a_signed_token_are_read() -> None:
+    assert jws.verified_claims(sign(), SECRET, "HS256") == CLAIMS
+
+
+@pytest.mark.parametrize(
+    ("secret", "algorithm"),
+    [
+        ("another-made-up-secret-of-32-bytes", "HS256"),
+        (SECRET, "HS512"),
+        (SECRET, "none"),
+    ],
+)
+def test_another_key_or_algorithm_verifies_nothing(secret: str, algorithm: str) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.verified_claims(sign(), secret, algorithm)
+
+
+@pytest.mark.parametrize("claims", [[CLAIMS], "claims", 7, None])
+def test_signed_claims_that_are_no_object_are_refused(claims: object) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.verified_claims(sign(claims), SECRET, "HS256")
+
+
+@pytest.mark.parametrize(
+    ("value", "instant"),
+    [
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (EPOCH, datetime(2026, 11, 22, 12, tzinfo=UTC)),
+        (253_402_300_799, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_whole_number_of_seconds_is_an_instant_in_utc(value: int, instant: datetime) -> None:
+    read = jws.instant({"iat": value}, "iat")
+    assert read == instant
+    assert read.tzinfo is UTC
+
+
+NOT_AN_INSTANT: list[Any] = [None, "1", 1.0, True, -1, 253_402_300_800, EPOCH * 1000, []]
+
+
+@pytest.mark.parametrize("value", NOT_AN_INSTANT, ids=str)
+def test_what_is_no_whole_number_of_seconds_is_no_instant(value: object) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.instant({"iat": value}, "iat")
+    with pytest.raises(jws.InvalidJws):
+        jws.instant({"exp": EPOCH}, "iat")
+
+
+def test_a_refusal_tells_nothing_of_the_token() -> None:
+    with pytest.raises(jws.InvalidJws) as caught:
+        jws.verified_claims(sign(), "another-made-up-secret-of-32-bytes", "HS256")
+    assert (str(caught.value), caught.value.args) == ("", ())

@@ -1,0 +1,198 @@
+"""A key set that is weak, damaged or ambiguous is refused by one line that holds no key."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.jose.key_ring import KeyRing, KeyRingError
+from tests.sessions.builders import Jwk, b64, ec_jwk, ed25519_jwk, jwk_set, oct_jwk, rsa_jwk
+
+Make: TypeAlias = Callable[[], Jwk]
+
+SECRETS = {"d", "p", "q", "dp", "dq", "qi", "k"}
+
+
+def refusal(*keys: Any) -> str:
+    with pytest.raises(KeyRingError) as caught:
+        KeyRing.from_jwk_set(jwk_set(*keys))
+    line = str(caught.value)
+    assert "\n" not in line
+    values = [str(key.get(name)) for key in keys if isinstance(key, dict) for name in SECRETS]
+    assert not any(value in line for value in values if len(value) > 8)
+    return line
+
+
+# --- the document ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"not JSON",
+        b'{"keys": [',
+        b"\xff\xfe",
+        b'{"keys": [], "keys": []}',
+        b'{"keys": [NaN]}',
+    ],
+)
+def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
+    with pytest.raises(KeyRingError, match="not valid JSON"):
+        KeyRing.from_jwk_set(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"null", b"[]", b'"keys"', b"{}", b'{"keys": null}', b'{"keys": {}}', b'{"keys": "EC"}'],
+)
+def test_what_is_not_a_jwk_set_is_refused(text: bytes) -> None:
+    with pytest.raises(KeyRingError, match="not a JWK Set"):
+        KeyRing.from_jwk_set(text)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        None,
+        "EC",
+        7,
+        [],
+        {},
+        {"kty": None},
+        {"kty": 7},
+        {"kty": "ec"},
+        {"kty": "AKP"},
+        {"kty": ""},
+        {"kty": []},
+        {"kty": {}},
+    ],
+    ids=repr,
+)
+def test_a_member_that_is_no_key_of_a_known_type_is_refused(member: object) -> None:
+    assert "not a JWK of type" in refusal(ec_jwk(), oct_jwk(), member)
+
+
+def test_both_kinds_of_keys_are_needed() -> None:
+    assert "no asymmetric key" in refusal()
+    assert "no asymmetric key" in refusal(oct_jwk())
+    assert "no oct key" in refusal(ec_jwk())
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk, oct_jwk])
+def test_the_same_key_twice_is_refused_even_under_two_names(make: Make) -> None:
+    key = make()
+    others = (ec_jwk(), oct_jwk())
+    assert "twice" in refusal(*others, {**key, "kid": "one"}, {**key, "kid": "two"})
+
+
+# --- asymmetric keys ---
+
+WEAK_OR_FOREIGN: dict[str, Make] = {
+    "RSA of 1024 bits": lambda: rsa_jwk(1024),
+    "P-384": lambda: ec_jwk(ec.SECP384R1()),
+    "P-521": lambda: ec_jwk(ec.SECP521R1()),
+    "secp256k1": lambda: ec_jwk(ec.SECP256K1()),
+    "Ed448": lambda: {"kty": "OKP", "crv": "Ed448", "x": b64(bytes(57)), "d": b64(bytes(57))},
+    "X25519": lambda: {"kty": "OKP", "crv": "X25519", "x": b64(bytes(32)), "d": b64(bytes(32))},
+    "public P-256": lambda: without(ec_jwk(), "d"),
+    "public Ed25519": lambda: without(ed25519_jwk(), "d"),
+    "public RSA": lambda: {name: rsa_jwk()[name] for name in ("kty", "n", "e")},
+    "P-256 called P-384": lambda: {**ec_jwk(), "crv": "P-384"},
+    "P-256, secret of another": lambda: {**ec_jwk(), "d": ec_jwk()["d"]},
+    "Ed25519, secret of another": lambda: {**ed25519_jwk(), "d": ed25519_jwk()["d"]},
+    "P-256, not on the curve": lambda: {**ec_jwk(), "y": b64(bytes(32))},
+    "RSA without a prime": lambda: without(rsa_jwk(), "q"),
+    "RSA with three primes": lambda: {**rsa_jwk(), "oth": [{"r": "AQ", "d": "AQ", "t": "AQ"}]},
+}
+
+
+def without(jwk: Jwk, name: str) -> Jwk:
+    return {each: value for each, value in jwk.items() if each != name}
+
+
+@pytest.mark.parametrize("make", WEAK_OR_FOREIGN.values(), ids=list(WEAK_OR_FOREIGN))
+def test_an_asymmetric_key_that_is_weak_or_not_whole_is_refused(make: Make) -> None:
+    assert "asymmetric JWK" in refusal(make(), oct_jwk())
+
+
+def test_rsa_of_2048_bits_is_strong_enough() -> None:
+    ring = KeyRing.from_jwk_set(jwk_set(rsa_jwk(2048), oct_jwk()))
+    assert ring.signer.algorithm == "RS256"
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
+@pytest.mark.parametrize("use", ["enc", "", None, ["sig"]])
+def test_a_key_that_is_not_for_signing_is_refused(make: Make, use: object) -> None:
+    assert "another use" in refusal({**make(), "use": use}, oct_jwk())
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES384", "PS256", "es256", None, ["ES256"]])
+def test_a_key_that_names_another_algorithm_is_refused(make: Make, algorithm: object) -> None:
+    assert "another algorithm" in refusal({**make(), "alg": algorithm}, oct_jwk())
+
+
+PUBLIC_MEMBERS = [
+    *((ec_jwk, name) for name in ("crv", "x", "y")),
+    *((ed25519_jwk, name) for name in ("crv", "x")),
+    *((rsa_jwk, name) for name in ("n", "e")),
+]
+PRIVATE_MEMBERS = [(ec_jwk, "d"), (ed25519_jwk, "d"), (rsa_jwk, "d"), (rsa_jwk, "p")]
+
+
+@pytest.mark.parametrize(("make", "name"), [*PUBLIC_MEMBERS, (oct_jwk, "k")])
+def test_a_member_that_is_missing_is_named(make: Make, name: str) -> None:
+    line = refusal(ec_jwk(), oct_jwk(), without(make(), name))
+    assert re.search(rf"lacks its member '{name}'", line)
+
+
+@pytest.mark.parametrize(("make", "name"), PUBLIC_MEMBERS + PRIVATE_MEMBERS)
+@pytest.mark.parametrize("value", ["", "!!!!", "é", 7, None, True, [], {}], ids=repr)
+def test_a_member_of_another_kind_is_refused(make: Make, name: str, value: object) -> None:
+    assert "JWK" in refusal({**make(), name: value}, oct_jwk())
+
+
+# --- oct keys ---
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 31])
+def test_an_oct_key_below_32_bytes_is_refused(size: int) -> None:
+    assert "shorter than 32 bytes" in refusal(ec_jwk(), {"kty": "oct", "k": b64(bytes(size))})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "A" * 45,
+        "é" * 44,
+        "spaces are no base64 and no key " * 2,
+        "A" * 43 + "!",
+        "+/" * 22,
+        2**140,
+        ["A" * 43],
+        None,
+        True,
+    ],
+    ids=[
+        "cut off",
+        "not ASCII",
+        "a phrase",
+        "a stray",
+        "plain base64",
+        "number",
+        "list",
+        "null",
+        "true",
+    ],
+)
+def test_an_oct_key_that_is_not_base64url_is_refused(value: object) -> None:
+    assert "JWK" in refusal(ec_jwk(), {"kty": "oct", "k": value})
+
+
+def test_one_secret_under_two_spellings_is_refused() -> None:
+    # The four unused bits of the last character make a second name for the same key.
+    first, second = "A" * 43, "A" * 42 + "B"
+    refusal(ec_jwk(), {"kty": "oct", "k": first}, {"kty": "oct", "k": second})

@@ -1,0 +1,139 @@
+"""What a key ring is made from and what it gives: names, order, and the public side."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import joserfc.jwk
+import pytest
+
+from app.jose.key_ring import Jwk, KeyRing, thumbprint
+from tests.sessions.builders import (
+    b64,
+    ec_jwk,
+    ed25519_jwk,
+    jwk_set,
+    make_ring,
+    oct_jwk,
+    rsa_jwk,
+)
+
+RFC_7638_EXAMPLE = {
+    "kty": "RSA",
+    "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJ"
+    "ECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY"
+    "368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4l"
+    "Fd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+    "e": "AQAB",
+    "alg": "RS256",
+    "kid": "2011-04-29",
+}
+PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+SIGNING_JWKS = pytest.mark.parametrize(
+    ("make", "algorithm"),
+    [(ec_jwk, "ES256"), (ed25519_jwk, "EdDSA"), (rsa_jwk, "RS256")],
+    ids=["P-256", "Ed25519", "RSA"],
+)
+
+
+# --- names ---
+
+
+def test_the_thumbprint_is_that_of_rfc_7638() -> None:
+    assert thumbprint(RFC_7638_EXAMPLE) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+@pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk, oct_jwk])
+def test_another_library_computes_the_same_thumbprint(make: Callable[[], dict[str, Any]]) -> None:
+    jwk = make()
+    assert thumbprint(jwk) == joserfc.jwk.import_key(jwk).thumbprint()
+
+
+def test_the_thumbprint_of_a_secret_does_not_give_it_away() -> None:
+    secret = bytes(range(32))
+    text = json.dumps({"k": b64(secret), "kty": "oct"}, separators=(",", ":"))
+    assert thumbprint(oct_jwk(secret)) == b64(hashlib.sha256(text.encode()).digest())
+
+
+def test_a_key_is_named_by_its_thumbprint_whatever_the_file_calls_it() -> None:
+    signing, binding = ec_jwk(), oct_jwk()
+    ring = make_ring({**signing, "kid": "my key"}, {**binding, "kid": "my key"})
+    assert ring.signer.kid == thumbprint(signing)
+    assert ring.binder.kid == thumbprint(binding)
+
+
+# --- order ---
+
+
+def test_the_first_of_each_kind_is_in_use_and_all_are_believed() -> None:
+    jwks = [oct_jwk(), ec_jwk(), ed25519_jwk(), oct_jwk(), rsa_jwk()]
+    kids = [thumbprint(jwk) for jwk in jwks]
+    ring = make_ring(*jwks)
+    assert [key.kid for key in ring.signing] == [kids[1], kids[2], kids[4]]
+    assert [key.kid for key in ring.binding] == [kids[0], kids[3]]
+    assert (ring.signer.kid, ring.binder.kid) == (kids[1], kids[0])
+
+
+def test_a_verifier_is_found_by_its_name_only() -> None:
+    ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
+    for key in ring.signing:
+        assert ring.verifier(key.kid) is key
+    for kid in ("", "unknown", None, 7, True, [ring.signer.kid], {"kid": ring.signer.kid}):
+        assert ring.verifier(kid) is None
+    assert ring.verifier(ring.binder.kid) is None
+
+
+def test_a_binding_key_that_was_retired_is_stood_in_for_by_the_current_one() -> None:
+    ring = make_ring(ec_jwk(), oct_jwk(), oct_jwk())
+    assert ring.binder_named(ring.binding[1].kid) is ring.binding[1]
+    assert ring.binder_named("retired") is ring.binding[0]
+
+
+# --- the public side ---
+
+
+@SIGNING_JWKS
+def test_each_type_of_key_has_the_one_algorithm_that_it_is_for(
+    make: Callable[[], dict[str, Any]], algorithm: str
+) -> None:
+    jwk = make()
+    assert make_ring(jwk, oct_jwk()).signer.algorithm == algorithm
+    assert make_ring({**jwk, "alg": algorithm, "use": "sig"}, oct_jwk()).signer.kid
+
+
+@SIGNING_JWKS
+def test_what_is_published_has_no_private_member(
+    make: Callable[[], dict[str, Any]], algorithm: str
+) -> None:
+    private = make()
+    [published] = make_ring({**private, "note": "internal"}, oct_jwk()).public_jwks()["keys"]
+    assert not PRIVATE_MEMBERS & published.keys()
+    assert set(published) == (set(private) - PRIVATE_MEMBERS - {"key_ops"}) | {"kid", "alg", "use"}
+    assert (published["alg"], published["use"]) == (algorithm, "sig")
+    secrets = {private[name] for name in PRIVATE_MEMBERS & private.keys()}
+    assert not any(secret in json.dumps(published) for secret in secrets)
+
+
+def test_all_signing_keys_and_no_binding_key_are_published() -> None:
+    ring = make_ring(ec_jwk(), oct_jwk(), ed25519_jwk())
+    published = ring.public_jwks()["keys"]
+    assert [key["kid"] for key in published] == [key.kid for key in ring.signing]
+
+
+def test_another_library_reads_what_is_published() -> None:
+    ring = make_ring(ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk())
+    document: Any = json.loads(json.dumps(ring.public_jwks()))
+    read = joserfc.jwk.KeySet.import_key_set(document)
+    assert [key.thumbprint() for key in read.keys] == [key.kid for key in ring.signing]
+    assert not any(key.is_private for key in read.keys)
+
+
+def test_what_a_ring_prints_of_itself_holds_no_secret() -> None:
+    jwks = [ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk()]
+    ring = KeyRing.from_jwk_set(jwk_set(*jwks))
+    printed = repr(ring) + repr(ring.signing) + repr(ring.binding) + str(ring.binder)
+    private: list[Jwk] = [
+        {name: jwk[name] for name in PRIVATE_MEMBERS & jwk.keys()} for jwk in jwks
+    ]
+    assert not any(value in printed for jwk in private for value in jwk.values())

@@ -1,0 +1,177 @@
+"""What the app gives to WeChat, and what WeChat gives back."""
+
+from dataclasses import replace
+from typing import Literal
+from urllib.parse import parse_qs, quote
+
+import pytest
+
+from app.errors import ExtMsgUnsupported, LoginCancelled
+from app.sessions.miniprogram import LaunchOptions, Platform, clean_ticket, ticket_of
+from tests.authing.builders import POOL, sign_token
+
+OPTIONS = LaunchOptions(
+    user_pool_id=POOL,
+    user_name="gh_0000000000aa",
+    path="/routes/explore",
+    mini_program_type="release",
+    self_hosted=False,
+    get_phone=True,
+)
+TICKET = "made-up.ticket_1~"
+
+
+def test_c6_the_path_is_the_configured_one_with_authings_query() -> None:
+    launch = OPTIONS.launch()
+    assert launch.user_name == "gh_0000000000aa"
+    assert launch.path == (f"/routes/explore?userPoolId={POOL}&getPhone=1&fromApp=1&useSelfWxapp=0")
+
+
+@pytest.mark.parametrize(("self_hosted", "flag"), [(False, "0"), (True, "1")])
+def test_c7_use_self_wxapp_is_always_said(self_hosted: bool, flag: str) -> None:  # noqa: FBT001
+    path = replace(OPTIONS, self_hosted=self_hosted).launch().path
+    assert parse_qs(path)["useSelfWxapp"] == [flag]
+
+
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("asked", [True, False, None])
+def test_the_app_may_choose_whether_to_ask_for_the_phone_number(
+    configured: bool,  # noqa: FBT001
+    asked: bool | None,  # noqa: FBT001
+) -> None:
+    path = replace(OPTIONS, get_phone=configured).launch(get_phone=asked).path
+    wanted = configured if asked is None else asked
+    assert parse_qs(path)["getPhone"] == ["1" if wanted else "0"]
+
+
+def test_a_path_with_a_query_of_its_own_keeps_it() -> None:
+    path = replace(OPTIONS, path="/routes/explore?theme=dark").launch().path
+    assert path.startswith("/routes/explore?theme=dark&userPoolId=")
+
+
+def test_the_pool_id_cannot_add_parameters() -> None:
+    path = replace(OPTIONS, user_pool_id="a&getPhone=1").launch().path
+    assert parse_qs(path.partition("?")[2])["userPoolId"] == ["a&getPhone=1"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind", "number", "name"),
+    [
+        ("ios", "release", 0, "WXMiniProgramTypeRelease"),
+        ("ios", "test", 1, "WXMiniProgramTypeTest"),
+        ("ios", "preview", 2, "WXMiniProgramTypePreview"),
+        ("android", "release", 0, "MINIPTOGRAM_TYPE_RELEASE"),
+        ("android", "test", 1, "MINIPROGRAM_TYPE_TEST"),
+        ("android", "preview", 2, "MINIPROGRAM_TYPE_PREVIEW"),
+        ("harmony", "release", 0, "release"),
+        ("harmony", "preview", 2, "preview"),
+        (None, "release", 0, "release"),
+        (None, "test", 1, "test"),
+    ],
+)
+def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
+    platform: Platform | None, kind: Literal["release", "test", "preview"], number: int, name: str
+) -> None:
+    launch = replace(OPTIONS, mini_program_type=kind).launch(platform)
+    assert (launch.mini_program_type, launch.mini_program_type_name) == (number, name)
+
+
+# --- what comes back ---
+
+
+@pytest.mark.parametrize(
+    "ext_msg",
+    [
+        f"code=200&message=授权成功&ticket={TICKET}",
+        f"?code=200&ticket={TICKET}",
+        f"  code=200&ticket={TICKET}\n",
+        f"ticket={TICKET}&code=200",
+        f"ticket={TICKET}",
+        f"ticket={TICKET}&ticket={TICKET}",
+        f"code=200&message=%zz%ff%&ticket={TICKET}",
+        f"code=200&message=a=b==&ticket={TICKET}",
+        f"&&code=200&&ticket={TICKET}&",
+        f"code=%32%30%30&ticket={TICKET}",
+        f"code=200&ticket={quote(TICKET.replace('.', '%2E'))}",
+    ],
+)
+def test_s2_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:
+    assert ticket_of(ext_msg) == TICKET
+
+
+@pytest.mark.parametrize("ticket", ["a+b/c==", "a%2Bb%2Fc%3D%3D", "a%252Bb%252Fc%253D%253D"])
+def test_s2_plus_and_equals_signs_belong_to_the_ticket(ticket: str) -> None:
+    assert ticket_of(f"code=200&ticket={ticket}") == "a+b/c=="
+
+
+def test_s2_a_ticket_may_be_a_jwt() -> None:
+    assert ticket_of(f"code=200&ticket={sign_token()}") == sign_token()
+
+
+@pytest.mark.parametrize(
+    "ext_msg", ["code=400&message=用户取消授权", "?code=400", f"code=400&ticket={TICKET}"]
+)
+def test_s2_code_400_is_the_user_who_declined(ext_msg: str) -> None:
+    with pytest.raises(LoginCancelled):
+        ticket_of(ext_msg)
+
+
+@pytest.mark.parametrize(
+    "ext_msg",
+    [
+        '{"code": "wx-login-code", "phoneInfoCode": "abc"}',
+        f' {{"code":200,"a":"&ticket={TICKET}&"}}',
+    ],
+)
+def test_c12_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
+    with pytest.raises(ExtMsgUnsupported):
+        ticket_of(ext_msg)
+
+
+@pytest.mark.parametrize(
+    "ext_msg",
+    [
+        "",
+        "?",
+        "code=200",
+        "code=200&ticket=",
+        "code=200&ticket",
+        "code=200&Ticket=abc",
+        f"code=500&ticket={TICKET}",
+        f"code=&ticket={TICKET}",
+        f"code=200&code=400&ticket={TICKET}",
+        f"code=200&ticket={TICKET}&ticket=another",
+        f"code=200&ticket={TICKET}&ticket=",
+        "code=200&ticket=two words",
+        "code=200&ticket=%E4%B8%AD",
+        "code=200&ticket=%zz",
+        "just text",
+    ],
+)
+def test_s2_what_holds_no_single_ticket_is_not_supported(ext_msg: str) -> None:
+    with pytest.raises(ExtMsgUnsupported):
+        ticket_of(ext_msg)
+
+
+@pytest.mark.parametrize(
+    ("raw", "ticket"),
+    [
+        (TICKET, TICKET),
+        (f"\t{TICKET} ", TICKET),
+        ("a%2Fb%3D", "a/b="),
+        ("a" * 4096, "a" * 4096),
+        ("a" * 4097, None),
+        ("", None),
+        ("  ", None),
+        ("a b", None),
+        ("a%20b", None),
+        ("a%252Fb", None),
+        ("%", None),
+        ("a\x00", None),
+        ("a\n", "a"),
+        ("ａ", None),  # noqa: RUF001
+        ("\ud800", None),
+    ],
+)
+def test_a_ticket_is_trimmed_and_decoded_once_and_has_a_form(raw: str, ticket: str | None) -> None:
+    assert clean_ticket(raw) == ticket

@@ -1,0 +1,352 @@
+"""Sixteen lives of a session that other systems get wrong, over the service and the SQLite store.
+
+Each is lived twice: with the store open all the time, and with a store that is closed and opened
+again between any two steps, which is what a restart of the service is to a session.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.errors import (
+    AccessSessionEnded,
+    AccessTokenInvalid,
+    AccountBlocked,
+    NotFound,
+    RefreshSessionEnded,
+    RefreshTokenInvalid,
+    TicketgateError,
+    UserBanned,
+)
+from app.sessions.bans import BanService
+from app.sessions.login import Login, LoginService
+from app.sessions.models import Ending, TokenPair
+from app.sessions.ports import SessionStore
+from app.sessions.sessions import SessionService
+from app.stores.sqlite import SqliteStore
+from tests.sessions.builders import DAY, SECOND, make_ring
+from tests.stores.restarting import RestartingStore
+from tests.support.fakes import IDENTITY, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
+
+HOUR = timedelta(hours=1)
+USER = IDENTITY.subject
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.db"
+
+
+@pytest.fixture(params=["running", "restarting"])
+def store(request: pytest.FixtureRequest, path: Path) -> Iterator[SessionStore]:
+    if request.param == "restarting":
+        yield RestartingStore(lambda: SqliteStore(path))
+        return
+    running = SqliteStore(path)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+async def login(logins: LoginService) -> TokenPair:
+    return await logins.open(Login("made-up-ticket"))
+
+
+async def chain(service: SessionService, first: TokenPair, rotations: int) -> list[TokenPair]:
+    """Refresh that often; all pairs, the first included."""
+    pairs = [first]
+    for _ in range(rotations):
+        pairs.append(await service.refresh(pairs[-1].refresh_token))
+    return pairs
+
+
+async def ending_told_to(service: SessionService, pair: TokenPair) -> str:
+    """Why the session is over, which a refresh and a look must tell alike."""
+    with pytest.raises(RefreshSessionEnded) as refreshed:
+        await service.refresh(pair.refresh_token)
+    with pytest.raises(AccessSessionEnded) as seen:
+        await service.authenticate(pair.access_token)
+    assert refreshed.value.reason == seen.value.reason
+    return refreshed.value.reason
+
+
+async def lives(service: SessionService, pair: TokenPair) -> bool:
+    listed = await service.sessions_of(USER)
+    return pair.session.id in [session.id for session, _profile in listed]
+
+
+async def test_s1_a_chain_of_fifty_refreshes_is_one_session(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    pair = login
+    for generation in range(1, 51):
+        clock.advance(HOUR)
+        pair = await service.refresh(pair.refresh_token)
+        session, _profile = await service.authenticate(pair.access_token)
+        assert (session.id, session.generation) == (login.session.id, generation)
+
+
+async def test_s2_the_predecessor_after_the_window_ends_the_session(
+    service: SessionService, login: TokenPair, clock: FakeClock, audit: AuditTrail
+) -> None:
+    successor = await service.refresh(login.refresh_token)
+    clock.advance(24 * HOUR)
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(login.refresh_token)
+    entry = ("refresh_reused", login.session.id, {"kind": "recent_previous"})
+    assert audit.entries[-1] == entry
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(successor.refresh_token)
+
+
+async def test_s3_the_predecessor_gets_the_same_successor(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    successor = await service.refresh(login.refresh_token)
+    clock.advance(24 * HOUR - SECOND)
+    again = await service.refresh(login.refresh_token)
+    assert again.replayed
+    assert again.refresh_token == successor.refresh_token
+
+
+async def test_s4_a_refresh_whose_answer_was_lost_can_be_tried_again_and_goes_on(
+    service: SessionService, login: TokenPair
+) -> None:
+    pair = login
+    for _ in range(10):
+        await service.refresh(pair.refresh_token)  # lost
+        pair = await service.refresh(pair.refresh_token)
+        await service.authenticate(pair.access_token)
+    assert pair.session.generation == 10
+
+
+async def test_s5_two_tabs_that_refresh_go_on_with_the_same_token(
+    service: SessionService, login: TokenPair
+) -> None:
+    one = await service.refresh(login.refresh_token)
+    other = await service.refresh(login.refresh_token)
+    assert one.refresh_token == other.refresh_token
+    await service.authenticate(one.access_token)
+    await service.authenticate(other.access_token)
+    assert (await service.refresh(other.refresh_token)).session.generation == 2
+
+
+@pytest.mark.parametrize("order", ["thief first", "owner first"])
+async def test_s6_of_thief_and_owner_whoever_comes_second_ends_the_session(
+    service: SessionService, login: TokenPair, order: str
+) -> None:
+    first = await service.refresh(login.refresh_token)
+    await service.authenticate(first.access_token)  # first in use, by whichever of the two
+    with pytest.raises(RefreshSessionEnded) as second:
+        await service.refresh(login.refresh_token)
+    assert second.value.reason == "refresh_reused", order
+    assert await ending_told_to(service, first) == "refresh_reused", order
+
+
+async def test_s7_the_first_token_after_the_third_ends_the_session_within_the_window_too(
+    service: SessionService, login: TokenPair, audit: AuditTrail
+) -> None:
+    pairs = await chain(service, login, 3)
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(pairs[0].refresh_token)
+    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
+    assert await ending_told_to(service, pairs[3]) == "refresh_reused"
+
+
+@pytest.mark.parametrize("presented", [0, 1, 2])
+async def test_s8_no_branch_of_four_generations_survives_a_reuse(
+    service: SessionService, login: TokenPair, presented: int
+) -> None:
+    pairs, tree = [login], [login]
+    for _ in range(4):
+        branches = [await service.refresh(pairs[-1].refresh_token) for _ in range(3)]
+        assert len({branch.refresh_token for branch in branches}) == 1
+        tree += branches
+        pairs.append(branches[-1])
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(pairs[presented].refresh_token)
+    for pair in tree:
+        assert await ending_told_to(service, pair) == "refresh_reused"
+
+
+async def test_s9_a_restart_between_any_two_steps_changes_nothing(
+    logins: LoginService, service: SessionService, clock: FakeClock, store: SessionStore
+) -> None:
+    login = await logins.open(Login("made-up-ticket", None, "made-up-key"))
+    assert (await replace(logins).open(Login("made-up-ticket", None, "made-up-key"))).replayed
+    lost = await service.refresh(login.refresh_token)
+    again = await service.refresh(login.refresh_token)
+    assert (again.refresh_token, again.replayed) == (lost.refresh_token, True)
+    await service.authenticate(again.access_token)
+    with pytest.raises(RefreshSessionEnded):  # that it was seen is not forgotten
+        await service.refresh(login.refresh_token)
+    clock.advance(7 * DAY - SECOND)
+    await store.purge(clock())
+    with pytest.raises(RefreshSessionEnded) as caught:  # nor why it ended
+        await service.refresh(again.refresh_token)
+    assert caught.value.reason == "refresh_reused"
+
+
+async def test_s10_three_rotations_in_one_second_are_three_generations(
+    service: SessionService, login: TokenPair
+) -> None:
+    pairs = await chain(service, login, 3)
+    assert len({pair.issued_at for pair in pairs}) == 1
+    assert len({pair.refresh_token for pair in pairs}) == 4
+    assert (await service.refresh(pairs[2].refresh_token)).replayed
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(pairs[1].refresh_token)
+
+
+async def test_s11_the_idle_limit_is_exact_to_the_second(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    clock.advance(14 * DAY - SECOND)
+    pair = await service.refresh(login.refresh_token)
+    clock.advance(14 * DAY)
+    with pytest.raises(RefreshSessionEnded) as caught:
+        await service.refresh(pair.refresh_token)
+    assert caught.value.reason == "expired"
+
+
+async def test_s11_the_absolute_limit_is_exact_to_the_second(
+    service: SessionService, login: TokenPair, clock: FakeClock
+) -> None:
+    pair = login
+    for _ in range(3):
+        clock.advance(10 * DAY - SECOND)
+        pair = await service.refresh(pair.refresh_token)
+    assert pair.refresh_expires_in == 3
+    clock.advance(2 * SECOND)
+    pair = await service.refresh(pair.refresh_token)
+    clock.advance(SECOND)
+    with pytest.raises(RefreshSessionEnded) as caught:
+        await service.refresh(pair.refresh_token)
+    assert caught.value.reason == "expired"
+
+
+@pytest.mark.parametrize(
+    ("scope", "told"),
+    [
+        ("this", ["logged_out", None, None]),
+        ("one", [None, "revoked", None]),
+        ("others", [None, "revoked", "revoked"]),
+        ("all", ["revoked", "revoked", "revoked"]),
+    ],
+)
+async def test_s12_a_logout_ends_exactly_the_sessions_it_names(
+    logins: LoginService, service: SessionService, scope: str, told: list[str | None]
+) -> None:
+    phones = [await logins.open(Login(f"ticket-{number}")) for number in range(3)]
+    if scope == "this":
+        await service.log_out(phones[0].access_token)
+    elif scope == "one":
+        await service.revoke(USER, phones[1].session.id)
+    else:
+        keep = phones[0].session.id if scope == "others" else None
+        await service.end_all(USER, Ending.REVOKED, keep=keep)
+    for phone, reason in zip(phones, told, strict=True):
+        if reason is None:
+            assert await lives(service, phone)
+        else:
+            assert await ending_told_to(service, phone) == reason
+
+
+async def test_s13_logging_out_twice_or_with_garbage_harms_nobody(
+    logins: LoginService, service: SessionService, login: TokenPair, audit: AuditTrail
+) -> None:
+    other = await logins.open(Login("another-ticket"))
+    for _ in range(2):
+        await service.log_out(login.access_token)
+        await service.revoke(USER, login.session.id)
+    for garbage in ("", "garbage", "a.b.c", other.refresh_token):
+        with pytest.raises(AccessTokenInvalid):
+            await service.log_out(garbage)
+        with pytest.raises(NotFound):
+            await service.revoke(USER, garbage)
+    assert audit.events.count("session_ended") == 1
+    assert await lives(service, other)
+
+
+async def test_s14_a_kick_or_a_ban_counts_at_once_and_a_banned_user_stays_out(
+    logins: LoginService, service: SessionService, bans: BanService, login: TokenPair
+) -> None:
+    await service.end_all(USER, Ending.KICKED)
+    assert await ending_told_to(service, login) == "kicked"
+    again = await logins.open(Login("second-ticket"))
+    await bans.ban(USER, "spam", None)
+    assert await ending_told_to(service, again) == "banned"
+    with pytest.raises(UserBanned):
+        await logins.open(Login("third-ticket"))
+    await bans.lift(USER)
+    assert await ending_told_to(service, again) == "banned"
+    assert await lives(service, await logins.open(Login("third-ticket")))
+
+
+async def test_s14_a_user_blocked_at_authing_gets_no_new_session_and_keeps_the_old(
+    logins: LoginService,
+    service: SessionService,
+    provider: FakeIdentityProvider,
+    login: TokenPair,
+) -> None:
+    provider.failure = AccountBlocked()
+    with pytest.raises(AccountBlocked):
+        await logins.open(Login("second-ticket"))
+    assert (await service.refresh(login.refresh_token)).session.id == login.session.id
+
+
+@pytest.mark.parametrize("differs", ["keys", "store"])
+async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_either(
+    service: SessionService,
+    login: TokenPair,
+    tmp_path: Path,
+    differs: str,
+) -> None:
+    elsewhere = RestartingStore(lambda: SqliteStore(tmp_path / "elsewhere.db"))
+    foreign = (
+        replace(service, issuer=replace(service.issuer, keys=FakeKeys(make_ring())))
+        if differs == "keys"
+        else replace(service, store=elsewhere)
+    )
+    refusals: list[type[TicketgateError]] = [RefreshTokenInvalid, AccessTokenInvalid]
+    with pytest.raises(refusals[0]):
+        await foreign.refresh(login.refresh_token)
+    with pytest.raises(refusals[1]):
+        await foreign.authenticate(login.access_token)
+    pair = await service.refresh(login.refresh_token)
+    assert (pair.session.generation, pair.replayed) == (1, False)
+
+
+@pytest.mark.parametrize("store", ["restarting"], indirect=True)
+async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once_and_noted(
+    service: SessionService, login: TokenPair, path: Path, audit: AuditTrail
+) -> None:
+    backup = path.with_name("backup.db")
+    shutil.copy(path, backup)
+    acknowledged = await service.refresh(login.refresh_token)
+    shutil.copy(backup, path)
+    healed = await service.refresh(acknowledged.refresh_token)
+    assert (healed.session.generation, healed.replayed) == (2, False)
+    assert audit.entries[-1] == ("session_healed", login.session.id, {})
+    again = await service.refresh(acknowledged.refresh_token)
+    assert (again.refresh_token, again.replayed) == (healed.refresh_token, True)
+    assert audit.events.count("session_healed") == 1
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(login.refresh_token)
+
+
+@pytest.mark.parametrize("store", ["restarting"], indirect=True)
+async def test_s16_a_token_two_ahead_is_no_lost_write(
+    service: SessionService, login: TokenPair, path: Path, audit: AuditTrail
+) -> None:
+    backup = path.with_name("backup.db")
+    shutil.copy(path, backup)
+    pairs = await chain(service, login, 2)
+    shutil.copy(backup, path)
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(pairs[2].refresh_token)
+    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "ahead"})

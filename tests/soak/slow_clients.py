@@ -1,0 +1,214 @@
+"""Proof: thousands who send nothing, or a byte a second, are closed in time and felt by nobody.
+
+First good traffic alone, for a baseline; then the same traffic beside a crowd of slow clients, each
+of which comes back as soon as it has been closed.
+`python -m tests.soak.slow_clients --help` lists the options.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import cycle
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from app.server.connections import make_places
+from tests.soak.fleet import Fleet, fleet
+from tests.soak.phone import LOGIN, ME, Line, new_ticket, telephony
+from tests.soak.run import Promise, conclude, run
+
+CLOSED_WITHIN = 10.5
+PERSONA = "lin"
+_GAP = 1.0
+"""Seconds between two bytes of a slow client."""
+
+_GATHERING = 10.0
+"""Seconds in which the crowd comes. All at one stroke, they would be felt as any 2,000 are."""
+
+_HEAD = b"POST /v1/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+KINDS: dict[str, tuple[bytes, bytes]] = {
+    # what it begins with, and what it goes on with
+    "silent": (b"", b""),
+    "header drip": (_HEAD + b"X: ", b"a"),
+    "body drip": (_HEAD + b"Content-Length: 8000\r\n\r\n", b"a"),
+}
+
+
+# --- the crowd, in a process of its own ---
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Slow clients. `lasted` is for how many seconds each connection was put up with."""
+
+    port: int
+    lasted: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    refused: int = 0
+
+    async def besiege(self, number: int, seconds: float) -> None:
+        """Gather, then keep this many connections for so long."""
+        end = time.monotonic() + _GATHERING + seconds
+        async with asyncio.TaskGroup() as group:
+            for kind, place in zip(cycle(KINDS), range(number), strict=False):
+                pause = _GATHERING * place / number
+                group.create_task(self._come_again_and_again(kind, pause, end))
+
+    async def _come_again_and_again(self, kind: str, pause: float, end: float) -> None:
+        await asyncio.sleep(pause)
+        while time.monotonic() < end:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                self.refused += 1
+                await asyncio.sleep(_GAP)
+                continue
+            began = time.monotonic()
+            with suppress(ConnectionError):
+                await _drip(reader, writer, *KINDS[kind])
+            self.lasted[kind].append(time.monotonic() - began)
+            writer.close()
+
+
+async def _drip(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, begin: bytes, drop: bytes
+) -> None:
+    closed = asyncio.create_task(reader.read())
+    writer.write(begin)
+    while not closed.done():
+        await asyncio.wait({closed}, timeout=_GAP)
+        if not writer.is_closing():
+            writer.write(drop)
+    await closed
+
+
+def _crowd(pipe: Connection, port: int, number: int, seconds: float) -> None:
+    make_places(2 * number)
+    crowd = Crowd(port)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(crowd.besiege(number, seconds))
+    pipe.send(crowd)
+
+
+@asynccontextmanager
+async def besieged(port: int, number: int, seconds: float) -> AsyncIterator[Connection]:
+    """Have a crowd of slow clients; the connection yields it when it has gone."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_crowd, args=(there, port, number, seconds), daemon=True)
+    process.start()
+    there.close()  # so that its end is noticed here
+    try:
+        yield here
+    finally:
+        await asyncio.to_thread(process.join, 3 * CLOSED_WITHIN)
+        process.kill()
+
+
+# --- good traffic ---
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Correct requests at a steady rate, each on a connection of its own."""
+
+    line: Line
+    access_token: str
+    seconds: list[float] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+
+    async def flow(self, rate: int, seconds: float) -> None:
+        """Send so many requests a second, whether or not those before them are answered."""
+        start = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(rate * seconds)):
+                await asyncio.sleep(start + number / rate - time.monotonic())
+                group.create_task(self._request())
+
+    async def _request(self) -> None:
+        began = time.monotonic()
+        answer = await self.line.call("GET", ME, Authorization=f"Bearer {self.access_token}")
+        self.seconds.append(time.monotonic() - began)
+        self.answers["none" if answer is None else str(answer.status)] += 1
+
+    @property
+    def not_ok(self) -> int:
+        """How many were not answered as they should be."""
+        return self.answers.total() - self.answers[str(int(HTTPStatus.OK))]
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share was answered."""
+        return 1000 * sorted(self.seconds)[int(share * len(self.seconds))]
+
+
+async def sign_in(running: Fleet, http: aiohttp.ClientSession) -> Traffic:
+    """Somebody with a session, whose traffic it is."""
+    line = Line(http, lambda: running.service.port)
+    ticket = await new_ticket(Line(http, lambda: running.authing.port), PERSONA)
+    answer = await line.call("POST", LOGIN, {"ticket": ticket})
+    if answer is None or answer.status != HTTPStatus.CREATED:
+        raise RuntimeError("no session to prove anything with")
+    return Traffic(line, answer.body["access_token"])
+
+
+async def prove(folder: Path, given: argparse.Namespace) -> int:
+    """Measure the traffic without and with the crowd."""
+    async with fleet(folder) as running, telephony() as http:
+        port = running.service.port
+        if port is None:
+            raise RuntimeError("nothing serves")
+        alone = await sign_in(running, http)
+        beside = Traffic(alone.line, alone.access_token)
+        await Traffic(alone.line, alone.access_token).flow(given.rate, 2)  # to warm up
+        await alone.flow(given.rate, given.baseline)
+        async with besieged(port, given.clients, given.seconds) as pipe:
+            await asyncio.sleep(_GATHERING + 2)  # it needs a moment to start
+            await beside.flow(given.rate, given.seconds - 2)
+            crowd: Crowd = await asyncio.to_thread(pipe.recv)
+        return _verdict(given, alone, beside, crowd, running.service.bugs())
+
+
+def _verdict(
+    given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd, bugs: int
+) -> int:
+    lasted: Sequence[float] = [each for kind in crowd.lasted.values() for each in kind]
+    slowdown = beside.percentile(0.99) / alone.percentile(0.99)
+    facts = {
+        "slow clients at a time": given.clients,
+        **{f"closed: {kind}": len(each) for kind, each in crowd.lasted.items()},
+        "put up with at the longest": f"{max(lasted):.2f} s",
+        "good requests alone": alone.answers.total(),
+        "good requests beside the crowd": beside.answers.total(),
+        "alone, half within, 99 % within": _two(alone),
+        "beside, half within, 99 % within": _two(beside),
+        "99 % within, compared": f"{slowdown:.2f} times",
+    }
+    return conclude(
+        facts,
+        [
+            Promise("slow connections held too long", sum(s > CLOSED_WITHIN for s in lasted)),
+            Promise("slow clients that could not connect", crowd.refused),
+            Promise("good requests that were not answered", alone.not_ok + beside.not_ok),
+            Promise("99 % took twice as long or longer", int(slowdown >= 2)),
+            Promise("bugs in the log", bugs),
+        ],
+    )
+
+
+def _two(traffic: Traffic) -> str:
+    return f"{traffic.percentile(0.5):.1f}, {traffic.percentile(0.99):.1f} ms"
+
+
+if __name__ == "__main__":
+    summary = "Slow clients are closed in time and felt by nobody."
+    numbers = {"clients": 2000, "seconds": 60, "rate": 50, "baseline": 30}
+    sys.exit(run("slow_clients", summary, numbers, prove))

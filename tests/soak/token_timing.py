@@ -1,0 +1,101 @@
+"""How long a refusal takes tells nothing about why it is one.
+
+Refresh tokens that are refused for different reasons are presented in turn, on one connection. The
+medians must lie within a millisecond of each other: less than any network lets somebody measure.
+"""
+
+import argparse
+import asyncio
+import http.client
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from app.keyfile import read_keys
+from app.sessions.tokens import new_session_id, write_refresh_token
+from tests.soak.fleet import Fleet, fleet
+from tests.soak.phone import LOGIN, REFRESH, Line, new_ticket, telephony
+from tests.soak.run import Promise, conclude, run
+
+LIMIT = 0.001
+"""Seconds."""
+
+
+async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
+    """One token for each reason to refuse it."""
+    binder = read_keys(keys).binder
+    async with telephony() as phone:
+        service = Line(phone, lambda: running.service.port)
+        ticket = await new_ticket(Line(phone, lambda: running.authing.port), "lin")
+        answer = await service.call("POST", LOGIN, {"ticket": ticket})
+        if answer is None or answer.status != http.HTTPStatus.CREATED:
+            raise RuntimeError("no session to prove anything with")
+        good = answer.body
+        bearer = f"Bearer {good['access_token']}"
+        await service.call("DELETE", "/v1/sessions/current", Authorization=bearer)
+    revoked: str = good["refresh_token"]
+    return {
+        "revoked": revoked,
+        "unknown": write_refresh_token(binder, new_session_id(good["user"]["sub"]), 0),
+        "unknown, another user": write_refresh_token(binder, new_session_id("nobody"), 0),
+        "wrong MAC, last byte": revoked[:-2] + ("A" if revoked[-2] != "A" else "Q") + revoked[-1],
+        "wrong MAC, first byte": revoked[:30] + ("A" if revoked[30] != "A" else "B") + revoked[31:],
+        "wrong MAC, none right": revoked[:-43] + "A" * 43,
+    }
+
+
+def measure(
+    port: int, tokens: Mapping[str, str], rounds: int, choices: random.Random
+) -> tuple[dict[str, list[float]], int]:
+    """Seconds of each refusal, and how many answers were none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    seconds: dict[str, list[float]] = {kind: [] for kind in tokens}
+    taken = 0
+    for _ in range(rounds):
+        for kind in choices.sample(list(tokens), len(tokens)):
+            body = json.dumps({"refresh_token": tokens[kind]})
+            began = time.perf_counter()
+            connection.request("POST", REFRESH, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            seconds[kind].append(time.perf_counter() - began)
+            taken += answer.status != http.HTTPStatus.BAD_REQUEST
+    connection.close()
+    return seconds, taken
+
+
+async def prove(folder: Path, given: argparse.Namespace) -> int:
+    """Measure, after some rounds that do not count."""
+    async with fleet(folder) as running:
+        tokens = await refused_tokens(running, folder / "keys.json")
+        if running.service.port is None:
+            raise RuntimeError("nothing serves")
+        trial = partial(measure, running.service.port, tokens, choices=random.Random(given.seed))
+        await asyncio.to_thread(trial, given.rounds // 10)
+        seconds, taken = await asyncio.to_thread(trial, given.rounds)
+    medians = {kind: statistics.median(each) for kind, each in seconds.items()}
+    fastest, slowest = min(medians.values()), max(medians.values())
+    return conclude(
+        {
+            "seed": given.seed,
+            "refusals of each kind": given.rounds,
+            **{
+                f"half within, {kind}": f"{1000 * median:.3f} ms, {median / fastest:.2f} times"
+                for kind, median in medians.items()
+            },
+            "between fastest and slowest": f"{1000 * (slowest - fastest):.3f} ms",
+        },
+        [
+            Promise("differences of a millisecond or more", int(slowest - fastest >= LIMIT)),
+            Promise("bad tokens that were taken", taken),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run("token_timing", __doc__ or "", {"rounds": 2000}, prove))

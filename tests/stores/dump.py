@@ -1,0 +1,77 @@
+"""What each store holds, byte for byte, as somebody who has got hold of a copy sees it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis
+
+from tests.stores.encodings import Dump
+from tests.support.valkey.servers import Server
+
+
+class AtRest(Protocol):
+    """One empty store, and what it holds when it has been used."""
+
+    @property
+    def url(self) -> str: ...
+
+    def dump(self) -> Dump: ...
+
+
+class Files:
+    """A SQLite database with all the files beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.url = f"sqlite:///{folder / 'sessions.db'}"
+
+    def dump(self) -> Dump:
+        return Dump(b"\n".join(file.read_bytes() for file in sorted(self._folder.iterdir())))
+
+
+class Keys:
+    """All keys of one server, with their values."""
+
+    def __init__(self, server: Server) -> None:
+        self.url = server.url
+        self._client = redis.Redis(port=server.port)
+
+    def names(self) -> list[bytes]:
+        return list(self._client.scan_iter())
+
+    def without_end(self) -> list[bytes]:
+        """The names of those that the server would keep for ever."""
+        return [name for name in self.names() if self._client.ttl(name) == -1]
+
+    def fields(self, name: bytes) -> list[bytes]:
+        """The fields of a hash; of what is none, none."""
+        is_hash = self._client.type(name) == b"hash"
+        return list(self._client.hkeys(name)) if is_hash else []  # type: ignore[arg-type]  # not awaited
+
+    def dump(self) -> Dump:
+        return Dump(b"\n".join(word for name in self.names() for word in self._words(name)))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _words(self, name: bytes) -> Iterator[bytes]:
+        yield name
+        match self._client.type(name):
+            case b"string":
+                yield _bytes(self._client.get(name))
+            case b"list":
+                yield from map(_bytes, self._client.lrange(name, 0, -1))
+            case b"zset":
+                yield from map(_bytes, self._client.zrange(name, 0, -1))
+            case b"hash":
+                row: Mapping[bytes, bytes] = self._client.hgetall(name)  # type: ignore[assignment]  # not awaited
+                for item in row.items():
+                    yield from item
+            case other:
+                raise AssertionError(f"nobody looks into a {other!r}")
+
+
+def _bytes(word: Any) -> bytes:
+    assert isinstance(word, bytes)
+    return word

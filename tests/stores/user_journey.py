@@ -1,0 +1,27 @@
+"""All that can happen to somebody who signs in, over the API of a real service."""
+
+from typing import Any
+
+from tests.support.running_app import World
+
+DEVICE = {"id": "id-of-a-made-up-phone", "type": "ios", "name": "phone of a made-up person"}
+
+
+async def everything_that_happens_to(world: World, persona: str) -> dict[str, Any]:
+    """Come and go, be robbed, replaced and banned; the tokens that are good at last."""
+    ended = await world.log_in(persona, device=DEVICE)
+    await world.log_out(ended)
+    stolen = await world.log_in(persona)
+    successor = await world.refresh(stolen["refresh_token"])
+    await world.refresh(successor["refresh_token"])
+    await world.try_refresh(stolen["refresh_token"])
+    subject: str = ended["user"]["sub"]
+    await world.backend("PUT", subject, "ban", {"reason": "spam", "until": "2030-01-01T00:00:00Z"})
+    await world.backend("DELETE", subject, "ban")
+    await world.log_in(persona, device=DEVICE)
+    key = f"made-up-idempotency-key-of-{persona}"
+    replacing = await world.try_log_in(world.ticket(persona), key, device=DEVICE)
+    living = world.tokens(replacing, 201)
+    refreshed = await world.refresh(living["refresh_token"])
+    await world.get("/v1/me", refreshed)
+    return refreshed

@@ -1,0 +1,78 @@
+"""In-memory stand-ins for the core's own ports, for whoever tests something above them.
+
+The store has a page of its own (fake_store). Nothing here knows files, sockets or the wall clock.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from app.errors import TicketgateError
+from app.jose.key_ring import KeyRing
+from app.sessions.models import Identity
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+IDENTITY = Identity(
+    subject="5e00000000000000000000aa",
+    claims={"nickname": "小明", "phone_number": "+8613800138000"},
+    authenticated_at=datetime(2026, 11, 22, 11, 59, 58, tzinfo=UTC),
+)
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is moved."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+@dataclass
+class FakeIdentityProvider:
+    """Vouches for one user, or fails as told. Remembers which tickets it was shown.
+
+    `gate` keeps exchanges under way until it is set.
+    """
+
+    identity: Identity = IDENTITY
+    failure: TicketgateError | None = None
+    tickets: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+
+    async def exchange(self, ticket: str) -> Identity:
+        self.tickets.append(ticket)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        return self.identity
+
+
+@dataclass
+class FakeKeys:
+    """A key source whose ring is replaced by assignment, as a reload of the key file would."""
+
+    ring: KeyRing
+
+
+async def unlimited(_session_id: str) -> None:
+    """Let a session be refreshed as often as it likes."""
+
+
+@dataclass
+class AuditTrail:
+    """Keeps every event as (event, session id, labels)."""
+
+    entries: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    def __call__(self, event: str, *, session_id: str, **labels: str) -> None:
+        self.entries.append((event, session_id, labels))
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event, _session_id, _labels in self.entries]

@@ -1,0 +1,56 @@
+"""The wire without a socket: what the phone sends passes the server's own reader, as bytes.
+
+Its limits hold here, its grammar does not: the API must stand even texts that no wire carries.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.middleware import REFUSAL
+from app.errors import MalformedRequest, RequestError
+from app.server.reader import RequestReader
+
+
+class Unplugged:
+    """Surrounds an application as the server does, but for the sockets."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await whole(receive)
+        reader = RequestReader()
+        reader.feed(as_bytes(scope, body))
+        try:
+            reader.next()
+        except MalformedRequest:
+            pass
+        except RequestError as refusal:
+            scope["state"] = {REFUSAL: refusal}
+        came = False
+
+        async def receive_again() -> Message:
+            nonlocal came
+            if came:
+                return await receive()
+            came = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, receive_again, send)
+
+
+async def whole(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+def as_bytes(scope: Scope, body: bytes) -> bytes:
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
+    lines += [b"%b: %b" % field for field in scope["headers"]]
+    if (b"transfer-encoding", b"chunked") in scope["headers"]:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    return b"\r\n".join([*lines, b"", body])

@@ -1,0 +1,235 @@
+"""One Ticketgate in this process, with its Authing, its clock, and a phone that talks to it.
+
+Everything is real but the wire to Authing, the time, and the sockets of the phone.
+"""
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from app import keyfile
+from app.api.deps import Services
+from app.config import Settings, load_settings
+from app.main import create_app, open_services
+from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox.personas import Persona
+from app.server.draining import Drain
+from app.sessions.ports import Claim
+from tests.support.in_process_transport import Unplugged
+
+ISSUER = "https://login.example"
+POOL_ID = "5f0000000000000000000001"
+POOL_SECRET = "made-up-pool-secret-0123456789abcdef"
+SERVICE_KEY = "made-up-service-key-0123456789abcdef"
+SERVICE = {"Authorization": f"Bearer {SERVICE_KEY}"}
+OTHER_SERVICE_KEY = "another-service-key-fedcba9876543210"
+UNHINDERED = "999999/second"
+"""A rate limit that is in force and in nobody's way."""
+
+
+class Clock:
+    """Stands still until it is moved. Tells whole seconds, as the port promises."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+    @property
+    def epoch(self) -> int:
+        return int(self.seconds())
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to Authing, which can fail below HTTP."""
+
+    def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
+        self._authing = authing
+        self.failure: Exception | None = None
+        self.asked = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.set()
+        if self.failure is not None:
+            raise self.failure
+        return await self._authing.handle_async_request(request)
+
+
+@dataclass
+class World:
+    settings: Settings
+    _: KW_ONLY
+    clock: Clock
+    sandbox: Sandbox
+    wire: Wire
+    drain: Drain
+    services: Services
+    phone: httpx.AsyncClient
+    secrets: set[str] = field(default_factory=set)
+    """What is secret or personal here, and shows up in nothing but the answer it is for."""
+
+    def __post_init__(self) -> None:
+        keys = json.loads(self.settings.session_keys_file.read_bytes())["keys"]
+        self.secrets |= {POOL_SECRET, SERVICE_KEY, OTHER_SERVICE_KEY} | {
+            key.get("k") or key["d"] for key in keys
+        }
+
+    def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
+        ticket = self.sandbox.state.issue(Consent(persona, get_phone))
+        person = Persona.named(persona)
+        self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
+        return ticket
+
+    def break_authing(self, kind: str, seconds: float = 3) -> None:
+        self.sandbox.state.fault = Fault(kind, seconds=seconds)
+
+    def switch_authing(self, **options: Any) -> None:
+        self.sandbox.state.options = replace(self.sandbox.state.options, **options)
+
+    @property
+    def store_file(self) -> str:
+        return self.settings.store_url.removeprefix("sqlite:///")
+
+    def break_store(self) -> None:
+        """Leave the store a file in which nothing can be found any more."""
+        with closing(sqlite3.connect(self.store_file)) as database:
+            for table in ("sessions", "claims", "bans"):
+                database.execute(f"DROP TABLE {table}")
+
+    def serve(
+        self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
+    ) -> FastAPI:
+        """Build another application over these services, or over others."""
+        return create_app(self.settings, services or self.services, extra_routes=extra_routes)
+
+    async def log_in(self, persona: str = "lin", **members: Any) -> dict[str, Any]:
+        return self.tokens(await self.try_log_in(self.ticket(persona), **members), 201)
+
+    async def try_log_in(
+        self, ticket: str, key: str | None = None, **members: Any
+    ) -> httpx.Response:
+        """Log in; `key` is the Idempotency-Key."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        self.secrets |= set(headers.values())
+        body = {"ticket": ticket, **members}
+        return await self.phone.post("/v1/sessions", json=body, headers=headers)
+
+    async def refresh(self, refresh_token: str) -> dict[str, Any]:
+        return self.tokens(await self.try_refresh(refresh_token), 200)
+
+    async def try_refresh(self, refresh_token: str) -> httpx.Response:
+        body = {"refresh_token": refresh_token}
+        return await self.phone.post("/v1/sessions/refresh", json=body)
+
+    async def get(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.phone.get(path, headers=bearer(tokens))
+
+    async def delete(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.phone.delete(path, headers=bearer(tokens))
+
+    async def log_out(self, tokens: dict[str, Any]) -> httpx.Response:
+        return await self.delete("/v1/sessions/current", tokens)
+
+    async def backend(
+        self, method: str, subject: str, what: str, body: object = None, key: str = SERVICE_KEY
+    ) -> httpx.Response:
+        """Ask as the rest of the backend does."""
+        path = f"/internal/v1/users/{subject}/{what}"
+        headers = {"Authorization": f"Bearer {key}"}
+        return await self.phone.request(method, path, json=body, headers=headers)
+
+    def claim_elsewhere(self, ticket: str, seconds: int) -> Claim:
+        """A claim as another instance puts it, that holds the ticket for so long."""
+        now = self.clock()
+        return Claim(
+            ticket_hash=hashlib.sha256(ticket.encode()).digest(),
+            key_hash=None,
+            holder="another instance",
+            now=now,
+            lease_ends_at=now + timedelta(seconds=seconds),
+            expires_at=now + timedelta(minutes=2),
+        )
+
+    def tokens(self, answer: httpx.Response, status: int) -> dict[str, Any]:
+        assert answer.status_code == status, answer.text
+        tokens: dict[str, Any] = answer.json()
+        self.secrets |= {tokens["access_token"], tokens["refresh_token"]}
+        return tokens
+
+
+def bearer(tokens: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def phone_of(
+    app: Callable[..., Any], peer: tuple[str, int] = ("127.0.0.1", 123)
+) -> httpx.AsyncClient:
+    """Call an application without a socket. What it raises reaches the caller, as the server."""
+    transport = httpx.ASGITransport(Unplugged(app), client=peer)
+    return httpx.AsyncClient(transport=transport, base_url="http://api.test")
+
+
+@asynccontextmanager
+async def open_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
+    settings = make_settings(folder, **changes)
+    keyfile.create(settings.session_keys_file, "ES256")
+    clock, drain = Clock(), Drain()
+    options = SandboxOptions(
+        user_pool_id=POOL_ID,
+        user_pool_secret=POOL_SECRET,
+        clock=clock.seconds,
+    )
+    sandbox = create_sandbox(options)
+    wire = Wire(httpx.ASGITransport(sandbox.authing))
+    async with (
+        open_services(
+            settings, drain=drain, transport=wire, clock=clock, timer=clock.seconds
+        ) as services,
+        phone_of(create_app(settings, services)) as phone,
+    ):
+        yield World(
+            settings,
+            clock=clock,
+            sandbox=sandbox,
+            wire=wire,
+            drain=drain,
+            services=services,
+            phone=phone,
+        )
+
+
+def make_settings(folder: Path, **changes: Any) -> Settings:
+    settings = load_settings(
+        Settings,
+        env_file=None,
+        secrets_dir=None,
+        authing_base_url="http://localhost",
+        authing_user_pool_id=POOL_ID,
+        authing_user_pool_secret=POOL_SECRET,
+        session_issuer=ISSUER,
+        session_keys_file=folder / "keys.json",
+        store_url=f"sqlite:///{folder}/sessions.db",
+        service_api_keys=f"{SERVICE_KEY}, {OTHER_SERVICE_KEY}",
+        rate_limit_login=UNHINDERED,
+        rate_limit_refresh=UNHINDERED,
+    )
+    # Past the rules for operators: a deadline of less than a second is only good for a test.
+    return settings.model_copy(update=changes)
