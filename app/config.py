@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from app.errors import StartupError
+from app.store_url import RedisUrl, SqliteUrl, parse_store_url
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
@@ -79,13 +80,8 @@ def _comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _store_url(value: str) -> str:
-    # The parts of a Redis address are judged by the store, which knows what they mean.
-    sqlite, redis = r"sqlite:///(?!:memory:)[^?#]+", r"rediss?(\+sentinel|\+cluster)?://[!-~]+"
-    if not re.fullmatch(f"{sqlite}|{redis}", value):
-        forms = "sqlite:///relative/path, sqlite:////absolute/path or redis://host:port"
-        raise ValueError(f"must be {forms} (all forms: README)")
-    return value
+def _store_url(value: object) -> object:
+    return parse_store_url(value.strip()) if isinstance(value, str) else value
 
 
 def _rate(value: object) -> object:
@@ -119,7 +115,7 @@ DurationOrZero = Annotated[
     timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=_TEN_YEARS)
 ]
 Duration = Annotated[DurationOrZero, Field(ge=timedelta(seconds=1))]
-StoreUrl = Annotated[str, Field(repr=False), AfterValidator(_store_url)]
+StoreUrl = Annotated[SqliteUrl | RedisUrl, NoDecode, BeforeValidator(_store_url)]
 Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
@@ -169,9 +165,8 @@ class Settings(BaseSettings):
     session_max_per_user: Annotated[int, Field(ge=0, le=1000)] = 0
     session_one_per_device_type: bool = False
 
-    store_url: StoreUrl = "sqlite:///data/sessions.db"
+    store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
     store_ca_file: Path | None = None
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
 
     service_api_keys: Annotated[
         tuple[ServiceKey, ...], NoDecode, BeforeValidator(_comma_separated)
@@ -201,8 +196,6 @@ class Settings(BaseSettings):
             raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
         if self.session_access_ttl > self.session_idle_ttl:
             raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
-        if self.workers > 1 and self.store_url.startswith("sqlite:"):
-            raise ValueError("WORKERS: more than 1 needs STORE_URL with Redis")
         if self.authing_token_mode == "jwks":
             for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
                 if getattr(self, name) is None:

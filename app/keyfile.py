@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
+from app.events import Events
 from app.jose.key_ring import (
     SIGNING_ALGORITHMS,
     KeyRing,
@@ -40,14 +41,14 @@ class KeyFileError(Exception):
 class KeyFile:
     """A `KeySource` that follows a file. A broken new file keeps the keys that work."""
 
-    def __init__(self, path: Path, report: Callable[[str], None]) -> None:
-        """Load the keys; `report` hears of every reload and every failure to reload.
+    def __init__(self, path: Path, events: Events) -> None:
+        """Load the keys. Every reload, and every failure to reload, is recorded.
 
         Raises:
             StartupError: there is no usable key file to begin with.
         """
         self._path = path
-        self._report = report
+        self._events = events
         with refusals(path):
             self._seen = _stamp(path)
             self._ring = read_keys(path)
@@ -66,9 +67,9 @@ class KeyFile:
         try:
             self._ring = read_keys(self._path)
         except (OSError, KeyFileError):
-            self._report("keys_reload_failed")
+            self._events.record("keys_reload_failed")
         else:
-            self._report("keys_reloaded")
+            self._events.record("keys_reloaded")
 
 
 @contextmanager
@@ -130,9 +131,9 @@ def retire(path: Path, kid: str) -> None:
 def describe(path: Path) -> list[str]:
     """One line a key, in order: kid, kind, and whether it is the one in use. No secrets."""
     ring = read_keys(path)
-    lines = [f"{key.kid}  {key.algorithm}" for key in ring.signing]
+    lines = [f"{key.kid}  {key.algorithm}" for key in ring.signing_keys]
     lines[0] += "  signs access tokens"
-    oct_lines = [f"{key.kid}  oct" for key in ring.binding]
+    oct_lines = [f"{key.kid}  oct" for key in ring.secret_keys]
     oct_lines[0] += "  binds refresh tokens"
     return lines + oct_lines
 

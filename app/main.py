@@ -9,48 +9,47 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import httpx
 from fastapi import FastAPI
 from limits.aio.storage import Storage
 from starlette.routing import BaseRoute
 
-from app.api.app import build_application
+from app.api.app import build_app
 from app.api.client_ip import TrustedProxies
-from app.api.deps import Launch, Platform, ServiceKeys, Services
-from app.api.schemas import LaunchAnswer
+from app.api.deps import ServiceKeys, Services
 from app.authing.breaker import Breaker
 from app.authing.bulkhead import Bulkhead
 from app.authing.client import AuthingClient
-from app.authing.jwks import JwksKeys
-from app.authing.keys import Hs256Keys
+from app.authing.jwks import RemoteJwks
+from app.authing.keys import SharedSecretKeys
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import LocalVerifier, Recipient
+from app.authing.verifier import ExpectedAudience, LocalVerifier
 from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
+from app.events import Events
 from app.keyfile import KeyFile
-from app.ratelimits import RateLimiter
-from app.ratelimits.redis import shared_storage
+from app.ratelimits.limiter import RateLimiter
+from app.ratelimits.shared import redis_storage
 from app.server.draining import Drain
+from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
-from app.sessions.issuer import Lifetimes, SessionIssuer
-from app.sessions.login import ClaimTimes, LoginService
-from app.sessions.miniprogram import LaunchOptions, clean_ticket, ticket_of
-from app.sessions.ports import Clock, SessionLimits, SessionStore
+from app.sessions.issuer import Lifetimes, TokenIssuer
+from app.sessions.login import LeaseTimes, LoginService
+from app.sessions.miniprogram import MiniProgram
+from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.sessions import SessionService
-from app.sessions.tokens import AccessTokenProfile
+from app.store_url import SqliteUrl
 from app.stores.factory import open_store
-from app.telemetry.logs import log
-from app.telemetry.metrics import Metrics
-from app.telemetry.upstream import ObservedIdentityProvider
+from app.telemetry.logs import LoggedEvents
+from app.telemetry.metrics import CountedEvents, Metrics
+from app.telemetry.upstream import InstrumentedIdentityProvider
 
-_CLAIM_MARGIN = timedelta(seconds=4)
-"""A claim outlives the deadline of its exchange by this, so that no living holder is taken over."""
+_LEASE_MARGIN = timedelta(seconds=4)
+"""A lease outlives the deadline of its exchange by this, so that no living holder loses it."""
 _CLOCK_SKEW = timedelta(seconds=30)
-"""A ticket may live this much longer by Authing's clock than by ours."""
+"""How much longer a ticket may live by Authing's clock than by ours."""
 
 
 def system_clock() -> datetime:
@@ -78,60 +77,57 @@ async def open_services(
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        record = metrics.counting(log)
-        keys = KeyFile(settings.session_keys_file, report=record)
-        store = await stack.enter_async_context(
-            open_store(settings.store_url, ca_file=settings.store_ca_file, record=record)
+        events = CountedEvents(metrics, LoggedEvents())
+        keys = KeyFile(settings.session_keys_file, events)
+        stores = await stack.enter_async_context(
+            open_store(settings.store_url, ca_file=settings.store_ca_file, events=events)
         )
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
         client = authing_client(settings, http, clock)
         bulkhead = Bulkhead(client, deadline=settings.authing_timeout.total_seconds())
-        authing = ObservedIdentityProvider(Breaker(bulkhead, monotonic=timer), record)
+        authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
-        logins = LoginService(
-            identity_provider=authing,
-            store=store,
-            issuer=issuer,
-            times=ClaimTimes(
-                lease=settings.authing_timeout + _CLAIM_MARGIN,
-                ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
-            ),
-            limits=SessionLimits(
-                max_per_user=settings.session_max_per_user,
-                one_per_device_type=settings.session_one_per_device_type,
-            ),
-            clock=clock,
-            audit=record,
-        )
         limiter = RateLimiter(
             await stack.enter_async_context(_shared_counts(settings)),
             secret=_rate_limit_secret(keys),
-            record=record,
+            events=events,
             clock=timer,
         )
-        await stack.enter_async_context(housekeeping(keys, store, clock))
+        await stack.enter_async_context(housekeeping(keys, stores.maintenance, clock, events))
         if settings.metrics_port is not None:
             stack.enter_context(metrics.served(settings.host, settings.metrics_port))
         yield Services(
-            logins=logins,
+            logins=LoginService(
+                identity_provider=authing,
+                tickets=stores.tickets,
+                issuer=issuer,
+                times=LeaseTimes(
+                    lease=settings.authing_timeout + _LEASE_MARGIN,
+                    ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
+                ),
+                limits=SessionLimits(
+                    max_per_user=settings.session_max_per_user,
+                    one_per_device_type=settings.session_one_per_device_type,
+                ),
+                clock=clock,
+                events=events,
+            ),
             sessions=SessionService(
-                store=store,
+                store=stores.sessions,
                 issuer=issuer,
                 clock=clock,
-                audit=record,
+                events=events,
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
             ),
-            bans=BanService(store=store, clock=clock, audit=record),
-            store=store,
+            bans=BanService(store=stores.bans, clock=clock, events=events),
+            maintenance=stores.maintenance,
             keys=keys,
             issuer=settings.session_issuer,
-            launch=_launch(settings),
-            ticket_of=ticket_of,
-            clean_ticket=clean_ticket,
-            is_draining=drain.is_begun,
+            mini_program=_mini_program(settings),
+            is_draining=drain.started,
             authing_state=lambda: authing.state,
-            log=record,
+            events=events,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
             login_limit=limiter.limit("login", settings.rate_limit_login),
             proxies=TrustedProxies(settings.trusted_proxies),
@@ -142,7 +138,7 @@ def create_app(
     settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """The HTTP application over open services."""
-    return build_application(services, api_docs=settings.api_docs, extra_routes=extra_routes)
+    return build_app(services, api_docs=settings.api_docs, extra_routes=extra_routes)
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
@@ -161,13 +157,13 @@ def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AuthingClient:
     """The client, with the verification that the settings ask for."""
     pool_secret = settings.authing_user_pool_secret.get_secret_value()
-    keys: Hs256Keys | JwksKeys
+    keys: SharedSecretKeys | RemoteJwks
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
-        keys = JwksKeys(http, settings.authing_jwks_url)
+        keys = RemoteJwks(http, settings.authing_jwks_url)
     else:
         own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
-        keys = Hs256Keys(own or [pool_secret])
-    recipient = Recipient(
+        keys = SharedSecretKeys(own or [pool_secret])
+    recipient = ExpectedAudience(
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
@@ -184,10 +180,10 @@ def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) ->
     )
 
 
-def _issuer(settings: Settings, keys: KeyFile) -> SessionIssuer:
-    return SessionIssuer(
+def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:
+    return TokenIssuer(
         keys=keys,
-        access_tokens=AccessTokenProfile(
+        access_tokens=AccessTokenCodec(
             issuer=settings.session_issuer,
             audience=settings.session_audience or settings.session_issuer,
             client_id=settings.authing_user_pool_id,
@@ -203,40 +199,38 @@ def _issuer(settings: Settings, keys: KeyFile) -> SessionIssuer:
 
 @asynccontextmanager
 async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
-    if settings.store_url.startswith("sqlite:"):
+    if isinstance(settings.store_url, SqliteUrl):
         yield None
         return
-    async with shared_storage(settings.store_url, settings.store_ca_file) as storage:
-        yield storage
+    from app.stores.redis.client import open_client  # noqa: PLC0415  # SQLite does without the extra
+
+    async with open_client(settings.store_url, settings.store_ca_file) as client:
+        yield redis_storage(client)
 
 
 def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:
-    # A key derived from the current binding key, and so the same in the whole fleet. No refresh
-    # token's MAC is made of a message of this length.
-    return lambda: keys.ring.binder.mac(b"ticketgate rate limits v1")
+    # Derived from the current secret key, and so the same on all instances. No refresh token's MAC
+    # is made of a message of this length.
+    return lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1")
 
 
-def _launch(settings: Settings) -> Launch:
-    options = LaunchOptions(
+def _mini_program(settings: Settings) -> MiniProgram:
+    return MiniProgram(
         user_pool_id=settings.authing_user_pool_id,
         user_name=settings.miniprogram_user_name,
         path=settings.miniprogram_path,
-        mini_program_type=settings.miniprogram_type,
+        type=settings.miniprogram_type,
         self_hosted=settings.miniprogram_self_hosted,
         get_phone=settings.miniprogram_get_phone,
     )
-
-    def launch(platform: Platform | None, *, get_phone: bool | None) -> LaunchAnswer:
-        return cast("LaunchAnswer", asdict(options.launch(platform, get_phone=get_phone)))
-
-    return launch
 
 
 @asynccontextmanager
 async def housekeeping(
     keys: KeyFile,
-    store: SessionStore,
+    maintenance: Maintenance,
     clock: Clock,
+    events: Events,
     *,
     follow_seconds: float = 10,
     purge_seconds: float = 60,
@@ -247,14 +241,14 @@ async def housekeeping(
         keys.follow()
 
     async def purge() -> None:
-        with suppress(StoreUnavailable):  # the next round will do; /readyz tells of the store
-            purged = await store.purge(clock())
+        with suppress(StoreUnavailable):  # /readyz reports the store; the next round will purge
+            purged = await maintenance.purge(clock())
             if purged:
-                log("purged", count=purged)
+                events.record("purged", count=purged)
 
     tasks = [
-        asyncio.create_task(_repeat(follow_seconds, follow_keys)),
-        asyncio.create_task(_repeat(purge_seconds, purge)),
+        asyncio.create_task(_repeat(follow_seconds, follow_keys, events)),
+        asyncio.create_task(_repeat(purge_seconds, purge, events)),
     ]
     try:
         yield
@@ -264,10 +258,10 @@ async def housekeeping(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(seconds: float, action: Callable[[], Awaitable[None]], events: Events) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
             await action()
         except Exception as error:  # noqa: BLE001  # a bug in one round must not end all rounds
-            log("housekeeping_failed", error=error)
+            events.record("housekeeping_failed", error=error)

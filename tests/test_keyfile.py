@@ -45,9 +45,9 @@ def test_a_new_file_holds_one_key_of_each_use(tmp_path: Path, algorithm: Signing
     kids = keyfile.create(path, algorithm)
 
     ring = read_keys(path)
-    assert ring.signer.algorithm == algorithm
-    assert [ring.signer.kid, ring.binder.kid] == kids
-    assert (len(ring.signing), len(ring.binding)) == (1, 1)
+    assert ring.signing_key.algorithm == algorithm
+    assert [ring.signing_key.kid, ring.current_secret_key.kid] == kids
+    assert (len(ring.signing_keys), len(ring.secret_keys)) == (1, 1)
 
 
 def test_a_new_file_is_readable_by_its_owner_only(path: Path) -> None:
@@ -57,7 +57,10 @@ def test_a_new_file_is_readable_by_its_owner_only(path: Path) -> None:
 def test_a_new_file_names_each_key_by_its_thumbprint(path: Path) -> None:
     ring = read_keys(path)
 
-    assert [key["kid"] for key in members(path)] == [ring.signer.kid, ring.binder.kid]
+    assert [key["kid"] for key in members(path)] == [
+        ring.signing_key.kid,
+        ring.current_secret_key.kid,
+    ]
 
 
 def test_new_never_overwrites(path: Path) -> None:
@@ -83,7 +86,7 @@ def test_new_never_overwrites_even_if_many_begin_at_once(tmp_path: Path) -> None
         made = [kids for kids in pool.map(start, range(starters)) if kids]
 
     ring = read_keys(path)
-    assert made == [[ring.signer.kid, ring.binder.kid]]
+    assert made == [[ring.signing_key.kid, ring.current_secret_key.kid]]
 
 
 # --- add, promote, retire ---
@@ -98,8 +101,8 @@ def test_an_added_signing_key_is_published_and_does_not_sign_yet(
     kid = keyfile.add(path, algorithm)
 
     after = read_keys(path)
-    assert [key.kid for key in after.signing] == [before.signer.kid, kid]
-    assert after.signing[1].algorithm == algorithm
+    assert [key.kid for key in after.signing_keys] == [before.signing_key.kid, kid]
+    assert after.signing_keys[1].algorithm == algorithm
     assert kid in [key["kid"] for key in after.public_jwks()["keys"]]
 
 
@@ -108,7 +111,7 @@ def test_an_added_binding_key_is_accepted_and_does_not_bind_yet(path: Path) -> N
 
     kid = keyfile.add(path, "oct")
 
-    assert [key.kid for key in read_keys(path).binding] == [before.binder.kid, kid]
+    assert [key.kid for key in read_keys(path).secret_keys] == [before.current_secret_key.kid, kid]
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
@@ -121,18 +124,18 @@ def test_a_promoted_key_is_the_one_in_use_and_the_old_one_is_still_believed(
 
     after = read_keys(path)
     if kind == "oct":
-        assert [key.kid for key in after.binding] == [kid, before.binder.kid]
-        assert after.signer.kid == before.signer.kid
+        assert [key.kid for key in after.secret_keys] == [kid, before.current_secret_key.kid]
+        assert after.signing_key.kid == before.signing_key.kid
     else:
-        assert [key.kid for key in after.signing] == [kid, before.signer.kid]
-        assert after.binder.kid == before.binder.kid
+        assert [key.kid for key in after.signing_keys] == [kid, before.signing_key.kid]
+        assert after.current_secret_key.kid == before.current_secret_key.kid
 
 
 def test_promoting_the_key_in_use_changes_nothing(path: Path) -> None:
-    keyfile.promote(path, read_keys(path).binder.kid)
+    keyfile.promote(path, read_keys(path).current_secret_key.kid)
 
     ring = read_keys(path)
-    assert (len(ring.signing), len(ring.binding)) == (1, 1)
+    assert (len(ring.signing_keys), len(ring.secret_keys)) == (1, 1)
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
@@ -175,9 +178,9 @@ def test_the_list_tells_every_key_in_order_and_no_secret(path: Path) -> None:
     lines = keyfile.describe(path)
 
     assert lines == [
-        f"{ring.signer.kid}  ES256  signs access tokens",
+        f"{ring.signing_key.kid}  ES256  signs access tokens",
         f"{added[0]}  EdDSA",
-        f"{ring.binder.kid}  oct  binds refresh tokens",
+        f"{ring.current_secret_key.kid}  oct  binds refresh tokens",
         f"{added[1]}  oct",
     ]
 
@@ -284,7 +287,7 @@ def test_a_changed_file_is_taken_over_and_reported_once(
     followed.follow()
     followed.follow()
 
-    assert kid in [key.kid for key in followed.ring.signing]
+    assert kid in [key.kid for key in followed.ring.signing_keys]
     assert reports == ["keys_reloaded"]
 
 
@@ -336,7 +339,7 @@ def test_a_file_that_has_come_back_is_taken_over(
 
     followed.follow()
 
-    assert followed.ring.signer.kid == read_keys(path).signer.kid
+    assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
     assert reports[-1] == "keys_reloaded"
 
 
@@ -352,7 +355,7 @@ def test_a_file_that_could_not_be_read_is_taken_over_once_it_can_be(
 
     followed.follow()
 
-    assert followed.ring.signer.kid == read_keys(path).signer.kid
+    assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
     assert reports == ["keys_reload_failed", "keys_reloaded"]
 
 
@@ -375,7 +378,7 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
     (mount / "..new").replace(mount / "..data")
     followed.follow()
 
-    assert followed.ring.signer.kid == KeyRing.from_jwk_set(versions["..v2"]).signer.kid
+    assert followed.ring.signing_key.kid == KeyRing.from_jwk_set(versions["..v2"]).signing_key.kid
     assert reports == ["keys_reloaded"]
 
 

@@ -25,7 +25,7 @@ from app.sandbox.tokens import SigningKeys
 from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.models import Device
-from app.sessions.ports import Active, Unknown
+from app.sessions.outcomes import Active, Unknown
 from app.stores.sqlite import SqliteStore
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter, minimal
 from tests.stores.builders import keep, make_session
@@ -150,7 +150,7 @@ async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
 
 async def test_a_login_tells_readiness_what_authing_did(sandbox: Sandbox) -> None:
     async with opened(sandbox) as services:
-        await services.logins.open(Login(sandbox.state.issue(Consent())))
+        await services.logins.log_in(Login(sandbox.state.issue(Consent())))
 
         assert services.authing_state() == "ok"
 
@@ -160,7 +160,7 @@ async def test_readiness_hears_of_the_drain(sandbox: Sandbox) -> None:
     async with opened(sandbox, drain) as services:
         assert not services.is_draining()
 
-        drain.begin()
+        drain.start()
 
         assert services.is_draining()
 
@@ -180,7 +180,7 @@ async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs
 
 
 async def login(services: Services, sandbox: Sandbox) -> str:
-    pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
+    pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
     return pair.session.subject
 
 
@@ -188,7 +188,7 @@ async def test_the_class_of_a_reuse_is_a_metric(sandbox: Sandbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     async with opened(sandbox, metrics_port=port) as services:
-        pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
+        pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
         await services.sessions.refresh(pair.refresh_token)
         newest = await services.sessions.refresh(pair.refresh_token)
         await services.sessions.authenticate(newest.access_token)
@@ -199,7 +199,7 @@ async def test_the_class_of_a_reuse_is_a_metric(sandbox: Sandbox) -> None:
 
     name = "ticketgate_session_events_total"
     assert f'{name}{{detail="recent_previous",event="refresh_reused"}} 1.0' in text
-    assert f'{name}{{detail="",event="session_replayed"}} 1.0' in text
+    assert f'{name}{{detail="",event="refresh_replayed"}} 1.0' in text
     assert 'ticketgate_upstream_exchange_seconds_count{outcome="ok"} 1.0' in text
 
 
@@ -293,7 +293,7 @@ async def test_tokens_and_lives_follow_the_settings(sandbox: Sandbox) -> None:
     async with opened(
         sandbox, session_access_ttl="60", session_idle_ttl="PT1H", session_absolute_ttl="PT90M"
     ) as services:
-        pair = await services.logins.open(Login(sandbox.state.issue(Consent())))
+        pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
 
     assert services.issuer == ISSUER
     assert pair.expires_in == 60
@@ -305,10 +305,10 @@ async def test_limits_follow_the_settings(sandbox: Sandbox) -> None:
     phone = Device(type="ios")
     async with opened(sandbox, session_max_per_user=2, session_one_per_device_type=True) as each:
         pairs = [
-            await each.logins.open(Login(sandbox.state.issue(Consent()), device))
+            await each.logins.log_in(Login(sandbox.state.issue(Consent()), device))
             for device in (phone, None, phone, None)
         ]
-        listed = await each.sessions.sessions_of(pairs[0].session.subject)
+        listed = await each.sessions.active_sessions(pairs[0].session.subject)
 
     assert [profile.device for _session, profile in listed] == [phone, None]
 
@@ -364,9 +364,9 @@ async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
     async with housekeeping(keys, store, now, follow_seconds=0.01):
         kid = keyfile.add(folder / "keys.json", "ES256")
 
-        await until(lambda: len(keys.ring.signing) == 2)
+        await until(lambda: len(keys.ring.signing_keys) == 2)
 
-    assert keys.ring.signing[1].kid == kid
+    assert keys.ring.signing_keys[1].kid == kid
 
 
 async def test_what_has_been_over_for_long_is_purged_and_counted(
@@ -381,8 +381,8 @@ async def test_what_has_been_over_for_long_is_purged_and_counted(
         await until(lambda: caplog.records)
 
     assert [(r.msg, r.__dict__["count"]) for r in caplog.records] == [("purged", 1)]
-    assert await store.see("session-a", 0, make_session().created_at) == Unknown()
-    assert await store.see("session-b", 0, make_session().created_at) == Active(fresh)
+    assert await store.sessions.touch("session-a", 0, make_session().created_at) == Unknown()
+    assert await store.sessions.touch("session-b", 0, make_session().created_at) == Active(fresh)
 
 
 class CountingClock:
@@ -449,7 +449,7 @@ async def test_a_bug_in_one_round_is_told_and_does_not_end_the_rounds(
         await until(lambda: len(told) == 2)
 
     assert [(r.msg, r.levelname) for r in caplog.records] == [("housekeeping_failed", "ERROR")]
-    assert len(keys.ring.binding) == 3
+    assert len(keys.ring.secret_keys) == 3
 
 
 async def test_nothing_is_done_after_the_end(

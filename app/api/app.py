@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from app import __version__
 from app.api.deps import Services
-from app.api.middleware import EarlyRefusals, RequestScope
+from app.api.middleware import RejectEarly, RequestContext
 from app.api.openapi import completed
 from app.api.problems import answer_error, answer_framework, answer_validation
 from app.api.routes import health, internal, launch, me, sessions, well_known
@@ -26,7 +26,7 @@ class _Application(FastAPI):
         return completed(super().openapi())
 
 
-def build_application(
+def build_app(
     services: Services, *, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """Put the application together. `extra_routes` come last; the sandbox's page is one."""
@@ -38,7 +38,7 @@ def build_application(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestScope, log=services.log), Middleware(EarlyRefusals)],
+        middleware=[Middleware(RequestContext, events=services.events), Middleware(RejectEarly)],
         exception_handlers={
             TicketgateError: answer_error,
             RequestValidationError: answer_validation,

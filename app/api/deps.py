@@ -1,49 +1,26 @@
 """What routes are given: the services of this process, and who is asking.
 
-`Services` is filled by the composition root. Its seams to Authing are plain callables, because the
-API and the Authing client are strangers.
+`Services` is filled by the composition root.
 """
 
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from app.api.client_ip import TrustedProxies
-from app.api.middleware import Log
-from app.api.schemas import LaunchAnswer
 from app.errors import AccessTokenInvalid, AccessTokenMissing
+from app.events import Events
 from app.sessions.bans import BanService
 from app.sessions.login import LoginService
+from app.sessions.miniprogram import MiniProgram
 from app.sessions.models import Profile, Session
-from app.sessions.ports import KeySource, SessionStore
+from app.sessions.ports import KeySource, Maintenance, RateLimit
 from app.sessions.sessions import SessionService
-
-Platform: TypeAlias = Literal["ios", "android", "harmony"]
-
-
-class Launch(Protocol):
-    """Says what the app hands to the WeChat SDK."""
-
-    def __call__(self, platform: Platform | None, *, get_phone: bool | None) -> LaunchAnswer:
-        """The answer of `GET /v1/launch`."""
-        ...
-
-
-class LoginLimit(Protocol):
-    """Says how often a client address may log in."""
-
-    async def __call__(self, address: str, /) -> None:
-        """Count one login of the address.
-
-        Raises:
-            RateLimited: it is one too many.
-        """
-        ...
 
 
 class ServiceKeys:
@@ -73,17 +50,15 @@ class Services:
     logins: LoginService
     sessions: SessionService
     bans: BanService
-    store: SessionStore
+    maintenance: Maintenance
     keys: KeySource
     issuer: str
-    launch: Launch
-    ticket_of: Callable[[str], str]
-    clean_ticket: Callable[[str], str | None]
+    mini_program: MiniProgram
     is_draining: Callable[[], bool]
     authing_state: Callable[[], str]
-    log: Log
+    events: Events
     service_keys: ServiceKeys
-    login_limit: LoginLimit
+    login_limit: RateLimit
     proxies: TrustedProxies
 
 

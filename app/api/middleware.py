@@ -1,13 +1,12 @@
 """What surrounds every request, as pure ASGI: identity, safe headers, one log line, refusals.
 
-Outermost stands `RequestScope`, so that whatever happens inside, the answer has our shape and our
+Outermost stands `RequestContext`, so that whatever happens inside, the answer has our shape and our
 headers, and nothing reaches the server's own error page.
 """
 
 import re
 import time
 import uuid
-from typing import Protocol
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
+from app.events import Events
 
 REFUSAL = "ticketgate.refusal"
 """Where in `scope["state"]` the server puts the RequestError with which it refused a request."""
@@ -27,20 +27,12 @@ _CREDENTIALS = frozenset(
 )
 
 
-class Log(Protocol):
-    """Records one event with labels from the log's closed set."""
-
-    def __call__(self, event: str, *, error: Exception | None = None, **fields: str | int) -> None:
-        """Record the event; `error` is a bug that caused it."""
-        ...
-
-
-class RequestScope:
+class RequestContext:
     """Gives each request its id, each answer its headers, and each pair one line in the log."""
 
-    def __init__(self, app: ASGIApp, log: Log) -> None:
+    def __init__(self, app: ASGIApp, events: Events) -> None:
         self._app = app
-        self._log = log
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of ASGI."""
@@ -85,10 +77,10 @@ class RequestScope:
             for name in ("outcome", "authing_code", "reason"):
                 if hasattr(problem, name):
                     fields[name] = getattr(problem, name)
-        self._log("request", error=scope.get("ticketgate.bug"), **fields)
+        self._events.record("request", error=scope.get("ticketgate.bug"), **fields)
 
 
-class EarlyRefusals:
+class RejectEarly:
     """Answers what the server refused, and refuses credentials where every proxy would log them."""
 
     def __init__(self, app: ASGIApp) -> None:

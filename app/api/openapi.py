@@ -11,8 +11,8 @@ from typing import Any, Literal, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from app.api.problems import MEDIA_TYPE, TABLE, TEMPORARY, ClientAction
-from app.sessions.models import Ending
+from app.api.problems import MEDIA_TYPE, PROBLEMS, TEMPORARY, ClientAction
+from app.sessions.models import EndReason
 
 _EVERYWHERE = (400, 413, 414, 431, 500)
 """What the server or a bug may have any operation answer."""
@@ -38,7 +38,7 @@ class Problem(TypedDict):
     request_id: str
     session_alive: NotRequired[bool | Literal["unknown"]]
     retry_after: NotRequired[int]
-    reason: NotRequired[Ending]
+    reason: NotRequired[EndReason]
     replaced_by: NotRequired[str]
     until: NotRequired[int]
     errors: NotRequired[list[FieldProblem]]
@@ -60,7 +60,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
     components.setdefault("schemas", {}).update(problem.pop("$defs"), Problem=problem)
-    statuses = sorted({row.status for row in TABLE.values()})
+    statuses = sorted({row.status for row in PROBLEMS.values()})
     components["responses"] = {str(status): _problem_response(status) for status in statuses}
     for operation in _operations(document):
         responses = {str(status): r for status, r in problems(*_EVERYWHERE).items()}
@@ -90,7 +90,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem_response(status: int) -> dict[str, Any]:
-    rows = {error.code: row for error, row in TABLE.items() if row.status == status}
+    rows = {error.code: row for error, row in PROBLEMS.items() if row.status == status}
     members: dict[str, Any] = {
         "status": {"const": status},
         "code": {"enum": sorted(rows)},

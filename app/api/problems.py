@@ -27,7 +27,7 @@ ClientAction: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProblemSpec:
     """One line of the contract's table: status, what the app does, and is its session alive.
 
     `session_alive` is None where the answer says nothing about a session.
@@ -38,39 +38,39 @@ class Row:
     session_alive: bool | Literal["unknown"] | None = None
 
 
-TABLE: Mapping[type[TicketgateError], Row] = {
-    errors.MalformedRequest: Row(400, "none"),
-    errors.InvalidRequest: Row(422, "none"),
-    errors.IdempotencyKeyMismatch: Row(422, "none"),
-    errors.NotFound: Row(404, "none"),
-    errors.MethodNotAllowed: Row(405, "none"),
-    errors.BodyTooLarge: Row(413, "none"),
-    errors.UriTooLong: Row(414, "none"),
-    errors.HeaderTooLarge: Row(431, "none"),
-    errors.UnsupportedMediaType: Row(415, "none"),
-    errors.LoginCancelled: Row(400, "none"),
-    errors.ExtMsgUnsupported: Row(400, "none"),
-    errors.TicketRejected: Row(400, "relaunch_wechat"),
-    errors.TicketUsed: Row(400, "relaunch_wechat"),
-    errors.AccountBlocked: Row(403, "contact_support"),
-    errors.UserBanned: Row(403, "contact_support"),
-    errors.LoginInProgress: Row(409, "retry_after"),
-    errors.RateLimited: Row(429, "retry_after", session_alive="unknown"),
-    errors.AuthingUnavailable: Row(503, "retry_after"),
-    errors.AuthingTimeout: Row(503, "retry_after"),
-    errors.AuthingOverloaded: Row(503, "retry_after"),
-    errors.AuthingMisconfigured: Row(503, "contact_support"),
-    errors.AuthingBadAnswer: Row(502, "retry"),
-    errors.AuthingTokenInvalid: Row(502, "contact_support"),
-    errors.AuthingUntrusted: Row(502, "contact_support"),
-    errors.RefreshTokenInvalid: Row(400, "relaunch_wechat", session_alive=False),
-    errors.RefreshSessionEnded: Row(400, "relaunch_wechat", session_alive=False),
-    errors.AccessTokenMissing: Row(401, "none", session_alive="unknown"),
-    errors.AccessTokenInvalid: Row(401, "refresh", session_alive="unknown"),
-    errors.AccessTokenExpired: Row(401, "refresh", session_alive="unknown"),
-    errors.AccessSessionEnded: Row(401, "relaunch_wechat", session_alive=False),
-    errors.StoreUnavailable: Row(503, "retry_after", session_alive="unknown"),
-    errors.InternalError: Row(500, "retry", session_alive="unknown"),
+PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
+    errors.MalformedRequest: ProblemSpec(400, "none"),
+    errors.InvalidRequest: ProblemSpec(422, "none"),
+    errors.IdempotencyKeyMismatch: ProblemSpec(422, "none"),
+    errors.NotFound: ProblemSpec(404, "none"),
+    errors.MethodNotAllowed: ProblemSpec(405, "none"),
+    errors.BodyTooLarge: ProblemSpec(413, "none"),
+    errors.UriTooLong: ProblemSpec(414, "none"),
+    errors.HeaderTooLarge: ProblemSpec(431, "none"),
+    errors.UnsupportedMediaType: ProblemSpec(415, "none"),
+    errors.LoginCancelled: ProblemSpec(400, "none"),
+    errors.ExtMsgUnsupported: ProblemSpec(400, "none"),
+    errors.TicketRejected: ProblemSpec(400, "relaunch_wechat"),
+    errors.TicketUsed: ProblemSpec(400, "relaunch_wechat"),
+    errors.AccountBlocked: ProblemSpec(403, "contact_support"),
+    errors.UserBanned: ProblemSpec(403, "contact_support"),
+    errors.LoginInProgress: ProblemSpec(409, "retry_after"),
+    errors.RateLimited: ProblemSpec(429, "retry_after", session_alive="unknown"),
+    errors.AuthingUnavailable: ProblemSpec(503, "retry_after"),
+    errors.AuthingTimeout: ProblemSpec(503, "retry_after"),
+    errors.AuthingOverloaded: ProblemSpec(503, "retry_after"),
+    errors.AuthingMisconfigured: ProblemSpec(503, "contact_support"),
+    errors.AuthingBadAnswer: ProblemSpec(502, "retry"),
+    errors.AuthingTokenInvalid: ProblemSpec(502, "contact_support"),
+    errors.AuthingUntrusted: ProblemSpec(502, "contact_support"),
+    errors.RefreshTokenInvalid: ProblemSpec(400, "relaunch_wechat", session_alive=False),
+    errors.RefreshSessionEnded: ProblemSpec(400, "relaunch_wechat", session_alive=False),
+    errors.AccessTokenMissing: ProblemSpec(401, "none", session_alive="unknown"),
+    errors.AccessTokenInvalid: ProblemSpec(401, "refresh", session_alive="unknown"),
+    errors.AccessTokenExpired: ProblemSpec(401, "refresh", session_alive="unknown"),
+    errors.AccessSessionEnded: ProblemSpec(401, "relaunch_wechat", session_alive=False),
+    errors.StoreUnavailable: ProblemSpec(503, "retry_after", session_alive="unknown"),
+    errors.InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
 }
 METHOD_NOT_ALLOWED = 405
 TEMPORARY = frozenset({409, 429, 503})
@@ -81,7 +81,7 @@ _OF_FRAMEWORK: Mapping[int, type[TicketgateError]] = {
 
 def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
     """The answer for an error, in the language of the request."""
-    row = TABLE[type(error)]
+    row = PROBLEMS[type(error)]
     scope["ticketgate.problem"] = error  # for the log line of this request
     headers = Headers(scope=scope)
     language = preferred_language(",".join(headers.getlist("accept-language")))
@@ -93,7 +93,9 @@ def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
     return JSONResponse(body, row.status, extra, media_type=MEDIA_TYPE)
 
 
-def _body(error: TicketgateError, row: Row, language: Literal["en", "zh"]) -> dict[str, Any]:
+def _body(
+    error: TicketgateError, row: ProblemSpec, language: Literal["en", "zh"]
+) -> dict[str, Any]:
     title, detail = text(error.code, language)
     body: dict[str, Any] = {
         "type": f"urn:ticketgate:error:{error.code}",
@@ -118,7 +120,7 @@ def _body(error: TicketgateError, row: Row, language: Literal["en", "zh"]) -> di
     return body
 
 
-def _headers(error: TicketgateError, row: Row) -> dict[str, str]:
+def _headers(error: TicketgateError, row: ProblemSpec) -> dict[str, str]:
     headers = {}
     if (retry_after := _retry_after(error, row)) is not None:
         headers["Retry-After"] = str(retry_after)
@@ -133,7 +135,7 @@ def _headers(error: TicketgateError, row: Row) -> dict[str, str]:
     return headers
 
 
-def _retry_after(error: TicketgateError, row: Row) -> int | None:
+def _retry_after(error: TicketgateError, row: ProblemSpec) -> int | None:
     return getattr(error, "retry_after", None) if row.status in TEMPORARY else None
 
 

@@ -8,8 +8,8 @@ from typing_extensions import TypedDict
 
 from app.sessions.models import Device, Profile, Session, TokenPair
 
-Word = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
-Line = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+SingleLine = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 # What an app should send; the decoding of a ticket is more lenient, and says so with a 400.
 Ticket = Annotated[
     str,
@@ -23,10 +23,10 @@ class DeviceIn(BaseModel):
 
     model_config = ConfigDict(title="Device")
 
-    id: Word | None = None
-    type: Word | None = None
-    name: Line | None = None
-    app_version: Line | None = None
+    id: Identifier | None = None
+    type: Identifier | None = None
+    name: SingleLine | None = None
+    app_version: SingleLine | None = None
 
 
 class LoginRequest(BaseModel):
@@ -113,7 +113,7 @@ class CurrentSession(SessionOut):
     user: User
 
 
-class TokenAnswer(TypedDict):
+class TokenResponse(TypedDict):
     """What a login or a refresh gives. Lifetimes in seconds from `server_time`."""
 
     access_token: str
@@ -127,7 +127,7 @@ class TokenAnswer(TypedDict):
     user: User
 
 
-class RefreshAnswer(TokenAnswer):
+class RefreshResponse(TokenResponse):
     """`replayed`: the same successor again, because its first answer seems to have been lost."""
 
     outcome: Literal["rotated", "replayed"]
@@ -184,7 +184,7 @@ class Readiness(TypedDict):
     authing: str
 
 
-class LaunchAnswer(TypedDict):
+class LaunchResponse(TypedDict):
     """What the app hands to the WeChat SDK's request to launch a mini program."""
 
     user_name: str
@@ -225,7 +225,7 @@ def listed_session(session: Session, profile: Profile, *, current_id: str | None
     }
 
 
-def token_answer(pair: TokenPair, refresh_after: int) -> TokenAnswer:
+def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:
     """The token answer."""
     return {
         "access_token": pair.access_token,

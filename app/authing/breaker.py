@@ -18,9 +18,9 @@ from app.errors import (
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
 
-OPENS_AFTER = 20
+FAILURE_THRESHOLD = 20
 """So many failures in a row open the breaker."""
-PROBE_SECONDS = 5.0
+PROBE_INTERVAL = 5.0
 """While it is open, one login in so many seconds is let through to see whether Authing is back."""
 
 
@@ -61,7 +61,7 @@ class Breaker:
         return identity
 
     def _admit(self) -> None:
-        if self._failures < OPENS_AFTER:
+        if self._failures < FAILURE_THRESHOLD:
             return
         now = self._monotonic()
         if now < self._next_probe_at:
@@ -69,9 +69,9 @@ class Breaker:
             raise AuthingUnavailable("breaker_open", retry_after=wait)
         # Counted from its start, and whatever becomes of it: a probe that hangs until its deadline
         # must not delay the next one, and one that is given up must not be waited for.
-        self._next_probe_at = now + PROBE_SECONDS
+        self._next_probe_at = now + PROBE_INTERVAL
 
     def _count_failure(self) -> None:
         self._failures += 1
-        if self._failures == OPENS_AFTER:
-            self._next_probe_at = self._monotonic() + PROBE_SECONDS
+        if self._failures == FAILURE_THRESHOLD:
+            self._next_probe_at = self._monotonic() + PROBE_INTERVAL

@@ -12,7 +12,7 @@ from app.errors import AuthingOverloaded
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
 
-PLACES = 64
+MAX_CONCURRENT = 64
 """So many exchanges may be under way at once; fewer than the wire has connections."""
 _LOOKS = 8
 _LOOK_SECONDS = 0.01
@@ -36,7 +36,7 @@ class Bulkhead:
         self._inner = inner
         self._deadline = deadline
         self._sleep = sleep
-        self._places = asyncio.Semaphore(PLACES)
+        self._places = asyncio.Semaphore(MAX_CONCURRENT)
         self._line: set[asyncio.Timeout] = set()
         self._leavers = 0
         self._stands_still = False

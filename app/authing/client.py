@@ -12,9 +12,9 @@ from urllib.parse import quote
 import httpx
 
 from app.authing.client_errors import within
-from app.authing.envelope import MAX_DEPTH, UserRecord, open_envelope, read_user
+from app.authing.envelope import MAX_DEPTH, UserRecord, read_user, unwrap
 from app.authing.response import ask, http_date, read_json, retry_after
-from app.authing.result import is_success, judge_code, judge_status
+from app.authing.result import is_success, raise_for_code, raise_for_status
 from app.authing.verifier import SignedClaims, Verifier
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid
 from app.jose.strict_json import JsonValue
@@ -72,9 +72,9 @@ class AuthingClient:
         body: JsonValue = {"ticket": ticket, "secret": self.user_pool_secret}
         async with ask(self.http, "POST", self._exchange_url(), json=body) as response:
             wait = retry_after(response, self.clock())
-            judge_status(response.status_code, retry_after=wait)
-            envelope = open_envelope(await _document(response))
-        judge_code(envelope.code, response.status_code, retry_after=wait)
+            raise_for_status(response.status_code, retry_after=wait)
+            envelope = unwrap(await _document(response))
+        raise_for_code(envelope.code, response.status_code, retry_after=wait)
         return read_user(envelope.content)
 
     def _exchange_url(self) -> str:

@@ -1,4 +1,4 @@
-"""Every foreign failure on the wire, translated once into our errors.
+"""Every foreign failure on the wire, map_client_errors once into our errors.
 
 Knows the exceptions of httpx, of aiohttp below it, and of the operating system; nothing of what
 was asked. No text of a foreign exception is kept in ours.
@@ -50,7 +50,7 @@ _FOREIGN = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, Uni
 
 # The first row that fits decides. The aiohttp classes are the truth: httpx_aiohttp shows a server
 # that hangs up as a connect timeout, and lets some errors through as they are.
-_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
+_ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
     (
         (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError),
         AuthingUntrusted,
@@ -70,7 +70,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome]
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def map_client_errors() -> Iterator[None]:
     """Let nothing but our own errors out of the block that talks to Authing.
 
     Raises:
@@ -79,16 +79,16 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _FOREIGN as exc:
-        error = translate(exc)
+        error = map_client_error(exc)
         # A complaint about framing quotes the answer, and that may hold a token.
         raise error from (None if isinstance(error, AuthingBadAnswer) else exc)
 
 
-def translate(exc: Exception) -> AuthingError:
+def map_client_error(exc: Exception) -> AuthingError:
     """Say what a foreign exception means for the login."""
     cause = exc.__cause__
     origin = cause if isinstance(cause, (aiohttp.ClientError, OSError)) else exc
-    return next(error(outcome) for kinds, error, outcome in _MEANINGS if isinstance(origin, kinds))
+    return next(error(outcome) for kinds, error, outcome in _ERROR_MAP if isinstance(origin, kinds))
 
 
 @asynccontextmanager

@@ -49,7 +49,7 @@ class UserRecord:
     claims: Mapping[str, Any] = field(repr=False)
 
 
-def open_envelope(document: JsonValue) -> Envelope:
+def unwrap(document: JsonValue) -> Envelope:
     """Take at most two envelopes off. The first code that is not success ends it.
 
     Raises:

@@ -27,7 +27,7 @@ COOLDOWN = 30
 _OK = 200
 
 
-class JwksKeys:
+class RemoteJwks:
     """The JWK Set at a URL, for one event loop. `deadline` of a fetch in seconds.
 
     One fetch serves all who wait for it. While there are keys, a failed fetch is only logged: the

@@ -33,7 +33,7 @@ class TokenKeys(Protocol):
         ...
 
 
-class Hs256Keys:
+class SharedSecretKeys:
     """Shared secrets, tried in the order given: which of them signs, Authing does not document."""
 
     def __init__(self, secrets: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from app.authing.client_errors import translated
+from app.authing.client_errors import map_client_errors
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
@@ -31,7 +31,7 @@ async def ask(
     Raises:
         AuthingError: no answer could be had.
     """
-    with translated():
+    with map_client_errors():
         async with http.stream(method, url, json=json) as response:
             yield response
 
@@ -77,7 +77,7 @@ def http_date(text: str) -> datetime | None:
 
 async def _body(response: httpx.Response) -> bytes:
     body = bytearray()
-    with translated():
+    with map_client_errors():
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BODY:

@@ -28,7 +28,7 @@ def is_success(status: int) -> bool:
     return status in _SUCCESS
 
 
-def judge_status(status: int, *, retry_after: int) -> None:
+def raise_for_status(status: int, *, retry_after: int) -> None:
     """Decide what needs no look at the body.
 
     Raises:
@@ -45,7 +45,7 @@ def judge_status(status: int, *, retry_after: int) -> None:
             raise AuthingBadAnswer("redirect")
 
 
-def judge_code(code: int | None, status: int, *, retry_after: int) -> None:
+def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
     """Decide by the business code, and by the status where there is none.
 
     Raises:

@@ -49,7 +49,7 @@ class Verifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
+class ExpectedAudience:
     """Who we are to Authing, as its token must name us; what is None may be anything.
 
     A token without `data` names no pool: it is accepted only if issuer and audience are both given.
@@ -64,7 +64,7 @@ class LocalVerifier:
     """Verifies with keys at hand. `max_age` bounds the age of the token's `iat`; zero does not."""
 
     def __init__(
-        self, keys: TokenKeys, recipient: Recipient, *, max_age: timedelta, clock: Clock
+        self, keys: TokenKeys, recipient: ExpectedAudience, *, max_age: timedelta, clock: Clock
     ) -> None:
         self._keys = keys
         self._recipient = recipient
@@ -113,7 +113,7 @@ def _verified_by_one_of(keys: Sequence[TokenKey], token: str) -> Mapping[str, An
     raise refusal
 
 
-def _check_recipient(claims: Mapping[str, Any], recipient: Recipient) -> None:
+def _check_recipient(claims: Mapping[str, Any], recipient: ExpectedAudience) -> None:
     issuer, audience = recipient.issuer, recipient.audience
     _require(issuer in (None, claims.get("iss")))
     # A list only if we are alone in it: what is for several, one of them could pass on to us.

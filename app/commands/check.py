@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+from typing_extensions import override
+
 from app.authing.transport import build_client
 from app.commands.serve import ENV_FILE, SECRETS_DIR
 from app.config import Settings, load_settings
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
+from app.events import EventName, Events
 from app.keyfile import KeyFile
 from app.main import authing_client, authing_transport, system_clock
 from app.stores.factory import open_store
@@ -24,7 +27,7 @@ def run() -> int:
     except StartupError as error:
         return _report({"settings": str(error)})
     findings = {"settings": ""}
-    findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, print))
+    findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
     findings |= asyncio.run(_ask_others(settings))
     return _report(findings)
 
@@ -33,23 +36,33 @@ async def _ask_others(settings: Settings) -> dict[str, str]:
     return await _ask_store(settings) | await _ask_authing(settings)
 
 
+class _LastEvents(Events):
+    """Remembers the last event of each name, with its fields."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    @override
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        self.seen[event] = " ".join(str(value) for value in fields.values())
+
+
 async def _ask_store(settings: Settings) -> dict[str, str]:
-    """Open the store and write. What it keeps in memory only is worth a warning."""
-    told: dict[str, str] = {}
-
-    def record(event: str, **fields: str) -> None:
-        told[event] = " ".join(fields.values())
-
+    """Open the store and write. A store that loses its data in a crash is worth a warning."""
+    events = _LastEvents()
     try:
         async with open_store(
-            settings.store_url, ca_file=settings.store_ca_file, record=record
-        ) as store:
-            await store.check_writable()
+            settings.store_url, ca_file=settings.store_ca_file, events=events
+        ) as stores:
+            await stores.maintenance.check_writable()
     except StartupError as error:
         return {"store": str(error)}
     except StoreUnavailable:
-        return {"store": f"STORE_URL: cannot be used now ({told.get('store_failed', 'no answer')})"}
-    if "store_not_durable" in told:
+        reason = events.seen.get("store_failed", "no answer")
+        return {"store": f"STORE_URL: cannot be used now ({reason})"}
+    if "store_not_durable" in events.seen:
         return {"store": _WARNING + "no append-only file: a crash of the server ends all sessions"}
     return {"store": ""}
 

@@ -8,15 +8,15 @@ machine with production settings cannot touch production.
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import httpx
-from pydantic import Field
 
 from app import keyfile
 from app.commands.serve import run_with
 from app.config import DurationOrZero, Settings, StoreUrl, WebAddress, load_settings
 from app.sandbox import SandboxOptions, create_sandbox
+from app.store_url import SqliteUrl
 
 _POOL_ID = "5f0000000000000000000000"
 _BANNER = """
@@ -34,8 +34,7 @@ class SandboxSettings(Settings):
 
     session_issuer: WebAddress = "http://127.0.0.1:8000"
     session_keys_file: Path = Path("sandbox-data/keys.json")
-    store_url: StoreUrl = "sqlite:///sandbox-data/sessions.db"
-    workers: Annotated[int, Field(ge=1, le=1)] = 1  # the fake Authing lives in this process
+    store_url: StoreUrl = SqliteUrl(Path("sandbox-data/sessions.db"))
     drain_delay: DurationOrZero = timedelta(0)
     log_format: Literal["json", "console"] = "console"
     api_docs: bool = True
@@ -75,8 +74,8 @@ def run() -> int:
     fake = create_sandbox(options)
 
     def announce(port: int) -> None:
-        kind, _, path = settings.store_url.partition(":///")
-        store = path if kind == "sqlite" else "Redis"  # whose address may hold a password
+        url = settings.store_url
+        store = url.path if isinstance(url, SqliteUrl) else "Redis"
         banner = _BANNER.format(address=f"http://{host}:{port}", store=store)
         print(banner, flush=True)  # noqa: T201  # what `make run` is to print
 

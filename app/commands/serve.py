@@ -1,7 +1,4 @@
-"""`serve`: the production server. Also what `sandbox` runs, over another transport.
-
-With WORKERS > 1 it only says who serves; see `supervisor` and `worker`.
-"""
+"""`serve`: the production server. Also what `sandbox` runs, over another transport."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,13 +7,11 @@ from pathlib import Path
 import httpx
 import uvloop
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
 
 from app import __version__
-from app.commands import supervisor
 from app.config import Settings, load_settings
 from app.main import create_app, open_services
-from app.server.draining import Drain, DrainingServer, bind, build_server
+from app.server.draining import Drain, bind, build_server
 from app.telemetry import logs
 
 ENV_FILE = Path(".env")
@@ -29,8 +24,7 @@ def run() -> int:
     Raises:
         StartupError: something is wrong with the settings or what they point at.
     """
-    settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
-    return run_with(settings) if settings.workers == 1 else supervisor.run(settings)
+    return run_with(load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR))
 
 
 def run_with(
@@ -55,31 +49,19 @@ async def _serve(
 ) -> None:
     drain = Drain()
     async with open_services(settings, drain=drain, transport=transport) as services:
+
+        def serving(port: int) -> None:
+            services.events.record("serving", version=__version__, port=port)
+            if on_start is not None:
+                on_start(port)
+
         with bind(settings.host, settings.port) as listener:
-            application = create_app(settings, services, extra_routes=extra_routes)
-            server = server_of(settings, application, drain=drain, on_start=on_start)
+            server = build_server(
+                create_app(settings, services, extra_routes=extra_routes),
+                drain=drain,
+                drain_delay=settings.drain_delay.total_seconds(),
+                shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
+                on_start=serving,
+            )
             await server.serve(sockets=[listener])
-    logs.log("stopped")
-
-
-def server_of(
-    settings: Settings,
-    application: ASGIApp,
-    *,
-    drain: Drain,
-    on_start: Callable[[int], None] | None = None,
-) -> DrainingServer:
-    """The server with these settings, which says so when it serves. Made in the running loop."""
-
-    def serving(port: int) -> None:
-        logs.log("serving", version=__version__, port=port)
-        if on_start is not None:
-            on_start(port)
-
-    return build_server(
-        application,
-        drain=drain,
-        drain_delay=settings.drain_delay.total_seconds(),
-        shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
-        on_start=serving,
-    )
+    logs.LoggedEvents().record("stopped")

@@ -65,7 +65,7 @@ class SigningKey:
     private: PrivateKey = field(repr=False)
 
 
-class BindingKey:
+class SecretKey:
     """A symmetric key that binds refresh tokens and seals profiles.
 
     The two uses get keys of their own by HKDF (RFC 5869), so that neither can stand in for the
@@ -81,12 +81,12 @@ class BindingKey:
         """HMAC-SHA256 of the message, 32 bytes."""
         return hmac.digest(self._mac_key, message, "sha256")
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+    def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt (AES-256-GCM, random nonce in front); opens only in the same context."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, plaintext, context)
 
-    def unseal(self, sealed: bytes, context: bytes) -> bytes | None:
+    def decrypt(self, sealed: bytes, context: bytes) -> bytes | None:
         """The plaintext, or None when it was sealed by another key or in another context."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
@@ -98,8 +98,8 @@ class BindingKey:
 class KeyRing:
     """All keys in force, in the order of the JWK Set. Never empty on either side."""
 
-    signing: tuple[SigningKey, ...]
-    binding: tuple[BindingKey, ...]
+    signing_keys: tuple[SigningKey, ...]
+    secret_keys: tuple[SecretKey, ...]
 
     @classmethod
     def from_jwk_set(cls, text: bytes) -> "KeyRing":
@@ -114,34 +114,34 @@ class KeyRing:
             raise KeyRingError("the same key is in the set twice")
         pairs = list(zip(kids, keys, strict=True))
         signing = tuple(_signing_key(kid, key) for kid, key in pairs if key["kty"] != "oct")
-        binding = tuple(_binding_key(kid, key) for kid, key in pairs if key["kty"] == "oct")
+        secret = tuple(_secret_key(kid, key) for kid, key in pairs if key["kty"] == "oct")
         if not signing:
             raise KeyRingError("there is no asymmetric key to sign access tokens")
-        if not binding:
+        if not secret:
             raise KeyRingError("there is no oct key to bind refresh tokens")
-        return cls(signing, binding)
+        return cls(signing, secret)
 
     @property
-    def signer(self) -> SigningKey:
+    def signing_key(self) -> SigningKey:
         """The key that signs new access tokens."""
-        return self.signing[0]
+        return self.signing_keys[0]
 
     @property
-    def binder(self) -> BindingKey:
+    def current_secret_key(self) -> SecretKey:
         """The key that binds new refresh tokens and seals new profiles."""
-        return self.binding[0]
+        return self.secret_keys[0]
 
-    def verifier(self, kid: object) -> SigningKey | None:
+    def verification_key(self, kid: object) -> SigningKey | None:
         """The key that an access token names, if we have it. `kid` may be anything at all."""
-        return next((key for key in self.signing if key.kid == kid), None)
+        return next((key for key in self.signing_keys if key.kid == kid), None)
 
-    def binder_named(self, kid: str) -> BindingKey:
+    def secret_key(self, kid: str) -> SecretKey:
         """The binding key of this name, or the current one if that has been retired."""
-        return next((key for key in self.binding if key.kid == kid), self.binder)
+        return next((key for key in self.secret_keys if key.kid == kid), self.current_secret_key)
 
     def public_jwks(self) -> dict[str, list[Jwk]]:
         """What `/.well-known/jwks.json` publishes: public members only."""
-        return {"keys": [key.public_jwk for key in self.signing]}
+        return {"keys": [key.public_jwk for key in self.signing_keys]}
 
 
 def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
@@ -205,7 +205,7 @@ def _algorithm_for(key: object) -> SigningAlgorithm:
     raise KeyRingError("an asymmetric JWK is not a private key of P-256, Ed25519 or RSA >= 2048")
 
 
-def _binding_key(kid: str, jwk: Jwk) -> BindingKey:
+def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
     encoded = jwk["k"]
     try:
         secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars="-_", validate=True)
@@ -215,7 +215,7 @@ def _binding_key(kid: str, jwk: Jwk) -> BindingKey:
         raise KeyRingError("an oct JWK is not canonical base64url")
     if len(secret) < _MIN_OCT_BYTES:
         raise KeyRingError(f"an oct JWK is shorter than {_MIN_OCT_BYTES} bytes")
-    return BindingKey(kid, secret)
+    return SecretKey(kid, secret)
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:

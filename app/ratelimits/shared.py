@@ -1,79 +1,96 @@
-"""Counts that a fleet shares, as long as the store that keeps them answers at once.
+"""Counts that all instances share, while the store that keeps them replies at once.
 
-A count is never worth waiting for: what takes longer than a moment is given up, and the store is
-then left alone for a while, so that not every request waits in vain.
+A count is not worth waiting for. One that takes too long is given up, and the store is not asked
+again for a while, so that not every request waits in vain.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import limits
-from limits.aio.storage import Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-REST_SECONDS = 5.0
-_AT_ONCE = 8
-"""So many connections; who comes on top waits, within the deadline."""
+from app.events import Events
 
-Record: TypeAlias = Callable[..., None]
-"""Records one event."""
+if TYPE_CHECKING:  # an extra, which a service over SQLite has not installed
+    from redis.asyncio import Redis
+
+COOLDOWN = 5.0
+"""Seconds for which the store is not asked after a failure."""
+KEY_PREFIX = "tg:limit"
+_MAX_CONCURRENT = 8
+"""Further counts wait, within their time-out."""
 
 
-class CountsUnavailable(Exception):
-    """The shared store was not asked, or has not answered in time."""
+def redis_storage(client: "Redis") -> Storage:
+    """Keep counts in this Redis or Valkey.
+
+    The client must be one of its own: a count that is given up in the middle must not touch the
+    connection of a session.
+    """
+    # Documented as any object, annotated as a plain value.
+    pool: Any = client.connection_pool
+    return RedisStorage(
+        "async+redis://", implementation="redispy", key_prefix=KEY_PREFIX, connection_pool=pool
+    )
 
 
-class SharedCounts:
+class CounterUnavailable(Exception):
+    """The shared store was not asked, or has not replied in time."""
+
+
+class SharedCounter:
     """Counts in a storage of the `limits` library.
 
-    When the storage fails this is recorded once, as `rate_limits_local`; once it answers again, as
-    `rate_limits_shared`. `deadline` in seconds.
+    A failure of the storage is recorded once, as `rate_limits_local`, and its return once, as
+    `rate_limits_shared`. `timeout` in seconds.
     """
 
     def __init__(
-        self, storage: Storage, record: Record, clock: Callable[[], float], deadline: float
+        self, storage: Storage, events: Events, clock: Callable[[], float], timeout: float
     ) -> None:
         self._windows = SlidingWindowCounterRateLimiter(storage)
-        self._record = record
+        self._events = events
         self._clock = clock
-        self._deadline = deadline
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._down = False
-        self._rests_until = clock()
+        self._retry_at = clock()
 
     async def count(self, rate: limits.RateLimitItem, *name: str) -> float | None:
         """Count one and return None, or return the seconds until one more is possible.
 
         Raises:
-            CountsUnavailable: it is not known to have been counted, by the deadline.
+            CounterUnavailable: it is not known to have been counted in time.
         """
         was_down = self._down
         if was_down:
-            self._take_the_one_try()
-        # A task of its own, because being told to stop is not stopping: on Python 3.11 the client
-        # may miss a cancellation (`asyncio.wait_for` does), and goes on for as long as it likes.
+            self._half_open()
+        # In a task of its own: on Python 3.11 the client library may swallow a cancellation
+        # (`asyncio.wait_for` does) and go on.
         asking = asyncio.create_task(self._ask(rate, *name))
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._timeout):
                 seconds = await asyncio.shield(asking)
-        # Each client library, and each way to run the store, has exceptions of its own. Not even a
-        # bug in one of them may keep people from logging in.
+        # Each client library has exceptions of its own. Not even a bug in one of them may stop
+        # logins.
         except Exception as error:
-            self._rest(error)
-            raise CountsUnavailable from error
+            self._fail(error)
+            raise CounterUnavailable from error
         finally:
             asking.cancel()
-        if was_down:  # what was asked before the outage tells nothing of its end
+        if was_down:  # a count that was asked before the outage says nothing about its end
             self._recover()
         return seconds
 
-    def _take_the_one_try(self) -> None:
+    def _half_open(self) -> None:
         now = self._clock()
-        if now < self._rests_until:
-            raise CountsUnavailable
-        self._rests_until = now + REST_SECONDS  # for all who come while this one is trying
+        if now < self._retry_at:
+            raise CounterUnavailable
+        self._retry_at = now + COOLDOWN  # for all others while this one is trying
 
     async def _ask(self, rate: limits.RateLimitItem, *name: str) -> float | None:
         async with self._slots:
@@ -82,12 +99,12 @@ class SharedCounts:
             stats = await self._windows.get_window_stats(rate, *name)
         return max(0.0, stats.reset_time - time.time())
 
-    def _rest(self, error: Exception) -> None:
-        self._rests_until = self._clock() + REST_SECONDS
+    def _fail(self, error: Exception) -> None:
+        self._retry_at = self._clock() + COOLDOWN
         if not self._down:
             self._down = True
-            self._record("rate_limits_local", error=error)
+            self._events.record("rate_limits_local", error=error)
 
     def _recover(self) -> None:
         self._down = False
-        self._record("rate_limits_shared")
+        self._events.record("rate_limits_shared")

@@ -13,11 +13,11 @@ from typing import Protocol
 MAX_CONNECTIONS = 4096
 """Twice the 2,000 slow ones that must not be felt; at worst they hold 100 MiB of half requests."""
 
-DESCRIPTORS_ASIDE = 2048 + 256
+RESERVED_FDS = 2048 + 256
 """Not for connections: as many as may be accepted at one stroke, and what the service opens."""
 
 
-class Guest(Protocol):
+class Connection(Protocol):
     """A connection."""
 
     def make_room(self) -> None:
@@ -25,16 +25,18 @@ class Guest(Protocol):
         ...
 
 
-class Lobby:
+class ConnectionLimiter:
     """Knows who is waited for: those from whom a request is due, and those who rest between two."""
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._here: set[Guest] = set()
-        self._due: dict[Guest, None] = {}  # dicts keep their order: who has been here longest first
-        self._resting: dict[Guest, None] = {}
+        self._here: set[Connection] = set()
+        self._due: dict[
+            Connection, None
+        ] = {}  # dicts keep their order: who has been here longest first
+        self._resting: dict[Connection, None] = {}
 
-    def enter(self, guest: Guest) -> None:
+    def enter(self, guest: Connection) -> None:
         """Take in a new connection, from which a request is due.
 
         When there is no place, the one goes from which a request is due for the longest time, else
@@ -49,37 +51,37 @@ class Lobby:
         self._here.add(guest)
         self.awaits(guest)
 
-    def awaits(self, guest: Guest) -> None:
+    def awaits(self, guest: Connection) -> None:
         """A request is due: it has begun, or nothing has come yet."""
         self._resting.pop(guest, None)
         self._due[guest] = None
 
-    def serves(self, guest: Guest) -> None:
+    def serves(self, guest: Connection) -> None:
         """A request has come; as long as it is answered, the guest stays."""
         self._due.pop(guest, None)
 
-    def rests(self, guest: Guest) -> None:
+    def rests(self, guest: Connection) -> None:
         """It has been answered, and the connection is kept."""
         self._resting[guest] = None
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, guest: Connection) -> None:
         """The connection is gone."""
         self._here.discard(guest)
         self._due.pop(guest, None)
         self._resting.pop(guest, None)
 
 
-def make_places(most: int = MAX_CONNECTIONS) -> int:
+def raise_fd_limit(most: int = MAX_CONNECTIONS) -> int:
     """Raise the limit on open files as far as it is needed and allowed; how many connections fit.
 
     The soft limit is often 1,024 for the sake of programs that use select(2), which this is not.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit, wanted = _number(soft), most + DESCRIPTORS_ASIDE
+    limit, wanted = _number(soft), most + RESERVED_FDS
     if limit < wanted:
         limit = min(wanted, _number(hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return min(most, max(limit - DESCRIPTORS_ASIDE, limit // 2))
+    return min(most, max(limit - RESERVED_FDS, limit // 2))
 
 
 def _number(limit: int) -> int:

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.errors import StartupError
-from app.server.connections import Lobby, make_places
+from app.server.connections import ConnectionLimiter, raise_fd_limit
 from app.server.protocol import RECEIVE_SECONDS, Parser, gated
 
 _KEEP_ALIVE_SECONDS = 75
@@ -30,15 +30,15 @@ class Drain:
     """Whether the process is about to leave. Shared by the server and `/readyz`."""
 
     def __init__(self) -> None:
-        self._begun = False
+        self._started = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Say so from now on."""
-        self._begun = True
+        self._started = True
 
-    def is_begun(self) -> bool:
+    def started(self) -> bool:
         """True once the process is about to leave."""
-        return self._begun
+        return self._started
 
 
 class DrainingServer(uvicorn.Server):
@@ -68,7 +68,7 @@ class DrainingServer(uvicorn.Server):
 
         Who has connected is taken in first, because closing resets what waits in the queue.
         """
-        self._drain.begin()
+        self._drain.start()
         listening = sockets or []
         # Bounded: while other workers take from the same queue, it may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
@@ -87,8 +87,8 @@ class DrainingServer(uvicorn.Server):
         Unlike uvicorn's own, it does not raise the signal again afterwards: leaving when told to
         is a success.
         """
-        first = not self._drain.is_begun()
-        self._drain.begin()
+        first = not self._drain.started()
+        self._drain.start()
         if sig == signal.SIGTERM and first:
             self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._leave)
         else:
@@ -143,12 +143,10 @@ def build_server(
     A request must have come within `receive_seconds` of its first byte. Without `max_connections`
     there are as many as the limit on open files has room for.
     """
-    lobby = Lobby(make_places() if max_connections is None else max_connections)
+    lobby = ConnectionLimiter(raise_fd_limit() if max_connections is None else max_connections)
     config = uvicorn.Config(
         app,
-        http=gated(
-            parser, lobby=lobby, receive_seconds=receive_seconds, is_draining=drain.is_begun
-        ),
+        http=gated(parser, lobby=lobby, receive_seconds=receive_seconds, is_draining=drain.started),
         ws="none",
         lifespan="off",  # what the service needs is open before the server exists
         log_config=None,

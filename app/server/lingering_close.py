@@ -7,7 +7,7 @@ destroy an answer that the peer has not read yet (RFC 9112 section 9.6).
 import asyncio
 
 
-class HalfClosing(asyncio.Transport):
+class LingeringClose(asyncio.Transport):
     """A transport whose `close()` ends only our side. Who made it must close it fully in time."""
 
     def __init__(self, transport: asyncio.Transport) -> None:

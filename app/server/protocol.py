@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.middleware import REFUSAL
 from app.errors import RequestError
-from app.server.connections import Lobby
-from app.server.lingering_close import HalfClosing
+from app.server.connections import ConnectionLimiter
+from app.server.lingering_close import LingeringClose
 from app.server.reader import Request, RequestReader
 
 RECEIVE_SECONDS = 10.0
@@ -51,7 +51,7 @@ else:
 class _Gate(_Parser):
     """One connection. `gated` fills in what they all share."""
 
-    lobby: Lobby
+    lobby: ConnectionLimiter
     receive_seconds: float
     is_draining: Callable[[], bool]
 
@@ -147,7 +147,7 @@ class _Gate(_Parser):
         self._refused = self._answering = True
         self._reader.close()
         self._close_in(LINGER_SECONDS)
-        self.transport = HalfClosing(self._socket)
+        self.transport = LingeringClose(self._socket)
         # Without its traceback, which leads back here: no work for the garbage collector.
         self.app_state = self.app_state | {REFUSAL: error.with_traceback(None)}
         super().data_received(instead.encode(last=True))
@@ -162,7 +162,11 @@ class _GatedH11(_Gate, H11Protocol):
 
 
 def gated(
-    parser: Parser, *, lobby: Lobby, receive_seconds: float, is_draining: Callable[[], bool]
+    parser: Parser,
+    *,
+    lobby: ConnectionLimiter,
+    receive_seconds: float,
+    is_draining: Callable[[], bool],
 ) -> type[asyncio.Protocol]:
     """A class for uvicorn's `http=`, which makes one object of it for each connection."""
     gate = {"httptools": _GatedHttpTools, "h11": _GatedH11}[parser]

@@ -62,7 +62,7 @@ class RequestReader:
     @property
     def has_begun(self) -> bool:
         """Whether there is a part of a request, which may be all of it."""
-        return self._begun
+        return self._started
 
     @property
     def held(self) -> int:
@@ -72,7 +72,7 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Take what has come."""
         self._bytes += data
-        self._begun = True
+        self._started = True
 
     def next(self) -> Request | None:
         """The next request, or None while it is not complete.
@@ -102,7 +102,7 @@ class RequestReader:
         self.method = b"GET"
         self.fields: list[Field] = []
         self.invitation_due = False
-        self._begun = bool(self._bytes)
+        self._started = bool(self._bytes)
 
     def _request(self) -> Generator[None, None, Request]:
         line = yield from self._line(_MAX_REQUEST_LINE, UriTooLong)

@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import FieldError, InvalidRequest, NotFound
-from app.sessions.models import Ban, Ending
-from app.sessions.ports import Audit, Clock, SessionStore
+from app.events import Events
+from app.sessions.models import Ban, EndReason
+from app.sessions.ports import BanStore, Clock
 
 
 @dataclass(frozen=True, slots=True)
 class BanService:
-    """Bans users, lifts bans, and tells of them. All raise StoreUnavailable."""
+    """Bans users, lifts bans, and shows them. Every method raises StoreUnavailable."""
 
-    store: SessionStore
+    store: BanStore
     clock: Clock
-    audit: Audit
+    events: Events
 
     async def ban(self, subject: str, reason: str, until: datetime | None) -> Ban:
         """Ban the user, or change the ban. Their sessions end in the same step.
@@ -25,8 +26,8 @@ class BanService:
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
         if until is not None and until <= ban.created_at:
             raise InvalidRequest([FieldError("/until", "must be in the future")])
-        for session_id in await self.store.ban(ban):
-            self.audit("session_ended", session_id=session_id, reason=Ending.BANNED)
+        for session_id in await self.store.put(ban):
+            self.events.record("session_ended", session_id=session_id, reason=EndReason.BANNED)
         return ban
 
     async def find(self, subject: str) -> Ban:
@@ -35,11 +36,11 @@ class BanService:
         Raises:
             NotFound: there is none.
         """
-        ban = await self.store.find_ban(subject, self.clock())
+        ban = await self.store.find(subject, self.clock())
         if ban is None:
             raise NotFound
         return ban
 
     async def lift(self, subject: str) -> None:
         """Lift the ban. Lifting none is no error."""
-        await self.store.lift_ban(subject)
+        await self.store.lift(subject)

@@ -1,6 +1,6 @@
-"""Makes sessions and their tokens: what a login and every refresh end with.
+"""Makes new sessions, and the tokens that a login and every refresh return.
 
-Knows the keys, the form of tokens and how long things live; decides about nobody.
+Knows the keys, the form of tokens and all lifetimes. Decides nothing about who may have a session.
 """
 
 import json
@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from app.jose.key_ring import KeyRing
+from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
 from app.sessions.ports import KeySource
-from app.sessions.tokens import AccessTokenProfile, new_session_id, write_refresh_token
+from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long things live. A recovery window of zero makes every replay a reuse."""
+    """How long sessions live. A recovery window of zero makes every replay a reuse."""
 
     idle: timedelta
     absolute: timedelta
@@ -23,41 +24,50 @@ class Lifetimes:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionIssuer:
-    """Makes new sessions, and the pair of tokens for a session as it stands."""
+class TokenIssuer:
+    """Makes new sessions, and the tokens of a session's current generation."""
 
     keys: KeySource
-    access_tokens: AccessTokenProfile
+    access_tokens: AccessTokenCodec
     lifetimes: Lifetimes
 
-    def new_session(self, identity: Identity, device: Device | None, now: datetime) -> Session:
-        """A session of generation 0, not kept anywhere yet."""
-        binder, session_id = self.keys.ring.binder, new_session_id(identity.subject)
-        profile = {"claims": dict(identity.claims), "device": asdict(device) if device else None}
-        return Session(
+    def new_session(
+        self, identity: Identity, device: Device | None, now: datetime
+    ) -> tuple[Session, Profile]:
+        """Make a session of generation 0, not stored yet, and its profile in the clear."""
+        key, session_id = self.keys.ring.current_secret_key, new_session_id()
+        profile = Profile(claims=dict(identity.claims), device=device)
+        session = Session(
             id=session_id,
             subject=identity.subject,
             device_type=device.type if device else None,
             generation=0,
-            binding_kid=binder.kid,
-            sealed_profile=binder.seal(json.dumps(profile).encode(), session_id.encode()),
+            secret_kid=key.kid,
+            encrypted_profile=key.encrypt(_to_json(profile), session_id.encode()),
             authenticated_at=identity.authenticated_at,
             created_at=now,
             last_used_at=now,
             expires_at=now + min(self.lifetimes.idle, self.lifetimes.absolute),
             absolute_expires_at=now + self.lifetimes.absolute,
         )
+        return session, profile
 
-    def token_pair(self, session: Session, now: datetime, *, replayed: bool = False) -> TokenPair:
+    def profile(self, session: Session) -> Profile:
+        """Decrypt the session's profile. Retired keys cost the profile, never the session."""
+        return decrypted_profile(self.keys.ring, session)
+
+    def token_pair(
+        self, session: Session, profile: Profile, now: datetime, *, replayed: bool = False
+    ) -> TokenPair:
         """The tokens of the session's current generation: always the same refresh token."""
         ring = self.keys.ring
-        access_token, expires_in = self.access_tokens.write(ring, session, now)
-        binder = ring.binder_named(session.binding_kid)
+        access_token, expires_in = self.access_tokens.issue(ring, session, now)
+        key = ring.secret_key(session.secret_kid)
         return TokenPair(
             session=session,
-            profile=unsealed(ring, session),
+            profile=profile,
             access_token=access_token,
-            refresh_token=write_refresh_token(binder, session.id, session.generation),
+            refresh_token=issue_refresh_token(key, session.id, session.generation),
             issued_at=now,
             expires_in=expires_in,
             refresh_expires_in=int((session.expires_at - now).total_seconds()),
@@ -65,12 +75,21 @@ class SessionIssuer:
         )
 
 
-def unsealed(ring: KeyRing, session: Session) -> Profile:
-    """Open the sealed profile. Lost keys cost the profile, never the session."""
-    opened = (key.unseal(session.sealed_profile, session.id.encode()) for key in ring.binding)
-    plaintext = next((text for text in opened if text is not None), None)
-    if plaintext is None:
-        return Profile(claims={}, device=None)
+def decrypted_profile(ring: KeyRing, session: Session) -> Profile:
+    """Decrypt the profile with whichever accepted key encrypted it; empty if none did."""
+    for key in ring.secret_keys:
+        plaintext = key.decrypt(session.encrypted_profile, session.id.encode())
+        if plaintext is not None:
+            return _from_json(plaintext)
+    return Profile(claims={}, device=None)
+
+
+def _to_json(profile: Profile) -> bytes:
+    device = asdict(profile.device) if profile.device else None
+    return json.dumps({"claims": profile.claims, "device": device}).encode()
+
+
+def _from_json(plaintext: bytes) -> Profile:
     profile = json.loads(plaintext)
     device = profile["device"]
     return Profile(claims=profile["claims"], device=Device(**device) if device else None)

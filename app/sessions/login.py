@@ -1,14 +1,13 @@
-"""From a ticket to a session, once, however often the app has to ask (promises 1 and 2).
+"""Login: one ticket becomes one session, however often the app has to ask (promises 1 and 2).
 
-The ticket is claimed in the store before Authing is asked, so that it becomes one session at any
-concurrency. An app whose answer was lost asks again with the same idempotency key and gets the
+The ticket is leased in the store before Authing is asked, so that it becomes one session at any
+concurrency. An app that lost the response asks again with the same idempotency key and gets the
 same session. A login whose app has hung up is finished all the same: its retry finds the session.
 """
 
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,29 +21,18 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
-from app.sessions.issuer import SessionIssuer
-from app.sessions.models import Device, Ending, Session, TokenPair
-from app.sessions.ports import (
-    Audit,
-    Banned,
-    Claim,
-    Claimed,
-    ClaimHeld,
-    Clock,
-    IdentityProvider,
-    KeyTaken,
-    Opened,
-    Redeemed,
-    SessionLimits,
-    SessionStore,
-)
+from app.events import Events
+from app.sessions.issuer import TokenIssuer
+from app.sessions.models import Device, EndReason, Session, TokenPair
+from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
+from app.sessions.ports import Clock, IdentityProvider, SessionLimits, TicketLease, TicketStore
 
-_RETRY_SECONDS = 2
+_MAX_RETRY_AFTER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the app brings. The key is its own name for this login, the same in every retry."""
+    """What the app sends. The key is the app's own name for this login, the same in every retry."""
 
     ticket: str = field(repr=False)
     device: Device | None = None
@@ -52,7 +40,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimTimes:
+class LeaseTimes:
     """`lease`: longer than any exchange takes. `ticket_life`: longer than any ticket lives."""
 
     lease: timedelta
@@ -61,100 +49,103 @@ class ClaimTimes:
 
 @dataclass(frozen=True, slots=True)
 class LoginService:
-    """Opens sessions. One object a process: logins with the same ticket meet in it."""
+    """Exchanges tickets for sessions.
+
+    One object for each process: concurrent logins with the same ticket wait for each other here.
+    """
 
     identity_provider: IdentityProvider
-    store: SessionStore
-    issuer: SessionIssuer
-    times: ClaimTimes
+    tickets: TicketStore
+    issuer: TokenIssuer
+    times: LeaseTimes
     limits: SessionLimits
     clock: Clock
-    audit: Audit
-    _under_way: dict[bytes, asyncio.Task[TokenPair]] = field(default_factory=dict, init=False)
+    events: Events
+    _in_flight: dict[bytes, asyncio.Task[TokenPair]] = field(default_factory=dict, init=False)
 
-    async def open(self, login: Login) -> TokenPair:
+    async def log_in(self, login: Login) -> TokenPair:
         """Exchange a ticket for its one session.
 
         Raises:
             TicketUsed: it has become a session already, and this is no retry of that login.
             IdempotencyKeyMismatch: the key was used with another ticket.
             LoginInProgress: another instance is exchanging the ticket.
-            LoginRefused, UserBanned: a definite no.
-            AuthingError: no verdict could be had; no session was made, the ticket may be retried.
-            StoreUnavailable: the session could not be kept.
+            LoginRefused, UserBanned: the ticket or the user is refused for good.
+            AuthingError: Authing could not be asked, or not be believed; the ticket may be retried.
+            StoreUnavailable: the session could not be stored.
         """
-        ticket_hash = _digest(login.ticket)
-        first = self._under_way.get(ticket_hash)
+        ticket_hash = _sha256(login.ticket)
+        first = self._in_flight.get(ticket_hash)
         if first is not None:
-            # What went wrong there went wrong for all, unless it was about the key.
+            # Any failure of the first login is the failure of all, except one about its key.
             with suppress(IdempotencyKeyMismatch):
                 await asyncio.shield(first)
-            return await self._attempt(login)
-        task = asyncio.create_task(self._attempt(login))
-        self._under_way[ticket_hash] = task
-        task.add_done_callback(partial(self._landed, ticket_hash))
+            return await self._attempt(login, ticket_hash)
+        task = asyncio.create_task(self._attempt(login, ticket_hash))
+        self._in_flight[ticket_hash] = task
+        task.add_done_callback(partial(self._finished, ticket_hash))
         return await asyncio.shield(task)
 
-    def _landed(self, ticket_hash: bytes, task: asyncio.Task[TokenPair]) -> None:
-        del self._under_way[ticket_hash]
+    def _finished(self, ticket_hash: bytes, task: asyncio.Task[TokenPair]) -> None:
+        del self._in_flight[ticket_hash]
         if not task.cancelled():
-            task.exception()  # looked at, even if everybody who waited has hung up
+            task.exception()  # retrieved, even if every caller has hung up
 
-    async def _attempt(self, login: Login) -> TokenPair:
-        claim = self._new_claim(login)
-        match await self.store.claim(claim):
-            case Claimed():
-                return await self._redeem(login, claim)
-            case Redeemed(session):
-                return self._same_again(session)
-            case ClaimHeld(lease_ends_at):
-                remaining = int((lease_ends_at - claim.now).total_seconds())
-                raise LoginInProgress(retry_after=min(remaining, _RETRY_SECONDS))
-            case KeyTaken():
+    async def _attempt(self, login: Login, ticket_hash: bytes) -> TokenPair:
+        lease = self._new_lease(login, ticket_hash)
+        match await self.tickets.acquire(lease):
+            case Acquired():
+                return await self._exchange(login, lease)
+            case AlreadyUsed(session):
+                return self._replay(session)
+            case Held(lease_ends_at):
+                remaining = int((lease_ends_at - lease.now).total_seconds())
+                raise LoginInProgress(retry_after=min(remaining, _MAX_RETRY_AFTER))
+            case KeyConflict():
                 raise IdempotencyKeyMismatch
             case unreachable:
                 assert_never(unreachable)
 
-    async def _redeem(self, login: Login, claim: Claim) -> TokenPair:
+    async def _exchange(self, login: Login, lease: TicketLease) -> TokenPair:
         try:
             identity = await self.identity_provider.exchange(login.ticket)
-            session = self.issuer.new_session(identity, login.device, self.clock())
-            outcome = await self.store.open(claim, session, self.limits)
+            session, profile = self.issuer.new_session(identity, login.device, self.clock())
+            outcome = await self.tickets.create_session(lease, session, self.limits)
         except Exception:
-            await self._release(claim)
+            await self._release(lease)
             raise
         match outcome:
             case Opened(replaced):
-                self._note(session, replaced)
-                return self.issuer.token_pair(session, session.created_at)
-            case Redeemed(other):
-                return self._same_again(other)
+                self.events.record("session_opened", session_id=session.id)
+                for session_id in replaced:
+                    self.events.record(
+                        "session_ended", session_id=session_id, reason=EndReason.REPLACED
+                    )
+                return self.issuer.token_pair(session, profile, session.created_at)
+            case AlreadyUsed(other):
+                return self._replay(other)
             case Banned(until):
                 raise UserBanned(until)
             case also_unreachable:
                 assert_never(also_unreachable)
 
-    async def _release(self, claim: Claim) -> None:
+    async def _release(self, lease: TicketLease) -> None:
         with suppress(StoreUnavailable):  # then the lease runs out by itself
-            await self.store.release(claim)
+            await self.tickets.release(lease)
 
-    def _same_again(self, session: Session | None) -> TokenPair:
+    def _replay(self, session: Session | None) -> TokenPair:
         if session is None:
             raise TicketUsed
-        self.audit("login_replayed", session_id=session.id)
-        return self.issuer.token_pair(session, self.clock(), replayed=True)
+        self.events.record("login_replayed", session_id=session.id)
+        profile = self.issuer.profile(session)
+        return self.issuer.token_pair(session, profile, self.clock(), replayed=True)
 
-    def _note(self, session: Session, replaced: Sequence[str]) -> None:
-        self.audit("session_opened", session_id=session.id)
-        for session_id in replaced:
-            self.audit("session_ended", session_id=session_id, reason=Ending.REPLACED)
-
-    def _new_claim(self, login: Login) -> Claim:
+    def _new_lease(self, login: Login, ticket_hash: bytes) -> TicketLease:
         now = self.clock()
         key = login.idempotency_key
-        return Claim(
-            ticket_hash=_digest(login.ticket),
-            key_hash=_digest(key) if key is not None else None,
+        return TicketLease(
+            ticket_hash=ticket_hash,
+            key_hash=_sha256(key) if key is not None else None,
             holder=secrets.token_urlsafe(16),
             now=now,
             lease_ends_at=now + self.times.lease,
@@ -162,5 +153,5 @@ class LoginService:
         )
 
 
-def _digest(text: str) -> bytes:
+def _sha256(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()

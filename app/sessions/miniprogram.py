@@ -42,13 +42,13 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class LaunchOptions:
+class MiniProgram:
     """The mini program to open, as configured. `user_name` is its original id (`gh_...`)."""
 
     user_pool_id: str
     user_name: str
     path: str
-    mini_program_type: MiniProgramType
+    type: MiniProgramType
     self_hosted: bool
     get_phone: bool
 
@@ -62,7 +62,7 @@ class LaunchOptions:
                 "useSelfWxapp": int(self.self_hosted),
             }
         )
-        kind = self.mini_program_type
+        kind = self.type
         return Launch(
             user_name=self.user_name,
             path=f"{self.path}{'&' if '?' in self.path else '?'}{query}",
@@ -71,7 +71,7 @@ class LaunchOptions:
         )
 
 
-def ticket_of(ext_msg: str) -> str:
+def ticket_from_ext_msg(ext_msg: str) -> str:
     """Take the ticket out of the raw string that WeChat returned to the app.
 
     Raises:

@@ -33,7 +33,7 @@ class Device:
     app_version: str | None = None
 
 
-class Ending(StrEnum):
+class EndReason(StrEnum):
     """Why a session is over; the app is told this word."""
 
     LOGGED_OUT = "logged_out"
@@ -50,9 +50,9 @@ class Ending(StrEnum):
 class Session:
     """One signed-in device; also one family of refresh tokens.
 
-    `generation` counts rotations. `binding_kid` names the key that binds the refresh token of this
+    `generation` counts rotations. `secret_kid` names the key that binds the refresh token of this
     generation, so that a replay computes the same token even after another key became current.
-    `sealed_profile` is the user's claims and the device, encrypted. `last_used_at` is when the
+    `encrypted_profile` is the user's claims and the device, encrypted. `last_used_at` is when the
     current generation was made: at login, then by each rotation. The session is over at
     `expires_at` unless it is refreshed before; a refresh moves that, but never past
     `absolute_expires_at`.
@@ -62,8 +62,8 @@ class Session:
     subject: str
     device_type: str | None
     generation: int
-    binding_kid: str
-    sealed_profile: bytes = field(repr=False)
+    secret_kid: str
+    encrypted_profile: bytes = field(repr=False)
     authenticated_at: datetime
     created_at: datetime
     last_used_at: datetime

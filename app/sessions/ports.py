@@ -1,19 +1,35 @@
-"""The core's seams: who vouches for users, where sessions are kept, which keys, what time it is.
+"""The interfaces through which the core reaches the outside.
 
-Named for their role; the implementations elsewhere are named for their technology.
+Named for their role; the implementations are named for their technology. Every store command is
+atomic and durable before it returns, and raises StoreUnavailable when the store cannot be asked.
+That says nothing about a session: it lives on (promise 9).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import Ban, Ending, Identity, Session
+from app.sessions.models import Ban, EndReason, Identity, Session
+from app.sessions.outcomes import (
+    Acquired,
+    Active,
+    AlreadyUsed,
+    Banned,
+    Ended,
+    Held,
+    KeyConflict,
+    Opened,
+    Replayed,
+    Reused,
+    Rotated,
+    Unknown,
+)
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Returns the current instant: aware, in UTC, in whole seconds, so that limits are exact on the
-wire and in rows."""
+"""Returns the current instant: aware, in UTC, in whole seconds, so that limits are exact in
+responses and in rows."""
 
 
 class IdentityProvider(Protocol):
@@ -23,8 +39,8 @@ class IdentityProvider(Protocol):
         """Exchange the ticket. Not repeatable: the provider may consume it.
 
         Raises:
-            LoginRefused: a definite no.
-            AuthingError: no verdict could be had.
+            LoginRefused: the ticket or the user is refused for good.
+            AuthingError: the provider could not be asked, or not be believed.
         """
         ...
 
@@ -38,19 +54,11 @@ class KeySource(Protocol):
         ...
 
 
-class Audit(Protocol):
-    """Takes note of what happens to sessions. Gets ids and closed words, nothing personal."""
+class RateLimit(Protocol):
+    """Counts requests by name: a client address, a session id."""
 
-    def __call__(self, event: str, *, session_id: str, **labels: str) -> None:
-        """Record one event."""
-        ...
-
-
-class RefreshLimit(Protocol):
-    """Says how often a session may be refreshed."""
-
-    async def __call__(self, session_id: str, /) -> None:
-        """Count one refresh of the session.
+    async def __call__(self, name: str, /) -> None:
+        """Count one request of this name.
 
         Raises:
             RateLimited: it is one too many.
@@ -58,86 +66,16 @@ class RefreshLimit(Protocol):
         ...
 
 
-# --- what became of a session ---
+# --- tickets ---
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
-    """The session lives."""
+class TicketLease:
+    """One login's exclusive use of a ticket while it is exchanged.
 
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The session is over, and this is why. `just_now`: by this very command."""
-
-    reason: Ending
-    replaced_by: str | None = None
-    just_now: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No such session, or its tombstone is gone too."""
-
-
-# --- a refresh ---
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """One presented refresh token, as a command to the store.
-
-    `presented` is its generation. `binding_kid` is for the successor, if one is made.
-    """
-
-    session_id: str
-    presented: int
-    binding_kid: str
-    now: datetime
-    idle_ttl: timedelta
-    recovery_window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Rotated:
-    """The refresh token was the current one and has been replaced by its successor.
-
-    `healed`: it was one generation ahead of the store, which must have lost a write.
-    """
-
-    session: Session
-    healed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The refresh token was the predecessor of the current, unused one, which is given again."""
-
-    session: Session
-
-
-ReuseKind: TypeAlias = Literal["recent_previous", "stale", "ahead"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reused:
-    """The refresh token was spent. The session has been ended for it; this is committed."""
-
-    kind: ReuseKind
-
-
-# --- a login ---
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One login's hold on a ticket, so that nobody else exchanges it meanwhile.
-
-    Ticket and idempotency key are only hashes. `holder` is unique to the attempt. When
-    `lease_ends_at` has passed, the holder must have died and another may take over; at
-    `expires_at` the ticket itself is over and the claim is forgotten.
+    Ticket and idempotency key are only hashes (SHA-256). `holder` is unique to the attempt. After
+    `lease_ends_at` the holder must have died and another login may take over; at `expires_at` the
+    ticket itself has expired and the lease is forgotten.
     """
 
     ticket_hash: bytes
@@ -149,127 +87,128 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """The ticket is ours to exchange."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimHeld:
-    """Another login is exchanging the ticket, until then at the latest."""
-
-    lease_ends_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Redeemed:
-    """The ticket has become a session already.
-
-    The session is told to the one who comes with the same idempotency key, as long as it lives and
-    has not been refreshed.
-    """
-
-    session: Session | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyTaken:
-    """The idempotency key belongs to another ticket."""
-
-
-@dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """How many sessions a user may have; 0 is any number."""
+    """How many sessions a user may have; `max_per_user` 0 means any number."""
 
     max_per_user: int
     one_per_device_type: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The session is kept. `replaced` are the ids of those that had to go for it."""
+class TicketStore(Protocol):
+    """Makes sure that one ticket becomes one session (promises 1 and 2)."""
 
-    replaced: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Banned:
-    """The user may not have sessions; None is without end."""
-
-    until: datetime | None
-
-
-class SessionStore(Protocol):
-    """Keeps sessions, claims and bans. Every command is atomic and durable before it returns.
-
-    All raise StoreUnavailable when the store cannot be asked; that says nothing about a session.
-    """
-
-    async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
-        """Take hold of a ticket before it is exchanged."""
+    async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
+        """Lease a ticket before it is exchanged."""
         ...
 
-    async def release(self, claim: Claim) -> None:
-        """Let go of a ticket that became no session. Does nothing if somebody else holds it."""
+    async def release(self, lease: TicketLease) -> None:
+        """Give up the lease of a ticket that became no session. No effect on another's lease."""
         ...
 
-    async def open(
-        self, claim: Claim, session: Session, limits: SessionLimits
-    ) -> Opened | Redeemed | Banned:
-        """Keep a new session and note that the ticket became it, unless it has become another.
+    async def create_session(
+        self, lease: TicketLease, session: Session, limits: SessionLimits
+    ) -> Opened | AlreadyUsed | Banned:
+        """Store a new session and note that the ticket became it, unless it has become another.
 
-        A ban is looked at in the same step, and releases the claim.
+        A ban is looked at in the same step, and releases the lease.
         """
         ...
 
-    async def see(
+
+# --- sessions ---
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One presented refresh token, as a command to the store.
+
+    `presented` is its generation. `secret_kid` is for the successor, if one is made.
+    """
+
+    session_id: str
+    presented: int
+    secret_kid: str
+    now: datetime
+    idle_ttl: timedelta
+    recovery_window: timedelta
+
+
+class SessionStore(Protocol):
+    """Keeps sessions, and their tombstones for seven days."""
+
+    async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
         """Look the session up for a bearer of an access token of this generation.
 
-        Seeing the current generation in use closes the recovery window of its predecessor.
+        The first use of the current generation closes the recovery window of its predecessor.
         """
         ...
 
     async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
-        """Rotate, replay, or end the session, by comparing generations (contract section 4)."""
+        """Rotate, replay, or end the session, by comparing generations (promises 3 and 4)."""
         ...
 
-    async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
-        """The user's living sessions, oldest first."""
+    async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
+        """The user's active sessions, oldest first."""
         ...
 
     async def end(
-        self, session_id: str, subject: str, reason: Ending, now: datetime
+        self, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
-        """End a session of this user under this name; the first name that is given stays."""
+        """End a session of this user. The first reason that is given stays."""
         ...
 
     async def end_all(
-        self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
+        self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
-        """End the user's living sessions, all but `keep`; which ones ended."""
+        """End the user's active sessions except `keep`; return the ids of those that ended."""
         ...
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        """End the user's sessions and forget whose they and their tombstones were."""
+        """End the user's sessions, and remove the user from them and from older tombstones."""
         ...
 
-    async def ban(self, ban: Ban) -> Sequence[str]:
-        """Ban the user and end all their sessions in the same step; which ones ended."""
+
+# --- bans ---
+
+
+class BanStore(Protocol):
+    """Keeps users who may not have sessions."""
+
+    async def put(self, ban: Ban) -> Sequence[str]:
+        """Ban the user and end all their sessions in the same step; return the ended ids."""
         ...
 
-    async def lift_ban(self, subject: str) -> None:
-        """Forget the ban, if there is one."""
+    async def lift(self, subject: str) -> None:
+        """Delete the ban, if there is one."""
         ...
 
-    async def find_ban(self, subject: str, now: datetime) -> Ban | None:
+    async def find(self, subject: str, now: datetime) -> Ban | None:
         """The ban in force."""
         ...
 
+
+# --- the store as a whole ---
+
+
+class Maintenance(Protocol):
+    """Looks after the store itself."""
+
     async def purge(self, now: datetime) -> int:
-        """Forget what is over for good; how many rows went."""
+        """Delete what has expired for good; return how many rows."""
         ...
 
     async def check_writable(self) -> None:
         """Return if a write would succeed now."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One open store: its three ports, and its maintenance."""
+
+    tickets: TicketStore
+    sessions: SessionStore
+    bans: BanStore
+    maintenance: Maintenance

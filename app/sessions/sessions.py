@@ -1,8 +1,8 @@
-"""Living sessions: refreshing, looking, ending. The page to read first: the promises, in code.
+"""Active sessions: refresh, look up, list, end. Read this page first: promises 3 to 6 in code.
 
-It decides nothing twice: what must be atomic is one command of the store, which answers with an
-outcome, and an ending is committed there before anybody is told. It knows the store, the keys and
-the time only as ports. How a session begins is the login's business.
+Whatever must be atomic is one command of the store that returns an outcome, and an end is committed
+there before anybody is told. The store, the keys and the time are only known as ports. How a
+session begins is in `login`.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,13 @@ from app.errors import (
     RefreshSessionEnded,
     RefreshTokenInvalid,
 )
-from app.sessions.issuer import SessionIssuer, unsealed
-from app.sessions.models import Ending, Profile, Session, TokenPair
-from app.sessions.ports import (
-    Active,
-    Audit,
-    Clock,
-    Ended,
-    RefreshLimit,
-    Replayed,
-    Reused,
-    Rotated,
-    Rotation,
-    SessionStore,
-    Unknown,
-)
-from app.sessions.tokens import read_refresh_token
+from app.events import Events
+from app.sessions.access_tokens import AccessClaims
+from app.sessions.issuer import TokenIssuer
+from app.sessions.models import EndReason, Profile, Session, TokenPair
+from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
+from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
+from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +30,37 @@ class SessionService:
     """Refreshes, shows and ends sessions."""
 
     store: SessionStore
-    issuer: SessionIssuer
+    issuer: TokenIssuer
     clock: Clock
-    audit: Audit
-    refresh_limit: RefreshLimit
+    events: Events
+    refresh_limit: RateLimit
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """Rotate the refresh token, or give its one successor again (promises 3 and 4).
+        """Rotate the refresh token, or return its one successor again (promises 3 and 4).
 
         Raises:
             RefreshTokenInvalid: not ours, or of a session that is not known.
-            RefreshSessionEnded: the session is over, perhaps because this token was spent.
+            RefreshSessionEnded: the session is over, perhaps because this token was reused.
             RateLimited: too often; nothing has changed.
             StoreUnavailable: nothing is known to have changed.
         """
-        now, ring = self.clock(), self.issuer.keys.ring
-        presented = read_refresh_token(ring, refresh_token)
-        # Counted only now: who has no token of this session cannot use up its refreshes.
+        presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
+        # Counted after verification: only a holder of the session's token can use up its limit.
         await self.refresh_limit(presented.session_id)
-        rotation = Rotation(
-            session_id=presented.session_id,
-            presented=presented.generation,
-            binding_kid=ring.binder.kid,
-            now=now,
-            idle_ttl=self.issuer.lifetimes.idle,
-            recovery_window=self.issuer.lifetimes.recovery_window,
-        )
+        rotation = self._rotation(presented)
         match await self.store.rotate(rotation):
-            case Rotated(session, healed):
-                self.audit("session_healed" if healed else "session_rotated", session_id=session.id)
-                return self.issuer.token_pair(session, now)
+            case Rotated(session, rolled_forward=False):
+                self.events.record("session_rotated", session_id=session.id)
+                return self._tokens(session, rotation)
+            case Rotated(session):
+                self.events.record("session_rolled_forward", session_id=session.id)
+                return self._tokens(session, rotation)
             case Replayed(session):
-                self.audit("session_replayed", session_id=session.id)
-                return self.issuer.token_pair(session, now, replayed=True)
+                self.events.record("refresh_replayed", session_id=session.id)
+                return self._tokens(session, rotation, replayed=True)
             case Reused(kind):
-                self.audit("refresh_reused", session_id=presented.session_id, kind=kind)
-                raise RefreshSessionEnded(Ending.REFRESH_REUSED)
+                self.events.record("refresh_reused", session_id=presented.session_id, kind=kind)
+                raise RefreshSessionEnded(EndReason.REFRESH_REUSED)
             case Ended(reason, replaced_by):
                 raise RefreshSessionEnded(reason, replaced_by)
             case Unknown():
@@ -83,43 +69,39 @@ class SessionService:
                 assert_never(unreachable)
 
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
-        """Find the living session of a bearer. Looks at the store, so an ending counts at once.
+        """Find the active session of a bearer. Asks the store, so that an end counts at once.
 
         Raises:
             AccessRefused: the token is not good, or its session is over.
             StoreUnavailable: nothing is known of the session.
         """
-        now, ring = self.clock(), self.issuer.keys.ring
-        claims = self.issuer.access_tokens.read(ring, access_token, now)
-        match await self.store.see(claims.session_id, claims.generation, now):
+        claims = self._verify(access_token)
+        match await self.store.touch(claims.session_id, claims.generation, self.clock()):
             case Active(session) if session.subject == claims.subject:
-                return session, unsealed(ring, session)
+                return session, self.issuer.profile(session)
             case Ended(reason, replaced_by):
                 raise AccessSessionEnded(reason, replaced_by)
             case _:
                 raise AccessTokenInvalid
 
-    async def sessions_of(self, subject: str) -> Sequence[tuple[Session, Profile]]:
-        """The user's living sessions, oldest first.
+    async def active_sessions(self, subject: str) -> Sequence[tuple[Session, Profile]]:
+        """The user's active sessions, oldest first.
 
         Raises:
-            StoreUnavailable: they cannot be had.
+            StoreUnavailable: they cannot be read.
         """
-        ring = self.issuer.keys.ring
-        found = await self.store.sessions_of(subject, self.clock())
-        return [(session, unsealed(ring, session)) for session in found]
+        found = await self.store.active_sessions(subject, self.clock())
+        return [(session, self.issuer.profile(session)) for session in found]
 
     async def log_out(self, access_token: str) -> None:
         """End the bearer's own session. Doing it again is no error.
 
         Raises:
-            AccessRefused: the token is not good. That its session is over does not matter here.
+            AccessRefused: the token is not good. A session that is over already is no error here.
             StoreUnavailable: the session is not known to have ended.
         """
-        now, ring = self.clock(), self.issuer.keys.ring
-        session_id, _, subject = self.issuer.access_tokens.read(ring, access_token, now)
-        outcome = await self.store.end(session_id, subject, Ending.LOGGED_OUT, now)
-        self._note_if_new(session_id, outcome)
+        claims = self._verify(access_token)
+        await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
 
     async def revoke(self, subject: str, session_id: str) -> None:
         """End one of the user's sessions. Doing it again is no error.
@@ -128,19 +110,18 @@ class SessionService:
             NotFound: the user has and had no such session.
             StoreUnavailable: the session is not known to have ended.
         """
-        outcome = await self.store.end(session_id, subject, Ending.REVOKED, self.clock())
+        outcome = await self._end(session_id, subject, EndReason.REVOKED)
         if isinstance(outcome, Unknown):
             raise NotFound
-        self._note_if_new(session_id, outcome)
 
-    async def end_all(self, subject: str, reason: Ending, *, keep: str | None = None) -> None:
-        """End the user's sessions under this name, all but `keep`.
+    async def end_all(self, subject: str, reason: EndReason, *, keep: str | None = None) -> None:
+        """End the user's sessions for this reason, except `keep`.
 
         Raises:
             StoreUnavailable: they are not known to have ended.
         """
         ended = await self.store.end_all(subject, reason, self.clock(), keep=keep)
-        self._note_all(ended, reason)
+        self._record_ended(ended, reason)
 
     async def erase(self, subject: str) -> None:
         """End the user's sessions and erase what is stored of the user.
@@ -148,12 +129,32 @@ class SessionService:
         Raises:
             StoreUnavailable: nothing is known to have been erased.
         """
-        self._note_all(await self.store.erase(subject, self.clock()), Ending.ERASED)
+        ended = await self.store.erase(subject, self.clock())
+        self._record_ended(ended, EndReason.ERASED)
 
-    def _note_if_new(self, session_id: str, outcome: Ended | Unknown) -> None:
-        if isinstance(outcome, Ended) and outcome.just_now:
-            self.audit("session_ended", session_id=session_id, reason=outcome.reason)
+    def _verify(self, access_token: str) -> AccessClaims:
+        return self.issuer.access_tokens.verify(self.issuer.keys.ring, access_token, self.clock())
 
-    def _note_all(self, session_ids: Sequence[str], reason: Ending) -> None:
+    def _rotation(self, presented: RefreshClaims) -> Rotation:
+        return Rotation(
+            session_id=presented.session_id,
+            presented=presented.generation,
+            secret_kid=self.issuer.keys.ring.current_secret_key.kid,
+            now=self.clock(),
+            idle_ttl=self.issuer.lifetimes.idle,
+            recovery_window=self.issuer.lifetimes.recovery_window,
+        )
+
+    def _tokens(self, session: Session, rotation: Rotation, *, replayed: bool = False) -> TokenPair:
+        profile = self.issuer.profile(session)
+        return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
+
+    async def _end(self, session_id: str, subject: str, reason: EndReason) -> Ended | Unknown:
+        outcome = await self.store.end(session_id, subject, reason, self.clock())
+        if isinstance(outcome, Ended) and outcome.changed:
+            self._record_ended([session_id], reason)
+        return outcome
+
+    def _record_ended(self, session_ids: Sequence[str], reason: EndReason) -> None:
         for session_id in session_ids:
-            self.audit("session_ended", session_id=session_id, reason=reason)
+            self.events.record("session_ended", session_id=session_id, reason=reason)

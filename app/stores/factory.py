@@ -1,31 +1,33 @@
-"""Which store an address means. Redis' client is only asked for when it is needed."""
+"""Opens the store that STORE_URL names. Redis' client is only imported when it is needed."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import StartupError
-from app.sessions.ports import SessionStore
-from app.stores.sqlite import SqliteStore
+from app.events import Events
+from app.sessions.ports import Stores
+from app.store_url import SqliteUrl, StoreUrl
+from app.stores.sqlite import open_sqlite_store
 
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, ca_file: Path | None, record: Callable[..., None]
-) -> AsyncIterator[SessionStore]:
+    url: StoreUrl, *, ca_file: Path | None, events: Events
+) -> AsyncIterator[Stores]:
     """Open the store; close it at the end.
 
     Raises:
         StartupError: one line that says why it cannot be used.
     """
-    if url.startswith("sqlite:"):
-        with closing(SqliteStore(Path(url.removeprefix("sqlite:///")))) as embedded:
+    if isinstance(url, SqliteUrl):
+        with open_sqlite_store(url.path) as embedded:
             yield embedded
         return
     if find_spec("redis") is None:
         raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
-    async with open_redis_store(url, ca_file=ca_file, record=record) as shared:
+    async with open_redis_store(url, ca_file=ca_file, events=events) as shared:
         yield shared

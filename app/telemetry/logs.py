@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from typing_extensions import override
+
+from app.events import EventName, Events
+
 _LOGGER = logging.getLogger("ticketgate")
 _FIELDS = (
     "request_id",
@@ -35,17 +39,18 @@ _FIELDS = (
 _TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
 
 
-def log(event: str, *, error: Exception | None = None, **fields: str | int) -> None:
-    """Record one event of ours. A field that is not in the closed set is a bug and raises.
+class LoggedEvents(Events):
+    """Writes one line for each event."""
 
-    With `error`, which must be a bug of ours, the level is error; of it only types and places are
-    told.
-    """
-    unknown = fields.keys() - set(_FIELDS)
-    if unknown:
-        raise ValueError(f"not a log field: {sorted(unknown)}")
-    level = logging.INFO if error is None else logging.ERROR
-    _LOGGER.log(level, event, extra=fields, exc_info=error)
+    @override
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        unknown = fields.keys() - set(_FIELDS)
+        if unknown:
+            raise ValueError(f"not a log field: {sorted(unknown)}")
+        level = logging.INFO if error is None else logging.ERROR
+        _LOGGER.log(level, event, extra=fields, exc_info=error)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:

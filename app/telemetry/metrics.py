@@ -4,16 +4,14 @@ Logging and counting see the same closed events, so nothing can be a label that 
 and a metric never tells another story than the log.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from typing_extensions import override
 
 from app.errors import StartupError
-
-Record: TypeAlias = Callable[..., None]
-"""Records one event with labels from the log's closed set, as `logs.log` does."""
+from app.events import EventName, Events
 
 
 class Metrics:
@@ -51,18 +49,8 @@ class Metrics:
             registry=self.registry,
         )
 
-    def counting(self, record: Record) -> Record:
-        """The same recorder, with every event counted too."""
-
-        def count_and_record(
-            event: str, *, error: Exception | None = None, **fields: str | int
-        ) -> None:
-            self._count(event, fields)
-            record(event, error=error, **fields)
-
-        return count_and_record
-
-    def _count(self, event: str, fields: dict[str, str | int]) -> None:
+    def count(self, event: EventName, fields: Mapping[str, str | int]) -> None:
+        """Count one event."""
         seconds = int(fields.get("duration_ms", 0)) / 1000
         match event:
             case "request":
@@ -80,26 +68,34 @@ class Metrics:
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[None]:
-        """Serve these metrics while the context is open; refuses as the function `served` does."""
-        with served(self.registry, host, port):
+        """Serve the exposition at `/metrics` while the context is open.
+
+        Raises:
+            StartupError: the port cannot be listened on.
+        """
+        try:
+            server, thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            message = f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}"
+            raise StartupError(message) from error
+        try:
             yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
-@contextmanager
-def served(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
-    """Serve the exposition at `/metrics` while the context is open.
+class CountedEvents(Events):
+    """Counts each event and passes it on."""
 
-    Raises:
-        StartupError: the port cannot be listened on.
-    """
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        message = f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}"
-        raise StartupError(message) from error
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    def __init__(self, metrics: Metrics, inner: Events) -> None:
+        self._metrics = metrics
+        self._inner = inner
+
+    @override
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        self._metrics.count(event, fields)
+        self._inner.record(event, error=error, **fields)

@@ -1,19 +1,19 @@
 """What Authing did: one log line an exchange, and the last outcome for `/readyz`."""
 
 import time
-from collections.abc import Callable
 
 from app.errors import AuthingError, InternalError, TicketgateError
+from app.events import Events
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
 
 
-class ObservedIdentityProvider:
+class InstrumentedIdentityProvider:
     """An identity provider that is watched while it works."""
 
-    def __init__(self, inner: IdentityProvider, log: Callable[..., None]) -> None:
+    def __init__(self, inner: IdentityProvider, events: Events) -> None:
         self._inner = inner
-        self._log = log
+        self._events = events
         self.state = "unknown"
         """Outcome of the last exchange, in one word; `unknown` before the first."""
 
@@ -32,7 +32,7 @@ class ObservedIdentityProvider:
         finally:
             self.state = outcome
             duration = round((time.monotonic() - started) * 1000)
-            self._log("exchange", outcome=outcome, duration_ms=duration)
+            self._events.record("exchange", outcome=outcome, duration_ms=duration)
 
 
 def _outcome(error: Exception) -> str:

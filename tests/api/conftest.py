@@ -15,36 +15,36 @@ import pytest_asyncio
 
 from app.telemetry import logs
 from tests.api.error_cases import CASES, Case, Outcome, Provoked
-from tests.support.running_app import World, open_world
+from tests.support.running_app import RunningApp, running_app
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as opened:
+async def world(tmp_path: Path) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-async def limited_world(tmp_path: Path) -> AsyncIterator[World]:
+async def limited_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """Where a user may have two sessions."""
-    async with open_world(tmp_path, session_max_per_user=2) as opened:
+    async with running_app(tmp_path, session_max_per_user=2) as opened:
         yield opened
 
 
 @pytest.fixture
-async def one_per_type_world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, session_one_per_device_type=True) as opened:
+async def one_per_type_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path, session_one_per_device_type=True) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def unchanged_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with open_world(tmp_path_factory.mktemp("unchanged")) as opened:
+async def unchanged_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path_factory.mktemp("unchanged")) as opened:
         yield opened
 
 
 @pytest.fixture
-def phone(unchanged_world: World) -> httpx.AsyncClient:
+def phone(unchanged_world: RunningApp) -> httpx.AsyncClient:
     """For tests that leave nothing behind: they share a world, because opening one takes time."""
     return unchanged_world.phone
 
@@ -62,7 +62,7 @@ def provoked(tmp_path_factory: pytest.TempPathFactory) -> Provoked:
     folder = tmp_path_factory.mktemp("provoked")
 
     async def provoke(number: int, case: Case) -> Outcome:
-        async with open_world(folder / str(number), **case.settings) as world:
+        async with running_app(folder / str(number), **case.settings) as world:
             return Outcome(await case.provoke(world), frozenset(world.secrets))
 
     async def provoke_all() -> list[Outcome]:

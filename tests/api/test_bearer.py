@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from tests.support.running_app import World, bearer
+from tests.support.running_app import RunningApp, bearer
 
 
-async def test_current_shows_this_session_and_its_user(world: World) -> None:
+async def test_current_shows_this_session_and_its_user(world: RunningApp) -> None:
     tokens = await world.log_in(device={"type": "harmony"})
     world.clock.advance(seconds=60)
     refreshed = await world.refresh(tokens["refresh_token"])
@@ -20,14 +20,14 @@ async def test_current_shows_this_session_and_its_user(world: World) -> None:
     }
 
 
-async def test_me_is_the_user_of_the_login(world: World) -> None:
+async def test_me_is_the_user_of_the_login(world: RunningApp) -> None:
     tokens = await world.log_in()
     answer = await world.get("/v1/me", tokens)
     assert answer.status_code == 200
     assert answer.json() == tokens["user"]
 
 
-async def test_logging_out_twice_is_no_error(world: World) -> None:
+async def test_logging_out_twice_is_no_error(world: RunningApp) -> None:
     tokens = await world.log_in()
     for _ in range(2):
         answer = await world.log_out(tokens)
@@ -35,7 +35,7 @@ async def test_logging_out_twice_is_no_error(world: World) -> None:
         assert "Content-Type" not in answer.headers
 
 
-async def test_a_logout_ends_this_session_and_no_other(world: World) -> None:
+async def test_a_logout_ends_this_session_and_no_other(world: RunningApp) -> None:
     tokens, other = await world.log_in(), await world.log_in()
     await world.log_out(tokens)
     assert (await world.get("/v1/me", tokens)).json()["reason"] == "logged_out"
@@ -43,7 +43,7 @@ async def test_a_logout_ends_this_session_and_no_other(world: World) -> None:
     assert (await world.get("/v1/me", other)).status_code == 200
 
 
-async def test_the_scheme_is_read_in_any_case(world: World) -> None:
+async def test_the_scheme_is_read_in_any_case(world: RunningApp) -> None:
     token = (await world.log_in())["access_token"]
     for scheme in ("bearer", "BEARER"):
         answer = await world.phone.get("/v1/me", headers={"Authorization": f"{scheme} {token}"})
@@ -64,7 +64,7 @@ async def test_what_is_no_token_is_not_taken_for_one(
     assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_of_two_credentials_none_is_chosen(world: World) -> None:
+async def test_of_two_credentials_none_is_chosen(world: RunningApp) -> None:
     good = bearer(await world.log_in())
     for second in (good, {"Authorization": "Basic dTpw"}):
         headers = [*good.items(), *second.items()]
@@ -72,13 +72,13 @@ async def test_of_two_credentials_none_is_chosen(world: World) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_a_refresh_token_is_no_access_token(world: World) -> None:
+async def test_a_refresh_token_is_no_access_token(world: RunningApp) -> None:
     tokens = await world.log_in()
     answer = await world.get("/v1/me", {"access_token": tokens["refresh_token"]})
     assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_an_expired_token_cannot_log_out(world: World) -> None:
+async def test_an_expired_token_cannot_log_out(world: RunningApp) -> None:
     tokens = await world.log_in()
     world.clock.advance(minutes=10)
     assert (await world.log_out(tokens)).json()["code"] == "access_token_expired"

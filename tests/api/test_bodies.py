@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES, WITH_BODY
-from tests.support.running_app import World, bearer
+from tests.support.running_app import RunningApp, bearer
 
 BODY = b'{"refresh_token": "made-up"}'
 PATH = "/v1/sessions/refresh"
@@ -71,7 +71,7 @@ async def test_a_compressed_body_is_refused(phone: httpx.AsyncClient, encoding: 
     assert await send(phone, BODY, **labels) == (415, "unsupported_media_type")
 
 
-async def test_forms_and_multipart_are_no_way_to_bring_a_ticket(world: World) -> None:
+async def test_forms_and_multipart_are_no_way_to_bring_a_ticket(world: RunningApp) -> None:
     ticket = world.ticket()
     for content in ({"data": {"ticket": ticket}}, {"files": {"ticket": ticket.encode()}}):
         answer = await world.phone.post("/v1/sessions", **content)
@@ -116,7 +116,7 @@ async def test_a_length_of_many_digits_is_too_large(phone: httpx.AsyncClient, le
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-async def test_a_logout_that_is_refused_has_not_happened(world: World) -> None:
+async def test_a_logout_that_is_refused_has_not_happened(world: RunningApp) -> None:
     tokens = await world.log_in()
     headers = bearer(tokens) | {"Content-Length": "8193"}
     answer = await world.phone.delete("/v1/sessions/current", headers=headers)

@@ -12,10 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from app.sessions.ports import Active, Ended, Unknown
+from app.sessions.outcomes import Active, Ended, Unknown
 from app.stores.sqlite import SqliteStore
 from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
-from tests.support.running_app import World, bearer, phone_of
+from tests.support.running_app import RunningApp, bearer, phone_of
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
 
@@ -31,7 +31,7 @@ class BuggyStore(SqliteStore):
 
 
 async def test_a_bug_is_told_by_type_and_place_and_not_by_its_text(
-    world: World, log_lines: LogLines
+    world: RunningApp, log_lines: LogLines
 ) -> None:
     answer = await login_with_a_bug_of_ours(world)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
@@ -45,7 +45,7 @@ async def test_a_bug_is_told_by_type_and_place_and_not_by_its_text(
     assert CANARY not in str(log_lines())
 
 
-async def test_a_bug_says_nothing_about_the_session(world: World, log_lines: LogLines) -> None:
+async def test_a_bug_says_nothing_about_the_session(world: RunningApp, log_lines: LogLines) -> None:
     tokens = await world.log_in()
     sessions = replace(world.services.sessions, store=BuggyStore())
     async with phone_of(world.serve(replace(world.services, sessions=sessions))) as phone:
@@ -55,7 +55,7 @@ async def test_a_bug_says_nothing_about_the_session(world: World, log_lines: Log
     assert (await world.get("/v1/me", tokens)).status_code == 200
 
 
-async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(world: World) -> None:
+async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(world: RunningApp) -> None:
     async def teapot(_request: Request) -> Response:
         raise HTTPException(418, CANARY)
 
@@ -66,7 +66,7 @@ async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(world: Worl
 
 
 async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
-    world: World, log_lines: LogLines
+    world: RunningApp, log_lines: LogLines
 ) -> None:
     async def half() -> AsyncIterator[bytes]:
         yield b"half of the"
@@ -84,7 +84,7 @@ async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
 
 
 async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours(
-    world: World, log_lines: LogLines
+    world: RunningApp, log_lines: LogLines
 ) -> None:
     messages: Iterator[Message] = iter(
         [

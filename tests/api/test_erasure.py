@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.e2e.leaks import found
-from tests.support.running_app import World, open_world
+from tests.support.running_app import RunningApp, running_app
 
 
 def at_rest(folder: Path) -> str:
@@ -13,20 +13,20 @@ def at_rest(folder: Path) -> str:
 
 
 async def test_an_erased_user_is_nowhere_in_the_store(tmp_path: Path) -> None:
-    async with open_world(tmp_path) as world:
+    async with running_app(tmp_path) as world:
         subject, remaining = await erase_one_of_two(world)
     assert remaining in at_rest(tmp_path)
     assert found({"sub": subject}, at_rest(tmp_path)) == set()
 
 
 async def test_an_erasure_does_not_wait_for_the_service_to_stop(tmp_path: Path) -> None:
-    async with open_world(tmp_path) as world:
+    async with running_app(tmp_path) as world:
         subject, remaining = await erase_one_of_two(world)
         assert remaining in at_rest(tmp_path)
         assert found({"sub": subject}, at_rest(tmp_path)) == set()
 
 
-async def erase_one_of_two(world: World) -> tuple[str, str]:
+async def erase_one_of_two(world: RunningApp) -> tuple[str, str]:
     """Leave traces of two users wherever there may be some, and erase one."""
     ended, theirs = await world.log_in(), await world.log_in("chen")
     await world.log_out(ended)
@@ -43,21 +43,21 @@ async def erase_one_of_two(world: World) -> tuple[str, str]:
     return subject, theirs["user"]["sub"]
 
 
-async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(world: World) -> None:
+async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(world: RunningApp) -> None:
     tokens = await world.log_in()
     await world.delete("/v1/me", tokens)
     answer = await world.delete("/v1/me", tokens)
     assert (answer.status_code, answer.json()["reason"]) == (401, "erased")
 
 
-async def test_what_had_ended_before_keeps_the_name_of_its_ending(world: World) -> None:
+async def test_what_had_ended_before_keeps_the_name_of_its_ending(world: RunningApp) -> None:
     ended, tokens = await world.log_in(), await world.log_in()
     await world.log_out(ended)
     await world.delete("/v1/me", tokens)
     assert (await world.try_refresh(ended["refresh_token"])).json()["reason"] == "logged_out"
 
 
-async def test_an_erased_user_may_come_again(world: World) -> None:
+async def test_an_erased_user_may_come_again(world: RunningApp) -> None:
     erased = await world.log_in()
     await world.delete("/v1/me", erased)
     tokens = await world.log_in()

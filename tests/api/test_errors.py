@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.api.problems import TABLE
+from app.api.problems import PROBLEMS
 from tests.api.error_cases import CASES, Case, Outcome
 
 ALWAYS = {"type", "title", "status", "detail", "instance", "code", "client_action", "request_id"}
@@ -75,5 +75,5 @@ def test_a_413_closes_the_connection(case: Case, outcome: Outcome) -> None:
 
 
 def test_every_error_of_the_table_has_a_case() -> None:
-    rows = {(row.status, error.code, row.client_action) for error, row in TABLE.items()}
+    rows = {(row.status, error.code, row.client_action) for error, row in PROBLEMS.items()}
     assert rows == {(case.status, case.code, case.client_action) for case in CASES}

@@ -5,7 +5,7 @@ import pytest
 
 from tests.api.error_cases import CASES, Case, Outcome
 from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
-from tests.support.running_app import SERVICE, World, bearer
+from tests.support.running_app import SERVICE, RunningApp, bearer
 
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
 JSON = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("method", "path"), SERVED)
 async def test_every_success_has_the_headers_of_every_answer(
-    world: World, method: str, path: str
+    world: RunningApp, method: str, path: str
 ) -> None:
     tokens = await world.log_in()
     await world.backend("PUT", "somebody", "ban", {"reason": "spam"})
@@ -102,8 +102,8 @@ async def test_every_refusal_that_any_path_can_give_has_them_too(
     check_headers(answer)
 
 
-async def test_a_process_that_is_not_ready_says_so_uncached(world: World) -> None:
-    world.drain.begin()
+async def test_a_process_that_is_not_ready_says_so_uncached(world: RunningApp) -> None:
+    world.drain.start()
     check_headers(await world.phone.get("/readyz"))
 
 

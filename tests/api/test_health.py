@@ -5,7 +5,7 @@ from contextlib import closing
 
 import httpx
 
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 READY = {"store": "ok", "keys": "ok", "draining": "no"}
 
@@ -16,8 +16,8 @@ async def test_a_process_that_may_get_traffic_is_ready(phone: httpx.AsyncClient)
     assert answer.json() == {"status": "ready", "checks": READY, "authing": "unknown"}
 
 
-async def test_a_process_that_is_about_to_leave_is_alive_but_not_ready(world: World) -> None:
-    world.drain.begin()
+async def test_a_process_that_is_about_to_leave_is_alive_but_not_ready(world: RunningApp) -> None:
+    world.drain.start()
     answer = await world.phone.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["status"] == "not_ready"
@@ -26,7 +26,7 @@ async def test_a_process_that_is_about_to_leave_is_alive_but_not_ready(world: Wo
 
 
 async def test_a_store_that_cannot_be_written_fails_readiness_and_not_liveness(
-    world: World,
+    world: RunningApp,
 ) -> None:
     with closing(sqlite3.connect(world.store_file)) as database:
         database.execute("BEGIN IMMEDIATE")
@@ -39,7 +39,7 @@ async def test_a_store_that_cannot_be_written_fails_readiness_and_not_liveness(
     assert (await world.phone.get("/readyz")).status_code == 200
 
 
-async def test_trouble_of_authing_is_told_and_never_fails_readiness(world: World) -> None:
+async def test_trouble_of_authing_is_told_and_never_fails_readiness(world: RunningApp) -> None:
     await world.log_in()
     assert (await world.phone.get("/readyz")).json()["authing"] == "ok"
     world.break_authing("http_500")

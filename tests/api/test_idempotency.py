@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.api.error_scenarios import KEY
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 OTHER_KEY = KEY[::-1]
 
@@ -22,7 +22,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_a_lost_login_costs_nothing(world: World) -> None:
+async def test_a_lost_login_costs_nothing(world: RunningApp) -> None:
     ticket = world.ticket()
     lost = await world.try_log_in(ticket, KEY, device={"type": "ios"})
     world.clock.advance(seconds=100)
@@ -38,13 +38,13 @@ async def test_a_lost_login_costs_nothing(world: World) -> None:
     assert (await world.get("/v1/me", found.json())).json() == lost.json()["user"]
 
 
-async def test_a_login_may_be_repeated_as_often_as_it_is_lost(world: World) -> None:
+async def test_a_login_may_be_repeated_as_often_as_it_is_lost(world: RunningApp) -> None:
     ticket = world.ticket()
     answers = [await world.try_log_in(ticket, KEY) for _ in range(5)]
     assert all(same_session(answers[0], answer) for answer in answers)
 
 
-async def test_logins_at_the_same_time_are_one_session(world: World) -> None:
+async def test_logins_at_the_same_time_are_one_session(world: RunningApp) -> None:
     ticket = world.ticket()
     answers = await asyncio.gather(*(world.try_log_in(ticket, KEY) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {201}
@@ -53,21 +53,21 @@ async def test_logins_at_the_same_time_are_one_session(world: World) -> None:
     assert world.sandbox.state.exchanges == 1
 
 
-async def test_of_logins_at_the_same_time_without_a_key_one_wins(world: World) -> None:
+async def test_of_logins_at_the_same_time_without_a_key_one_wins(world: RunningApp) -> None:
     ticket = world.ticket()
     answers = await asyncio.gather(*(world.try_log_in(ticket) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 400, 400, 400, 400]
     assert world.sandbox.state.exchanges == 1
 
 
-async def test_a_login_cannot_be_repeated_once_its_session_was_refreshed(world: World) -> None:
+async def test_a_login_cannot_be_repeated_once_its_session_was_refreshed(world: RunningApp) -> None:
     ticket = world.ticket()
     tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
     await world.refresh(tokens["refresh_token"])
     assert refused(await world.try_log_in(ticket, KEY)) == (400, "ticket_used")
 
 
-async def test_a_login_cannot_be_repeated_once_its_session_is_over(world: World) -> None:
+async def test_a_login_cannot_be_repeated_once_its_session_is_over(world: RunningApp) -> None:
     ticket = world.ticket()
     tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
     await world.log_out(tokens)
@@ -77,7 +77,7 @@ async def test_a_login_cannot_be_repeated_once_its_session_is_over(world: World)
 @pytest.mark.parametrize("first", [KEY, None])
 @pytest.mark.parametrize("second", [OTHER_KEY, KEY.upper(), None])
 async def test_a_used_ticket_without_the_key_of_its_login_is_refused(
-    world: World, first: str | None, second: str | None
+    world: RunningApp, first: str | None, second: str | None
 ) -> None:
     ticket = world.ticket()
     tokens = world.tokens(await world.try_log_in(ticket, first), 201)
@@ -85,7 +85,7 @@ async def test_a_used_ticket_without_the_key_of_its_login_is_refused(
     assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_key_names_one_login(world: World) -> None:
+async def test_a_key_names_one_login(world: RunningApp) -> None:
     world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
     other = world.ticket()
     mismatch = await world.try_log_in(other, KEY)
@@ -94,13 +94,13 @@ async def test_a_key_names_one_login(world: World) -> None:
     world.tokens(await world.try_log_in(other, OTHER_KEY), 201)
 
 
-async def test_a_key_is_free_again_when_its_ticket_has_died(world: World) -> None:
+async def test_a_key_is_free_again_when_its_ticket_has_died(world: RunningApp) -> None:
     world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
     world.clock.advance(minutes=3)
     world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
 
 
-async def test_a_login_that_failed_may_be_repeated_with_the_same_key(world: World) -> None:
+async def test_a_login_that_failed_may_be_repeated_with_the_same_key(world: RunningApp) -> None:
     ticket = world.ticket()
     world.break_authing("drop")
     assert (await world.try_log_in(ticket, KEY)).status_code == 503
@@ -110,19 +110,21 @@ async def test_a_login_that_failed_may_be_repeated_with_the_same_key(world: Worl
     assert "Idempotency-Replayed" not in answer.headers
 
 
-async def test_a_ticket_in_the_hands_of_another_instance_is_waited_for(world: World) -> None:
+async def test_a_ticket_in_the_hands_of_another_instance_is_waited_for(world: RunningApp) -> None:
     ticket = world.ticket()
-    claim = world.claim_elsewhere(ticket, seconds=10)
-    await world.services.store.claim(claim)
+    claim = world.lease_elsewhere(ticket, seconds=10)
+    await world.services.logins.tickets.acquire(claim)
     assert refused(await world.try_log_in(ticket, KEY)) == (409, "login_in_progress")
     assert world.sandbox.state.exchanges == 0
-    await world.services.store.release(claim)
+    await world.services.logins.tickets.release(claim)
     assert (await world.try_log_in(ticket, KEY)).status_code == 201
 
 
-async def test_an_instance_that_died_keeps_a_ticket_no_longer_than_it_said(world: World) -> None:
+async def test_an_instance_that_died_keeps_a_ticket_no_longer_than_it_said(
+    world: RunningApp,
+) -> None:
     ticket = world.ticket()
-    await world.services.store.claim(world.claim_elsewhere(ticket, seconds=10))
+    await world.services.logins.tickets.acquire(world.lease_elsewhere(ticket, seconds=10))
     world.clock.advance(seconds=9)
     early = await world.try_log_in(ticket, KEY)
     assert (early.status_code, early.headers["Retry-After"]) == (409, "1")
@@ -133,7 +135,7 @@ async def test_an_instance_that_died_keeps_a_ticket_no_longer_than_it_said(world
 @pytest.mark.parametrize(
     "key", ["x" * 16, "x" * 255, "!~" * 8, "urn:uuid:9d1f0c5e", '"quoted-quoted-quoted"']
 )
-async def test_a_key_is_16_to_255_visible_characters(world: World, key: str) -> None:
+async def test_a_key_is_16_to_255_visible_characters(world: RunningApp, key: str) -> None:
     ticket = world.ticket()
     first, second = [await world.try_log_in(ticket, key) for _ in range(2)]
     assert same_session(first, second)
@@ -153,7 +155,7 @@ async def test_a_key_is_16_to_255_visible_characters(world: World, key: str) -> 
         b"ends-with-a-newline-\n",
     ],
 )
-async def test_an_odd_key_is_refused_before_authing_is_asked(world: World, key: bytes) -> None:
+async def test_an_odd_key_is_refused_before_authing_is_asked(world: RunningApp, key: bytes) -> None:
     headers = {b"Idempotency-Key": key}
     answer = await world.phone.post(
         "/v1/sessions", json={"ticket": world.ticket()}, headers=headers
@@ -164,7 +166,7 @@ async def test_an_odd_key_is_refused_before_authing_is_asked(world: World, key: 
 
 
 @pytest.mark.parametrize("second", [KEY, OTHER_KEY])
-async def test_of_two_keys_none_is_chosen(world: World, second: str) -> None:
+async def test_of_two_keys_none_is_chosen(world: RunningApp, second: str) -> None:
     headers = [("Idempotency-Key", KEY), ("Idempotency-Key", second)]
     answer = await world.phone.post(
         "/v1/sessions", json={"ticket": world.ticket()}, headers=headers
@@ -174,7 +176,7 @@ async def test_of_two_keys_none_is_chosen(world: World, second: str) -> None:
     assert world.sandbox.state.exchanges == 0
 
 
-async def test_a_refresh_knows_no_key(world: World) -> None:
+async def test_a_refresh_knows_no_key(world: RunningApp) -> None:
     tokens = await world.log_in()
     body = {"refresh_token": tokens["refresh_token"]}
     answer = await world.phone.post(
@@ -184,7 +186,7 @@ async def test_a_refresh_knows_no_key(world: World) -> None:
     assert "Idempotency-Replayed" not in answer.headers
 
 
-async def test_a_login_of_an_app_that_has_hung_up_is_there_for_its_retry(world: World) -> None:
+async def test_a_login_of_an_app_that_has_hung_up_is_there_for_its_retry(world: RunningApp) -> None:
     ticket = world.ticket()
     world.break_authing("slow", seconds=0.2)
     lost = asyncio.create_task(world.try_log_in(ticket, KEY))

@@ -8,7 +8,13 @@ import httpx
 import pytest
 
 from tests.api.routes import INTERNAL, ROUTES
-from tests.support.running_app import OTHER_SERVICE_KEY, SERVICE, SERVICE_KEY, World, open_world
+from tests.support.running_app import (
+    OTHER_SERVICE_KEY,
+    SERVICE,
+    SERVICE_KEY,
+    RunningApp,
+    running_app,
+)
 
 OPERATIONS = [(method, path) for path in sorted(INTERNAL) for method in sorted(ROUTES[path])]
 UNTIL = "2026-11-23T20:00:00+08:00"
@@ -16,8 +22,8 @@ DAY = 86400
 
 
 @pytest.fixture
-async def closed_world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path, service_api_keys=()) as opened:
+async def closed_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path, service_api_keys=()) as opened:
         yield opened
 
 
@@ -30,7 +36,7 @@ def pointers(answer: httpx.Response) -> list[str]:
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
-async def ban(world: World, subject: str, **body: Any) -> httpx.Response:
+async def ban(world: RunningApp, subject: str, **body: Any) -> httpx.Response:
     return await world.backend("PUT", subject, "ban", {"reason": "spam", **body})
 
 
@@ -39,7 +45,7 @@ async def ban(world: World, subject: str, **body: Any) -> httpx.Response:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_without_service_keys_these_routes_do_not_exist(
-    closed_world: World, method: str, path: str
+    closed_world: RunningApp, method: str, path: str
 ) -> None:
     for headers in ({}, SERVICE, {"Authorization": "Bearer "}):
         answer = await closed_world.phone.request(method, path, headers=headers)
@@ -47,7 +53,9 @@ async def test_without_service_keys_these_routes_do_not_exist(
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_without_the_right_key_nobody_is_let_in(world: World, method: str, path: str) -> None:
+async def test_without_the_right_key_nobody_is_let_in(
+    world: RunningApp, method: str, path: str
+) -> None:
     tokens = await world.log_in()
     path = path.format(subject=tokens["user"]["sub"])
     missing = await world.phone.request(method, path, json={"reason": "spam"})
@@ -66,7 +74,7 @@ async def test_without_the_right_key_nobody_is_let_in(world: World, method: str,
     assert (await world.get("/v1/me", tokens)).status_code == 200
 
 
-async def test_each_of_several_keys_lets_in_but_not_two_at_once(world: World) -> None:
+async def test_each_of_several_keys_lets_in_but_not_two_at_once(world: RunningApp) -> None:
     for key in (SERVICE_KEY, OTHER_SERVICE_KEY):
         answer = await world.backend("GET", "somebody", "sessions", key=key)
         assert answer.status_code == 200
@@ -76,13 +84,13 @@ async def test_each_of_several_keys_lets_in_but_not_two_at_once(world: World) ->
     assert refused(answer) == (401, "access_token_invalid")
 
 
-async def test_a_service_key_is_no_access_token(world: World) -> None:
+async def test_a_service_key_is_no_access_token(world: RunningApp) -> None:
     for path in ("/v1/me", "/v1/sessions"):
         answer = await world.phone.get(path, headers=SERVICE)
         assert refused(answer) == (401, "access_token_invalid")
 
 
-async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(world: World) -> None:
+async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(world: RunningApp) -> None:
     answer = await world.backend("PUT", "somebody", "ban", {"reason": 5}, key="made-up")
     assert refused(answer) == (401, "access_token_invalid")
 
@@ -90,7 +98,9 @@ async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(world: W
 # --- sessions ---
 
 
-async def test_the_backend_sees_the_sessions_of_a_user_none_of_them_its_own(world: World) -> None:
+async def test_the_backend_sees_the_sessions_of_a_user_none_of_them_its_own(
+    world: RunningApp,
+) -> None:
     first = await world.log_in(device={"type": "ios"})
     world.clock.advance(seconds=60)
     second = await world.log_in()
@@ -103,12 +113,12 @@ async def test_the_backend_sees_the_sessions_of_a_user_none_of_them_its_own(worl
     ]
 
 
-async def test_a_user_of_whom_nothing_is_known_has_no_sessions(world: World) -> None:
+async def test_a_user_of_whom_nothing_is_known_has_no_sessions(world: RunningApp) -> None:
     assert (await world.backend("GET", "nobody", "sessions")).json() == []
     assert (await world.backend("DELETE", "nobody", "sessions")).status_code == 204
 
 
-async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(world: World) -> None:
+async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(world: RunningApp) -> None:
     tokens, other = await world.log_in(), await world.log_in("chen")
     for _ in range(2):
         answer = await world.backend("DELETE", tokens["user"]["sub"], "sessions")
@@ -121,7 +131,7 @@ async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(world: Worl
 # --- bans ---
 
 
-async def test_a_ban_ends_all_sessions_and_refuses_new_ones(world: World) -> None:
+async def test_a_ban_ends_all_sessions_and_refuses_new_ones(world: RunningApp) -> None:
     one, two, other = await world.log_in(), await world.log_in(), await world.log_in("chen")
     answer = await ban(world, one["user"]["sub"])
     assert (answer.status_code, answer.json()) == (
@@ -136,7 +146,7 @@ async def test_a_ban_ends_all_sessions_and_refuses_new_ones(world: World) -> Non
     assert (await world.get("/v1/me", other)).status_code == 200
 
 
-async def test_a_ban_is_over_at_its_end_to_the_second(world: World) -> None:
+async def test_a_ban_is_over_at_its_end_to_the_second(world: RunningApp) -> None:
     tokens = await world.log_in()
     subject = tokens["user"]["sub"]
     answer = await ban(world, subject, until=UNTIL)
@@ -150,7 +160,7 @@ async def test_a_ban_is_over_at_its_end_to_the_second(world: World) -> None:
     assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "banned"
 
 
-async def test_a_ban_is_shown_as_it_was_put_last(world: World) -> None:
+async def test_a_ban_is_shown_as_it_was_put_last(world: RunningApp) -> None:
     await ban(world, "somebody")
     world.clock.advance(seconds=60)
     put = await ban(world, "somebody", reason="fraud:card", until=UNTIL)
@@ -167,7 +177,7 @@ async def test_a_ban_is_shown_as_it_was_put_last(world: World) -> None:
     )
 
 
-async def test_a_lifted_ban_lets_the_user_come_again(world: World) -> None:
+async def test_a_lifted_ban_lets_the_user_come_again(world: RunningApp) -> None:
     subject = (await world.log_in())["user"]["sub"]
     await ban(world, subject)
     for _ in range(2):
@@ -177,14 +187,16 @@ async def test_a_lifted_ban_lets_the_user_come_again(world: World) -> None:
     assert refused(await world.backend("GET", subject, "ban")) == (404, "not_found")
 
 
-async def test_who_is_banned_gets_no_session_with_a_login_that_is_repeated(world: World) -> None:
+async def test_who_is_banned_gets_no_session_with_a_login_that_is_repeated(
+    world: RunningApp,
+) -> None:
     ticket, key = world.ticket(), "the-key-of-this-login"
     tokens = world.tokens(await world.try_log_in(ticket, key), 201)
     await ban(world, tokens["user"]["sub"])
     assert (await world.try_log_in(ticket, key)).status_code in (400, 403)
 
 
-async def test_the_reason_is_for_the_operator_and_not_for_the_user(world: World) -> None:
+async def test_the_reason_is_for_the_operator_and_not_for_the_user(world: RunningApp) -> None:
     tokens = await world.log_in()
     await ban(world, tokens["user"]["sub"], reason="c4nary-reason")
     answers = [
@@ -197,7 +209,7 @@ async def test_the_reason_is_for_the_operator_and_not_for_the_user(world: World)
 
 
 @pytest.mark.parametrize("reason", [None, "", 5, "two words", "spam\n", "<b>", "理由", "x" * 129])
-async def test_the_reason_is_a_word(world: World, reason: object) -> None:
+async def test_the_reason_is_a_word(world: RunningApp, reason: object) -> None:
     tokens = await world.log_in()
     assert pointers(await ban(world, tokens["user"]["sub"], reason=reason)) == ["/reason"]
     assert (await world.get("/v1/me", tokens)).status_code == 200
@@ -223,7 +235,9 @@ async def test_the_reason_is_a_word(world: World, reason: object) -> None:
         "0001-01-01T00:00:00+01:00",
     ],
 )
-async def test_an_end_that_is_over_or_not_clear_bans_nobody(world: World, until: object) -> None:
+async def test_an_end_that_is_over_or_not_clear_bans_nobody(
+    world: RunningApp, until: object
+) -> None:
     tokens = await world.log_in()
     subject = tokens["user"]["sub"]
     assert pointers(await ban(world, subject, until=until)) == ["/until"]
@@ -231,7 +245,7 @@ async def test_an_end_that_is_over_or_not_clear_bans_nobody(world: World, until:
     assert (await world.backend("GET", subject, "ban")).status_code == 404
 
 
-async def test_the_last_moment_of_the_calendar_is_an_end(world: World) -> None:
+async def test_the_last_moment_of_the_calendar_is_an_end(world: RunningApp) -> None:
     answer = await ban(world, "somebody", until="9999-12-31T23:59:59Z")
     assert answer.json()["until"] == "9999-12-31T23:59:59+00:00"
 
@@ -242,20 +256,20 @@ async def test_the_last_moment_of_the_calendar_is_an_end(world: World) -> None:
 @pytest.mark.parametrize(
     "subject", ["a b", "a@b.test", "票", "a:b", "a;b", "..%2e", "%00", "%ff", "'--", "x" * 128]
 )
-async def test_a_user_is_named_by_any_text(world: World, subject: str) -> None:
+async def test_a_user_is_named_by_any_text(world: RunningApp, subject: str) -> None:
     assert (await ban(world, subject)).status_code == 200
     assert (await world.backend("GET", subject, "sessions")).json() == []
     assert (await world.backend("GET", subject, "ban")).json()["reason"] == "spam"
 
 
-async def test_a_name_that_is_too_long_or_none_is_refused(world: World) -> None:
+async def test_a_name_that_is_too_long_or_none_is_refused(world: RunningApp) -> None:
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
         assert pointers(await world.backend(method, "x" * 129, what)) == ["path/subject"]
         assert refused(await world.backend(method, "", what)) == (404, "not_found")
         assert refused(await world.backend(method, "a%2Fb", what)) == (404, "not_found")
 
 
-async def test_the_log_does_not_name_the_user(world: World, log_lines: Any) -> None:
+async def test_the_log_does_not_name_the_user(world: RunningApp, log_lines: Any) -> None:
     subject = (await world.log_in())["user"]["sub"]
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
         await world.backend(method, subject, what)

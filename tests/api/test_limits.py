@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES
-from tests.support.running_app import World, bearer
+from tests.support.running_app import RunningApp, bearer
 
 HOST = "http://api.test"
 CREDENTIALS = ("ticket", "ext_msg", "access_token", "refresh_token", "id_token", "token", "secret")
@@ -89,7 +89,7 @@ async def test_another_name_in_the_query_is_ignored(phone: httpx.AsyncClient, qu
 
 
 async def test_a_good_token_in_the_query_is_refused_even_beside_a_good_one_in_the_header(
-    world: World,
+    world: RunningApp,
 ) -> None:
     tokens = await world.log_in()
     query = {"access_token": tokens["access_token"]}

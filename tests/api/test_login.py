@@ -7,7 +7,7 @@ import pytest
 
 from app.sandbox import Consent
 from app.sandbox.control import mini_program_answer
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 
 async def refusals(phone: httpx.AsyncClient, **members: Any) -> list[str]:
@@ -17,7 +17,7 @@ async def refusals(phone: httpx.AsyncClient, **members: Any) -> list[str]:
     return [error["pointer"] for error in answer.json()["errors"]]
 
 
-async def test_a_ticket_becomes_a_session_with_the_token_answer(world: World) -> None:
+async def test_a_ticket_becomes_a_session_with_the_token_answer(world: RunningApp) -> None:
     answer = await world.phone.post("/v1/sessions", json={"ticket": world.ticket()})
     assert answer.status_code == 201
     tokens = answer.json()
@@ -41,7 +41,7 @@ async def test_a_ticket_becomes_a_session_with_the_token_answer(world: World) ->
 
 
 async def test_the_user_is_told_in_openid_claims_with_the_phone_number_in_full(
-    world: World,
+    world: RunningApp,
 ) -> None:
     user = (await world.log_in("lin"))["user"]
     assert user == {
@@ -56,21 +56,21 @@ async def test_the_user_is_told_in_openid_claims_with_the_phone_number_in_full(
     assert len(user["sub"]) == 24
 
 
-async def test_a_claim_that_is_not_known_is_absent_rather_than_null(world: World) -> None:
+async def test_a_claim_that_is_not_known_is_absent_rather_than_null(world: RunningApp) -> None:
     ticket = world.ticket(get_phone=False)
     answer = await world.phone.post("/v1/sessions", json={"ticket": ticket})
     assert "phone_number" not in answer.json()["user"]
     assert None not in answer.json()["user"].values()
 
 
-async def test_the_raw_string_that_wechat_returned_does_as_well(world: World) -> None:
+async def test_the_raw_string_that_wechat_returned_does_as_well(world: RunningApp) -> None:
     ext_msg = mini_program_answer(world.sandbox.state, Consent("chen"))["ext_msg"]
     answer = await world.phone.post("/v1/sessions", json={"ext_msg": ext_msg})
     assert answer.status_code == 201
     assert answer.json()["user"]["nickname"] == "陈一诺"
 
 
-async def test_a_ticket_beside_a_null_ext_msg_is_one_credential(world: World) -> None:
+async def test_a_ticket_beside_a_null_ext_msg_is_one_credential(world: RunningApp) -> None:
     body = {"ticket": world.ticket(), "ext_msg": None}
     assert (await world.phone.post("/v1/sessions", json=body)).status_code == 201
 
@@ -87,7 +87,9 @@ async def test_exactly_one_of_ticket_and_ext_msg_is_expected(
 
 
 @pytest.mark.parametrize("ticket", ["a b", "票", "a\nb", "<a>", " ", "a" * 4097, "%00"])
-async def test_what_cannot_be_a_ticket_is_not_sent_to_authing(world: World, ticket: str) -> None:
+async def test_what_cannot_be_a_ticket_is_not_sent_to_authing(
+    world: RunningApp, ticket: str
+) -> None:
     assert await refusals(world.phone, ticket=ticket) == ["/ticket"]
     assert world.sandbox.state.exchanges == 0
 
@@ -101,7 +103,7 @@ async def test_a_ticket_is_a_text_of_bounded_length(
     assert answer.status_code == (413 if ticket == "a" * 8193 else 422)
 
 
-async def test_the_device_is_told_again_without_what_was_not_said_of_it(world: World) -> None:
+async def test_the_device_is_told_again_without_what_was_not_said_of_it(world: RunningApp) -> None:
     device = {"id": "5d6c", "type": "ios", "name": "小满的 iPhone 📱", "app_version": "1.2.3"}
     assert (await world.log_in(device=device))["session"]["device"] == device
     some = {"type": "android", "name": None}
@@ -110,7 +112,7 @@ async def test_the_device_is_told_again_without_what_was_not_said_of_it(world: W
 
 @pytest.mark.parametrize("device", [None, {}, {"id": None}, {"colour": "red"}])
 async def test_a_device_of_which_nothing_was_said_is_absent(
-    world: World, device: dict[str, Any] | None
+    world: RunningApp, device: dict[str, Any] | None
 ) -> None:
     assert "device" not in (await world.log_in(device=device))["session"]
 
@@ -129,7 +131,7 @@ async def test_a_device_of_which_nothing_was_said_is_absent(
     ],
 )
 async def test_a_device_is_told_in_short_printable_words(
-    world: World, device: object, pointer: str
+    world: RunningApp, device: object, pointer: str
 ) -> None:
     assert await refusals(world.phone, ticket=world.ticket(), device=device) == [pointer]
     assert world.sandbox.state.exchanges == 0
@@ -144,24 +146,24 @@ async def test_all_that_is_wrong_is_told_at_once(phone: httpx.AsyncClient) -> No
     ]
 
 
-async def test_unknown_members_are_ignored(world: World) -> None:
+async def test_unknown_members_are_ignored(world: RunningApp) -> None:
     assert (await world.log_in(channel="app store"))["session"]
 
 
-async def test_apps_that_sign_in_together_do_not_come_back_together(world: World) -> None:
+async def test_apps_that_sign_in_together_do_not_come_back_together(world: RunningApp) -> None:
     logins = [await world.log_in() for _ in range(12)]
     moments = {tokens["refresh_after"] for tokens in logins}
     assert len(moments) > 1
     assert all(type(moment) is int and 360 <= moment < 480 for moment in moments)
 
 
-async def test_every_login_is_a_session_of_its_own(world: World) -> None:
+async def test_every_login_is_a_session_of_its_own(world: RunningApp) -> None:
     one, other = await world.log_in(), await world.log_in()
     assert one["user"] == other["user"]
     assert one["session"]["id"] != other["session"]["id"]
 
 
-async def test_a_ticket_is_good_for_one_session(world: World) -> None:
+async def test_a_ticket_is_good_for_one_session(world: RunningApp) -> None:
     ticket = world.ticket()
     assert (await world.try_log_in(ticket)).status_code == 201
     again = await world.try_log_in(ticket)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.api.misplaced_credentials import ROWS, Row
-from tests.support.running_app import World, bearer
+from tests.support.running_app import RunningApp, bearer
 
 
 def filled(text: str, held: dict[str, str]) -> str:
@@ -28,7 +28,7 @@ def request(confused: Row, held: dict[str, str]) -> httpx.Request:
 
 @pytest.mark.parametrize("confused", [pytest.param(each, id=f"T7.7-{each.id}") for each in ROWS])
 async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
-    world: World, confused: Row
+    world: RunningApp, confused: Row
 ) -> None:
     tokens: dict[str, Any] = await world.log_in()
     ticket, exchanges = world.ticket(), world.sandbox.state.exchanges

@@ -14,7 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from tests.api.error_cases import Provoked
 from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES
-from tests.support.running_app import open_world
+from tests.support.running_app import running_app
 
 ROUTING = {404, 405}
 """What no operation says of itself, because it is said in place of any."""
@@ -23,7 +23,7 @@ ADDRESSES = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
 
 @pytest.fixture
 async def reader(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_world(tmp_path, api_docs=True) as world:
+    async with running_app(tmp_path, api_docs=True) as world:
         yield world.phone
 
 
@@ -89,7 +89,7 @@ async def test_every_operation_is_described_but_head(document: dict[str, Any]) -
 
 
 async def test_what_nobody_has_a_key_for_is_not_described(tmp_path: Path) -> None:
-    async with open_world(tmp_path, api_docs=True, service_api_keys=()) as world:
+    async with running_app(tmp_path, api_docs=True, service_api_keys=()) as world:
         described = (await world.phone.get("/openapi.json")).json()
     assert described["paths"].keys() == ROUTES.keys() - INTERNAL
 

@@ -15,23 +15,23 @@ from app import keyfile
 from app.errors import RateLimited
 from app.main import open_services
 from app.server.draining import Drain
-from tests.support.running_app import World, make_settings, open_world, phone_of
+from tests.support.running_app import RunningApp, make_settings, phone_of, running_app
 from tests.support.valkey.process import Server
 
 MADE_UP = {"ticket": "t" * 40}
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """Where the limits are those of the contract, and 10.0.0.0/8 are our proxies."""
     proxies = (ip_network("10.0.0.0/8"),)
     limits = {"rate_limit_login": "30/minute", "rate_limit_refresh": "60/minute"}
-    async with open_world(tmp_path, trusted_proxies=proxies, **limits) as opened:
+    async with running_app(tmp_path, trusted_proxies=proxies, **limits) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def calling_from(world: World, address: str) -> AsyncIterator[httpx.AsyncClient]:
+async def calling_from(world: RunningApp, address: str) -> AsyncIterator[httpx.AsyncClient]:
     async with phone_of(world.serve(), (address, 50000)) as phone:
         yield phone
 
@@ -42,7 +42,7 @@ async def statuses(phone: httpx.AsyncClient, times: int, **request: Any) -> Coun
     return Counter(answer.status_code for answer in answers)
 
 
-async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(world: World) -> None:
+async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(world: RunningApp) -> None:
     invent = random.Random(11)  # noqa: S311  # made-up addresses
     count: Counter[int] = Counter()
     async with calling_from(world, "203.0.113.9") as phone:
@@ -52,14 +52,14 @@ async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(world: Wo
     assert count == {400: 30, 429: 970}
 
 
-async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(world: World) -> None:
+async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(world: RunningApp) -> None:
     async with calling_from(world, "10.0.0.1") as phone:
         for client in ("198.51.100.7", "198.51.100.8"):
             headers = {"X-Forwarded-For": f"8.8.8.8, {client}"}
             assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
 
 
-async def test_t11_the_addresses_of_one_ipv6_customer_are_one(world: World) -> None:
+async def test_t11_the_addresses_of_one_ipv6_customer_are_one(world: RunningApp) -> None:
     count: Counter[int] = Counter()
     for host in range(31):
         async with calling_from(world, f"2001:db8:1:2::{host:x}") as phone:
@@ -67,7 +67,7 @@ async def test_t11_the_addresses_of_one_ipv6_customer_are_one(world: World) -> N
     assert count == {400: 30, 429: 1}
 
 
-async def test_t11_a_429_says_when_to_come_again_and_then_it_works(world: World) -> None:
+async def test_t11_a_429_says_when_to_come_again_and_then_it_works(world: RunningApp) -> None:
     await statuses(world.phone, 30)
     refused = await world.phone.post("/v1/sessions", json=MADE_UP)
     assert refused.status_code == 429
@@ -76,7 +76,7 @@ async def test_t11_a_429_says_when_to_come_again_and_then_it_works(world: World)
     assert (await world.phone.post("/v1/sessions", json=MADE_UP)).status_code == 400
 
 
-async def test_a_login_that_is_one_too_many_costs_no_ticket(world: World) -> None:
+async def test_a_login_that_is_one_too_many_costs_no_ticket(world: RunningApp) -> None:
     ticket = world.ticket()
     await statuses(world.phone, 30)
     world.wire.asked.clear()
@@ -87,7 +87,7 @@ async def test_a_login_that_is_one_too_many_costs_no_ticket(world: World) -> Non
     assert (await world.try_log_in(ticket, key="the-key-of-this-login")).status_code == 201
 
 
-async def test_retries_of_a_login_count_like_others(world: World) -> None:
+async def test_retries_of_a_login_count_like_others(world: RunningApp) -> None:
     ticket, key = world.ticket(), "the-key-of-this-login"
     answers = [(await world.try_log_in(ticket, key)).status_code for _ in range(31)]
     assert Counter(answers) == {201: 30, 429: 1}
@@ -104,12 +104,14 @@ async def test_retries_of_a_login_count_like_others(world: World) -> None:
     ],
     ids=["empty", "no ticket", "declined", "no JSON", "odd key"],
 )
-async def test_what_holds_no_ticket_does_not_count(world: World, request_: dict[str, Any]) -> None:
+async def test_what_holds_no_ticket_does_not_count(
+    world: RunningApp, request_: dict[str, Any]
+) -> None:
     assert 429 not in await statuses(world.phone, 40, **request_)
     assert await statuses(world.phone, 31) == {400: 30, 429: 1}
 
 
-async def test_refreshes_are_counted_by_session_and_not_by_address(world: World) -> None:
+async def test_refreshes_are_counted_by_session_and_not_by_address(world: RunningApp) -> None:
     busy, calm = await world.log_in(), await world.log_in()
     for _ in range(60):
         busy = await world.refresh(busy["refresh_token"])
@@ -117,7 +119,7 @@ async def test_refreshes_are_counted_by_session_and_not_by_address(world: World)
     assert (await world.refresh(calm["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_refresh_that_is_one_too_many_costs_no_session(world: World) -> None:
+async def test_a_refresh_that_is_one_too_many_costs_no_session(world: RunningApp) -> None:
     first = await world.log_in()
     second = await world.refresh(first["refresh_token"])
     for _ in range(59):
@@ -130,7 +132,7 @@ async def test_a_refresh_that_is_one_too_many_costs_no_session(world: World) -> 
 
 
 async def test_nobody_without_a_token_of_the_session_can_use_up_its_refreshes(
-    world: World,
+    world: RunningApp,
 ) -> None:
     tokens = await world.log_in()
     forged = tokens["refresh_token"][:-4] + "AAAA"
@@ -139,7 +141,7 @@ async def test_nobody_without_a_token_of_the_session_can_use_up_its_refreshes(
     assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_limit_does_not_hide_that_a_token_was_stolen(world: World) -> None:
+async def test_a_limit_does_not_hide_that_a_token_was_stolen(world: RunningApp) -> None:
     first = await world.log_in()
     second = await world.refresh(first["refresh_token"])
     for _ in range(59):
@@ -150,7 +152,7 @@ async def test_a_limit_does_not_hide_that_a_token_was_stolen(world: World) -> No
     assert (await world.try_refresh(first["refresh_token"])).json()["reason"] == "refresh_reused"
 
 
-async def test_no_other_route_is_limited(world: World) -> None:
+async def test_no_other_route_is_limited(world: RunningApp) -> None:
     tokens = await world.log_in()
     await statuses(world.phone, 30)
     for path in ("/v1/launch", "/livez", "/v1/me", "/v1/sessions"):
@@ -159,7 +161,7 @@ async def test_no_other_route_is_limited(world: World) -> None:
 
 
 async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_readably(
-    world: World,
+    world: RunningApp,
 ) -> None:
     tokens = await world.log_in()
     await world.refresh(tokens["refresh_token"])
@@ -176,7 +178,7 @@ async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_re
 
 async def test_switched_off_limits_limit_nothing(tmp_path: Path) -> None:
     off = {"rate_limit_login": None, "rate_limit_refresh": None}
-    async with open_world(tmp_path, **off) as world:
+    async with running_app(tmp_path, **off) as world:
         assert await statuses(world.phone, 100) == {400: 100}
         tokens = await world.log_in()
         for _ in range(100):

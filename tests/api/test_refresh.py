@@ -3,12 +3,12 @@
 import httpx
 import pytest
 
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 DAY = 86400
 
 
-async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(world: World) -> None:
+async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(world: RunningApp) -> None:
     first = await world.log_in(device={"type": "ios"})
     world.clock.advance(seconds=400)
     second = await world.refresh(first["refresh_token"])
@@ -21,7 +21,7 @@ async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(world: 
     assert (second["expires_in"], second["refresh_expires_in"]) == (600, 14 * DAY)
 
 
-async def test_a_lost_answer_is_given_again(world: World) -> None:
+async def test_a_lost_answer_is_given_again(world: RunningApp) -> None:
     first = await world.log_in()
     lost = await world.refresh(first["refresh_token"])
     found = await world.refresh(first["refresh_token"])
@@ -30,7 +30,7 @@ async def test_a_lost_answer_is_given_again(world: World) -> None:
     assert (await world.get("/v1/me", found)).status_code == 200
 
 
-async def test_a_spent_token_ends_its_session_and_no_other(world: World) -> None:
+async def test_a_spent_token_ends_its_session_and_no_other(world: RunningApp) -> None:
     stolen, other = await world.log_in(), await world.log_in()
     second = await world.refresh(stolen["refresh_token"])
     third = await world.refresh(second["refresh_token"])
@@ -39,14 +39,14 @@ async def test_a_spent_token_ends_its_session_and_no_other(world: World) -> None
     assert (await world.refresh(other["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_the_predecessor_is_spent_once_the_successor_has_been_seen(world: World) -> None:
+async def test_the_predecessor_is_spent_once_the_successor_has_been_seen(world: RunningApp) -> None:
     first = await world.log_in()
     second = await world.refresh(first["refresh_token"])
     await world.get("/v1/sessions/current", second)
     assert (await world.try_refresh(first["refresh_token"])).json()["code"] == "session_ended"
 
 
-async def test_no_token_outlives_the_session(world: World) -> None:
+async def test_no_token_outlives_the_session(world: RunningApp) -> None:
     tokens = await world.log_in()
     for days in (13, 13):
         world.clock.advance(days=days)
@@ -70,13 +70,13 @@ async def test_a_refresh_needs_a_refresh_token(phone: httpx.AsyncClient) -> None
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/refresh_token"]
 
 
-async def test_a_bearer_in_the_header_does_not_refresh(world: World) -> None:
+async def test_a_bearer_in_the_header_does_not_refresh(world: RunningApp) -> None:
     tokens = await world.log_in()
     answer = await world.try_refresh(tokens["access_token"][:256])
     assert (answer.status_code, answer.json()["code"]) == (400, "refresh_token_invalid")
 
 
-async def test_a_store_that_is_down_costs_no_session(world: World) -> None:
+async def test_a_store_that_is_down_costs_no_session(world: RunningApp) -> None:
     with_store = await world.log_in()
     broken = await world.try_refresh("rt_" + "A" * 70)
     assert broken.json()["session_alive"] is False

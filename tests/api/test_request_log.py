@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
 
@@ -39,14 +39,14 @@ async def test_a_refusal_is_told_with_its_code(
     assert (line["level"], line["status"], line["code"]) == ("info", 401, "access_token_missing")
 
 
-async def test_why_a_session_is_over_is_told(world: World, log_lines: LogLines) -> None:
+async def test_why_a_session_is_over_is_told(world: RunningApp, log_lines: LogLines) -> None:
     tokens = await world.log_in()
     await world.log_out(tokens)
     await world.get("/v1/me", tokens)
     assert requests_in(log_lines())[-1]["reason"] == "logged_out"
 
 
-async def test_what_authing_did_and_said_is_told(world: World, log_lines: LogLines) -> None:
+async def test_what_authing_did_and_said_is_told(world: RunningApp, log_lines: LogLines) -> None:
     await world.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
     world.break_authing("http_500")
     await world.phone.post("/v1/sessions", json={"ticket": world.ticket()})

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.api.routes import ROUTES
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 
@@ -52,8 +52,8 @@ async def test_head_tells_what_get_would(phone: httpx.AsyncClient, path: str) ->
     assert {**head.headers, **dict.fromkeys(own)} == {**got.headers, **dict.fromkeys(own)}
 
 
-async def test_head_tells_that_a_process_is_not_ready(world: World) -> None:
-    world.drain.begin()
+async def test_head_tells_that_a_process_is_not_ready(world: RunningApp) -> None:
+    world.drain.start()
     assert (await world.phone.head("/readyz")).status_code == 503
 
 
@@ -64,6 +64,6 @@ async def test_what_the_api_prefers_to_say_in_is_json_whatever_is_accepted(
     assert answer.headers["Content-Type"] == "application/json"
 
 
-async def test_a_name_with_a_path_of_its_own_is_no_session(world: World) -> None:
+async def test_a_name_with_a_path_of_its_own_is_no_session(world: RunningApp) -> None:
     answer = await world.delete("/v1/sessions/refresh", await world.log_in())
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.support.running_app import World
     ids=["lifespan", "websocket"],
 )
 async def test_what_is_not_http_is_left_to_the_framework(
-    world: World, scope: dict[str, Any], received: list[str], answered: list[str]
+    world: RunningApp, scope: dict[str, Any], received: list[str], answered: list[str]
 ) -> None:
     incoming = iter([*received, "lifespan.shutdown"])
     sent: list[Message] = []

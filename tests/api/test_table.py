@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.api import messages
-from app.api.problems import TABLE
+from app.api.problems import PROBLEMS
 from app.errors import TicketgateError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -32,11 +32,11 @@ def rows_of(readme: str) -> list[tuple[int, str, str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_has_a_row(kind: type[TicketgateError]) -> None:
-    assert kind in TABLE
+    assert kind in PROBLEMS
 
 
 def test_every_row_is_of_an_error_that_exists() -> None:
-    assert TABLE.keys() <= set(KINDS)
+    assert PROBLEMS.keys() <= set(KINDS)
 
 
 def test_every_code_has_its_texts_and_every_text_its_code() -> None:
@@ -54,4 +54,4 @@ def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
 def test_the_readme_has_the_same_table_as_the_code() -> None:
     rows = rows_of(README.read_text())
     assert len(set(rows)) == len(rows)
-    assert set(rows) == {(row.status, e.code, row.client_action) for e, row in TABLE.items()}
+    assert set(rows) == {(row.status, e.code, row.client_action) for e, row in PROBLEMS.items()}

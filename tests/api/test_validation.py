@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.support.running_app import SERVICE, World, phone_of
+from tests.support.running_app import SERVICE, RunningApp, phone_of
 
 CANARY = "canary-5d41402a"
 LONG = CANARY * 600
@@ -69,7 +69,7 @@ async def test_that_one_of_two_is_expected_is_told_in_plain_words(
     assert error["message"] == "exactly one of ticket and ext_msg is expected"
 
 
-async def test_a_name_with_the_signs_of_a_pointer_is_escaped(world: World) -> None:
+async def test_a_name_with_the_signs_of_a_pointer_is_escaped(world: RunningApp) -> None:
     async def add(numbers: dict[str, int]) -> int:
         return sum(numbers.values())
 

@@ -5,10 +5,10 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app import keyfile
-from tests.support.running_app import ISSUER, POOL_ID, World
+from tests.support.running_app import ISSUER, POOL_ID, RunningApp
 
 
-async def test_an_access_token_verifies_with_the_published_keys_alone(world: World) -> None:
+async def test_an_access_token_verifies_with_the_published_keys_alone(world: RunningApp) -> None:
     tokens = await world.log_in()
     jwks = (await world.phone.get("/.well-known/jwks.json")).json()
     token = jwt.decode(tokens["access_token"], KeySet.import_key_set(jwks), algorithms=["ES256"])
@@ -34,7 +34,7 @@ async def test_no_private_or_symmetric_key_is_published(phone: httpx.AsyncClient
     assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-async def test_a_key_is_published_before_it_signs(world: World) -> None:
+async def test_a_key_is_published_before_it_signs(world: RunningApp) -> None:
     kid = keyfile.add(world.settings.session_keys_file, "ES256")
     source = world.services.keys
     assert isinstance(source, keyfile.KeyFile)

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.server.draining import bind, build_server
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
-async def port(world: World) -> AsyncIterator[int]:
+async def port(world: RunningApp) -> AsyncIterator[int]:
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = build_server(
         world.serve(),

@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeAlias
 import jwt
 
 from app.authing.client import AuthingClient
-from app.authing.keys import Hs256Keys
+from app.authing.keys import SharedSecretKeys
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import LocalVerifier, Recipient, Verifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, Verifier
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -243,8 +243,8 @@ async def peer(
 
 def hs256_verifier(*secrets: str, max_age: int = 600, **recipient: Any) -> LocalVerifier:
     return LocalVerifier(
-        Hs256Keys(secrets or (SECRET,)),
-        Recipient(POOL, **recipient),
+        SharedSecretKeys(secrets or (SECRET,)),
+        ExpectedAudience(POOL, **recipient),
         max_age=timedelta(seconds=max_age),
         clock=clock,
     )

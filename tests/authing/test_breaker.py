@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.authing.breaker import OPENS_AFTER, Breaker
+from app.authing.breaker import FAILURE_THRESHOLD, Breaker
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -55,7 +55,7 @@ class Scene:
         return "ok"
 
     async def break_down(self) -> None:
-        for _ in range(OPENS_AFTER):
+        for _ in range(FAILURE_THRESHOLD):
             assert await self.log_in(TROUBLE[0]) == "http_5xx"
 
 
@@ -88,7 +88,7 @@ async def test_an_open_breaker_says_when_the_next_probe_is(scene: Scene) -> None
 async def test_what_authing_says_about_ticket_user_or_us_never_opens_it(
     scene: Scene, sign: TicketgateError
 ) -> None:
-    for _ in range(3 * OPENS_AFTER):
+    for _ in range(3 * FAILURE_THRESHOLD):
         await scene.log_in(sign)
     assert await scene.log_in() == "ok"
 
@@ -98,16 +98,16 @@ async def test_one_sign_of_life_makes_the_count_begin_again(
     scene: Scene, sign: TicketgateError | None
 ) -> None:
     for _ in range(2):
-        for _ in range(OPENS_AFTER - 1):
+        for _ in range(FAILURE_THRESHOLD - 1):
             await scene.log_in(TROUBLE[1])
         assert await scene.log_in(sign) != "breaker_open"
     assert await scene.log_in() == "ok"
 
 
 async def test_a_failure_here_says_nothing_about_authing(scene: Scene) -> None:
-    for _ in range(OPENS_AFTER - 1):
+    for _ in range(FAILURE_THRESHOLD - 1):
         await scene.log_in(TROUBLE[0])
-    for _ in range(OPENS_AFTER):
+    for _ in range(FAILURE_THRESHOLD):
         assert await scene.log_in(AuthingOverloaded("bulkhead")) == "bulkhead"
     await scene.log_in(TROUBLE[0])
     assert await scene.log_in() == "breaker_open"
@@ -121,7 +121,7 @@ async def test_exactly_one_probe_is_let_through_in_five_seconds(scene: Scene) ->
         scene.now += 0.01
         assert await scene.log_in(TROUBLE[0]) == "http_5xx"
         assert await scene.log_in(TROUBLE[0]) == "breaker_open"
-    assert len(scene.authing.tickets) == OPENS_AFTER + 4
+    assert len(scene.authing.tickets) == FAILURE_THRESHOLD + 4
 
 
 async def test_a_crowd_that_comes_when_a_probe_is_due_sends_one(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from app.authing.bulkhead import PLACES, Bulkhead
+from app.authing.bulkhead import MAX_CONCURRENT, Bulkhead
 from app.errors import AuthingOverloaded, AuthingTimeout
 from app.sessions.models import Identity
 from tests.support.fakes import IDENTITY
@@ -84,7 +84,7 @@ class Scene:
 async def full(deadline: float = 60) -> AsyncIterator[Scene]:
     """A bulkhead with every place taken by an exchange that hangs."""
     scene = Scene(deadline)
-    await scene.come(PLACES)
+    await scene.come(MAX_CONCURRENT)
     yield scene
     await scene.leave()
 
@@ -99,7 +99,7 @@ def wait(logins: list[Login]) -> bool:
 
 async def test_sixty_four_exchanges_may_be_under_way() -> None:
     async with full() as scene:
-        assert PLACES == 64
+        assert MAX_CONCURRENT == 64
         await scene.come(100)
         assert len(scene.authing.tickets) == 64
 
@@ -142,7 +142,7 @@ async def test_a_line_that_moves_is_served_in_its_order_to_the_last() -> None:
             await scene.authing.answer()
         await scene.looks.take(8)
         assert scene.authing.tickets == [f"ticket {number}" for number in range(264)]
-        for _ in range(PLACES):
+        for _ in range(MAX_CONCURRENT):
             await scene.authing.answer()
         assert [login.result() for login in crowd] == [IDENTITY] * 200
 
@@ -164,8 +164,8 @@ async def test_exchanges_that_are_given_up_give_their_places_back() -> None:
         for login in scene.logins:
             login.cancel()
         await settle()
-        await scene.come(PLACES)
-        assert len(scene.authing.tickets) == 2 * PLACES
+        await scene.come(MAX_CONCURRENT)
+        assert len(scene.authing.tickets) == 2 * MAX_CONCURRENT
 
 
 async def test_who_gives_up_in_line_takes_no_place() -> None:
@@ -195,8 +195,8 @@ async def test_no_place_is_lost_when_a_turn_comes_as_the_line_is_sent_away() -> 
         for login in scene.logins:
             login.cancel()
         await settle()
-        await scene.come(PLACES)
-        assert len(scene.authing.waiting) == PLACES
+        await scene.come(MAX_CONCURRENT)
+        assert len(scene.authing.waiting) == MAX_CONCURRENT
 
 
 async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
@@ -212,7 +212,7 @@ async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
 @pytest.mark.parametrize("failure", [AuthingTimeout("deadline"), ZeroDivisionError()])
 async def test_a_place_is_there_for_the_next_after_a_failure(failure: Exception) -> None:
     scene = Scene(deadline=60)
-    for _ in range(2 * PLACES):
+    for _ in range(2 * MAX_CONCURRENT):
         [login] = await scene.come()
         scene.authing.waiting[0].set_exception(failure)
         with pytest.raises(type(failure)):

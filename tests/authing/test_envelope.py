@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from app.authing.envelope import Envelope, UserRecord, open_envelope, read_user
+from app.authing.envelope import Envelope, UserRecord, read_user, unwrap
 from app.errors import AccountBlocked, AuthingBadAnswer
 from tests.authing.builders import USER_ID, encoded, make_user
 
 
 def read(document: Any) -> UserRecord:
-    envelope = open_envelope(document)
+    envelope = unwrap(document)
     assert envelope.code in (None, 200)
     return read_user(envelope.content)
 
@@ -112,7 +112,7 @@ def test_s4_the_text_beside_the_code_plays_no_part(name: str) -> None:
 def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
     level: dict[str, Any], code: int | None
 ) -> None:
-    assert open_envelope(level).code == code
+    assert unwrap(level).code == code
 
 
 @pytest.mark.parametrize(
@@ -122,18 +122,18 @@ def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
 @pytest.mark.parametrize("name", ["code", "apiCode", "statusCode"])
 def test_c3_a_code_that_is_no_number_is_a_protocol_error(junk: Any, name: str) -> None:
     with pytest.raises(AuthingBadAnswer) as refusal:
-        open_envelope({name: junk, "data": make_user()})
+        unwrap({name: junk, "data": make_user()})
     assert refusal.value.outcome == "bad_shape"
 
 
 @pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
 def test_s4_a_code_inside_decides_as_well(inner: Any) -> None:
-    assert open_envelope({"code": 200, "data": inner}).code == 2206
+    assert unwrap({"code": 200, "data": inner}).code == 2206
 
 
 @pytest.mark.parametrize("data", [None, "", {}, "not JSON", [], make_user(), {"code": 200}])
 def test_s4_c19_a_refusal_stands_whatever_its_data_holds(data: Any) -> None:
-    assert open_envelope({"code": 400, "message": "", "data": data}).code == 400
+    assert unwrap({"code": 400, "message": "", "data": data}).code == 400
 
 
 def test_the_text_of_an_envelope_shows_nothing_of_the_user() -> None:

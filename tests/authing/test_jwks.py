@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.authing.jwk import read_jwk_set
-from app.authing.jwks import COOLDOWN, LIFETIME, JwksKeys
+from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks
 from app.authing.transport import build_client, build_transport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
 from tests.authing.builders import (
@@ -140,7 +140,7 @@ class Issuer:
 
 
 class Running:
-    def __init__(self, keys: JwksKeys, issuer: Issuer, watch: Stopwatch, seen: Peer) -> None:
+    def __init__(self, keys: RemoteJwks, issuer: Issuer, watch: Stopwatch, seen: Peer) -> None:
         self.keys, self.issuer, self.watch, self.seen = keys, issuer, watch, seen
 
     async def find(self, kid: str | None = "good", algorithm: str = "ES256") -> list[str | None]:
@@ -152,7 +152,7 @@ async def running(deadline: float = 2.0) -> AsyncIterator[Running]:
     issuer, watch = Issuer(), Stopwatch()
     async with peer(issuer) as seen, build_client(build_transport(SMALL_CA_FILE)) as http:
         url = f"{seen.url}/jwks.json"
-        keys = JwksKeys(http, url, deadline=deadline, monotonic=watch)
+        keys = RemoteJwks(http, url, deadline=deadline, monotonic=watch)
         yield Running(keys, issuer, watch, seen)
 
 

@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.authing.keys import Hs256Keys, TokenKey
-from app.authing.verifier import LocalVerifier, Recipient
+from app.authing.keys import SharedSecretKeys, TokenKey
+from app.authing.verifier import ExpectedAudience, LocalVerifier
 from app.errors import AuthingTokenInvalid
 from tests.authing.builders import (
     EPOCH,
@@ -61,7 +61,7 @@ class FixedKeys:
 def oidc_verifier(*keys: TokenKey) -> LocalVerifier:
     return LocalVerifier(
         FixedKeys(*keys),
-        Recipient(POOL, issuer=ISSUER, audience=APP_ID),
+        ExpectedAudience(POOL, issuer=ISSUER, audience=APP_ID),
         max_age=timedelta(seconds=600),
         clock=clock,
     )
@@ -146,7 +146,7 @@ async def test_c11_a_secret_that_is_not_listed_signs_nothing() -> None:
 
 async def test_no_keys_verify_nothing() -> None:
     verifier = LocalVerifier(
-        Hs256Keys([]), Recipient(POOL), max_age=timedelta(seconds=600), clock=clock
+        SharedSecretKeys([]), ExpectedAudience(POOL), max_age=timedelta(seconds=600), clock=clock
     )
     await refuses(sign_token(), verifier)
 

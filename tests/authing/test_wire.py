@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.authing.client import AuthingClient
-from app.authing.client_errors import translate
+from app.authing.client_errors import map_client_error
 from app.authing.transport import build_client
 from app.authing.verifier import SignedClaims
 from app.errors import (
@@ -416,7 +416,7 @@ def test_u1_every_foreign_error_has_a_word(
         # As httpx_aiohttp shows it: under another name, which may be the wrong one.
         seen = httpx.ConnectTimeout("")
         seen.__cause__ = foreign
-    meaning = translate(seen)
+    meaning = map_client_error(seen)
     assert (type(meaning), meaning.outcome) == (error, outcome)
 
 

@@ -41,7 +41,7 @@ async def opened(_settings: Settings, drain: Drain) -> AsyncIterator[ASGIApp]:
         if scope["path"] == "/stuck":
             time.sleep(600)  # noqa: ASYNC251  # that is what stuck means
         record("request", method="GET", route="/", status=200, duration_ms=0)
-        text = f"{os.getpid()} {'draining' if drain.is_begun() else 'serving'}"
+        text = f"{os.getpid()} {'draining' if drain.started() else 'serving'}"
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": text.encode()})
 

@@ -24,8 +24,8 @@ def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None
     ring = read_keys(path)
     assert answer.code == 0
     assert answer.lines == [
-        f"{ring.signer.kid}  ES256  signs access tokens",
-        f"{ring.binder.kid}  oct  binds refresh tokens",
+        f"{ring.signing_key.kid}  ES256  signs access tokens",
+        f"{ring.current_secret_key.kid}  oct  binds refresh tokens",
     ]
 
 
@@ -38,7 +38,7 @@ def test_a_file_is_made_for_each_algorithm_where_the_option_says(
     answer = shell("keys", "--file", str(elsewhere), "new", "--alg", algorithm)
 
     assert answer.code == 0
-    assert read_keys(elsewhere).signer.algorithm == algorithm
+    assert read_keys(elsewhere).signing_key.algorithm == algorithm
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
@@ -58,7 +58,7 @@ def test_a_key_of_each_kind_rolls_over(shell: Shell, path: Path, kind: str) -> N
     assert old_kid in promoted.out
     assert old_kid not in retired.out
     ring = read_keys(path)
-    assert new_kid in (ring.signer.kid, ring.binder.kid)
+    assert new_kid in (ring.signing_key.kid, ring.current_secret_key.kid)
 
 
 def test_no_answer_shows_a_secret(shell: Shell, path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_key_whose_name_begins_with_a_dash_can_be_promoted_as_it_is_listed(
     answer = shell("keys", "promote", thumbprint(dashing))
 
     assert answer.code == 0, answer.err
-    assert read_keys(path).binder.kid == thumbprint(dashing)
+    assert read_keys(path).current_secret_key.kid == thumbprint(dashing)
 
 
 @pytest.mark.parametrize(

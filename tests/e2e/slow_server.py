@@ -23,7 +23,7 @@ async def serve(drain_delay: float, shutdown_timeout: int) -> None:
         if scope["path"] == "/hold":
             print("holding", flush=True)  # noqa: T201  # the test waits for it
             await released.wait()
-        text = b"draining" if drain.is_begun() else b"serving"
+        text = b"draining" if drain.started() else b"serving"
         start: Message = {"type": "http.response.start", "status": 200, "headers": []}
         await send(start)
         await send({"type": "http.response.body", "body": text})

@@ -149,7 +149,7 @@ async def test_no_repr_shows_a_secret_or_a_person(
     ):
         client = authing_client(settings, http, system_clock)
         login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
-        pair = await services.logins.open(login)
+        pair = await services.logins.log_in(login)
         ring = services.keys.ring
         shown = {
             "Settings": settings,
@@ -161,8 +161,8 @@ async def test_no_repr_shows_a_secret_or_a_person(
             "Session": pair.session,
             "Profile": pair.profile,
             "KeyRing": ring,
-            "SigningKey": ring.signer,
-            "BindingKey": ring.binder,
+            "SigningKey": ring.signing_key,
+            "SecretKey": ring.current_secret_key,
             "Login": login,
             "LoginService": services.logins,
             "BanService": services.bans,

@@ -8,17 +8,17 @@ import pytest_asyncio
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.service import Gate, open_gate
 from tests.forgeries.target import attacker_of
-from tests.support.running_app import World, open_world
+from tests.support.running_app import RunningApp, running_app
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with open_world(tmp_path_factory.mktemp("world")) as opened:
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path_factory.mktemp("world")) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def attacker(world: World) -> Attacker:
+async def attacker(world: RunningApp) -> Attacker:
     return await attacker_of(world)
 
 

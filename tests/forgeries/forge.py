@@ -94,16 +94,16 @@ class AccessForge(Forge):
 
     @property
     def key(self) -> SigningKey:
-        return self.ring.signer
+        return self.ring.signing_key
 
 
 def access_parts(ring: KeyRing, own: KeyRing, claims: Mapping[str, Any]) -> dict[str, Any]:
     """What makes an AccessForge out of a service's ring, the attacker's own, and true claims."""
     return {
-        "header": {"typ": "at+jwt", "kid": ring.signer.kid, "alg": ring.signer.algorithm},
+        "header": {"typ": "at+jwt", "kid": ring.signing_key.kid, "alg": ring.signing_key.algorithm},
         "claims": claims,
-        "sign": signer(ring.signer),
-        "own_jwk": own.signer.public_jwk,
-        "own_sign": signer(own.signer),
+        "sign": signer(ring.signing_key),
+        "own_jwk": own.signing_key.public_jwk,
+        "own_sign": signer(own.signing_key),
         "ring": ring,
     }

@@ -15,10 +15,10 @@ from app.sandbox.tokens import user_token
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import access_parts
 from tests.sessions.builders import make_ring
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 
-async def attacker_of(world: World) -> Attacker:
+async def attacker_of(world: RunningApp) -> Attacker:
     """Sign a user in, and give the attacker all that this leaves lying about."""
     retired = retire_the_first_key(world)
     revoked, other = await world.log_in(), await world.log_in("chen")
@@ -41,27 +41,27 @@ def claims_of(tokens: Mapping[str, Any]) -> dict[str, Any]:
     return claims
 
 
-def authing_token(world: World) -> str:
+def authing_token(world: RunningApp) -> str:
     state = world.sandbox.state
     token, _ = user_token(state.options, state.keys, Persona.named("lin"), world.clock.epoch)
     return token
 
 
-def retire_the_first_key(world: World) -> SigningKey:
-    path, first = world.settings.session_keys_file, world.services.keys.ring.signer
+def retire_the_first_key(world: RunningApp) -> SigningKey:
+    path, first = world.settings.session_keys_file, world.services.keys.ring.signing_key
     keyfile.promote(path, keyfile.add(path, "ES256"))
     keyfile.retire(path, first.kid)
     follow_keys(world)
     return first
 
 
-def follow_keys(world: World) -> None:
+def follow_keys(world: RunningApp) -> None:
     """Look at the key file now, as the service does every few seconds."""
     assert isinstance(world.services.keys, KeyFile)
     world.services.keys.follow()
 
 
-async def show(world: World, token: str, *, path: str = "/v1/me") -> httpx.Response:
+async def show(world: RunningApp, token: str, *, path: str = "/v1/me") -> httpx.Response:
     """Come with a token that may hold anything at all."""
     headers = {b"Authorization": b"Bearer " + token.encode()}
     return await world.phone.get(path, headers=headers)

@@ -12,7 +12,7 @@ from tests.forgeries.attacker import Attacker
 from tests.forgeries.outbound import watched
 from tests.forgeries.table import cases, counts, names
 from tests.forgeries.target import cpu_seconds, show
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +38,9 @@ async def test_the_table_has_116_forgeries_in_the_classes_of_the_matrix() -> Non
     assert len(set(names(TABLE))) == sum(COUNTS) == 116
 
 
-async def test_what_is_under_these_forgeries_is_genuine(world: World, attacker: Attacker) -> None:
+async def test_what_is_under_these_forgeries_is_genuine(
+    world: RunningApp, attacker: Attacker
+) -> None:
     assert (await show(world, attacker.token())).status_code == 200
 
 
@@ -50,7 +52,7 @@ async def test_the_watch_would_notice_a_connection() -> None:
 
 @pytest.mark.parametrize(("name", "make"), cases("T1.4", TABLE))
 async def test_a_forged_access_token_is_refused(
-    world: World, attacker: Attacker, name: str, make: Callable[[Attacker], str]
+    world: RunningApp, attacker: Attacker, name: str, make: Callable[[Attacker], str]
 ) -> None:
     token = make(attacker)
     with watched() as reached_out:
@@ -69,7 +71,7 @@ async def test_a_forged_access_token_is_refused(
 
 @pytest.mark.parametrize(("name", "make"), cases("T1.4", TABLE, but=ONLY_THE_STORE_KNOWS))
 async def test_the_reader_alone_refuses_it_at_no_cost(
-    world: World, attacker: Attacker, name: str, make: Callable[[Attacker], str]
+    world: RunningApp, attacker: Attacker, name: str, make: Callable[[Attacker], str]
 ) -> None:
     token, now = make(attacker), world.clock()
     profile = world.services.sessions.issuer.access_tokens
@@ -77,6 +79,6 @@ async def test_the_reader_alone_refuses_it_at_no_cost(
     def read() -> None:
         refusal = AccessTokenExpired if name == "exp-past" else AccessTokenInvalid
         with pytest.raises(refusal):
-            profile.read(attacker.ring, token, now)
+            profile.verify(attacker.ring, token, now)
 
     assert cpu_seconds(read) < FIVE_MILLISECONDS

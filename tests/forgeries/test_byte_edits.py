@@ -12,10 +12,10 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.keys import Hs256Keys
-from app.authing.verifier import LocalVerifier, Recipient
+from app.authing.keys import SharedSecretKeys
+from app.authing.verifier import ExpectedAudience, LocalVerifier
 from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
-from app.sessions.tokens import read_refresh_token, write_refresh_token
+from app.sessions.refresh_tokens import issue_refresh_token, verify_refresh_token
 from tests.forgeries.forge import b64
 from tests.forgeries.service import upstream_forge
 from tests.sessions.builders import (
@@ -34,12 +34,12 @@ edited_at_random = settings(
     max_examples=int(os.environ.get("FORGERIES", "300")), deadline=None, print_blob=True
 )
 RING = make_ring()
-ACCESS_TOKEN, _ = ACCESS_TOKENS.write(RING, make_session(), NOW)
-REFRESH_TOKEN = write_refresh_token(RING.binder, SESSION_ID, 3)
+ACCESS_TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
+REFRESH_TOKEN = issue_refresh_token(RING.current_secret_key, SESSION_ID, 3)
 AUTHING_TOKEN = upstream_forge(EPOCH).token()
 VERIFIER = LocalVerifier(
-    Hs256Keys([POOL_SECRET]),
-    Recipient(POOL_ID),
+    SharedSecretKeys([POOL_SECRET]),
+    ExpectedAudience(POOL_ID),
     max_age=timedelta(minutes=10),
     clock=lambda: NOW,
 )
@@ -72,7 +72,7 @@ def inside(token: str, part: int, edits: Sequence[Edit]) -> str:
 
 def access_token_is_refused(token: str) -> bool:
     try:
-        ACCESS_TOKENS.read(RING, token, NOW)
+        ACCESS_TOKENS.verify(RING, token, NOW)
     except AccessTokenInvalid:
         return True
     return False
@@ -80,7 +80,7 @@ def access_token_is_refused(token: str) -> bool:
 
 def refresh_token_is_refused(token: str) -> bool:
     try:
-        read_refresh_token(RING, token)
+        verify_refresh_token(RING, token)
     except RefreshTokenInvalid:
         return True
     return False

@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 
 from app import keyfile
 from tests.forgeries.target import follow_keys, show
-from tests.support.running_app import ISSUER, World
+from tests.support.running_app import ISSUER, RunningApp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +29,7 @@ PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 class Outsider:
     """Verifies access tokens as the rest of a backend would."""
 
-    world: World
+    world: RunningApp
     fetched_at: float = 0
     max_age: float = 0
     keys: KeySet | None = None
@@ -66,7 +66,7 @@ class Outsider:
 class Load:
     """Ten signed-in phones that refresh all the time, each answer verified from outside at once."""
 
-    world: World
+    world: RunningApp
     outsider: Outsider
     tokens: list[dict[str, Any]]
 
@@ -89,20 +89,20 @@ class Load:
         await asyncio.gather(self.refresh_all(), do())
 
 
-async def start_load(world: World) -> Load:
+async def start_load(world: RunningApp) -> Load:
     tokens = [await world.log_in() for _ in range(PHONES)]
     return Load(world, Outsider(world), tokens)
 
 
-async def test_no_rotation_of_keys_is_felt_by_anybody(world: World) -> None:
+async def test_no_rotation_of_keys_is_felt_by_anybody(world: RunningApp) -> None:
     load = await start_load(world)
     outsider = load.outsider
     for _ in range(ROTATIONS):
-        old = world.services.keys.ring.signer.kid
+        old = world.services.keys.ring.signing_key.kid
         assert await load.refresh_all() == {old}
 
         await load.during(keyfile.add, "ES256")
-        new = world.services.keys.ring.signing[-1].kid
+        new = world.services.keys.ring.signing_keys[-1].kid
         assert await load.refresh_all() == {old}  # published, not used yet
         last_of_old = load.tokens[0]["access_token"]
         world.clock.advance(seconds=outsider.max_age)
@@ -117,10 +117,10 @@ async def test_no_rotation_of_keys_is_felt_by_anybody(world: World) -> None:
     assert outsider.verified == ROTATIONS * (PHONES * 7 + 1)
 
 
-async def test_what_a_retired_key_signed_is_refused_by_us_and_by_others(world: World) -> None:
+async def test_what_a_retired_key_signed_is_refused_by_us_and_by_others(world: RunningApp) -> None:
     load = await start_load(world)
     await load.refresh_all()
-    path, old = world.settings.session_keys_file, world.services.keys.ring.signer.kid
+    path, old = world.settings.session_keys_file, world.services.keys.ring.signing_key.kid
     keyfile.promote(path, keyfile.add(path, "ES256"))
     keyfile.retire(path, old)
     follow_keys(world)

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from tests.forgeries.target import authing_token
-from tests.support.running_app import World, open_world
+from tests.support.running_app import RunningApp, running_app
 
 KINDS = ("ticket", "authing-token", "access-token", "refresh-token", "garbage")
-PLACES = ("login", "refresh", "logout", "me", "sessions")
+MAX_CONCURRENT = ("login", "refresh", "logout", "me", "sessions")
 CELLS = [
     pytest.param(kind, place, id=f"T1.7-{kind}-at-{place}")
-    for kind, place in itertools.product(KINDS, PLACES)
+    for kind, place in itertools.product(KINDS, MAX_CONCURRENT)
 ]
 INTENDED = {
     ("ticket", "login"): 201,
@@ -39,13 +39,13 @@ TOO_LONG = (422, "invalid_request")  # for a refresh token: not even looked at
 
 
 @pytest.fixture
-async def own_world(tmp_path: Path) -> AsyncIterator[World]:
+async def own_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """Each cell its own, because what opens a cell is spent by it."""
-    async with open_world(tmp_path) as opened:
+    async with running_app(tmp_path) as opened:
         yield opened
 
 
-def credentials(world: World, tokens: dict[str, Any]) -> dict[str, str]:
+def credentials(world: RunningApp, tokens: dict[str, Any]) -> dict[str, str]:
     return {
         "ticket": world.ticket(),
         "authing-token": authing_token(world),
@@ -55,7 +55,7 @@ def credentials(world: World, tokens: dict[str, Any]) -> dict[str, str]:
     }
 
 
-async def bring(world: World, credential: str, place: str) -> httpx.Response:
+async def bring(world: RunningApp, credential: str, place: str) -> httpx.Response:
     match place:
         case "login":
             return await world.try_log_in(credential)
@@ -73,7 +73,7 @@ async def test_there_are_25_cells_and_five_of_them_open() -> None:
 
 @pytest.mark.parametrize(("kind", "place"), CELLS)
 async def test_a_credential_opens_only_its_own_place(
-    own_world: World, kind: str, place: str
+    own_world: RunningApp, kind: str, place: str
 ) -> None:
     tokens = await own_world.log_in()
     held = credentials(own_world, tokens)

@@ -9,7 +9,7 @@ import pytest
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.service import Gate, upstream_forge
 from tests.forgeries.target import show
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,7 +41,7 @@ async def test_there_are_49_points_for_each_claim() -> None:
 
 @pytest.mark.parametrize(("claim", "offset"), POINTS)
 async def test_an_access_token_flips_on_the_second(
-    world: World, attacker: Attacker, claim: str, offset: int
+    world: RunningApp, attacker: Attacker, claim: str, offset: int
 ) -> None:
     token = attacker.token(claims=times(claim, offset, world.clock.epoch))
     answer = await show(world, token)

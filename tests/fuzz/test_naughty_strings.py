@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.conftest import logging_as_in_production
 from tests.support.naughty_strings import NAUGHTY
-from tests.support.running_app import SERVICE, World, bearer
+from tests.support.running_app import SERVICE, RunningApp, bearer
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -64,7 +64,7 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-async def test_no_text_in_a_body_is_a_bug(world: World, text: str) -> None:
+async def test_no_text_in_a_body_is_a_bug(world: RunningApp, text: str) -> None:
     for field, put in BODIES.items():
         method, path, body = put(text)
         # Written with escapes, which can say half a character.
@@ -74,7 +74,7 @@ async def test_no_text_in_a_body_is_a_bug(world: World, text: str) -> None:
         assert answer.status_code in allowed, field
 
 
-async def test_no_text_in_a_header_is_a_bug(world: World, text: str) -> None:
+async def test_no_text_in_a_header_is_a_bug(world: RunningApp, text: str) -> None:
     for field in HEADERS:
         headers = {b"Content-Type": b"application/json", field.encode(): as_bytes(text)}
         answer = await world.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
@@ -86,7 +86,7 @@ async def test_no_text_in_a_header_is_a_bug(world: World, text: str) -> None:
         }, field
 
 
-async def test_no_text_in_an_address_is_a_bug(world: World, text: str) -> None:
+async def test_no_text_in_an_address_is_a_bug(world: RunningApp, text: str) -> None:
     name = quote(as_bytes(text), safe="")
     for method, path in (
         ("GET", f"/{name}"),
@@ -105,7 +105,9 @@ async def test_no_text_in_an_address_is_a_bug(world: World, text: str) -> None:
         assert "set-cookie" not in answer.headers
 
 
-async def test_a_device_is_called_as_the_app_says_or_not_at_all(world: World, text: str) -> None:
+async def test_a_device_is_called_as_the_app_says_or_not_at_all(
+    world: RunningApp, text: str
+) -> None:
     body = json.dumps({"ticket": world.ticket(), "device": {"name": text}})
     answer = await world.phone.post("/v1/sessions", content=body, headers=JSON)
     if answer.status_code == 201:

@@ -59,8 +59,8 @@ def test_the_thumbprint_of_a_secret_does_not_give_it_away() -> None:
 def test_a_key_is_named_by_its_thumbprint_whatever_the_file_calls_it() -> None:
     signing, binding = ec_jwk(), oct_jwk()
     ring = make_ring({**signing, "kid": "my key"}, {**binding, "kid": "my key"})
-    assert ring.signer.kid == thumbprint(signing)
-    assert ring.binder.kid == thumbprint(binding)
+    assert ring.signing_key.kid == thumbprint(signing)
+    assert ring.current_secret_key.kid == thumbprint(binding)
 
 
 # --- order ---
@@ -70,24 +70,32 @@ def test_the_first_of_each_kind_is_in_use_and_all_are_believed() -> None:
     jwks = [oct_jwk(), ec_jwk(), ed25519_jwk(), oct_jwk(), rsa_jwk()]
     kids = [thumbprint(jwk) for jwk in jwks]
     ring = make_ring(*jwks)
-    assert [key.kid for key in ring.signing] == [kids[1], kids[2], kids[4]]
-    assert [key.kid for key in ring.binding] == [kids[0], kids[3]]
-    assert (ring.signer.kid, ring.binder.kid) == (kids[1], kids[0])
+    assert [key.kid for key in ring.signing_keys] == [kids[1], kids[2], kids[4]]
+    assert [key.kid for key in ring.secret_keys] == [kids[0], kids[3]]
+    assert (ring.signing_key.kid, ring.current_secret_key.kid) == (kids[1], kids[0])
 
 
 def test_a_verifier_is_found_by_its_name_only() -> None:
     ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
-    for key in ring.signing:
-        assert ring.verifier(key.kid) is key
-    for kid in ("", "unknown", None, 7, True, [ring.signer.kid], {"kid": ring.signer.kid}):
-        assert ring.verifier(kid) is None
-    assert ring.verifier(ring.binder.kid) is None
+    for key in ring.signing_keys:
+        assert ring.verification_key(key.kid) is key
+    for kid in (
+        "",
+        "unknown",
+        None,
+        7,
+        True,
+        [ring.signing_key.kid],
+        {"kid": ring.signing_key.kid},
+    ):
+        assert ring.verification_key(kid) is None
+    assert ring.verification_key(ring.current_secret_key.kid) is None
 
 
 def test_a_binding_key_that_was_retired_is_stood_in_for_by_the_current_one() -> None:
     ring = make_ring(ec_jwk(), oct_jwk(), oct_jwk())
-    assert ring.binder_named(ring.binding[1].kid) is ring.binding[1]
-    assert ring.binder_named("retired") is ring.binding[0]
+    assert ring.secret_key(ring.secret_keys[1].kid) is ring.secret_keys[1]
+    assert ring.secret_key("retired") is ring.secret_keys[0]
 
 
 # --- the public side ---
@@ -98,8 +106,8 @@ def test_each_type_of_key_has_the_one_algorithm_that_it_is_for(
     make: Callable[[], dict[str, Any]], algorithm: str
 ) -> None:
     jwk = make()
-    assert make_ring(jwk, oct_jwk()).signer.algorithm == algorithm
-    assert make_ring({**jwk, "alg": algorithm, "use": "sig"}, oct_jwk()).signer.kid
+    assert make_ring(jwk, oct_jwk()).signing_key.algorithm == algorithm
+    assert make_ring({**jwk, "alg": algorithm, "use": "sig"}, oct_jwk()).signing_key.kid
 
 
 @SIGNING_JWKS
@@ -118,21 +126,23 @@ def test_what_is_published_has_no_private_member(
 def test_all_signing_keys_and_no_binding_key_are_published() -> None:
     ring = make_ring(ec_jwk(), oct_jwk(), ed25519_jwk())
     published = ring.public_jwks()["keys"]
-    assert [key["kid"] for key in published] == [key.kid for key in ring.signing]
+    assert [key["kid"] for key in published] == [key.kid for key in ring.signing_keys]
 
 
 def test_another_library_reads_what_is_published() -> None:
     ring = make_ring(ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk())
     document: Any = json.loads(json.dumps(ring.public_jwks()))
     read = joserfc.jwk.KeySet.import_key_set(document)
-    assert [key.thumbprint() for key in read.keys] == [key.kid for key in ring.signing]
+    assert [key.thumbprint() for key in read.keys] == [key.kid for key in ring.signing_keys]
     assert not any(key.is_private for key in read.keys)
 
 
 def test_what_a_ring_prints_of_itself_holds_no_secret() -> None:
     jwks = [ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk()]
     ring = KeyRing.from_jwk_set(jwk_set(*jwks))
-    printed = repr(ring) + repr(ring.signing) + repr(ring.binding) + str(ring.binder)
+    printed = (
+        repr(ring) + repr(ring.signing_keys) + repr(ring.secret_keys) + str(ring.current_secret_key)
+    )
     private: list[Jwk] = [
         {name: jwk[name] for name in PRIVATE_MEMBERS & jwk.keys()} for jwk in jwks
     ]

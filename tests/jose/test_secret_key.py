@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.jose.key_ring import BindingKey
+from app.jose.key_ring import SecretKey
 
 SECRET = bytes(range(32))
-KEY = BindingKey("name", SECRET)
-OTHER = BindingKey("name", bytes(32))
+KEY = SecretKey("name", SECRET)
+OTHER = SecretKey("name", bytes(32))
 PROFILE = b'{"phone_number": "+8613800138000"}'
 FIXED_MAC = "df92bdf9998119d15fb16fd1de3726ae7ff62b802929d49d2aab51c1733443d6"
 FIXED_SEALED = (
@@ -16,7 +16,7 @@ FIXED_SEALED = (
 
 
 def test_the_same_secret_gives_the_same_mac_in_any_process() -> None:
-    assert KEY.mac(b"message") == BindingKey("another name", SECRET).mac(b"message")
+    assert KEY.mac(b"message") == SecretKey("another name", SECRET).mac(b"message")
     # Fixed for ever: another derivation would refuse every refresh token that is out there.
     assert KEY.mac(b"").hex() == FIXED_MAC
     assert len(KEY.mac(b"message")) == 32
@@ -27,35 +27,35 @@ def test_another_secret_or_message_gives_another_mac() -> None:
 
 
 def test_what_was_sealed_opens_with_the_same_key_in_the_same_context() -> None:
-    sealed = KEY.seal(PROFILE, b"session-a")
-    assert BindingKey("after a restart", SECRET).unseal(sealed, b"session-a") == PROFILE
+    sealed = KEY.encrypt(PROFILE, b"session-a")
+    assert SecretKey("after a restart", SECRET).decrypt(sealed, b"session-a") == PROFILE
 
 
 def test_a_profile_sealed_by_an_earlier_release_still_opens() -> None:
-    assert KEY.unseal(bytes.fromhex(FIXED_SEALED), b"session-a") == PROFILE
+    assert KEY.decrypt(bytes.fromhex(FIXED_SEALED), b"session-a") == PROFILE
 
 
 def test_what_was_sealed_does_not_open_elsewhere() -> None:
-    sealed = KEY.seal(PROFILE, b"session-a")
-    assert KEY.unseal(sealed, b"session-b") is None
-    assert KEY.unseal(sealed, b"") is None
-    assert OTHER.unseal(sealed, b"session-a") is None
+    sealed = KEY.encrypt(PROFILE, b"session-a")
+    assert KEY.decrypt(sealed, b"session-b") is None
+    assert KEY.decrypt(sealed, b"") is None
+    assert OTHER.decrypt(sealed, b"session-a") is None
 
 
 def test_what_was_sealed_does_not_open_if_any_bit_has_changed() -> None:
-    sealed = KEY.seal(PROFILE, b"session-a")
+    sealed = KEY.encrypt(PROFILE, b"session-a")
     for position in range(len(sealed)):
         changed = bytearray(sealed)
         changed[position] ^= 1
-        assert KEY.unseal(bytes(changed), b"session-a") is None
+        assert KEY.decrypt(bytes(changed), b"session-a") is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 11, 12, 13, 27, 28])
 def test_what_is_too_short_to_be_sealed_does_not_open(length: int) -> None:
-    assert KEY.unseal(bytes(length), b"session-a") is None
+    assert KEY.decrypt(bytes(length), b"session-a") is None
 
 
 def test_the_same_profile_is_sealed_differently_each_time() -> None:
-    sealed = {KEY.seal(PROFILE, b"session-a") for _ in range(100)}
+    sealed = {KEY.encrypt(PROFILE, b"session-a") for _ in range(100)}
     assert len({each[:12] for each in sealed}) == 100
     assert not any(PROFILE[:8] in each for each in sealed)

@@ -3,13 +3,14 @@
 import pytest
 
 from app.errors import RateLimited
-from app.ratelimits import Limit, RateLimiter
+from app.ratelimits.limiter import RateLimiter
+from app.sessions.ports import RateLimit
 from tests.ratelimits.conftest import Record, Timer
 
 ADDRESS = "192.0.2.7"
 
 
-async def admitted(limit: Limit, attempts: int, name: str = ADDRESS) -> int:
+async def admitted(limit: RateLimit, attempts: int, name: str = ADDRESS) -> int:
     count = 0
     for _ in range(attempts):
         try:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ratelimits.memory import MAX_NAMES, LocalCounts
+from app.ratelimits.memory import MAX_NAMES, MemoryCounter
 from tests.ratelimits.conftest import Timer
 
 NAME = b"sixteen bytes ab"
@@ -16,26 +16,28 @@ OTHER = b"sixteen bytes cd"
 MINUTE = 60
 
 
-def admitted(counts: LocalCounts, attempts: int, name: bytes = NAME) -> int:
+def admitted(counts: MemoryCounter, attempts: int, name: bytes = NAME) -> int:
     return sum(counts.count(name) is None for _ in range(attempts))
 
 
 @pytest.fixture
-def thirty(timer: Timer) -> LocalCounts:
+def thirty(timer: Timer) -> MemoryCounter:
     """Thirty a minute."""
-    return LocalCounts(30, MINUTE, timer)
+    return MemoryCounter(30, MINUTE, timer)
 
 
-def test_as_many_as_the_limit_says_are_admitted_and_no_more(thirty: LocalCounts) -> None:
+def test_as_many_as_the_limit_says_are_admitted_and_no_more(thirty: MemoryCounter) -> None:
     assert admitted(thirty, 100) == 30
 
 
-def test_one_name_does_not_count_for_another(thirty: LocalCounts) -> None:
+def test_one_name_does_not_count_for_another(thirty: MemoryCounter) -> None:
     assert admitted(thirty, 100) == 30
     assert admitted(thirty, 100, OTHER) == 30
 
 
-def test_a_new_minute_does_not_begin_with_a_clean_slate(thirty: LocalCounts, timer: Timer) -> None:
+def test_a_new_minute_does_not_begin_with_a_clean_slate(
+    thirty: MemoryCounter, timer: Timer
+) -> None:
     timer.now += 59
     assert admitted(thirty, 100) == 30
     timer.now += 2
@@ -44,14 +46,14 @@ def test_a_new_minute_does_not_begin_with_a_clean_slate(thirty: LocalCounts, tim
     assert admitted(thirty, 100) == 14
 
 
-def test_two_idle_minutes_forget_everything(thirty: LocalCounts, timer: Timer) -> None:
+def test_two_idle_minutes_forget_everything(thirty: MemoryCounter, timer: Timer) -> None:
     assert admitted(thirty, 100) == 30
     timer.now += 2 * MINUTE
     assert admitted(thirty, 100) == 30
 
 
 def test_who_is_refused_is_told_when_and_refusals_do_not_push_that_away(
-    thirty: LocalCounts, timer: Timer
+    thirty: MemoryCounter, timer: Timer
 ) -> None:
     admitted(thirty, 30)
     timer.now += 20
@@ -73,7 +75,7 @@ def test_one_more_is_possible_when_it_was_said_to_be_and_not_before(
     amount: int, seconds: int, pauses: list[float]
 ) -> None:
     timer = Timer()
-    counts = LocalCounts(amount, seconds, timer)
+    counts = MemoryCounter(amount, seconds, timer)
     for pause in pauses:
         timer.now += pause * seconds
         while (wait := counts.count(NAME)) is None:
@@ -91,7 +93,7 @@ def test_one_more_is_possible_when_it_was_said_to_be_and_not_before(
 @given(pauses=st.lists(st.floats(0, 30), min_size=1, max_size=200))
 def test_never_more_than_twice_the_limit_in_any_minute_at_any_rhythm(pauses: list[float]) -> None:
     timer = Timer()
-    counts = LocalCounts(5, MINUTE, timer)
+    counts = MemoryCounter(5, MINUTE, timer)
     hits: list[float] = []
     for pause in pauses:
         timer.now += pause
@@ -103,7 +105,7 @@ def test_never_more_than_twice_the_limit_in_any_minute_at_any_rhythm(pauses: lis
 
 def test_memory_is_bounded_however_many_names_come(timer: Timer) -> None:
     """Two windows of the size that this bounds, for each of two limits: less than 64 MiB."""
-    counts = LocalCounts(30, MINUTE, timer)
+    counts = MemoryCounter(30, MINUTE, timer)
     tracemalloc.start()
     try:
         for number in range(2 * MAX_NAMES + MAX_NAMES // 2):
@@ -117,7 +119,7 @@ def test_memory_is_bounded_however_many_names_come(timer: Timer) -> None:
 
 
 def test_a_full_window_still_limits_those_who_are_in_it(timer: Timer) -> None:
-    counts = LocalCounts(30, MINUTE, timer)
+    counts = MemoryCounter(30, MINUTE, timer)
     for number in range(MAX_NAMES - 1):
         counts.count(number.to_bytes(16, "big"))
     assert admitted(counts, 100) == 30

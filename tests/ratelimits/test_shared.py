@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from app.ratelimits.redis import shared_storage
 from limits.aio.storage import MemoryStorage
 
 from app.errors import RateLimited
-from app.ratelimits import Limit, RateLimiter
-from app.ratelimits.redis import shared_storage
+from app.ratelimits.limiter import RateLimiter
+from app.sessions.ports import RateLimit
 from tests.ratelimits.conftest import Record, Timer
 from tests.support.valkey.authority import Authority
 from tests.support.valkey.process import Server
@@ -50,7 +51,7 @@ async def instance(
     return RateLimiter(storage, record=record or Record(), **more)
 
 
-async def admitted(limit: Limit, attempts: int, name: str = ADDRESS) -> int:
+async def admitted(limit: RateLimit, attempts: int, name: str = ADDRESS) -> int:
     count = 0
     for _ in range(attempts):
         try:

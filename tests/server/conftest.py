@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.middleware import EarlyRefusals, RequestScope
+from app.api.middleware import RejectEarly, RequestContext
 from app.server.draining import Drain, DrainingServer, bind, build_server
 from app.server.protocol import Parser
 
@@ -46,7 +46,7 @@ class House:
 
     @property
     def application(self) -> ASGIApp:
-        return RequestScope(EarlyRefusals(self.echo), log=self.record)
+        return RequestContext(RejectEarly(self.echo), log=self.record)
 
     def record(self, event: str, *, error: Exception | None = None, **fields: str | int) -> None:
         self.lines.append({"event": event, "error": error, **fields})

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from app.server.connections import DESCRIPTORS_ASIDE, MAX_CONNECTIONS, Lobby
+from app.server.connections import MAX_CONNECTIONS, RESERVED_FDS, ConnectionLimiter
 from tests.support.processes import ROOT
 
 
-class Guest:
+class Connection:
     def __init__(self) -> None:
         self.gone = False
 
@@ -17,30 +17,30 @@ class Guest:
         self.gone = True
 
 
-def guests(number: int) -> list[Guest]:
-    return [Guest() for _ in range(number)]
+def guests(number: int) -> list[Connection]:
+    return [Connection() for _ in range(number)]
 
 
-def gone(guests: list[Guest]) -> list[int]:
+def gone(guests: list[Connection]) -> list[int]:
     return [number for number, guest in enumerate(guests) if guest.gone]
 
 
 def test_as_many_as_there_are_places_may_stay() -> None:
-    lobby, crowd = Lobby(3), guests(3)
+    lobby, crowd = ConnectionLimiter(3), guests(3)
     for guest in crowd:
         lobby.enter(guest)
     assert gone(crowd) == []
 
 
 def test_the_first_whose_request_is_due_goes_first() -> None:
-    lobby, crowd = Lobby(2), guests(4)
+    lobby, crowd = ConnectionLimiter(2), guests(4)
     for guest in crowd:
         lobby.enter(guest)
     assert gone(crowd) == [0, 1]
 
 
 def test_who_is_being_answered_stays() -> None:
-    lobby, crowd = Lobby(2), guests(3)
+    lobby, crowd = ConnectionLimiter(2), guests(3)
     lobby.enter(crowd[0])
     lobby.serves(crowd[0])
     lobby.enter(crowd[1])
@@ -49,7 +49,7 @@ def test_who_is_being_answered_stays() -> None:
 
 
 def test_who_rests_goes_after_those_whose_request_is_due_and_the_longest_first() -> None:
-    lobby, crowd = Lobby(3), guests(6)
+    lobby, crowd = ConnectionLimiter(3), guests(6)
     for guest in crowd[:2]:
         lobby.enter(guest)
         lobby.serves(guest)
@@ -63,7 +63,7 @@ def test_who_rests_goes_after_those_whose_request_is_due_and_the_longest_first()
 
 
 def test_who_begins_another_request_is_due_again() -> None:
-    lobby, crowd = Lobby(2), guests(3)
+    lobby, crowd = ConnectionLimiter(2), guests(3)
     for guest in crowd[:2]:
         lobby.enter(guest)
         lobby.serves(guest)
@@ -74,7 +74,7 @@ def test_who_begins_another_request_is_due_again() -> None:
 
 
 def test_the_newcomer_goes_when_all_others_are_being_answered() -> None:
-    lobby, crowd = Lobby(1), guests(3)
+    lobby, crowd = ConnectionLimiter(1), guests(3)
     lobby.enter(crowd[0])
     lobby.serves(crowd[0])
     lobby.enter(crowd[1])
@@ -85,7 +85,7 @@ def test_the_newcomer_goes_when_all_others_are_being_answered() -> None:
 
 
 def test_who_has_left_leaves_a_place() -> None:
-    lobby, crowd = Lobby(1), guests(2)
+    lobby, crowd = ConnectionLimiter(1), guests(2)
     lobby.enter(crowd[0])
     lobby.leave(crowd[0])
     lobby.leave(crowd[0])
@@ -96,9 +96,9 @@ def test_who_has_left_leaves_a_place() -> None:
 def places(soft: int, hard: int) -> tuple[int, int]:
     """The places that a process with these limits makes, and its soft limit then."""
     script = (
-        "import resource; from app.server.connections import make_places;"
+        "import resource; from app.server.connections import raise_fd_limit;"
         "of = resource.RLIMIT_NOFILE;"
-        f"resource.setrlimit(of, ({soft}, {hard})); print(make_places(), resource.getrlimit(of)[0])"
+        f"resource.setrlimit(of, ({soft}, {hard})); print(raise_fd_limit(), resource.getrlimit(of)[0])"
     )
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)
     made, limit = said.stdout.split()
@@ -108,9 +108,9 @@ def places(soft: int, hard: int) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("soft", "hard", "made", "limit"),
     [
-        pytest.param(1024, 8192, MAX_CONNECTIONS, MAX_CONNECTIONS + DESCRIPTORS_ASIDE, id="raised"),
+        pytest.param(1024, 8192, MAX_CONNECTIONS, MAX_CONNECTIONS + RESERVED_FDS, id="raised"),
         pytest.param(8192, 8192, MAX_CONNECTIONS, 8192, id="high-enough"),
-        pytest.param(1024, 6000, 6000 - DESCRIPTORS_ASIDE, 6000, id="as-far-as-allowed"),
+        pytest.param(1024, 6000, 6000 - RESERVED_FDS, 6000, id="as-far-as-allowed"),
         pytest.param(256, 1024, 512, 1024, id="half-of-little"),
     ],
 )

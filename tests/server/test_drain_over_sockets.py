@@ -20,7 +20,7 @@ async def test_while_it_drains_every_answer_closes_its_connection(serve: Serve) 
     async with house.connected() as (reader, writer):
         writer.write(get())
         assert "connection" not in (await one_answer(reader)).headers
-        drain.begin()
+        drain.start()
         writer.write(get())
         (last,) = answers(await until_end(reader))
         assert (last.status, last.headers["connection"]) == (200, "close")

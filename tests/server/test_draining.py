@@ -78,12 +78,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def test_a_drain_begins_once_and_for_all() -> None:
     drain = Drain()
-    assert not drain.is_begun()
+    assert not drain.started()
 
-    drain.begin()
-    drain.begin()
+    drain.start()
+    drain.start()
 
-    assert drain.is_begun()
+    assert drain.started()
 
 
 def test_after_sigterm_it_says_so_at_once_serves_on_and_then_leaves_with_success(

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.jose.key_ring import KeyRing
+from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Session
-from app.sessions.tokens import AccessTokenProfile
 
 Jwk: TypeAlias = dict[str, Any]
 
@@ -26,7 +26,7 @@ AUDIENCE = "https://api.example.com"
 POOL = "5e0000000000000000000001"
 SUBJECT = "5e00000000000000000000aa"
 SESSION_ID = "c2Vzc2lvbi1pZC0xNi1ieQ"
-ACCESS_TOKENS = AccessTokenProfile(ISSUER, AUDIENCE, POOL, max_lifetime=timedelta(minutes=10))
+ACCESS_TOKENS = AccessTokenCodec(ISSUER, AUDIENCE, POOL, max_lifetime=timedelta(minutes=10))
 
 
 def b64(data: bytes) -> str:
@@ -69,8 +69,8 @@ def make_session(**changes: Any) -> Session:
         "subject": SUBJECT,
         "device_type": None,
         "generation": 3,
-        "binding_kid": "any",
-        "sealed_profile": b"",
+        "secret_kid": "any",
+        "encrypted_profile": b"",
         "authenticated_at": NOW - 2 * DAY,
         "created_at": NOW - 2 * DAY,
         "last_used_at": NOW,

@@ -5,20 +5,20 @@ from datetime import timedelta
 import pytest
 
 from app.sessions.bans import BanService
-from app.sessions.issuer import Lifetimes, SessionIssuer
-from app.sessions.login import ClaimTimes, LoginService
-from app.sessions.ports import SessionLimits, SessionStore
+from app.sessions.issuer import Lifetimes, TokenIssuer
+from app.sessions.login import LeaseTimes, LoginService
+from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
 from tests.support.fake_store import FakeStore
-from tests.support.fakes import AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys, unlimited
+from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents, unlimited
 
 LIFETIMES = Lifetimes(
     idle=timedelta(days=14),
     absolute=timedelta(days=30),
     recovery_window=timedelta(hours=24),
 )
-TIMES = ClaimTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
+TIMES = LeaseTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
 UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)
 
 
@@ -33,7 +33,7 @@ def provider() -> FakeIdentityProvider:
 
 
 @pytest.fixture
-def store() -> SessionStore:
+def store() -> FakeStore:
     return FakeStore()
 
 
@@ -43,43 +43,43 @@ def keys() -> FakeKeys:
 
 
 @pytest.fixture
-def audit() -> AuditTrail:
-    return AuditTrail()
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture
-def issuer(keys: FakeKeys) -> SessionIssuer:
-    return SessionIssuer(keys, ACCESS_TOKENS, LIFETIMES)
+def issuer(keys: FakeKeys) -> TokenIssuer:
+    return TokenIssuer(keys, ACCESS_TOKENS, LIFETIMES)
 
 
 @pytest.fixture
 def logins(
     provider: FakeIdentityProvider,
-    store: SessionStore,
-    issuer: SessionIssuer,
+    store: FakeStore,
+    issuer: TokenIssuer,
     clock: FakeClock,
-    audit: AuditTrail,
+    events: RecordedEvents,
 ) -> LoginService:
     return LoginService(
         identity_provider=provider,
-        store=store,
+        tickets=store,
         issuer=issuer,
         times=TIMES,
         limits=UNLIMITED,
         clock=clock,
-        audit=audit,
+        events=events,
     )
 
 
 @pytest.fixture
 def service(
-    store: SessionStore, issuer: SessionIssuer, clock: FakeClock, audit: AuditTrail
+    store: FakeStore, issuer: TokenIssuer, clock: FakeClock, events: RecordedEvents
 ) -> SessionService:
     return SessionService(
-        store=store, issuer=issuer, clock=clock, audit=audit, refresh_limit=unlimited
+        store=store, issuer=issuer, clock=clock, events=events, refresh_limit=unlimited
     )
 
 
 @pytest.fixture
-def bans(store: SessionStore, clock: FakeClock, audit: AuditTrail) -> BanService:
-    return BanService(store=store, clock=clock, audit=audit)
+def bans(store: FakeStore, clock: FakeClock, events: RecordedEvents) -> BanService:
+    return BanService(store=store, clock=clock, events=events)

@@ -11,7 +11,7 @@ from joserfc import jwt as jose
 from joserfc.jwk import KeySet
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
-from app.sessions.tokens import AccessClaims
+from app.sessions.access_tokens import AccessClaims
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,
@@ -32,12 +32,12 @@ from tests.sessions.builders import (
 )
 
 RING = make_ring()
-TOKEN, _ = ACCESS_TOKENS.write(RING, make_session(), NOW)
+TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
 
 
 def outcome(token: str, now: datetime) -> object:
     try:
-        return ACCESS_TOKENS.read(RING, token, now)
+        return ACCESS_TOKENS.verify(RING, token, now)
     except (AccessTokenInvalid, AccessTokenExpired) as error:
         return type(error)
 
@@ -46,12 +46,12 @@ def outcome(token: str, now: datetime) -> object:
 
 
 def test_what_was_written_is_read() -> None:
-    assert ACCESS_TOKENS.read(RING, TOKEN, NOW) == AccessClaims(SESSION_ID, 3, SUBJECT)
+    assert ACCESS_TOKENS.verify(RING, TOKEN, NOW) == AccessClaims(SESSION_ID, 3, SUBJECT)
 
 
 def test_it_says_what_rfc_9068_asks_for_and_nothing_personal() -> None:
     read = jwt.decode_complete(TOKEN, options={"verify_signature": False})
-    assert read["header"] == {"typ": "at+jwt", "alg": "ES256", "kid": RING.signer.kid}
+    assert read["header"] == {"typ": "at+jwt", "alg": "ES256", "kid": RING.signing_key.kid}
     assert read["payload"].pop("jti")
     assert read["payload"] == {
         "iss": ISSUER,
@@ -66,21 +66,21 @@ def test_it_says_what_rfc_9068_asks_for_and_nothing_personal() -> None:
 
 
 def test_no_two_tokens_have_the_same_name() -> None:
-    tokens = [ACCESS_TOKENS.write(RING, make_session(), NOW)[0] for _ in range(50)]
+    tokens = [ACCESS_TOKENS.issue(RING, make_session(), NOW)[0] for _ in range(50)]
     payloads = [jwt.decode(each, options={"verify_signature": False}) for each in tokens]
     assert len({payload["jti"] for payload in payloads}) == 50
 
 
 @pytest.mark.parametrize("generation", [0, 9, 2**32 - 1])
 def test_it_tells_the_generation_that_it_was_made_with(generation: int) -> None:
-    token, _ = ACCESS_TOKENS.write(RING, make_session(generation=generation), NOW)
-    assert ACCESS_TOKENS.read(RING, token, NOW).generation == generation
+    token, _ = ACCESS_TOKENS.issue(RING, make_session(generation=generation), NOW)
+    assert ACCESS_TOKENS.verify(RING, token, NOW).generation == generation
 
 
 @pytest.mark.parametrize(("left", "lifetime"), [(601, 600), (600, 600), (599, 599), (1, 1)])
 def test_it_never_outlives_the_session(left: int, lifetime: int) -> None:
     session = make_session(expires_at=NOW + left * SECOND)
-    token, expires_in = ACCESS_TOKENS.write(RING, session, NOW)
+    token, expires_in = ACCESS_TOKENS.issue(RING, session, NOW)
     assert expires_in == lifetime
     assert outcome(token, NOW + (lifetime - 1) * SECOND) == AccessClaims(SESSION_ID, 3, SUBJECT)
     assert outcome(token, NOW + lifetime * SECOND) is AccessTokenExpired
@@ -96,8 +96,8 @@ def test_another_library_verifies_it_from_the_published_keys_alone(
 ) -> None:
     ring = make_ring(make(), ec_jwk(), oct_jwk())
     published = KeySet.import_key_set(json.loads(json.dumps(ring.public_jwks())))
-    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
-    read = jose.decode(token, published, algorithms=[ring.signer.algorithm])
+    token, _ = ACCESS_TOKENS.issue(ring, make_session(), NOW)
+    read = jose.decode(token, published, algorithms=[ring.signing_key.algorithm])
     assert read.header["typ"] == "at+jwt"
     assert (read.claims["sub"], read.claims["sid"]) == (SUBJECT, SESSION_ID)
 
@@ -105,8 +105,8 @@ def test_another_library_verifies_it_from_the_published_keys_alone(
 @pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
 def test_every_algorithm_is_read_back(make: Callable[[], dict[str, Any]]) -> None:
     ring = make_ring(make(), oct_jwk())
-    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
-    assert ACCESS_TOKENS.read(ring, token, NOW).session_id == SESSION_ID
+    token, _ = ACCESS_TOKENS.issue(ring, make_session(), NOW)
+    assert ACCESS_TOKENS.verify(ring, token, NOW).session_id == SESSION_ID
 
 
 # --- keys ---
@@ -114,14 +114,14 @@ def test_every_algorithm_is_read_back(make: Callable[[], dict[str, Any]]) -> Non
 
 def test_a_token_is_believed_while_its_key_is_in_the_ring() -> None:
     old, new, binding = ec_jwk(), ec_jwk(), oct_jwk()
-    token, _ = ACCESS_TOKENS.write(make_ring(old, binding), make_session(), NOW)
+    token, _ = ACCESS_TOKENS.issue(make_ring(old, binding), make_session(), NOW)
     for ring in (make_ring(old, new, binding), make_ring(new, old, binding)):
-        assert ACCESS_TOKENS.read(ring, token, NOW)
+        assert ACCESS_TOKENS.verify(ring, token, NOW)
     with pytest.raises(AccessTokenInvalid):
-        ACCESS_TOKENS.read(make_ring(new, binding), token, NOW)
+        ACCESS_TOKENS.verify(make_ring(new, binding), token, NOW)
 
 
 def test_the_first_key_signs() -> None:
     ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
-    token, _ = ACCESS_TOKENS.write(ring, make_session(), NOW)
-    assert jwt.get_unverified_header(token)["kid"] == ring.signing[0].kid
+    token, _ = ACCESS_TOKENS.issue(ring, make_session(), NOW)
+    assert jwt.get_unverified_header(token)["kid"] == ring.signing_keys[0].kid

@@ -17,7 +17,7 @@ from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.sessions import SessionService
 from tests.support.fake_store import FakeState, FakeStore
-from tests.support.fakes import IDENTITY, AuditTrail, FakeClock
+from tests.support.fakes import IDENTITY, FakeClock, RecordedEvents
 
 SECOND = timedelta(seconds=1)
 DEVICE = Device(type="android", name="a phone")
@@ -25,7 +25,7 @@ DEVICE = Device(type="android", name="a phone")
 
 @pytest.fixture
 async def login(logins: LoginService) -> TokenPair:
-    return await logins.open(Login("made-up-ticket", DEVICE))
+    return await logins.log_in(Login("made-up-ticket", DEVICE))
 
 
 async def ending_told_to(service: SessionService, access_token: str) -> str:
@@ -100,7 +100,7 @@ async def test_while_the_store_is_down_no_bearer_is_called_invalid(
 
 
 async def test_a_logout_counts_at_once_and_has_a_name(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     await service.log_out(login.access_token)
     assert await ending_told_to(service, login.access_token) == "logged_out"
@@ -108,15 +108,15 @@ async def test_a_logout_counts_at_once_and_has_a_name(
         await service.refresh(login.refresh_token)
     assert caught.value.reason == "logged_out"
     entry = ("session_ended", login.session.id, {"reason": "logged_out"})
-    assert audit.entries[1:] == [entry]
+    assert events.entries[1:] == [entry]
 
 
 async def test_logging_out_twice_is_no_error_and_is_noted_once(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     for _ in range(3):
         await service.log_out(login.access_token)
-    assert audit.events == ["session_opened", "session_ended"]
+    assert events.names == ["session_opened", "session_ended"]
 
 
 async def test_logging_out_after_the_session_is_forgotten_is_no_error(
@@ -155,13 +155,13 @@ async def test_no_refresh_in_flight_survives_a_logout(
 
 
 async def test_a_logout_that_was_not_kept_is_not_confirmed(
-    service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
+    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):
         await service.log_out(login.access_token)
     store.down = False
-    assert audit.events == ["session_opened"]
+    assert events.names == ["session_opened"]
     await service.authenticate(login.access_token)
 
 

@@ -15,22 +15,22 @@ from app.errors import (
 )
 from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Ban, Device, Ending, Profile, TokenPair
+from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import SECOND
 from tests.support.fake_store import FakeStore
-from tests.support.fakes import IDENTITY, START, AuditTrail, FakeClock
+from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents
 
 USER = IDENTITY.subject
 PHONES = [Device(type="ios", name="one"), Device(type="android", name="two"), None]
 
 
 @pytest.fixture
-async def phones(logins: LoginService, audit: AuditTrail) -> list[TokenPair]:
-    """Three devices of the user, the oldest first; their logins are not in the audit trail."""
-    pairs = [await logins.open(Login(f"ticket-{n}", phone)) for n, phone in enumerate(PHONES)]
-    audit.entries.clear()
+async def phones(logins: LoginService, events: RecordedEvents) -> list[TokenPair]:
+    """Three devices of the user, the oldest first; their logins are not in the events trail."""
+    pairs = [await logins.log_in(Login(f"ticket-{n}", phone)) for n, phone in enumerate(PHONES)]
+    events.entries.clear()
     return pairs
 
 
@@ -45,7 +45,7 @@ async def ending_of(service: SessionService, pair: TokenPair) -> tuple[str, str 
 
 
 async def living(service: SessionService) -> list[str]:
-    return [session.id for session, _profile in await service.sessions_of(USER)]
+    return [session.id for session, _profile in await service.active_sessions(USER)]
 
 
 def endings(pairs: list[TokenPair], reason: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -62,29 +62,29 @@ async def test_a_user_sees_the_devices_with_the_oldest_first(
         (pair.session, Profile(IDENTITY.claims, phone))
         for pair, phone in zip(phones, PHONES, strict=True)
     ]
-    assert await service.sessions_of(USER) == expected
-    assert await service.sessions_of("another user") == []
+    assert await service.active_sessions(USER) == expected
+    assert await service.active_sessions("another user") == []
 
 
 # --- ended ---
 
 
 async def test_a_revoked_device_is_out_at_once_and_alone(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     await service.revoke(USER, phones[1].session.id)
-    assert audit.entries == endings(phones[1:2], "revoked")
+    assert events.entries == endings(phones[1:2], "revoked")
     assert await ending_of(service, phones[1]) == ("revoked", None)
     assert await living(service) == [phones[0].session.id, phones[2].session.id]
 
 
 async def test_revoking_twice_is_no_error_and_is_noted_once(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     await service.log_out(phones[0].access_token)
     for _ in range(2):
         await service.revoke(USER, phones[0].session.id)
-    assert audit.entries == endings(phones[:1], "logged_out")
+    assert events.entries == endings(phones[:1], "logged_out")
     assert await ending_of(service, phones[0]) == ("logged_out", None)
 
 
@@ -97,37 +97,37 @@ async def test_a_session_that_never_was_is_not_found(
 
 
 async def test_the_session_of_another_user_is_not_found_and_lives(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     with pytest.raises(NotFound):
         await service.revoke("another user", phones[0].session.id)
     assert len(await living(service)) == 3
-    assert audit.entries == []
+    assert events.entries == []
 
 
 async def test_all_devices_are_kicked_together(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
-    await service.end_all(USER, Ending.KICKED)
-    assert audit.entries == endings(phones, "kicked")
+    await service.end_all(USER, EndReason.KICKED)
+    assert events.entries == endings(phones, "kicked")
     for pair in phones:
         assert await ending_of(service, pair) == ("kicked", None)
 
 
 async def test_all_other_devices_are_ended_together(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
-    await service.end_all(USER, Ending.REVOKED, keep=phones[2].session.id)
-    assert audit.entries == endings(phones[:2], "revoked")
+    await service.end_all(USER, EndReason.REVOKED, keep=phones[2].session.id)
+    assert events.entries == endings(phones[:2], "revoked")
     assert await living(service) == [phones[2].session.id]
 
 
 async def test_an_erased_user_is_told_so_and_has_nothing_left(
-    service: SessionService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     await service.log_out(phones[0].access_token)
     await service.erase(USER)
-    assert audit.entries[1:] == endings(phones[1:], "erased")
+    assert events.entries[1:] == endings(phones[1:], "erased")
     assert await ending_of(service, phones[0]) == ("logged_out", None)
     assert await ending_of(service, phones[1]) == ("erased", None)
     assert await living(service) == []
@@ -147,7 +147,7 @@ async def test_a_replaced_device_is_told_by_which_type(
     logins: LoginService, service: SessionService, phones: list[TokenPair]
 ) -> None:
     limits = SessionLimits(max_per_user=0, one_per_device_type=True)
-    await replace(logins, limits=limits).open(Login("new-phone", Device(type="ios")))
+    await replace(logins, limits=limits).log_in(Login("new-phone", Device(type="ios")))
     assert await ending_of(service, phones[0]) == ("replaced", "ios")
     assert len(await living(service)) == 3
 
@@ -156,12 +156,12 @@ async def test_a_replaced_device_is_told_by_which_type(
 
 
 async def test_a_ban_ends_everything_at_once(
-    service: SessionService, bans: BanService, phones: list[TokenPair], audit: AuditTrail
+    service: SessionService, bans: BanService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     until = START + timedelta(days=1)
     ban = await bans.ban(USER, "spam", until)
     assert ban == Ban(USER, "spam", created_at=START, until=until)
-    assert audit.entries == endings(phones, "banned")
+    assert events.entries == endings(phones, "banned")
     for pair in phones:
         assert await ending_of(service, pair) == ("banned", None)
 
@@ -207,22 +207,22 @@ async def test_nothing_is_noted_that_the_store_has_not_confirmed(
     bans: BanService,
     phones: list[TokenPair],
     store: FakeStore,
-    audit: AuditTrail,
+    events: RecordedEvents,
 ) -> None:
     store.down = True
     for command in (
         service.revoke(USER, phones[0].session.id),
-        service.end_all(USER, Ending.KICKED),
+        service.end_all(USER, EndReason.KICKED),
         service.erase(USER),
         bans.ban(USER, "spam", None),
         bans.lift(USER),
         bans.find(USER),
-        service.sessions_of(USER),
+        service.active_sessions(USER),
     ):
         with pytest.raises(StoreUnavailable):
             await command
     store.down = False
-    assert audit.entries == []
+    assert events.entries == []
     assert len(await living(service)) == 3
 
 

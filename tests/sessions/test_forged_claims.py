@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
-from app.sessions.tokens import AccessClaims
+from app.sessions.access_tokens import AccessClaims
 from tests.forgeries.forge import ABSENT
 from tests.sessions.builders import (
     ACCESS_TOKENS,
@@ -27,7 +27,7 @@ RANDOM = "A" * 22
 
 
 def read(token: str) -> AccessClaims:
-    return ACCESS_TOKENS.read(FORGE.ring, token, NOW)
+    return ACCESS_TOKENS.verify(FORGE.ring, token, NOW)
 
 
 def test_the_forge_makes_genuine_tokens_unless_told_otherwise() -> None:

@@ -13,13 +13,13 @@ from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID, make_ring
 from tests.sessions.forge import make_forge
 
 FORGE = make_forge()
-KID = FORGE.ring.signer.kid
-ATTACKER = make_ring().signer
+KID = FORGE.ring.signing_key.kid
+ATTACKER = make_ring().signing_key
 
 
 def is_refused(token: str) -> bool:
     try:
-        ACCESS_TOKENS.read(FORGE.ring, token, NOW)
+        ACCESS_TOKENS.verify(FORGE.ring, token, NOW)
     except AccessTokenInvalid:
         return True
     return False
@@ -33,8 +33,8 @@ REFUSED: dict[str, list[Any]] = {
         KID + " ",
         KID[:-1],
         ATTACKER.kid,
-        FORGE.ring.binder.kid,
-        *(key.kid for key in FORGE.ring.signing[1:]),
+        FORGE.ring.current_secret_key.kid,
+        *(key.kid for key in FORGE.ring.signing_keys[1:]),
         "https://evil.test/key",
     ],
     "alg": ["", True, {}, "ES256 ", "ES384", "ES256K", "RS256", "PS256", "EdDSA", "HS256", "dir"],
@@ -78,7 +78,7 @@ def test_a_header_that_brings_and_names_its_own_key_is_refused(name: str) -> Non
     assert is_refused(FORGE.token(header=header, by=signer(ATTACKER)))
 
 
-@pytest.mark.parametrize("key", FORGE.ring.signing, ids=lambda key: key.algorithm)
+@pytest.mark.parametrize("key", FORGE.ring.signing_keys, ids=lambda key: key.algorithm)
 def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
     for algorithm in ("ES256", "RS256", "EdDSA", "HS256", "none"):
         token = FORGE.token(header={"kid": key.kid, "alg": algorithm}, by=signer(key))
@@ -109,4 +109,4 @@ def test_a_header_that_two_readers_could_read_differently_is_refused(
 def test_the_raw_header_under_these_vectors_is_genuine() -> None:
     header = f'{{"typ":"at+jwt","alg":"ES256","kid":"{KID}"}}'
     token = FORGE.token(header=header.encode())
-    assert ACCESS_TOKENS.read(FORGE.ring, token, NOW).session_id == SESSION_ID
+    assert ACCESS_TOKENS.verify(FORGE.ring, token, NOW).session_id == SESSION_ID

@@ -10,8 +10,8 @@ from app.jose.key_ring import KeyRing
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionStore
+from app.sessions.refresh_tokens import new_session_id, verify_refresh_token
 from app.sessions.sessions import SessionService
-from app.sessions.tokens import new_session_id, read_refresh_token
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
 from tests.stores.builders import keep
 from tests.support.fakes import IDENTITY, FakeKeys
@@ -31,7 +31,7 @@ def keys() -> FakeKeys:
 
 @pytest.fixture
 async def login(logins: LoginService) -> TokenPair:
-    return await logins.open(Login("made-up-ticket", Device(name="a phone")))
+    return await logins.log_in(Login("made-up-ticket", Device(name="a phone")))
 
 
 def kid_of(pair: TokenPair) -> str:
@@ -66,13 +66,13 @@ async def test_a_promoted_key_signs_and_binds_what_is_made_from_then_on(
 ) -> None:
     keys.ring = ADDED
     added = await service.refresh(login.refresh_token)
-    assert kid_of(login) == kid_of(added) == BEFORE.signer.kid
-    assert added.session.binding_kid == BEFORE.binder.kid
+    assert kid_of(login) == kid_of(added) == BEFORE.signing_key.kid
+    assert added.session.secret_kid == BEFORE.current_secret_key.kid
     keys.ring = PROMOTED
     promoted = await service.refresh(added.refresh_token)
-    assert kid_of(promoted) == RETIRED.signer.kid
-    assert promoted.session.binding_kid == RETIRED.binder.kid
-    assert read_refresh_token(RETIRED, promoted.refresh_token).generation == 2
+    assert kid_of(promoted) == RETIRED.signing_key.kid
+    assert promoted.session.secret_kid == RETIRED.current_secret_key.kid
+    assert verify_refresh_token(RETIRED, promoted.refresh_token).generation == 2
 
 
 async def test_a_replay_after_a_promotion_is_signed_by_the_new_key(
@@ -81,7 +81,7 @@ async def test_a_replay_after_a_promotion_is_signed_by_the_new_key(
     await service.refresh(login.refresh_token)
     keys.ring = PROMOTED
     again = await service.refresh(login.refresh_token)
-    assert kid_of(again) == RETIRED.signer.kid
+    assert kid_of(again) == RETIRED.signing_key.kid
     assert (await service.authenticate(again.access_token))[0] == again.session
 
 
@@ -121,7 +121,7 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
 async def test_a_profile_sealed_for_another_session_does_not_open(
     service: SessionService, login: TokenPair, store: SessionStore
 ) -> None:
-    moved = replace(login.session, id=new_session_id("user"))
+    moved = replace(login.session, id=new_session_id())
     await keep(store, moved)
     pair = service.issuer.token_pair(moved, moved.created_at)
     assert await service.authenticate(pair.access_token) == (moved, Profile({}, None))

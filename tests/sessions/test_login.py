@@ -27,19 +27,19 @@ from app.errors import (
 )
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes
-from app.sessions.login import ClaimTimes, Login, LoginService
+from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
+from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 from app.sessions.sessions import SessionService
-from app.sessions.tokens import RefreshClaims, read_refresh_token
 from tests.support.fake_store import FakeState, FakeStore
 from tests.support.fakes import (
     IDENTITY,
     START,
-    AuditTrail,
     FakeClock,
     FakeIdentityProvider,
     FakeKeys,
+    RecordedEvents,
 )
 
 TICKET = "made-up-ticket"
@@ -61,7 +61,7 @@ async def exchange_under_way(
 ) -> AsyncIterator[asyncio.Task[TokenPair]]:
     """A login in another process, whose exchange is answered at the end."""
     provider = FakeIdentityProvider(gate=asyncio.Event())
-    task = asyncio.create_task(replace(logins, identity_provider=provider).open(login))
+    task = asyncio.create_task(replace(logins, identity_provider=provider).log_in(login))
     await shown(provider)
     try:
         yield task
@@ -85,7 +85,7 @@ async def outcomes_of(*logins: Any) -> list[Any]:
 async def test_a_ticket_becomes_a_session(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
-    pair = await logins.open(Login(TICKET, DEVICE))
+    pair = await logins.log_in(Login(TICKET, DEVICE))
     assert provider.tickets == [TICKET]
     assert pair.session.subject == IDENTITY.subject
     assert pair.session.authenticated_at == IDENTITY.authenticated_at
@@ -97,16 +97,16 @@ async def test_a_ticket_becomes_a_session(
 async def test_the_tokens_of_a_login_are_good(
     logins: LoginService, service: SessionService, keys: FakeKeys
 ) -> None:
-    pair = await logins.open(Login(TICKET, DEVICE))
+    pair = await logins.log_in(Login(TICKET, DEVICE))
     session, profile = await service.authenticate(pair.access_token)
     assert session == pair.session
     assert profile == pair.profile
-    claims = read_refresh_token(keys.ring, pair.refresh_token)
+    claims = verify_refresh_token(keys.ring, pair.refresh_token)
     assert claims == RefreshClaims(pair.session.id, 0)
 
 
 async def test_a_login_states_its_limits_in_whole_seconds(logins: LoginService) -> None:
-    pair = await logins.open(Login(TICKET))
+    pair = await logins.log_in(Login(TICKET))
     session = pair.session
     assert pair.issued_at == session.created_at == session.last_used_at == START
     assert session.expires_at == START + timedelta(days=14)
@@ -118,35 +118,35 @@ async def test_an_idle_limit_beyond_the_absolute_one_counts_for_nothing(
     logins: LoginService,
 ) -> None:
     lives = Lifetimes(timedelta(days=14), timedelta(days=1), timedelta(hours=24))
-    pair = await living(logins, lives).open(Login(TICKET))
+    pair = await living(logins, lives).log_in(Login(TICKET))
     assert pair.session.expires_at == pair.session.absolute_expires_at
     assert pair.refresh_expires_in == 86_400
 
 
 async def test_a_session_shorter_than_an_access_token_shortens_it(logins: LoginService) -> None:
     lives = Lifetimes(timedelta(seconds=5), timedelta(days=1), timedelta(0))
-    pair = await living(logins, lives).open(Login(TICKET))
+    pair = await living(logins, lives).log_in(Login(TICKET))
     assert (pair.expires_in, pair.refresh_expires_in) == (5, 5)
 
 
 async def test_who_says_nothing_of_the_phone_has_no_device(logins: LoginService) -> None:
-    pair = await logins.open(Login(TICKET))
+    pair = await logins.log_in(Login(TICKET))
     assert pair.profile.device is None
 
 
 async def test_two_logins_are_two_sessions(logins: LoginService, service: SessionService) -> None:
-    first = await logins.open(Login("one", DEVICE))
-    second = await logins.open(Login("two", DEVICE))
+    first = await logins.log_in(Login("one", DEVICE))
+    second = await logins.log_in(Login("two", DEVICE))
     assert first.session.id != second.session.id
     await service.log_out(first.access_token)
     assert (await service.refresh(second.refresh_token)).session.id == second.session.id
 
 
 async def test_a_login_is_audited_by_the_session_alone(
-    logins: LoginService, audit: AuditTrail
+    logins: LoginService, events: RecordedEvents
 ) -> None:
-    pair = await logins.open(Login(TICKET, DEVICE))
-    assert audit.entries == [("session_opened", pair.session.id, {})]
+    pair = await logins.log_in(Login(TICKET, DEVICE))
+    assert events.entries == [("session_opened", pair.session.id, {})]
 
 
 @pytest.mark.parametrize(
@@ -156,29 +156,29 @@ async def test_what_authing_does_not_vouch_for_makes_no_session(
     logins: LoginService,
     provider: FakeIdentityProvider,
     store: FakeStore,
-    audit: AuditTrail,
+    events: RecordedEvents,
     failure: TicketgateError,
 ) -> None:
     provider.failure = failure
     with pytest.raises(type(failure)) as caught:
-        await logins.open(Login(TICKET, DEVICE))
+        await logins.log_in(Login(TICKET, DEVICE))
     assert caught.value is failure
-    assert (store.backup(), audit.entries) == (FakeState(), [])
+    assert (store.backup(), events.entries) == (FakeState(), [])
 
 
 async def test_a_session_that_could_not_be_kept_is_not_handed_out(
-    logins: LoginService, store: FakeStore, audit: AuditTrail
+    logins: LoginService, store: FakeStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):
-        await logins.open(Login(TICKET, DEVICE))
-    assert (store.backup(), audit.entries) == (FakeState(), [])
+        await logins.log_in(Login(TICKET, DEVICE))
+    assert (store.backup(), events.entries) == (FakeState(), [])
 
 
 async def test_what_a_login_prints_of_itself_holds_no_token_and_nothing_personal(
     logins: LoginService,
 ) -> None:
-    pair = await logins.open(Login(TICKET, DEVICE))
+    pair = await logins.log_in(Login(TICKET, DEVICE))
     printed = repr(Login(TICKET, DEVICE, KEY)) + repr(pair) + repr(pair.profile) + repr(IDENTITY)
     tokens = (pair.access_token, pair.refresh_token)
     for secret in (TICKET, KEY, *tokens, *IDENTITY.claims.values(), DEVICE.name, DEVICE.id):
@@ -189,13 +189,13 @@ async def test_what_a_login_prints_of_itself_holds_no_token_and_nothing_personal
 
 
 async def test_one_ticket_with_one_key_becomes_one_session_however_many_ask_at_once(
-    logins: LoginService, provider: FakeIdentityProvider, audit: AuditTrail
+    logins: LoginService, provider: FakeIdentityProvider, events: RecordedEvents
 ) -> None:
-    pairs = await asyncio.gather(*(logins.open(LOGIN) for _ in range(CALLERS)))
+    pairs = await asyncio.gather(*(logins.log_in(LOGIN) for _ in range(CALLERS)))
     assert provider.tickets == [TICKET]
     assert len({(pair.session, pair.refresh_token) for pair in pairs}) == 1
     assert sorted(pair.replayed for pair in pairs) == [False] + [True] * (CALLERS - 1)
-    assert Counter(audit.events) == {"session_opened": 1, "login_replayed": CALLERS - 1}
+    assert Counter(events.names) == {"session_opened": 1, "login_replayed": CALLERS - 1}
 
 
 @pytest.mark.parametrize("own_key", [None, "made-up-key"])
@@ -203,7 +203,7 @@ async def test_one_ticket_without_a_common_key_becomes_a_session_for_one_of_many
     logins: LoginService, provider: FakeIdentityProvider, own_key: str | None
 ) -> None:
     given = [own_key and f"{own_key}-{number}" for number in range(CALLERS)]
-    outcomes = await outcomes_of(*(logins.open(Login(TICKET, None, key)) for key in given))
+    outcomes = await outcomes_of(*(logins.log_in(Login(TICKET, None, key)) for key in given))
     assert Counter(map(type, outcomes)) == {TokenPair: 1, TicketUsed: CALLERS - 1}
     assert provider.tickets == [TICKET]
 
@@ -225,7 +225,7 @@ async def test_logins_with_different_tickets_do_not_wait_for_each_other(
     logins: LoginService,
 ) -> None:
     async with exchange_under_way(logins) as other:
-        await logins.open(Login("another-ticket"))
+        await logins.log_in(Login("another-ticket"))
         assert not other.done()
 
 
@@ -233,79 +233,79 @@ async def test_logins_with_different_tickets_do_not_wait_for_each_other(
 async def test_a_used_ticket_is_refused_without_the_key_of_its_login(
     logins: LoginService, provider: FakeIdentityProvider, key: str | None
 ) -> None:
-    await logins.open(LOGIN)
+    await logins.log_in(LOGIN)
     with pytest.raises(TicketUsed):
-        await logins.open(replace(LOGIN, idempotency_key=key))
+        await logins.log_in(replace(LOGIN, idempotency_key=key))
     assert provider.tickets == [TICKET]
 
 
 async def test_a_ticket_that_was_used_without_a_key_is_refused(logins: LoginService) -> None:
-    await logins.open(Login(TICKET))
+    await logins.log_in(Login(TICKET))
     for key in (None, KEY):
         with pytest.raises(TicketUsed):
-            await logins.open(Login(TICKET, None, key))
+            await logins.log_in(Login(TICKET, None, key))
 
 
 # --- a lost answer ---
 
 
 async def test_a_lost_login_answer_is_given_again_until_the_session_is_refreshed(
-    logins: LoginService, service: SessionService, clock: FakeClock, audit: AuditTrail
+    logins: LoginService, service: SessionService, clock: FakeClock, events: RecordedEvents
 ) -> None:
-    lost = await logins.open(LOGIN)
+    lost = await logins.log_in(LOGIN)
     clock.advance(100 * SECOND)
-    again = await logins.open(LOGIN)
+    again = await logins.log_in(LOGIN)
     assert again.replayed is True
     assert (again.session, again.refresh_token) == (lost.session, lost.refresh_token)
     assert again.issued_at == START + 100 * SECOND
     assert (again.expires_in, again.refresh_expires_in) == (600, 14 * 86_400 - 100)
-    assert audit.entries[-1] == ("login_replayed", lost.session.id, {})
+    assert events.entries[-1] == ("login_replayed", lost.session.id, {})
     await service.authenticate(again.access_token)
-    assert (await logins.open(LOGIN)).refresh_token == lost.refresh_token
+    assert (await logins.log_in(LOGIN)).refresh_token == lost.refresh_token
     await service.refresh(again.refresh_token)
     with pytest.raises(TicketUsed):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
 
 
 async def test_a_session_that_has_ended_is_not_given_again(
     logins: LoginService, service: SessionService
 ) -> None:
-    pair = await logins.open(LOGIN)
+    pair = await logins.log_in(LOGIN)
     await service.log_out(pair.access_token)
     with pytest.raises(TicketUsed):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
 
 
 async def test_a_lost_answer_is_given_again_by_another_process(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
-    lost = await logins.open(LOGIN)
+    lost = await logins.log_in(LOGIN)
     assert (await replace(logins).open(LOGIN)).refresh_token == lost.refresh_token
     assert provider.tickets == [TICKET]
 
 
 async def test_the_login_of_an_app_that_has_hung_up_is_finished_and_its_retry_finds_the_session(
-    logins: LoginService, provider: FakeIdentityProvider, audit: AuditTrail
+    logins: LoginService, provider: FakeIdentityProvider, events: RecordedEvents
 ) -> None:
     provider.gate = asyncio.Event()
-    gone = asyncio.create_task(logins.open(LOGIN))
+    gone = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     gone.cancel()
     await outcomes_of(gone)
     assert gone.cancelled()
-    retry = asyncio.create_task(logins.open(LOGIN))
+    retry = asyncio.create_task(logins.log_in(LOGIN))
     await asyncio.sleep(0)
     provider.gate.set()
     assert (await retry).replayed is True
     assert provider.tickets == [TICKET]
-    assert audit.events == ["session_opened", "login_replayed"]
+    assert events.names == ["session_opened", "login_replayed"]
 
 
 async def test_one_of_many_who_hangs_up_takes_nobody_with_it(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     provider.gate = asyncio.Event()
-    waiting = [asyncio.create_task(logins.open(LOGIN)) for _ in range(4)]
+    waiting = [asyncio.create_task(logins.log_in(LOGIN)) for _ in range(4)]
     await shown(provider)
     waiting[0].cancel()
     waiting[2].cancel()
@@ -322,7 +322,7 @@ async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_e
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
     provider.gate, provider.failure = asyncio.Event(), TicketRejected(2020)
-    gone = asyncio.create_task(logins.open(LOGIN))
+    gone = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     gone.cancel()
     await outcomes_of(gone)
@@ -341,16 +341,16 @@ async def test_a_login_that_the_end_of_the_process_cut_off_is_taken_over_after_i
 ) -> None:
     provider.gate = asyncio.Event()
     before = asyncio.all_tasks()
-    cut_off = asyncio.create_task(logins.open(LOGIN))
+    cut_off = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     for task in asyncio.all_tasks() - before:
         task.cancel()
     await outcomes_of(cut_off)
     provider.gate.set()
     with pytest.raises(LoginInProgress):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
     clock.advance(LEASE)
-    assert (await logins.open(LOGIN)).replayed is False
+    assert (await logins.log_in(LOGIN)).replayed is False
 
 
 # --- no session ---
@@ -366,12 +366,12 @@ async def test_a_failing_exchange_is_told_to_all_who_waited_and_the_next_attempt
     failure: TicketgateError,
 ) -> None:
     provider.failure = failure
-    outcomes = await outcomes_of(*(logins.open(LOGIN) for _ in range(CALLERS)))
+    outcomes = await outcomes_of(*(logins.log_in(LOGIN) for _ in range(CALLERS)))
     assert outcomes == [failure] * CALLERS
     assert provider.tickets == [TICKET]
     assert store.backup() == FakeState()
     provider.failure = None
-    assert (await logins.open(LOGIN)).replayed is False
+    assert (await logins.log_in(LOGIN)).replayed is False
     assert provider.tickets == [TICKET] * 2
 
 
@@ -380,11 +380,11 @@ async def test_after_a_timeout_the_exchange_is_tried_again_only_when_the_app_ask
 ) -> None:
     provider.failure = AuthingTimeout("read_timeout")
     with pytest.raises(AuthingTimeout):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
     assert provider.tickets == [TICKET]
     provider.failure = TicketRejected(2207)  # it had been used after all
     with pytest.raises(TicketRejected):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
     assert provider.tickets == [TICKET] * 2
 
 
@@ -403,21 +403,21 @@ async def test_a_bug_in_the_exchange_releases_the_ticket_too(
 async def test_a_key_of_another_ticket_is_refused_before_authing_is_asked(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
-    await logins.open(LOGIN)
+    await logins.log_in(LOGIN)
     with pytest.raises(IdempotencyKeyMismatch):
-        await logins.open(Login("another-ticket", None, KEY))
+        await logins.log_in(Login("another-ticket", None, KEY))
     assert provider.tickets == [TICKET]
 
 
 async def test_the_wrong_key_of_one_attempt_does_not_spoil_another_with_the_right_one(
     logins: LoginService,
 ) -> None:
-    await logins.open(replace(LOGIN, idempotency_key="key-of-another-ticket"))
+    await logins.log_in(replace(LOGIN, idempotency_key="key-of-another-ticket"))
     wrong = Login("second-ticket", idempotency_key="key-of-another-ticket")
     right = Login("second-ticket", idempotency_key=KEY)
 
     refused, pair = await asyncio.gather(
-        logins.open(wrong), logins.open(right), return_exceptions=True
+        logins.log_in(wrong), logins.log_in(right), return_exceptions=True
     )
 
     assert isinstance(refused, IdempotencyKeyMismatch)
@@ -425,25 +425,25 @@ async def test_the_wrong_key_of_one_attempt_does_not_spoil_another_with_the_righ
 
 
 async def test_a_banned_user_gets_no_session_until_the_ban_is_over(
-    logins: LoginService, bans: BanService, clock: FakeClock, audit: AuditTrail
+    logins: LoginService, bans: BanService, clock: FakeClock, events: RecordedEvents
 ) -> None:
     until = START + 60 * SECOND
     await bans.ban(IDENTITY.subject, "spam", until)
     with pytest.raises(UserBanned) as caught:
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
     assert caught.value.until == until
-    assert audit.events == []
+    assert events.names == []
     clock.advance(60 * SECOND)
-    assert (await logins.open(LOGIN)).session.subject == IDENTITY.subject
+    assert (await logins.log_in(LOGIN)).session.subject == IDENTITY.subject
 
 
 async def test_sessions_that_had_to_go_for_a_login_are_audited(
-    logins: LoginService, audit: AuditTrail
+    logins: LoginService, events: RecordedEvents
 ) -> None:
-    first = await logins.open(Login("one", DEVICE))
+    first = await logins.log_in(Login("one", DEVICE))
     limited = replace(logins, limits=SessionLimits(max_per_user=1, one_per_device_type=False))
-    second = await limited.open(Login("two", DEVICE))
-    assert audit.entries[1:] == [
+    second = await limited.log_in(Login("two", DEVICE))
+    assert events.entries[1:] == [
         ("session_opened", second.session.id, {}),
         ("session_ended", first.session.id, {"reason": "replaced"}),
     ]
@@ -463,10 +463,10 @@ async def test_while_another_process_has_the_ticket_the_app_is_told_when_to_come
     async with exchange_under_way(logins) as other:
         clock.advance(after * SECOND)
         with pytest.raises(LoginInProgress) as caught:
-            await logins.open(LOGIN)
+            await logins.log_in(LOGIN)
     assert caught.value.retry_after == retry_after
     assert provider.tickets == []
-    assert (await logins.open(LOGIN)).session == (await other).session
+    assert (await logins.log_in(LOGIN)).session == (await other).session
 
 
 async def test_who_takes_over_from_a_dead_process_may_hear_that_the_ticket_is_used(
@@ -476,20 +476,20 @@ async def test_who_takes_over_from_a_dead_process_may_hear_that_the_ticket_is_us
         clock.advance(LEASE)
         provider.failure = TicketRejected(2207)
         with pytest.raises(TicketRejected):
-            await logins.open(LOGIN)
+            await logins.log_in(LOGIN)
     assert provider.tickets == [TICKET]
 
 
 async def test_a_process_that_was_slow_gets_the_session_of_the_one_that_took_over(
-    logins: LoginService, clock: FakeClock, audit: AuditTrail
+    logins: LoginService, clock: FakeClock, events: RecordedEvents
 ) -> None:
     async with exchange_under_way(logins) as slow:
         clock.advance(LEASE)
-        heir = await logins.open(LOGIN)
+        heir = await logins.log_in(LOGIN)
     late = await slow
     assert (late.session, late.refresh_token) == (heir.session, heir.refresh_token)
     assert (heir.replayed, late.replayed) == (False, True)
-    assert audit.events == ["session_opened", "login_replayed"]
+    assert events.names == ["session_opened", "login_replayed"]
 
 
 async def test_a_process_that_was_slow_and_had_no_key_makes_no_second_session(
@@ -497,17 +497,17 @@ async def test_a_process_that_was_slow_and_had_no_key_makes_no_second_session(
 ) -> None:
     async with exchange_under_way(logins, Login(TICKET)) as slow:
         clock.advance(LEASE)
-        heir = await logins.open(LOGIN)
+        heir = await logins.log_in(LOGIN)
     with pytest.raises(TicketUsed):
         await slow
-    listed = await service.sessions_of(IDENTITY.subject)
+    listed = await service.active_sessions(IDENTITY.subject)
     assert [session.id for session, _profile in listed] == [heir.session.id]
 
 
 async def test_a_lease_that_is_longer_than_the_life_of_tickets_is_kept_all_the_same(
     logins: LoginService, clock: FakeClock
 ) -> None:
-    patient = replace(logins, times=ClaimTimes(lease=300 * SECOND, ticket_life=150 * SECOND))
+    patient = replace(logins, times=LeaseTimes(lease=300 * SECOND, ticket_life=150 * SECOND))
     async with exchange_under_way(patient):
         clock.advance(299 * SECOND)
         with pytest.raises(LoginInProgress):
@@ -521,7 +521,7 @@ async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
     logins: LoginService, provider: FakeIdentityProvider, store: FakeStore, clock: FakeClock
 ) -> None:
     provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("read_timeout")
-    login = asyncio.create_task(logins.open(LOGIN))
+    login = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     store.down = True
     provider.gate.set()
@@ -529,16 +529,16 @@ async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
         await login
     store.down, provider.failure = False, None
     with pytest.raises(LoginInProgress):
-        await logins.open(LOGIN)
+        await logins.log_in(LOGIN)
     clock.advance(LEASE)
-    assert (await logins.open(LOGIN)).replayed is False
+    assert (await logins.log_in(LOGIN)).replayed is False
 
 
 async def test_a_session_that_could_not_be_kept_after_the_exchange_is_not_handed_out(
-    logins: LoginService, provider: FakeIdentityProvider, store: FakeStore, audit: AuditTrail
+    logins: LoginService, provider: FakeIdentityProvider, store: FakeStore, events: RecordedEvents
 ) -> None:
     provider.gate = asyncio.Event()
-    login = asyncio.create_task(logins.open(LOGIN))
+    login = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     store.down = True
     provider.gate.set()
@@ -546,4 +546,4 @@ async def test_a_session_that_could_not_be_kept_after_the_exchange_is_not_handed
         await login
     store.down = False
     assert store.backup().records == {}
-    assert audit.events == []
+    assert events.names == []

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from app.errors import ExtMsgUnsupported, LoginCancelled
-from app.sessions.miniprogram import LaunchOptions, Platform, clean_ticket, ticket_of
+from app.sessions.miniprogram import MiniProgram, Platform, clean_ticket, ticket_from_ext_msg
 from tests.authing.builders import POOL, sign_token
 
-OPTIONS = LaunchOptions(
+OPTIONS = MiniProgram(
     user_pool_id=POOL,
     user_name="gh_0000000000aa",
     path="/routes/explore",
-    mini_program_type="release",
+    type="release",
     self_hosted=False,
     get_phone=True,
 )
@@ -72,7 +72,7 @@ def test_the_pool_id_cannot_add_parameters() -> None:
 def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
     platform: Platform | None, kind: Literal["release", "test", "preview"], number: int, name: str
 ) -> None:
-    launch = replace(OPTIONS, mini_program_type=kind).launch(platform)
+    launch = replace(OPTIONS, type=kind).launch(platform)
     assert (launch.mini_program_type, launch.mini_program_type_name) == (number, name)
 
 
@@ -96,16 +96,16 @@ def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
     ],
 )
 def test_s2_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:
-    assert ticket_of(ext_msg) == TICKET
+    assert ticket_from_ext_msg(ext_msg) == TICKET
 
 
 @pytest.mark.parametrize("ticket", ["a+b/c==", "a%2Bb%2Fc%3D%3D", "a%252Bb%252Fc%253D%253D"])
 def test_s2_plus_and_equals_signs_belong_to_the_ticket(ticket: str) -> None:
-    assert ticket_of(f"code=200&ticket={ticket}") == "a+b/c=="
+    assert ticket_from_ext_msg(f"code=200&ticket={ticket}") == "a+b/c=="
 
 
 def test_s2_a_ticket_may_be_a_jwt() -> None:
-    assert ticket_of(f"code=200&ticket={sign_token()}") == sign_token()
+    assert ticket_from_ext_msg(f"code=200&ticket={sign_token()}") == sign_token()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_s2_a_ticket_may_be_a_jwt() -> None:
 )
 def test_s2_code_400_is_the_user_who_declined(ext_msg: str) -> None:
     with pytest.raises(LoginCancelled):
-        ticket_of(ext_msg)
+        ticket_from_ext_msg(ext_msg)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_s2_code_400_is_the_user_who_declined(ext_msg: str) -> None:
 )
 def test_c12_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
     with pytest.raises(ExtMsgUnsupported):
-        ticket_of(ext_msg)
+        ticket_from_ext_msg(ext_msg)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_c12_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> N
 )
 def test_s2_what_holds_no_single_ticket_is_not_supported(ext_msg: str) -> None:
     with pytest.raises(ExtMsgUnsupported):
-        ticket_of(ext_msg)
+        ticket_from_ext_msg(ext_msg)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from app.errors import (
 )
 from app.sessions.login import Login, LoginService
 from app.sessions.models import TokenPair
+from app.sessions.refresh_tokens import issue_refresh_token, new_session_id, verify_refresh_token
 from app.sessions.sessions import SessionService
-from app.sessions.tokens import new_session_id, read_refresh_token, write_refresh_token
 from tests.sessions.builders import make_ring
 from tests.support.fake_store import FakeState, FakeStore
-from tests.support.fakes import START, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
+from tests.support.fakes import START, FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -28,7 +28,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def login(logins: LoginService) -> TokenPair:
-    return await logins.open(Login("made-up-ticket"))
+    return await logins.log_in(Login("made-up-ticket"))
 
 
 async def ending_told_by(refresh: Awaitable[TokenPair]) -> str:
@@ -46,7 +46,7 @@ async def test_a_refresh_gives_the_next_tokens(
     clock.advance(HOUR)
     pair = await service.refresh(login.refresh_token)
     assert pair.replayed is False
-    assert read_refresh_token(keys.ring, pair.refresh_token) == (login.session.id, 1)
+    assert verify_refresh_token(keys.ring, pair.refresh_token) == (login.session.id, 1)
     assert pair.access_token != login.access_token
     assert pair.profile == login.profile
     assert pair.issued_at == pair.session.last_used_at == START + HOUR
@@ -54,13 +54,13 @@ async def test_a_refresh_gives_the_next_tokens(
 
 
 async def test_a_session_can_be_refreshed_fifty_times(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     pair = login
     for generation in range(1, 51):
         pair = await service.refresh(pair.refresh_token)
         assert pair.session.generation == generation
-    assert audit.events == ["session_opened"] + ["session_rotated"] * 50
+    assert events.names == ["session_opened"] + ["session_rotated"] * 50
     assert (await service.authenticate(pair.access_token))[0] == pair.session
 
 
@@ -79,7 +79,7 @@ async def test_a_refresh_never_asks_authing(
 
 
 async def test_a_lost_answer_is_given_again_with_the_one_successor(
-    service: SessionService, login: TokenPair, audit: AuditTrail, clock: FakeClock
+    service: SessionService, login: TokenPair, events: RecordedEvents, clock: FakeClock
 ) -> None:
     lost = await service.refresh(login.refresh_token)
     clock.advance(HOUR)
@@ -88,7 +88,7 @@ async def test_a_lost_answer_is_given_again_with_the_one_successor(
     assert again.refresh_token == lost.refresh_token
     assert again.session == lost.session
     assert again.issued_at == lost.issued_at + HOUR
-    assert audit.entries[-1] == ("session_replayed", login.session.id, {})
+    assert events.entries[-1] == ("refresh_replayed", login.session.id, {})
 
 
 async def test_a_replay_comes_with_a_fresh_access_token(
@@ -133,13 +133,13 @@ async def test_without_a_window_the_predecessor_is_a_stolen_token(
 
 
 async def test_the_predecessor_is_a_stolen_token_once_the_successor_was_seen(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     pair = await service.refresh(login.refresh_token)
     await service.authenticate(pair.access_token)
     assert await ending_told_by(service.refresh(login.refresh_token)) == "refresh_reused"
     entry = ("refresh_reused", login.session.id, {"kind": "recent_previous"})
-    assert audit.entries[-1] == entry
+    assert events.entries[-1] == entry
 
 
 async def test_an_access_token_of_a_replay_closes_the_window_too(
@@ -160,12 +160,12 @@ async def test_an_access_token_from_before_the_refresh_leaves_the_window_open(
 
 
 async def test_a_thief_who_comes_second_is_caught(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     owner = await service.refresh(login.refresh_token)
     owner = await service.refresh(owner.refresh_token)
     assert await ending_told_by(service.refresh(login.refresh_token)) == "refresh_reused"
-    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
+    assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
     assert await ending_told_by(service.refresh(owner.refresh_token)) == "refresh_reused"
 
 
@@ -190,7 +190,7 @@ async def test_the_first_token_after_the_third_is_stolen_even_within_the_window(
 async def test_a_reuse_kills_every_token_of_the_session_and_no_other(
     service: SessionService, logins: LoginService, login: TokenPair
 ) -> None:
-    other = await logins.open(Login("another-ticket"))
+    other = await logins.log_in(Login("another-ticket"))
     pairs = [login]
     for _ in range(4):
         answers = [await service.refresh(pairs[-1].refresh_token) for _ in range(3)]
@@ -202,28 +202,28 @@ async def test_a_reuse_kills_every_token_of_the_session_and_no_other(
 
 
 async def test_a_token_of_the_future_ends_the_session(
-    service: SessionService, login: TokenPair, keys: FakeKeys, audit: AuditTrail
+    service: SessionService, login: TokenPair, keys: FakeKeys, events: RecordedEvents
 ) -> None:
-    future = write_refresh_token(keys.ring.binder, login.session.id, 2)
+    future = issue_refresh_token(keys.ring.current_secret_key, login.session.id, 2)
     assert await ending_told_by(service.refresh(future)) == "refresh_reused"
-    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "ahead"})
+    assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "ahead"})
 
 
 # --- a store that lost a write ---
 
 
 async def test_a_token_that_the_store_has_forgotten_is_rolled_forward_and_audited(
-    service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
+    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
 ) -> None:
     backup = store.backup()
     acknowledged = await service.refresh(login.refresh_token)
     store.restore(backup)
-    healed = await service.refresh(acknowledged.refresh_token)
-    assert healed.session.generation == 2
-    assert healed.replayed is False
-    assert audit.entries[-1] == ("session_healed", login.session.id, {})
-    assert (await service.refresh(healed.refresh_token)).session.generation == 3
-    assert audit.events[-1] == "session_rotated"
+    rolled_forward = await service.refresh(acknowledged.refresh_token)
+    assert rolled_forward.session.generation == 2
+    assert rolled_forward.replayed is False
+    assert events.entries[-1] == ("session_rolled_forward", login.session.id, {})
+    assert (await service.refresh(rolled_forward.refresh_token)).session.generation == 3
+    assert events.names[-1] == "session_rotated"
 
 
 async def test_an_access_token_that_the_store_has_forgotten_still_works(
@@ -264,26 +264,26 @@ async def test_a_session_refreshed_every_day_ends_at_its_absolute_limit(
 
 
 async def test_a_session_that_is_not_known_any_more_is_no_ending(
-    service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
+    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
 ) -> None:
     store.restore(FakeState())
     with pytest.raises(RefreshTokenInvalid):
         await service.refresh(login.refresh_token)
-    assert audit.events == ["session_opened"]
+    assert events.names == ["session_opened"]
 
 
 # --- not ours ---
 
 
 async def test_a_token_of_another_environment_is_refused_and_does_no_harm(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
-    foreign = write_refresh_token(make_ring().binder, login.session.id, 0)
-    unknown = write_refresh_token(make_ring().binder, new_session_id("user"), 0)
+    foreign = issue_refresh_token(make_ring().current_secret_key, login.session.id, 0)
+    unknown = issue_refresh_token(make_ring().current_secret_key, new_session_id(), 0)
     for token in (foreign, unknown, "", "rt_garbage", login.access_token):
         with pytest.raises(RefreshTokenInvalid):
             await service.refresh(token)
-    assert audit.events == ["session_opened"]
+    assert events.names == ["session_opened"]
     assert (await service.refresh(login.refresh_token)).session.generation == 1
 
 
@@ -291,11 +291,11 @@ async def test_a_token_of_another_environment_is_refused_and_does_no_harm(
 
 
 async def test_while_the_store_is_down_nothing_is_said_of_the_session(
-    service: SessionService, login: TokenPair, store: FakeStore, audit: AuditTrail
+    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):
         await service.refresh(login.refresh_token)
-    assert audit.events == ["session_opened"]
+    assert events.names == ["session_opened"]
     store.down = False
     assert (await service.refresh(login.refresh_token)).replayed is False

@@ -7,7 +7,7 @@ import pytest
 from app.errors import RateLimited, RefreshTokenInvalid, StoreUnavailable
 from app.sessions.login import Login, LoginService
 from app.sessions.sessions import SessionService
-from tests.support.fakes import AuditTrail
+from tests.support.fakes import RecordedEvents
 
 
 @dataclass
@@ -36,7 +36,7 @@ def limited(service: SessionService, limit: Limit) -> SessionService:
 async def test_every_genuine_token_counts_for_its_session_be_it_spent_or_not(
     logins: LoginService, limited: SessionService, limit: Limit
 ) -> None:
-    pair = await logins.open(Login("a ticket"))
+    pair = await logins.log_in(Login("a ticket"))
     for _ in range(3):
         await limited.refresh(pair.refresh_token)
     assert limit.counted == [pair.session.id] * 3
@@ -45,7 +45,7 @@ async def test_every_genuine_token_counts_for_its_session_be_it_spent_or_not(
 async def test_what_is_not_ours_is_not_counted(
     logins: LoginService, limited: SessionService, limit: Limit
 ) -> None:
-    pair = await logins.open(Login("a ticket"))
+    pair = await logins.log_in(Login("a ticket"))
     for forged in ("", "rt_", pair.refresh_token[:-1] + "=", pair.refresh_token[:-4] + "AAAA"):
         with pytest.raises(RefreshTokenInvalid):
             await limited.refresh(forged)
@@ -53,13 +53,13 @@ async def test_what_is_not_ours_is_not_counted(
 
 
 async def test_a_refresh_too_many_changes_nothing(
-    logins: LoginService, limited: SessionService, limit: Limit, audit: AuditTrail
+    logins: LoginService, limited: SessionService, limit: Limit, events: RecordedEvents
 ) -> None:
-    pair = await logins.open(Login("a ticket"))
-    limit.full, before = True, list(audit.events)
+    pair = await logins.log_in(Login("a ticket"))
+    limit.full, before = True, list(events.names)
     with pytest.raises(RateLimited) as refused:
         await limited.refresh(pair.refresh_token)
-    assert (refused.value.retry_after, audit.events) == (7, before)
+    assert (refused.value.retry_after, events.names) == (7, before)
     limit.full = False
     assert not (await limited.refresh(pair.refresh_token)).replayed
 
@@ -71,7 +71,7 @@ async def test_a_refresh_too_many_does_not_ask_the_store(
         async def rotate(self, rotation: object) -> object:
             raise StoreUnavailable
 
-    pair = await logins.open(Login("a ticket"))
+    pair = await logins.log_in(Login("a ticket"))
     without_store = replace(limited, store=Down())  # type: ignore[arg-type]  # all that is asked
     with pytest.raises(StoreUnavailable):
         await without_store.refresh(pair.refresh_token)

@@ -24,13 +24,13 @@ from app.errors import (
 )
 from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Ending, TokenPair
+from app.sessions.models import EndReason, TokenPair
 from app.sessions.ports import SessionStore
 from app.sessions.sessions import SessionService
 from app.stores.sqlite import SqliteStore
 from tests.sessions.builders import DAY, SECOND, make_ring
 from tests.stores.restarting import RestartingStore
-from tests.support.fakes import IDENTITY, AuditTrail, FakeClock, FakeIdentityProvider, FakeKeys
+from tests.support.fakes import IDENTITY, FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents
 
 HOUR = timedelta(hours=1)
 USER = IDENTITY.subject
@@ -53,7 +53,7 @@ def store(request: pytest.FixtureRequest, path: Path) -> Iterator[SessionStore]:
 
 @pytest.fixture
 async def login(logins: LoginService) -> TokenPair:
-    return await logins.open(Login("made-up-ticket"))
+    return await logins.log_in(Login("made-up-ticket"))
 
 
 async def chain(service: SessionService, first: TokenPair, rotations: int) -> list[TokenPair]:
@@ -75,7 +75,7 @@ async def ending_told_to(service: SessionService, pair: TokenPair) -> str:
 
 
 async def lives(service: SessionService, pair: TokenPair) -> bool:
-    listed = await service.sessions_of(USER)
+    listed = await service.active_sessions(USER)
     return pair.session.id in [session.id for session, _profile in listed]
 
 
@@ -91,14 +91,14 @@ async def test_s1_a_chain_of_fifty_refreshes_is_one_session(
 
 
 async def test_s2_the_predecessor_after_the_window_ends_the_session(
-    service: SessionService, login: TokenPair, clock: FakeClock, audit: AuditTrail
+    service: SessionService, login: TokenPair, clock: FakeClock, events: RecordedEvents
 ) -> None:
     successor = await service.refresh(login.refresh_token)
     clock.advance(24 * HOUR)
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(login.refresh_token)
     entry = ("refresh_reused", login.session.id, {"kind": "recent_previous"})
-    assert audit.entries[-1] == entry
+    assert events.entries[-1] == entry
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(successor.refresh_token)
 
@@ -148,12 +148,12 @@ async def test_s6_of_thief_and_owner_whoever_comes_second_ends_the_session(
 
 
 async def test_s7_the_first_token_after_the_third_ends_the_session_within_the_window_too(
-    service: SessionService, login: TokenPair, audit: AuditTrail
+    service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     pairs = await chain(service, login, 3)
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(pairs[0].refresh_token)
-    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
+    assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
     assert await ending_told_to(service, pairs[3]) == "refresh_reused"
 
 
@@ -176,8 +176,8 @@ async def test_s8_no_branch_of_four_generations_survives_a_reuse(
 async def test_s9_a_restart_between_any_two_steps_changes_nothing(
     logins: LoginService, service: SessionService, clock: FakeClock, store: SessionStore
 ) -> None:
-    login = await logins.open(Login("made-up-ticket", None, "made-up-key"))
-    assert (await replace(logins).open(Login("made-up-ticket", None, "made-up-key"))).replayed
+    login = await logins.log_in(Login("made-up-ticket", None, "made-up-key"))
+    assert (await replace(logins).log_in(Login("made-up-ticket", None, "made-up-key"))).replayed
     lost = await service.refresh(login.refresh_token)
     again = await service.refresh(login.refresh_token)
     assert (again.refresh_token, again.replayed) == (lost.refresh_token, True)
@@ -241,14 +241,14 @@ async def test_s11_the_absolute_limit_is_exact_to_the_second(
 async def test_s12_a_logout_ends_exactly_the_sessions_it_names(
     logins: LoginService, service: SessionService, scope: str, told: list[str | None]
 ) -> None:
-    phones = [await logins.open(Login(f"ticket-{number}")) for number in range(3)]
+    phones = [await logins.log_in(Login(f"ticket-{number}")) for number in range(3)]
     if scope == "this":
         await service.log_out(phones[0].access_token)
     elif scope == "one":
         await service.revoke(USER, phones[1].session.id)
     else:
         keep = phones[0].session.id if scope == "others" else None
-        await service.end_all(USER, Ending.REVOKED, keep=keep)
+        await service.end_all(USER, EndReason.REVOKED, keep=keep)
     for phone, reason in zip(phones, told, strict=True):
         if reason is None:
             assert await lives(service, phone)
@@ -257,9 +257,9 @@ async def test_s12_a_logout_ends_exactly_the_sessions_it_names(
 
 
 async def test_s13_logging_out_twice_or_with_garbage_harms_nobody(
-    logins: LoginService, service: SessionService, login: TokenPair, audit: AuditTrail
+    logins: LoginService, service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
-    other = await logins.open(Login("another-ticket"))
+    other = await logins.log_in(Login("another-ticket"))
     for _ in range(2):
         await service.log_out(login.access_token)
         await service.revoke(USER, login.session.id)
@@ -268,23 +268,23 @@ async def test_s13_logging_out_twice_or_with_garbage_harms_nobody(
             await service.log_out(garbage)
         with pytest.raises(NotFound):
             await service.revoke(USER, garbage)
-    assert audit.events.count("session_ended") == 1
+    assert events.names.count("session_ended") == 1
     assert await lives(service, other)
 
 
 async def test_s14_a_kick_or_a_ban_counts_at_once_and_a_banned_user_stays_out(
     logins: LoginService, service: SessionService, bans: BanService, login: TokenPair
 ) -> None:
-    await service.end_all(USER, Ending.KICKED)
+    await service.end_all(USER, EndReason.KICKED)
     assert await ending_told_to(service, login) == "kicked"
-    again = await logins.open(Login("second-ticket"))
+    again = await logins.log_in(Login("second-ticket"))
     await bans.ban(USER, "spam", None)
     assert await ending_told_to(service, again) == "banned"
     with pytest.raises(UserBanned):
-        await logins.open(Login("third-ticket"))
+        await logins.log_in(Login("third-ticket"))
     await bans.lift(USER)
     assert await ending_told_to(service, again) == "banned"
-    assert await lives(service, await logins.open(Login("third-ticket")))
+    assert await lives(service, await logins.log_in(Login("third-ticket")))
 
 
 async def test_s14_a_user_blocked_at_authing_gets_no_new_session_and_keeps_the_old(
@@ -295,7 +295,7 @@ async def test_s14_a_user_blocked_at_authing_gets_no_new_session_and_keeps_the_o
 ) -> None:
     provider.failure = AccountBlocked()
     with pytest.raises(AccountBlocked):
-        await logins.open(Login("second-ticket"))
+        await logins.log_in(Login("second-ticket"))
     assert (await service.refresh(login.refresh_token)).session.id == login.session.id
 
 
@@ -323,25 +323,25 @@ async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_e
 
 @pytest.mark.parametrize("store", ["restarting"], indirect=True)
 async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once_and_noted(
-    service: SessionService, login: TokenPair, path: Path, audit: AuditTrail
+    service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:
     backup = path.with_name("backup.db")
     shutil.copy(path, backup)
     acknowledged = await service.refresh(login.refresh_token)
     shutil.copy(backup, path)
-    healed = await service.refresh(acknowledged.refresh_token)
-    assert (healed.session.generation, healed.replayed) == (2, False)
-    assert audit.entries[-1] == ("session_healed", login.session.id, {})
+    rolled_forward = await service.refresh(acknowledged.refresh_token)
+    assert (rolled_forward.session.generation, rolled_forward.replayed) == (2, False)
+    assert events.entries[-1] == ("session_rolled_forward", login.session.id, {})
     again = await service.refresh(acknowledged.refresh_token)
-    assert (again.refresh_token, again.replayed) == (healed.refresh_token, True)
-    assert audit.events.count("session_healed") == 1
+    assert (again.refresh_token, again.replayed) == (rolled_forward.refresh_token, True)
+    assert events.names.count("session_rolled_forward") == 1
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(login.refresh_token)
 
 
 @pytest.mark.parametrize("store", ["restarting"], indirect=True)
 async def test_s16_a_token_two_ahead_is_no_lost_write(
-    service: SessionService, login: TokenPair, path: Path, audit: AuditTrail
+    service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:
     backup = path.with_name("backup.db")
     shutil.copy(path, backup)
@@ -349,4 +349,4 @@ async def test_s16_a_token_two_ahead_is_no_lost_write(
     shutil.copy(backup, path)
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(pairs[2].refresh_token)
-    assert audit.entries[-1] == ("refresh_reused", login.session.id, {"kind": "ahead"})
+    assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "ahead"})

@@ -7,23 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import RefreshTokenInvalid
-from app.sessions.tokens import (
+from app.sessions.refresh_tokens import (
     RefreshClaims,
+    issue_refresh_token,
     new_session_id,
-    read_refresh_token,
-    write_refresh_token,
+    verify_refresh_token,
 )
 from tests.sessions.builders import SESSION_ID, ec_jwk, make_ring, oct_jwk
 
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 RING = make_ring(ec_jwk(), oct_jwk(bytes(range(32))))
-TOKEN = write_refresh_token(RING.binder, SESSION_ID, 3)
+TOKEN = issue_refresh_token(RING.current_secret_key, SESSION_ID, 3)
 FIXED = "rt_c2Vzc2lvbi1pZC0xNi1ieQAAAAOilzKZyqI06Pg8yrC_LeI5ekxX1-F5hQSLY-V7np4y3g"
 
 
 def is_refused(token: str) -> bool:
     try:
-        read_refresh_token(RING, token)
+        verify_refresh_token(RING, token)
     except RefreshTokenInvalid:
         return True
     return False
@@ -33,28 +33,28 @@ def is_refused(token: str) -> bool:
 
 
 def test_what_was_written_is_read() -> None:
-    assert read_refresh_token(RING, TOKEN) == RefreshClaims(SESSION_ID, 3)
+    assert verify_refresh_token(RING, TOKEN) == RefreshClaims(SESSION_ID, 3)
 
 
 @pytest.mark.parametrize("generation", [0, 1, 255, 256, 2**32 - 1])
 def test_every_generation_has_its_token(generation: int) -> None:
-    session_id = new_session_id("user")
-    token = write_refresh_token(RING.binder, session_id, generation)
-    assert read_refresh_token(RING, token) == RefreshClaims(session_id, generation)
+    session_id = new_session_id()
+    token = issue_refresh_token(RING.current_secret_key, session_id, generation)
+    assert verify_refresh_token(RING, token) == RefreshClaims(session_id, generation)
 
 
 def test_the_same_session_generation_and_key_give_the_same_text_in_any_process() -> None:
-    after_restart = make_ring(ec_jwk(), oct_jwk(bytes(range(32)))).binder
-    assert write_refresh_token(after_restart, SESSION_ID, 3) == TOKEN
+    after_restart = make_ring(ec_jwk(), oct_jwk(bytes(range(32)))).current_secret_key
+    assert issue_refresh_token(after_restart, SESSION_ID, 3) == TOKEN
     # Fixed for ever: another spelling would log everybody out.
     assert TOKEN == FIXED
 
 
 def test_another_session_generation_or_key_gives_another_text() -> None:
     texts = {
-        write_refresh_token(key, session_id, generation)
-        for key in (RING.binder, make_ring().binder)
-        for session_id in (SESSION_ID, new_session_id("user"))
+        issue_refresh_token(key, session_id, generation)
+        for key in (RING.current_secret_key, make_ring().current_secret_key)
+        for session_id in (SESSION_ID, new_session_id())
         for generation in (3, 4)
     }
     assert len(texts) == 8
@@ -67,7 +67,7 @@ def test_a_token_is_known_by_its_beginning_and_fits_a_header_or_a_column() -> No
 
 
 def test_session_ids_are_not_repeated() -> None:
-    ids = {new_session_id("user") for _ in range(1000)}
+    ids = {new_session_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(session_id) for session_id in ids} == {22}
 
@@ -77,15 +77,15 @@ def test_session_ids_are_not_repeated() -> None:
 
 def test_a_token_of_another_environment_is_refused() -> None:
     with pytest.raises(RefreshTokenInvalid):
-        read_refresh_token(make_ring(), TOKEN)
+        verify_refresh_token(make_ring(), TOKEN)
 
 
 def test_a_token_is_accepted_while_its_key_is_in_the_ring_in_any_place() -> None:
     old, new, signing = oct_jwk(bytes(range(32))), oct_jwk(), ec_jwk()
     for ring in (make_ring(signing, old, new), make_ring(signing, new, old)):
-        assert read_refresh_token(ring, TOKEN) == RefreshClaims(SESSION_ID, 3)
+        assert verify_refresh_token(ring, TOKEN) == RefreshClaims(SESSION_ID, 3)
     with pytest.raises(RefreshTokenInvalid):
-        read_refresh_token(make_ring(signing, new), TOKEN)
+        verify_refresh_token(make_ring(signing, new), TOKEN)
 
 
 # --- forged ---

@@ -39,13 +39,13 @@ from app.errors import (
     UserBanned,
 )
 from app.jose.key_ring import KeyRing
+from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
-from app.sessions.issuer import Lifetimes, SessionIssuer
-from app.sessions.login import ClaimTimes, Login, LoginService
-from app.sessions.models import Device, Ending, Identity, TokenPair
+from app.sessions.issuer import Lifetimes, TokenIssuer
+from app.sessions.login import LeaseTimes, Login, LoginService
+from app.sessions.models import Device, EndReason, Identity, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
-from app.sessions.tokens import AccessTokenProfile
 from app.stores.sqlite import TOMBSTONE_TTL, SqliteStore
 from tests.support.fakes import unlimited
 
@@ -150,14 +150,14 @@ class Sessions(RuleBasedStateMachine):
         self._wire()
 
     def _wire(self) -> None:
-        profile = AccessTokenProfile("https://i", "https://i", "pool", ACCESS)
-        issuer = SessionIssuer(Keys(), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
+        profile = AccessTokenCodec("https://i", "https://i", "pool", ACCESS)
+        issuer = TokenIssuer(Keys(), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
         common: dict[str, Any] = {
             "store": self.store,
             "clock": lambda: self.now,
             "audit": lambda *_, **__: None,
         }
-        times = ClaimTimes(timedelta(seconds=10), TICKET_LIFE)
+        times = LeaseTimes(timedelta(seconds=10), TICKET_LIFE)
         self.logins = LoginService(
             identity_provider=self.provider,
             issuer=issuer,
@@ -279,14 +279,14 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS))
     def kick(self, user: str) -> None:
-        assert self.run(self.sessions.end_all(user, Ending.KICKED)) is None
+        assert self.run(self.sessions.end_all(user, EndReason.KICKED)) is None
         for life in self._living(user):
             life.end("kicked", self.now)
 
     @rule(session=lives)
     def end_others(self, session: str) -> None:
         user = self.model[session].user
-        assert self.run(self.sessions.end_all(user, Ending.REVOKED, keep=session)) is None
+        assert self.run(self.sessions.end_all(user, EndReason.REVOKED, keep=session)) is None
         for life in self._living(user):
             if life is not self.model[session]:
                 life.end("revoked", self.now)
@@ -350,7 +350,7 @@ class Sessions(RuleBasedStateMachine):
         if not hasattr(self, "sessions"):
             return
         for user in USERS:
-            listed = self.run(self.sessions.sessions_of(user))
+            listed = self.run(self.sessions.active_sessions(user))
             assert isinstance(listed, list)
             living = {
                 session: life.generation
@@ -369,7 +369,7 @@ class Sessions(RuleBasedStateMachine):
     # --- the model's own words ---
 
     def _open(self, ticket: str, key: str, type: str | None) -> TokenPair | TicketgateError:  # noqa: A002
-        return self.run(self.logins.open(Login(ticket, Device(type=type), key)))
+        return self.run(self.logins.log_in(Login(ticket, Device(type=type), key)))
 
     def _banned(self, user: str) -> bool:
         until = self.bans.get(user, START)

@@ -37,7 +37,7 @@ _CONNECTIONS = 16
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """Everybody who takes part."""
 
     running: Fleet
@@ -105,7 +105,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
             fleet(folder, STORE_URL=network.url) as running,
             telephony(2 * _AT_ONCE) as http,
         ):
-            world = World(running, http, random.Random(given.seed))
+            world = RunningApp(running, http, random.Random(given.seed))
             await world.settle()
             network.delay(_REPLY_SECONDS)
             await world.run(given.cancelled)

@@ -40,7 +40,7 @@ class Owner:
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """Everybody who takes part. `good` is when a refresh succeeded, by the monotonic clock."""
 
     running: Fleet
@@ -115,7 +115,7 @@ def _is_whole(trio: SentinelTrio) -> bool:
     return (one, other, state) == ("master", "slave", "connected")
 
 
-async def _last_words(world: World) -> int:
+async def _last_words(world: RunningApp) -> int:
     """How many of those who think that they have a session can't use it any more."""
     for owner in world.owners:
         if owner.app.ended is None and not owner.confused:
@@ -129,7 +129,7 @@ async def _last_words(world: World) -> int:
 async def _prove(folder: Path, given: argparse.Namespace) -> int:
     with sentinel_trio(folder / "valkey") as trio:
         async with fleet(folder, STORE_URL=trio.url) as running, telephony() as http:
-            world = World(running, http, trio, random.Random(given.seed), given.rate)
+            world = RunningApp(running, http, trio, random.Random(given.seed), given.rate)
             await world.settle()
             begun = time.monotonic()
             await world.run(given.failovers)
@@ -146,7 +146,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
         "refreshes a second": f"{world.statuses.total() / seconds:.0f}",
         "answers": dict(world.statuses),
         "refreshes rotated, replayed": f"{world.tally['rotated']}, {world.tally['replayed']}",
-        "rotations lost, then healed": service.said('"session_healed"'),
+        "rotations lost, then rolled_forward": service.said('"session_rolled_forward"'),
         "writes that no replica confirmed": service.said('"write_unconfirmed"'),
         "unavailable, seconds": " ".join(f"{outage:.1f}" for outage in world.outages),
     }

@@ -46,7 +46,7 @@ _FAULTS: tuple[bytes | None, ...] = (
 
 
 @dataclass(slots=True)
-class UnsteadyAuthing:
+class FlakyAuthing:
     """Passes exchanges on to `upstream`, a port of this machine, as its mood allows."""
 
     choices: random.Random

@@ -85,7 +85,7 @@ class Owner:
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """Everybody who takes part. `over` is set when the last kill has been survived."""
 
     running: Fleet
@@ -119,7 +119,7 @@ class World:
             await owner.live(self.over)
 
 
-def _facts(world: World, kept: Kept, seed: int) -> dict[str, object]:
+def _facts(world: RunningApp, kept: Kept, seed: int) -> dict[str, object]:
     tally = world.tally
     return {
         "seed": seed,
@@ -135,9 +135,9 @@ def _facts(world: World, kept: Kept, seed: int) -> dict[str, object]:
     }
 
 
-def _promises(world: World, kept: Kept, kills: int) -> list[Promise]:
+def _promises(world: RunningApp, kept: Kept, kills: int) -> list[Promise]:
     owners = world.owners
-    healed = world.running.service.said('"session_healed"')
+    rolled_forward = world.running.service.said('"session_rolled_forward"')
     known = {owner.app.session_id for owner in owners}
     strangers = sum(owner.strangers for owner in owners) + kept.users_with_two()
     twins = sum(owner.twins + owner.undead for owner in owners)
@@ -148,7 +148,7 @@ def _promises(world: World, kept: Kept, kills: int) -> list[Promise]:
         Promise("sessions with two live successors", twins),
         Promise("tickets with two sessions", strangers),
         Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
-        Promise("acknowledged rotations lost, then healed", healed),
+        Promise("acknowledged rotations lost, then rolled_forward", rolled_forward),
         Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
         Promise("bugs in the service's log", world.running.service.bugs()),
         Promise("damage to the file", int(kept.damage != "")),
@@ -157,7 +157,7 @@ def _promises(world: World, kept: Kept, kills: int) -> list[Promise]:
 
 async def _prove(folder: Path, given: argparse.Namespace) -> int:
     async with fleet(folder) as running, telephony() as http:
-        world = World(running, http, random.Random(given.seed))
+        world = RunningApp(running, http, random.Random(given.seed))
         await world.run(given.kills)
         await running.service.stop()
         kept = read_store(running.store)

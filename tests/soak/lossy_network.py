@@ -101,7 +101,7 @@ class Owner:
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """Everybody who takes part, and the network between them and the service."""
 
     running: Fleet
@@ -148,7 +148,7 @@ class World:
         )
 
 
-def _facts(world: World, kept: Kept, seed: int, seconds: float) -> dict[str, object]:
+def _facts(world: RunningApp, kept: Kept, seed: int, seconds: float) -> dict[str, object]:
     tally, network = world.tally, world.network.tally
     thieves = [owner.thief for owner in world.owners if owner.thief is not None]
     return {
@@ -172,9 +172,9 @@ def _facts(world: World, kept: Kept, seed: int, seconds: float) -> dict[str, obj
     }
 
 
-def _promises(world: World, kept: Kept, kills: int, thieves: int) -> list[Promise]:
+def _promises(world: RunningApp, kept: Kept, kills: int, thieves: int) -> list[Promise]:
     owners = world.owners
-    healed = world.running.service.said('"session_healed"')
+    rolled_forward = world.running.service.said('"session_rolled_forward"')
     known = {owner.app.session_id for owner in owners}
     return [
         Promise("kills survived", world.running.service.starts - 1, kills),
@@ -183,7 +183,7 @@ def _promises(world: World, kept: Kept, kills: int, thieves: int) -> list[Promis
         Promise("thieves who gained", sum(o.thief is not None and o.thief.gained for o in owners)),
         Promise("users with two sessions", kept.users_with_two()),
         Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
-        Promise("acknowledged rotations lost, then healed", healed),
+        Promise("acknowledged rotations lost, then rolled_forward", rolled_forward),
         Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
         Promise("bugs in the service's log", world.running.service.bugs()),
         Promise("damage to the file", int(kept.damage != "")),
@@ -195,7 +195,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
     async with fleet(folder) as running, telephony() as http:
         service = running.service
         proxy = LossyProxy(lambda: service.port, DROPS, DOUBLES, random.Random(choices.random()))
-        world = World(running, proxy, choices)
+        world = RunningApp(running, proxy, choices)
         async with proxy.listening() as port:
             world.settle(http, port, given.apps, given.thieves)
             await world.run(given.kills)

@@ -22,7 +22,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from app.server.connections import make_places
+from app.server.connections import raise_fd_limit
 from tests.soak.fleet import Fleet, fleet
 from tests.soak.phone import LOGIN, ME, Line, new_ticket, telephony
 from tests.soak.run import Promise, conclude, run
@@ -92,7 +92,7 @@ async def _drip(
 
 
 def _crowd(pipe: Connection, port: int, number: int, seconds: float) -> None:
-    make_places(2 * number)
+    raise_fd_limit(2 * number)
     crowd = Crowd(port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(crowd.besiege(number, seconds))

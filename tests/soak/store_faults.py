@@ -65,7 +65,7 @@ class Outage:
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """The service, the store behind its network, and everybody with an app."""
 
     running: Fleet
@@ -150,14 +150,14 @@ class World:
 # --- the steps: each ends with a dead store and an owner who has to ask again ---
 
 
-async def before_the_claim(world: World) -> None:
+async def before_the_claim(world: RunningApp) -> None:
     """The store dies before it is asked at all."""
     owner = await world.owner()
     world.kill()
     await world.fails(world.login(owner))
 
 
-async def after_the_claim(world: World) -> None:
+async def after_the_claim(world: RunningApp) -> None:
     """The ticket is claimed, and nobody has heard so."""
     owner = await world.owner()
     world.isolate(_run_of(scripts.TAKE))
@@ -165,7 +165,7 @@ async def after_the_claim(world: World) -> None:
     world.kill()
 
 
-async def after_the_exchange(world: World) -> None:
+async def after_the_exchange(world: RunningApp) -> None:
     """Authing has told who the user is, and the store is gone."""
     owner = await world.owner()
     authing = Line(world.http, lambda: world.running.authing.port)
@@ -179,7 +179,7 @@ async def after_the_exchange(world: World) -> None:
     await login
 
 
-async def after_the_write(world: World) -> None:
+async def after_the_write(world: RunningApp) -> None:
     """The session is kept, and nobody has heard so."""
     owner = await world.owner()
     steps = (scripts.REDEEM, scripts.OPEN)
@@ -188,20 +188,20 @@ async def after_the_write(world: World) -> None:
     world.kill()
 
 
-async def after_the_login(world: World) -> None:
+async def after_the_login(world: RunningApp) -> None:
     """The app has its answer."""
     await world.signed_in()
     world.kill()
 
 
-async def before_the_refresh(world: World) -> None:
+async def before_the_refresh(world: RunningApp) -> None:
     """The store dies before it is asked at all."""
     owner = await world.signed_in()
     world.kill()
     await world.fails(world.refresh(owner))
 
 
-async def after_the_rotation(world: World) -> None:
+async def after_the_rotation(world: RunningApp) -> None:
     """The session has rotated, and nobody has heard so."""
     owner = await world.signed_in()
     world.isolate(_run_of(scripts.ROTATE))
@@ -209,14 +209,14 @@ async def after_the_rotation(world: World) -> None:
     world.kill()
 
 
-async def after_the_refresh(world: World) -> None:
+async def after_the_refresh(world: RunningApp) -> None:
     """The app has its answer."""
     owner = await world.signed_in()
     await owner.app.refresh()
     world.kill()
 
 
-async def while_loading(world: World) -> None:
+async def while_loading(world: RunningApp) -> None:
     """The store is back and still reads its file."""
     owner = await world.signed_in()
     world.valkey.cli("BGREWRITEAOF")  # what it reads piece by piece is the snapshot in its file
@@ -243,7 +243,7 @@ def _info(server: Server) -> str:
         return ""
 
 
-STEPS: tuple[Callable[[World], Awaitable[None]], ...] = (
+STEPS: tuple[Callable[[RunningApp], Awaitable[None]], ...] = (
     before_the_claim,
     after_the_claim,
     after_the_exchange,
@@ -256,7 +256,7 @@ STEPS: tuple[Callable[[World], Awaitable[None]], ...] = (
 )
 
 
-async def _live_through(world: World, rounds: int) -> None:
+async def _live_through(world: RunningApp, rounds: int) -> None:
     world.teach()
     canary = await world.signed_in()
     await canary.app.refresh()
@@ -284,7 +284,7 @@ async def _settle(owner: Owner) -> None:
             app.adopt(answer)
 
 
-def _facts(world: World, kept: Kept, seed: int) -> dict[str, object]:
+def _facts(world: RunningApp, kept: Kept, seed: int) -> dict[str, object]:
     return {
         "seed": seed,
         "sessions acknowledged": len(world.owners),
@@ -298,7 +298,7 @@ def _facts(world: World, kept: Kept, seed: int) -> dict[str, object]:
     }
 
 
-def _promises(world: World, kept: Kept, rounds: int) -> list[Promise]:
+def _promises(world: RunningApp, kept: Kept, rounds: int) -> list[Promise]:
     owners, outage = world.owners, world.outage
     known = {owner.app.session_id for owner in owners}
     service = world.running.service
@@ -328,7 +328,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
             fleet(folder, STORE_URL=network.url, AUTHING_TIMEOUT="1") as running,
             telephony() as http,
         ):
-            world = World(running, http, valkey, network, random.Random(given.seed))
+            world = RunningApp(running, http, valkey, network, random.Random(given.seed))
             await _live_through(world, given.rounds)
             await running.service.stop()
             kept = await read_shared_store(valkey.url)

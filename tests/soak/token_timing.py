@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from app.keyfile import read_keys
-from app.sessions.tokens import new_session_id, write_refresh_token
+from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 from tests.soak.fleet import Fleet, fleet
 from tests.soak.phone import LOGIN, REFRESH, Line, new_ticket, telephony
 from tests.soak.run import Promise, conclude, run
@@ -28,7 +28,7 @@ LIMIT = 0.001
 
 async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
     """One token for each reason to refuse it."""
-    binder = read_keys(keys).binder
+    secret_key = read_keys(keys).current_secret_key
     async with telephony() as phone:
         service = Line(phone, lambda: running.service.port)
         ticket = await new_ticket(Line(phone, lambda: running.authing.port), "lin")
@@ -41,8 +41,8 @@ async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
     revoked: str = good["refresh_token"]
     return {
         "revoked": revoked,
-        "unknown": write_refresh_token(binder, new_session_id(good["user"]["sub"]), 0),
-        "unknown, another user": write_refresh_token(binder, new_session_id("nobody"), 0),
+        "unknown": issue_refresh_token(secret_key, new_session_id(), 0),
+        "unknown, another user": issue_refresh_token(secret_key, new_session_id(), 0),
         "wrong MAC, last byte": revoked[:-2] + ("A" if revoked[-2] != "A" else "Q") + revoked[-1],
         "wrong MAC, first byte": revoked[:30] + ("A" if revoked[30] != "A" else "B") + revoked[31:],
         "wrong MAC, none right": revoked[:-43] + "A" * 43,

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.soak.flaky_authing import SLOW_SECONDS, Mood, UnsteadyAuthing
+from tests.soak.flaky_authing import SLOW_SECONDS, FlakyAuthing, Mood
 from tests.soak.fleet import Fleet, fleet
 from tests.soak.phone import LOGIN, Answer, App, Line, Unexpected, new_ticket, telephony
 from tests.soak.run import Promise, conclude, run
@@ -57,11 +57,11 @@ class Witness(Line):
 
 
 @dataclass(slots=True)
-class World:
+class RunningApp:
     """Everybody who takes part."""
 
     running: Fleet
-    authing: UnsteadyAuthing
+    authing: FlakyAuthing
     http: aiohttp.ClientSession
     choices: random.Random
     tally: Counter[str] = field(default_factory=Counter)
@@ -170,7 +170,9 @@ async def _steadily(
         await asyncio.gather(*tasks)
 
 
-def _facts(world: World, answers: list[tuple[Answer | None, float]], seed: int) -> dict[str, Any]:
+def _facts(
+    world: RunningApp, answers: list[tuple[Answer | None, float]], seed: int
+) -> dict[str, Any]:
     codes = Counter(answer.code or "session" for answer, _ in answers if answer is not None)
     well, hanging = world.refreshes.values()
     return {
@@ -186,7 +188,7 @@ def _facts(world: World, answers: list[tuple[Answer | None, float]], seed: int) 
 
 
 def _promises(
-    world: World, answers: list[tuple[Answer | None, float]], given: argparse.Namespace
+    world: RunningApp, answers: list[tuple[Answer | None, float]], given: argparse.Namespace
 ) -> list[Promise]:
     told = [(answer.status, answer.code) for answer, _ in answers if answer is not None]
     tickets = world.tally["tickets"] + AFTERWARDS + REFRESHERS
@@ -207,14 +209,14 @@ def _promises(
 
 async def _prove(folder: Path, given: argparse.Namespace) -> int:
     choices = random.Random(given.seed)
-    authing = UnsteadyAuthing(random.Random(choices.random()))
+    authing = FlakyAuthing(random.Random(choices.random()))
     async with (
         telephony(1000) as http,
         authing.listening() as port,
         fleet(folder, AUTHING_BASE_URL=f"http://127.0.0.1:{port}") as running,
     ):
         authing.upstream = running.authing.port
-        world = World(running, authing, http, choices)
+        world = RunningApp(running, authing, http, choices)
         await world.hang_up(given.disconnects)
         await world.flap(given.seconds)
         answers = world.line.seen.copy()

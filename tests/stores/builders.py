@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.sessions.models import Ban, Session
-from app.sessions.ports import Claim, Opened, Rotation, SessionLimits, SessionStore
+from app.sessions.outcomes import Opened
+from app.sessions.ports import Rotation, SessionLimits, Stores, TicketLease
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -26,8 +27,8 @@ def make_session(session_id: str = "session-a", **changes: Any) -> Session:
         "subject": SUBJECT,
         "device_type": None,
         "generation": 0,
-        "binding_kid": "first-binding-key",
-        "sealed_profile": b"sealed:" + session_id.encode(),
+        "secret_kid": "first-binding-key",
+        "encrypted_profile": b"sealed:" + session_id.encode(),
         "authenticated_at": NOW - 2 * SECOND,
         "created_at": NOW,
         "last_used_at": NOW,
@@ -42,28 +43,28 @@ def rotation_of(
     *,
     at: datetime = NOW,
     session_id: str = "session-a",
-    binding_kid: str = "second-binding-key",
+    secret_kid: str = "second-binding-key",
     window: timedelta = WINDOW,
 ) -> Rotation:
     return Rotation(
         session_id=session_id,
         presented=presented,
-        binding_kid=binding_kid,
+        secret_kid=secret_kid,
         now=at,
         idle_ttl=IDLE,
         recovery_window=window,
     )
 
 
-def claim_of(
+def lease_of(
     ticket: str = "ticket-a",
     *,
     key: str | None = None,
     holder: str = "holder-a",
     at: datetime = NOW,
     life: timedelta = TICKET_LIFE,
-) -> Claim:
-    return Claim(
+) -> TicketLease:
+    return TicketLease(
         ticket_hash=_hash(ticket),
         key_hash=None if key is None else _hash(key),
         holder=holder,
@@ -87,11 +88,9 @@ def ban_of(
     return Ban(subject, reason, created_at=at, until=until)
 
 
-async def keep(
-    store: SessionStore, session: Session, limits: SessionLimits = UNLIMITED
-) -> list[str]:
+async def keep(store: Stores, session: Session, limits: SessionLimits = UNLIMITED) -> list[str]:
     """Have the session kept, by a claim that outlasts every purge; which ones it replaced."""
-    claim = claim_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
-    opened = await store.open(claim, session, limits)
+    claim = lease_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
+    opened = await store.tickets.create_session(claim, session, limits)
     assert isinstance(opened, Opened)
     return list(opened.replaced)

@@ -8,31 +8,28 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from app.sessions.ports import SessionStore
-from app.stores.sqlite import SqliteStore
-from tests.stores.restarting import RestartingStore
+from app.sessions.ports import Stores
+from app.stores.sqlite import open_sqlite_store
+from tests.stores.restarting import restarting
 from tests.support.fake_store import FakeStore
 
-StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[SessionStore]]
+StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Stores]]
 
 
 @asynccontextmanager
-async def fake(_folder: Path) -> AsyncIterator[SessionStore]:
-    yield FakeStore()
+async def fake(_folder: Path) -> AsyncIterator[Stores]:
+    yield FakeStore().ports
 
 
 @asynccontextmanager
-async def sqlite(folder: Path) -> AsyncIterator[SessionStore]:
-    store = SqliteStore(folder / "sessions.db")
-    try:
-        yield store
-    finally:
-        store.close()
+async def sqlite(folder: Path) -> AsyncIterator[Stores]:
+    with open_sqlite_store(folder / "sessions.db") as stores:
+        yield stores
 
 
 @asynccontextmanager
-async def sqlite_restarting(folder: Path) -> AsyncIterator[SessionStore]:
-    yield RestartingStore(lambda: SqliteStore(folder / "sessions.db"))
+async def sqlite_restarting(folder: Path) -> AsyncIterator[Stores]:
+    yield restarting(lambda: open_sqlite_store(folder / "sessions.db"))
 
 
 FACTORIES: dict[str, StoreFactory] = {
@@ -43,7 +40,6 @@ FACTORIES: dict[str, StoreFactory] = {
 
 SERVERS = {
     "valkey": "valkey",
-    "valkey-cluster": "valkey_cluster",
     "valkey-sentinels": "valkey_sentinels",
 }
 """The stores behind real servers, by the fixture that starts them."""

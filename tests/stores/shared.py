@@ -17,26 +17,23 @@ from typing import Any, TypeVar, cast
 
 import redis
 
-from app.sessions.models import Ban, Ending, Session
-from app.sessions.ports import (
+from app.sessions.models import Ban, EndReason, Session
+from app.sessions.outcomes import (
+    Acquired,
     Active,
+    AlreadyUsed,
     Banned,
-    Claim,
-    Claimed,
-    ClaimHeld,
     Ended,
-    KeyTaken,
+    Held,
+    KeyConflict,
     Opened,
-    Redeemed,
     Replayed,
     Reused,
     Rotated,
-    Rotation,
-    SessionLimits,
-    SessionStore,
     Unknown,
 )
-from app.sessions.tokens import locator_of
+from app.sessions.ports import Rotation, SessionLimits, Stores, TicketLease
+from app.sessions.refresh_tokens import locator_of
 from app.stores.factory import open_store
 from tests.support.valkey.servers import Cluster, SentinelTrio, Server
 
@@ -72,9 +69,9 @@ class Lifetimes:
 
 
 class SuiteStore:
-    """`SessionStore`; what is not explained here is as there."""
+    """`Stores`; what is not explained here is as there."""
 
-    def __init__(self, store: SessionStore, servers: Sequence[Lifetimes]) -> None:
+    def __init__(self, store: Stores, servers: Sequence[Lifetimes]) -> None:
         self._store = store
         self._servers = servers
         self._users: dict[str, str] = {}
@@ -82,56 +79,62 @@ class SuiteStore:
         self._now = datetime.min.replace(tzinfo=UTC)
         self._noted_at = time.monotonic()
 
-    async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
-        return await self._at(claim.now, self._store.claim(claim))
+    async def claim(self, claim: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
+        return await self._at(claim.now, self._store.tickets.acquire(claim))
 
-    async def release(self, claim: Claim) -> None:
-        await self._store.release(claim)
+    async def release(self, claim: TicketLease) -> None:
+        await self._store.tickets.release(claim)
 
     async def open(
-        self, claim: Claim, session: Session, limits: SessionLimits
-    ) -> Opened | Redeemed | Banned:
+        self, claim: TicketLease, session: Session, limits: SessionLimits
+    ) -> Opened | AlreadyUsed | Banned:
         self._users[session.id] = session.subject
         session = replace(session, id=self._in(session.id))
-        return await self._at(session.created_at, self._store.open(claim, session, limits))
+        return await self._at(
+            session.created_at, self._store.tickets.create_session(claim, session, limits)
+        )
 
     async def see(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        return await self._at(now, self._store.see(self._in(session_id), generation, now))
+        return await self._at(
+            now, self._store.sessions.touch(self._in(session_id), generation, now)
+        )
 
     async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
         rotation = replace(rotation, session_id=self._in(rotation.session_id))
-        return await self._at(rotation.now, self._store.rotate(rotation))
+        return await self._at(rotation.now, self._store.sessions.rotate(rotation))
 
     async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
-        return await self._at(now, self._store.sessions_of(subject, now))
+        return await self._at(now, self._store.sessions.active_sessions(subject, now))
 
     async def end(
-        self, session_id: str, subject: str, reason: Ending, now: datetime
+        self, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
-        return await self._at(now, self._store.end(self._in(session_id), subject, reason, now))
+        return await self._at(
+            now, self._store.sessions.end(self._in(session_id), subject, reason, now)
+        )
 
     async def end_all(
-        self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
+        self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
         keep = self._in(keep) if keep is not None else None
-        return await self._at(now, self._store.end_all(subject, reason, now, keep=keep))
+        return await self._at(now, self._store.sessions.end_all(subject, reason, now, keep=keep))
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        return await self._at(now, self._store.erase(subject, now))
+        return await self._at(now, self._store.sessions.erase(subject, now))
 
     async def ban(self, ban: Ban) -> Sequence[str]:
-        return await self._at(ban.created_at, self._store.ban(ban))
+        return await self._at(ban.created_at, self._store.bans.put(ban))
 
     async def lift_ban(self, subject: str) -> None:
-        await self._store.lift_ban(subject)
+        await self._store.bans.lift(subject)
 
     async def find_ban(self, subject: str, now: datetime) -> Ban | None:
-        return await self._store.find_ban(subject, now)
+        return await self._store.bans.find(subject, now)
 
     async def purge(self, now: datetime) -> int:
-        assert await self._store.purge(now) == 0, "the server forgets by itself"
+        assert await self._store.maintenance.purge(now) == 0, "the server forgets by itself"
         self._note_lifetimes()
         over = [place for place, deadline in self._deadlines.items() if deadline <= now]
         gone = [(on, key) for on, key in over if on.server.delete(key)]
@@ -140,7 +143,7 @@ class SuiteStore:
         return sum(any(kind in key for kind in _COUNTED) for _, key in gone)
 
     async def check_writable(self) -> None:
-        await self._store.check_writable()
+        await self._store.maintenance.check_writable()
 
     def _in(self, session_id: str) -> str:
         return locator_of(self._users.get(session_id, "")) + session_id
@@ -167,7 +170,7 @@ def _renamed(outcome: Any) -> Any:
             return outcome[2:]
         case Session():
             return replace(outcome, id=_renamed(outcome.id))
-        case Active() | Rotated() | Replayed() | Redeemed():
+        case Active() | Rotated() | Replayed() | AlreadyUsed():
             return replace(outcome, session=_renamed(outcome.session))
         case Opened():
             return Opened(_renamed(outcome.replaced))
@@ -177,7 +180,7 @@ def _renamed(outcome: Any) -> Any:
 
 
 @asynccontextmanager
-async def suite_store(servers: Server | Cluster | SentinelTrio) -> AsyncIterator[SessionStore]:
+async def suite_store(servers: Server | Cluster | SentinelTrio) -> AsyncIterator[Stores]:
     """The store on these servers."""
     with ExitStack() as stack:
         clients = [redis.Redis(port=master.port, protocol=2) for master in _masters(servers)]

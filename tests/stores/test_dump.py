@@ -87,7 +87,7 @@ async def test_a_copy_of_the_store_yields_no_credential_and_nothing_personal(
             ticket = sandbox.state.issue(Consent(person.name))
             device = Device(f"id-of-phone-{number}", "ios", f"phone of {number}", "1.2.3")
             login = Login(ticket, device, f"made-up-idempotency-key-{number}")
-            pair = await services.logins.open(login)
+            pair = await services.logins.log_in(login)
             successor = await services.sessions.refresh(pair.refresh_token)
             if number % 3 == 0:
                 await services.sessions.log_out(successor.access_token)

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.stores.user_journey import everything_that_happens_to
-from tests.support.running_app import open_world
+from tests.support.running_app import running_app
 from tests.support.valkey.process import Server
 
 Column = tuple[str, str]
@@ -88,7 +88,7 @@ def written(command: list[str]) -> Iterator[Column]:
 
 
 async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> None:
-    async with open_world(tmp_path) as world:
+    async with running_app(tmp_path) as world:
         with closing(sqlite3.connect(world.store_file)) as database:
             found = set(
                 database.execute(
@@ -102,7 +102,7 @@ async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) ->
 async def test_t12_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
     limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
     with overheard(valkey) as commands:
-        async with open_world(
+        async with running_app(
             tmp_path, store_url=valkey.url, session_one_per_device_type=True, **limits
         ) as world:
             tokens = await everything_that_happens_to(world, "lin")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.stores.dump import Keys
 from tests.stores.user_journey import DEVICE, everything_that_happens_to
-from tests.support.running_app import World, open_world
+from tests.support.running_app import RunningApp, running_app
 from tests.support.valkey.servers import Server
 
 
@@ -23,9 +23,9 @@ def keys(valkey: Server) -> Iterator[Keys]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[World]:
+async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[RunningApp]:
     limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
-    async with open_world(
+    async with running_app(
         tmp_path, store_url=keys.url, session_one_per_device_type=True, **limits
     ) as opened:
         yield opened
@@ -33,7 +33,7 @@ async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("erased", [False, True], ids=["T12-signed-in", "T12-erased"])
 async def test_nothing_in_redis_lets_anybody_in_or_tells_who_they_are(
-    world: World, keys: Keys, *, erased: bool
+    world: RunningApp, keys: Keys, *, erased: bool
 ) -> None:
     tokens = await everything_that_happens_to(world, "lin")
     if erased:
@@ -45,7 +45,7 @@ async def test_nothing_in_redis_lets_anybody_in_or_tells_who_they_are(
 
 
 async def test_t12_within_a_second_of_an_erasure_redis_does_not_name_the_user(
-    world: World, keys: Keys
+    world: RunningApp, keys: Keys
 ) -> None:
     theirs = await everything_that_happens_to(world, "chen")
     tokens = await everything_that_happens_to(world, "lin")
@@ -61,7 +61,9 @@ async def test_t12_within_a_second_of_an_erasure_redis_does_not_name_the_user(
     assert dump.holds(other)
 
 
-async def test_t12_every_key_has_an_end_but_for_a_ban_without_one(world: World, keys: Keys) -> None:
+async def test_t12_every_key_has_an_end_but_for_a_ban_without_one(
+    world: RunningApp, keys: Keys
+) -> None:
     tokens = await everything_that_happens_to(world, "lin")
     subject: str = tokens["user"]["sub"]
     for_now = {"reason": "spam", "until": "2030-01-01T00:00:00Z"}

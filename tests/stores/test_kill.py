@@ -5,7 +5,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from app.sessions.ports import Active, Unknown
+from app.sessions.outcomes import Active, Unknown
 from app.stores.sqlite import SqliteStore
 from tests.stores.builders import NOW
 
@@ -30,5 +30,5 @@ async def test_every_acknowledged_session_is_there_after_a_kill(tmp_path: Path) 
     assert len(acknowledged) >= 200
     with closing(SqliteStore(path)) as store:  # the dead process holds no lock
         for name in acknowledged:
-            assert isinstance(await store.see(name, 0, NOW), Active), name
-        assert await store.see("session-0-1000000", 0, NOW) == Unknown()
+            assert isinstance(await store.sessions.touch(name, 0, NOW), Active), name
+        assert await store.sessions.touch("session-0-1000000", 0, NOW) == Unknown()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import StartupError, StoreUnavailable
-from app.sessions.models import Ending
-from app.sessions.ports import Active, Claimed, Ended, Reused, SessionLimits
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Acquired, Active, Ended, Reused
+from app.sessions.ports import SessionLimits
 from app.stores.sqlite import SqliteStore
 from tests.stores.builders import (
     DAY,
@@ -22,8 +23,8 @@ from tests.stores.builders import (
     SUBJECT,
     UNLIMITED,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -57,8 +58,8 @@ async def test_a_full_disk_is_noticed_by_the_check_for_readiness(
     store: SqliteStore, path: Path
 ) -> None:
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
-        await store.check_writable()
-    await store.check_writable()
+        await store.maintenance.check_writable()
+    await store.maintenance.check_writable()
 
 
 async def test_a_refresh_that_could_not_be_written_can_be_repeated(
@@ -67,8 +68,8 @@ async def test_a_refresh_that_could_not_be_written_can_be_repeated(
     session = make_session()
     await keep(store, session)
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
-        await store.rotate(rotation_of(0))
-    assert await store.see("session-a", 0, NOW) == Active(session)
+        await store.sessions.rotate(rotation_of(0))
+    assert await store.sessions.touch("session-a", 0, NOW) == Active(session)
 
 
 async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
@@ -78,19 +79,19 @@ async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
     await keep(store, make_session("alive", expires_at=NOW + 28 * DAY))
     due = NOW + IDLE + 7 * DAY
-    purging = asyncio.create_task(store.purge(due))
+    purging = asyncio.create_task(store.maintenance.purge(due))
     await asyncio.sleep(0)
-    assert isinstance(await store.see("alive", 0, due), Active)
+    assert isinstance(await store.sessions.touch("alive", 0, due), Active)
     assert not purging.done()
     assert await purging == len(names)
 
 
 async def _log_out(store: SqliteStore) -> None:
-    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
 
 
 async def _reuse(store: SqliteStore) -> None:
-    assert isinstance(await store.rotate(rotation_of(0)), Reused)
+    assert isinstance(await store.sessions.rotate(rotation_of(0)), Reused)
 
 
 async def _replace(store: SqliteStore) -> None:
@@ -99,19 +100,19 @@ async def _replace(store: SqliteStore) -> None:
 
 
 async def _kick(store: SqliteStore) -> None:
-    assert await store.end_all(SUBJECT, Ending.KICKED, NOW) == ["session-a"]
+    assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW) == ["session-a"]
 
 
 async def _ban(store: SqliteStore) -> None:
-    assert await store.ban(ban_of()) == ["session-a"]
+    assert await store.bans.put(ban_of()) == ["session-a"]
 
 
 async def _erase(store: SqliteStore) -> None:
-    assert await store.erase(SUBJECT, NOW) == ["session-a"]
+    assert await store.sessions.erase(SUBJECT, NOW) == ["session-a"]
 
 
 async def _erase_when_expired(store: SqliteStore) -> None:
-    assert await store.erase(SUBJECT, NOW + IDLE) == []
+    assert await store.sessions.erase(SUBJECT, NOW + IDLE) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
     path: Path, end: Callable[[SqliteStore], Awaitable[None]]
 ) -> None:
     with closing(SqliteStore(path)) as store:
-        await keep(store, make_session(generation=5, sealed_profile=SECRET))
+        await keep(store, make_session(generation=5, encrypted_profile=SECRET))
         await end(store)
     assert SECRET not in on_disk(path)
 
@@ -129,13 +130,13 @@ async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
 async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Path) -> None:
     user = "somebody-in-particular"
     with closing(SqliteStore(path)) as store:
-        for number, ending in enumerate([None, Ending.LOGGED_OUT]):
+        for number, ending in enumerate([None, EndReason.LOGGED_OUT]):
             name = f"session-{number}"
             await keep(store, make_session(name, subject=user, device_type="made-up-phone"))
             if ending is not None:
-                await store.end(name, user, ending, NOW)
-        await store.ban(ban_of(user, until=NOW + SECOND))
-        await store.erase(user, NOW + SECOND)
+                await store.sessions.end(name, user, ending, NOW)
+        await store.bans.put(ban_of(user, until=NOW + SECOND))
+        await store.sessions.erase(user, NOW + SECOND)
         assert user.encode() not in on_disk(path)  # at once, not only when the file is closed
     assert user.encode() not in on_disk(path)
     assert b"made-up-phone" not in on_disk(path)
@@ -143,25 +144,25 @@ async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Pa
 
 async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        await keep(store, make_session(subject="somebody-in-particular", sealed_profile=SECRET))
-        assert await store.purge(NOW + IDLE + 7 * DAY) == 1
+        await keep(store, make_session(subject="somebody-in-particular", encrypted_profile=SECRET))
+        assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
     assert b"somebody-in-particular" not in on_disk(path)
     assert SECRET not in on_disk(path)
 
 
 async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        await store.ban(ban_of("somebody-in-particular"))
-        await store.ban(ban_of("somebody-else", until=NOW + SECOND))
-        await store.lift_ban("somebody-in-particular")
-        await store.purge(NOW + SECOND)
+        await store.bans.put(ban_of("somebody-in-particular"))
+        await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
+        await store.bans.lift("somebody-in-particular")
+        await store.maintenance.purge(NOW + SECOND)
     assert b"somebody-" not in on_disk(path)
 
 
 async def test_a_session_is_never_replaced_by_another_of_the_same_name(store: SqliteStore) -> None:
     await keep(store, make_session())
-    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
     with pytest.raises(StoreUnavailable):
-        await store.open(claim_of("another-ticket"), make_session(), UNLIMITED)
-    assert await store.claim(claim_of("another-ticket")) == Claimed()
-    assert await store.see("session-a", 0, NOW) == Ended(Ending.LOGGED_OUT)
+        await store.tickets.create_session(lease_of("another-ticket"), make_session(), UNLIMITED)
+    assert await store.tickets.acquire(lease_of("another-ticket")) == Acquired()
+    assert await store.sessions.touch("session-a", 0, NOW) == Ended(EndReason.LOGGED_OUT)

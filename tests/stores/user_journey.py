@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tests.support.running_app import World
+from tests.support.running_app import RunningApp
 
 DEVICE = {"id": "id-of-a-made-up-phone", "type": "ios", "name": "phone of a made-up person"}
 
 
-async def everything_that_happens_to(world: World, persona: str) -> dict[str, Any]:
+async def everything_that_happens_to(world: RunningApp, persona: str) -> dict[str, Any]:
     """Come and go, be robbed, replaced and banned; the tokens that are good at last."""
     ended = await world.log_in(persona, device=DEVICE)
     await world.log_out(ended)

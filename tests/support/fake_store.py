@@ -10,24 +10,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.errors import StoreUnavailable
-from app.sessions.models import Ban, Ending, Session
-from app.sessions.ports import (
+from app.sessions.models import Ban, EndReason, Session
+from app.sessions.outcomes import (
+    Acquired,
     Active,
+    AlreadyUsed,
     Banned,
-    Claim,
-    Claimed,
-    ClaimHeld,
     Ended,
-    KeyTaken,
+    Held,
+    KeyConflict,
     Opened,
-    Redeemed,
     Replayed,
     Reused,
     ReuseKind,
     Rotated,
+    Unknown,
+)
+from app.sessions.ports import (
+    BanStore,
+    Maintenance,
     Rotation,
     SessionLimits,
-    Unknown,
+    SessionStore,
+    Stores,
+    TicketLease,
+    TicketStore,
 )
 
 TOMBSTONE_LIFE = timedelta(days=7)
@@ -42,7 +49,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class _Hold:
-    claim: Claim
+    lease: TicketLease
     session_id: str | None = None
 
 
@@ -58,12 +65,16 @@ class FakeState:
         return FakeState(dict(self.records), dict(self.holds), dict(self.bans))
 
 
-class FakeStore:
-    """Unreachable while `down` is set."""
+class FakeStore(TicketStore, SessionStore, BanStore, Maintenance):
+    """All ports of a store. Unreachable while `down` is set."""
 
     def __init__(self) -> None:
         self.down = False
         self._state = FakeState()
+
+    @property
+    def ports(self) -> Stores:
+        return Stores(self, self, self, self)
 
     def backup(self) -> FakeState:
         """What `restore` takes."""
@@ -75,46 +86,46 @@ class FakeStore:
 
     # --- a login ---
 
-    async def claim(self, claim: Claim) -> Claimed | ClaimHeld | Redeemed | KeyTaken:
+    async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
         await self._turn()
-        self._forget_claims(claim.now)
-        hold = self._state.holds.get(claim.ticket_hash)
-        if self._is_bound_elsewhere(claim):
-            return KeyTaken()
+        self._forget_claims(lease.now)
+        hold = self._state.holds.get(lease.ticket_hash)
+        if self._is_bound_elsewhere(lease):
+            return KeyConflict()
         if hold is not None and hold.session_id is not None:
-            return self._redeemed(hold, claim)
-        if hold is not None and claim.now < hold.claim.lease_ends_at:
-            return ClaimHeld(hold.claim.lease_ends_at)
-        self._state.holds[claim.ticket_hash] = _Hold(claim)
-        return Claimed()
+            return self._redeemed(hold, lease)
+        if hold is not None and lease.now < hold.lease.lease_ends_at:
+            return Held(hold.lease.lease_ends_at)
+        self._state.holds[lease.ticket_hash] = _Hold(lease)
+        return Acquired()
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, lease: TicketLease) -> None:
         await self._turn()
-        self._release(claim)
+        self._release(lease)
 
-    async def open(
-        self, claim: Claim, session: Session, limits: SessionLimits
-    ) -> Opened | Redeemed | Banned:
+    async def create_session(
+        self, lease: TicketLease, session: Session, limits: SessionLimits
+    ) -> Opened | AlreadyUsed | Banned:
         await self._turn()
-        hold = self._state.holds.get(claim.ticket_hash)
+        hold = self._state.holds.get(lease.ticket_hash)
         if hold is not None and hold.session_id is not None:
-            return self._redeemed(hold, claim)
+            return self._redeemed(hold, lease)
         ban = self._ban_of(session.subject, session.created_at)
         if ban is not None:
-            self._release(claim)
+            self._release(lease)
             return Banned(ban.until)
         replaced = self._replaced_by(session, limits)
         for each in replaced:
-            self._end(each, Ended(Ending.REPLACED, session.device_type), session.created_at)
+            self._end(each, Ended(EndReason.REPLACED, session.device_type), session.created_at)
         self._state.records[session.id] = _Record(session)
-        kept = replace(claim, key_hash=None) if self._is_bound_elsewhere(claim) else claim
+        kept = replace(lease, key_hash=None) if self._is_bound_elsewhere(lease) else lease
         hold = hold or _Hold(kept)
-        self._state.holds[claim.ticket_hash] = replace(hold, session_id=session.id)
+        self._state.holds[lease.ticket_hash] = replace(hold, session_id=session.id)
         return Opened(replaced)
 
     # --- a session ---
 
-    async def see(
+    async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
         await self._turn()
@@ -132,16 +143,16 @@ class FakeStore:
             return found
         behind = found.session.generation - rotation.presented
         if behind in {0, -1}:
-            return Rotated(self._advance(found.session, rotation), healed=behind == -1)
+            return Rotated(self._advance(found.session, rotation), rolled_forward=behind == -1)
         age = rotation.now - found.session.last_used_at
         if behind == 1 and not found.in_use and age < rotation.recovery_window:
             return Replayed(found.session)
-        self._end(rotation.session_id, Ended(Ending.REFRESH_REUSED), rotation.now)
+        self._end(rotation.session_id, Ended(EndReason.REFRESH_REUSED), rotation.now)
         kinds: dict[int, ReuseKind] = {1: "recent_previous"}
         return Reused(kinds.get(behind, "stale" if behind > 0 else "ahead"))
 
     async def end(
-        self, session_id: str, subject: str, reason: Ending, now: datetime
+        self, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
         await self._turn()
         record = self._state.records.get(session_id)
@@ -151,16 +162,16 @@ class FakeStore:
         if not isinstance(found, _Record):
             return found
         self._end(session_id, Ended(reason), now)
-        return Ended(reason, just_now=True)
+        return Ended(reason, changed=True)
 
     # --- a user ---
 
-    async def sessions_of(self, subject: str, now: datetime) -> Sequence[Session]:
+    async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         await self._turn()
         return self._living(subject, now)
 
     async def end_all(
-        self, subject: str, reason: Ending, now: datetime, *, keep: str | None = None
+        self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
         await self._turn()
         return self._end_all(subject, reason, now, keep)
@@ -169,22 +180,22 @@ class FakeStore:
         await self._turn()
         if self._ban_of(subject, now) is None:
             self._state.bans.pop(subject, None)
-        ended = self._end_all(subject, Ending.ERASED, now)
+        ended = self._end_all(subject, EndReason.ERASED, now)
         for session_id, record in self._state.records.items():
             if record.session.subject == subject:
                 self._state.records[session_id] = _without_subject(record)
         return ended
 
-    async def ban(self, ban: Ban) -> Sequence[str]:
+    async def put(self, ban: Ban) -> Sequence[str]:
         await self._turn()
         self._state.bans[ban.subject] = ban
-        return self._end_all(ban.subject, Ending.BANNED, ban.created_at)
+        return self._end_all(ban.subject, EndReason.BANNED, ban.created_at)
 
-    async def lift_ban(self, subject: str) -> None:
+    async def lift(self, subject: str) -> None:
         await self._turn()
         self._state.bans.pop(subject, None)
 
-    async def find_ban(self, subject: str, now: datetime) -> Ban | None:
+    async def find(self, subject: str, now: datetime) -> Ban | None:
         await self._turn()
         return self._ban_of(subject, now)
 
@@ -214,27 +225,27 @@ class FakeStore:
     def _rows(self) -> int:
         return len(self._state.records) + len(self._state.holds) + len(self._state.bans)
 
-    def _is_bound_elsewhere(self, claim: Claim) -> bool:
-        return claim.key_hash is not None and any(
-            hold.claim.key_hash == claim.key_hash and ticket_hash != claim.ticket_hash
+    def _is_bound_elsewhere(self, lease: TicketLease) -> bool:
+        return lease.key_hash is not None and any(
+            hold.lease.key_hash == lease.key_hash and ticket_hash != lease.ticket_hash
             for ticket_hash, hold in self._state.holds.items()
         )
 
-    def _redeemed(self, hold: _Hold, claim: Claim) -> Redeemed:
-        if claim.key_hash is None or claim.key_hash != hold.claim.key_hash:
-            return Redeemed(None)
-        found = self._find(hold.session_id or "", claim.now)
+    def _redeemed(self, hold: _Hold, lease: TicketLease) -> AlreadyUsed:
+        if lease.key_hash is None or lease.key_hash != hold.lease.key_hash:
+            return AlreadyUsed(None)
+        found = self._find(hold.session_id or "", lease.now)
         unused = isinstance(found, _Record) and found.session.generation == 0
-        return Redeemed(found.session if isinstance(found, _Record) and unused else None)
+        return AlreadyUsed(found.session if isinstance(found, _Record) and unused else None)
 
-    def _release(self, claim: Claim) -> None:
-        hold = self._state.holds.get(claim.ticket_hash)
-        if hold is not None and hold.claim.holder == claim.holder and hold.session_id is None:
-            del self._state.holds[claim.ticket_hash]
+    def _release(self, lease: TicketLease) -> None:
+        hold = self._state.holds.get(lease.ticket_hash)
+        if hold is not None and hold.lease.holder == lease.holder and hold.session_id is None:
+            del self._state.holds[lease.ticket_hash]
 
     def _forget_claims(self, now: datetime) -> None:
         for ticket_hash, hold in list(self._state.holds.items()):
-            if hold.claim.expires_at <= now:
+            if hold.lease.expires_at <= now:
                 del self._state.holds[ticket_hash]
 
     def _ban_of(self, subject: str, now: datetime) -> Ban | None:
@@ -248,7 +259,7 @@ class FakeStore:
             return Unknown()
         if record.ending is not None:
             return record.ending
-        return record if now < record.session.expires_at else Ended(Ending.EXPIRED)
+        return record if now < record.session.expires_at else Ended(EndReason.EXPIRED)
 
     def _living(self, subject: str, now: datetime) -> list[Session]:
         found = [self._find(session_id, now) for session_id in self._state.records]
@@ -270,7 +281,7 @@ class FakeStore:
         advanced = replace(
             session,
             generation=rotation.presented + 1,
-            binding_kid=rotation.binding_kid,
+            secret_kid=rotation.secret_kid,
             last_used_at=rotation.now,
             expires_at=min(session.absolute_expires_at, rotation.now + rotation.idle_ttl),
         )
@@ -278,7 +289,7 @@ class FakeStore:
         return advanced
 
     def _end_all(
-        self, subject: str, reason: Ending, now: datetime, keep: str | None = None
+        self, subject: str, reason: EndReason, now: datetime, keep: str | None = None
     ) -> list[str]:
         ids = [session.id for session in self._living(subject, now) if session.id != keep]
         for session_id in ids:
@@ -287,10 +298,10 @@ class FakeStore:
 
     def _end(self, session_id: str, ending: Ended, now: datetime) -> None:
         record = self._state.records[session_id]
-        tombstone = replace(record.session, expires_at=now, sealed_profile=b"")
+        tombstone = replace(record.session, expires_at=now, encrypted_profile=b"")
         self._state.records[session_id] = replace(record, session=tombstone, ending=ending)
 
 
 def _without_subject(record: _Record) -> _Record:
-    nobody = replace(record.session, subject="", device_type=None, sealed_profile=b"")
-    return replace(record, session=nobody, ending=record.ending or Ended(Ending.EXPIRED))
+    nobody = replace(record.session, subject="", device_type=None, encrypted_profile=b"")
+    return replace(record, session=nobody, ending=record.ending or Ended(EndReason.EXPIRED))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.errors import TicketgateError
+from app.events import EventName
 from app.jose.key_ring import KeyRing
 from app.sessions.models import Identity
 
@@ -65,14 +66,16 @@ async def unlimited(_session_id: str) -> None:
 
 
 @dataclass
-class AuditTrail:
-    """Keeps every event as (event, session id, labels)."""
+class RecordedEvents:
+    """Keeps every event as (event, session id, other fields)."""
 
-    entries: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    entries: list[tuple[str, str, dict[str, str | int]]] = field(default_factory=list)
 
-    def __call__(self, event: str, *, session_id: str, **labels: str) -> None:
-        self.entries.append((event, session_id, labels))
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        self.entries.append((event, str(fields.pop("session_id", "")), fields))
 
     @property
-    def events(self) -> list[str]:
-        return [event for event, _session_id, _labels in self.entries]
+    def names(self) -> list[str]:
+        return [event for event, _session_id, _fields in self.entries]

@@ -10,7 +10,7 @@ from app.errors import MalformedRequest, RequestError
 from app.server.reader import RequestReader
 
 
-class Unplugged:
+class InProcessTransport:
     """Surrounds an application as the server does, but for the sockets."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -6,7 +6,7 @@ which is why ours refuses most of them. Names say the class, what it is, and whe
 
 from collections.abc import Iterator
 
-PLACES = {"alone": "%s", "item": "[1, %s]", "member": '{"a": %s}'}
+MAX_CONCURRENT = {"alone": "%s", "item": "[1, %s]", "member": '{"a": %s}'}
 
 _NO_NUMBERS = {
     "minus": "-",
@@ -279,7 +279,7 @@ DIFFERS = {
 
 def _everywhere(kind: str, table: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     for what, text in table.items():
-        for place, around in PLACES.items():
+        for place, around in MAX_CONCURRENT.items():
             yield f"{kind}-{what}-{place}", (around % text).encode()
 
 

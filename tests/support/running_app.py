@@ -25,8 +25,9 @@ from app.main import create_app, open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.server.draining import Drain
-from app.sessions.ports import Claim
-from tests.support.in_process_transport import Unplugged
+from app.sessions.ports import TicketLease
+from app.store_url import SqliteUrl
+from tests.support.in_process_transport import InProcessTransport
 
 ISSUER = "https://login.example"
 POOL_ID = "5f0000000000000000000001"
@@ -74,7 +75,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 @dataclass
-class World:
+class RunningApp:
     settings: Settings
     _: KW_ONLY
     clock: Clock
@@ -106,12 +107,13 @@ class World:
 
     @property
     def store_file(self) -> str:
-        return self.settings.store_url.removeprefix("sqlite:///")
+        assert isinstance(self.settings.store_url, SqliteUrl)
+        return str(self.settings.store_url.path)
 
     def break_store(self) -> None:
         """Leave the store a file in which nothing can be found any more."""
         with closing(sqlite3.connect(self.store_file)) as database:
-            for table in ("sessions", "claims", "bans"):
+            for table in ("sessions", "tickets", "bans"):
                 database.execute(f"DROP TABLE {table}")
 
     def serve(
@@ -156,10 +158,10 @@ class World:
         headers = {"Authorization": f"Bearer {key}"}
         return await self.phone.request(method, path, json=body, headers=headers)
 
-    def claim_elsewhere(self, ticket: str, seconds: int) -> Claim:
+    def lease_elsewhere(self, ticket: str, seconds: int) -> TicketLease:
         """A claim as another instance puts it, that holds the ticket for so long."""
         now = self.clock()
-        return Claim(
+        return TicketLease(
             ticket_hash=hashlib.sha256(ticket.encode()).digest(),
             key_hash=None,
             holder="another instance",
@@ -183,12 +185,12 @@ def phone_of(
     app: Callable[..., Any], peer: tuple[str, int] = ("127.0.0.1", 123)
 ) -> httpx.AsyncClient:
     """Call an application without a socket. What it raises reaches the caller, as the server."""
-    transport = httpx.ASGITransport(Unplugged(app), client=peer)
+    transport = httpx.ASGITransport(InProcessTransport(app), client=peer)
     return httpx.AsyncClient(transport=transport, base_url="http://api.test")
 
 
 @asynccontextmanager
-async def open_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
+async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]:
     settings = make_settings(folder, **changes)
     keyfile.create(settings.session_keys_file, "ES256")
     clock, drain = Clock(), Drain()
@@ -205,7 +207,7 @@ async def open_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
         ) as services,
         phone_of(create_app(settings, services)) as phone,
     ):
-        yield World(
+        yield RunningApp(
             settings,
             clock=clock,
             sandbox=sandbox,

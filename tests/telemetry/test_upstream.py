@@ -14,7 +14,7 @@ from app.errors import (
     TicketRejected,
 )
 from app.sessions.models import Identity
-from app.telemetry.upstream import ObservedIdentityProvider
+from app.telemetry.upstream import InstrumentedIdentityProvider
 from tests.support.fakes import IDENTITY, FakeIdentityProvider
 
 TICKET = "made-up-ticket"
@@ -59,7 +59,7 @@ def assert_logged(log: Log, outcome: str) -> None:
 
 async def test_an_exchange_that_succeeds_is_passed_on_and_noted(log: Log) -> None:
     inner = FakeIdentityProvider()
-    observed = ObservedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, log)
     assert observed.state == "unknown"
 
     identity = await observed.exchange(TICKET)
@@ -83,7 +83,7 @@ async def test_an_exchange_that_succeeds_is_passed_on_and_noted(log: Log) -> Non
 async def test_an_exchange_that_fails_is_noted_by_its_one_word(
     log: Log, failure: TicketgateError, word: str
 ) -> None:
-    observed = ObservedIdentityProvider(FakeIdentityProvider(failure=failure), log)
+    observed = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), log)
 
     with pytest.raises(type(failure)) as caught:
         await observed.exchange(TICKET)
@@ -95,7 +95,7 @@ async def test_an_exchange_that_fails_is_noted_by_its_one_word(
 
 async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(log: Log) -> None:
     inner = Stuck()
-    observed = ObservedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, log)
     exchange = asyncio.create_task(observed.exchange(TICKET))
     await inner.asked.wait()
 
@@ -108,7 +108,7 @@ async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(log: Log) -> N
 
 
 async def test_a_bug_is_not_noted_as_a_cancellation(log: Log) -> None:
-    observed = ObservedIdentityProvider(Broken(), log)
+    observed = InstrumentedIdentityProvider(Broken(), log)
 
     with pytest.raises(ZeroDivisionError):
         await observed.exchange(TICKET)
@@ -118,7 +118,7 @@ async def test_a_bug_is_not_noted_as_a_cancellation(log: Log) -> None:
 
 async def test_the_last_outcome_is_the_state(log: Log) -> None:
     inner = FakeIdentityProvider(failure=AuthingTimeout("deadline"))
-    observed = ObservedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, log)
     with pytest.raises(AuthingTimeout):
         await observed.exchange(TICKET)
     inner.failure = None

@@ -103,7 +103,7 @@ class Stage:
 
     async def sessions(self) -> int:
         """How many sessions the user has."""
-        return len(await self.services.sessions.sessions_of(USER_ID))
+        return len(await self.services.sessions.active_sessions(USER_ID))
 
     async def repair(self) -> None:
         """Have Authing work, as at the beginning."""

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import pytest
 
-from app.authing.breaker import OPENS_AFTER, PROBE_SECONDS
-from app.authing.bulkhead import PLACES
+from app.authing.breaker import FAILURE_THRESHOLD, PROBE_INTERVAL
+from app.authing.bulkhead import MAX_CONCURRENT
 from tests.authing.builders import Answer, Request, http_answer, json_answer
 from tests.upstream.fault_server import GOOD
 from tests.upstream.stage import GRACE, Reply, Stage, open_stage
@@ -76,8 +76,8 @@ async def test_a_standstill_keeps_nobody_waiting_but_those_who_came_first(
     async with open_stage(tmp_path, deadline=60, metrics_port=port) as stage:
         refresh_token = (await stage.log_in("early.ticket_1~")).body["refresh_token"]
         stage.authing.answer = HANGS
-        stuck = asyncio.create_task(log_in_each(stage, tickets("stuck", PLACES)))
-        while len(stage.authing.peer.requests) < 1 + PLACES:  # noqa: ASYNC110  # rings no bell
+        stuck = asyncio.create_task(log_in_each(stage, tickets("stuck", MAX_CONCURRENT)))
+        while len(stage.authing.peer.requests) < 1 + MAX_CONCURRENT:  # noqa: ASYNC110  # rings no bell
             await asyncio.sleep(0.01)
 
         refused, refreshes = [], []
@@ -109,10 +109,10 @@ async def test_a_crowd_that_authing_answers_is_served_to_the_last(
     async with open_stage(tmp_path, deadline=60) as stage:
         stage.authing.answer = Answer(GOOD, pause=0.05)
 
-        replies = await log_in_each(stage, tickets("crowd", 3 * PLACES))
+        replies = await log_in_each(stage, tickets("crowd", 3 * MAX_CONCURRENT))
 
         assert {reply.status for reply in replies} == {201}
-        assert Counter(outcomes()) == {"ok": 3 * PLACES}
+        assert Counter(outcomes()) == {"ok": 3 * MAX_CONCURRENT}
 
 
 @pytest.mark.parametrize("variant", ["U22-300-phones-hang-up"])
@@ -143,7 +143,7 @@ async def test_the_breaker_opens_probes_and_closes(
     async with open_stage(tmp_path, metrics_port=(port := free_port())) as stage:
         refresh_token = (await stage.log_in("early.ticket_1~")).body["refresh_token"]
         stage.authing.answer = IS_DOWN
-        await log_in_each(stage, tickets("failing", OPENS_AFTER))
+        await log_in_each(stage, tickets("failing", FAILURE_THRESHOLD))
         seen = len(stage.authing.peer.requests)
 
         for reply in await log_in_each(stage, tickets("refused", 50)):
@@ -155,13 +155,13 @@ async def test_the_breaker_opens_probes_and_closes(
         assert (await stage.refresh(refresh_token)).status == 200
 
         for _ in range(2):
-            stage.timer.now += PROBE_SECONDS
+            stage.timer.now += PROBE_INTERVAL
             await log_in_each(stage, tickets("probing", 30))
         assert len(stage.authing.peer.requests) == seen + 2
 
         await stage.repair()
         assert (await stage.log_in("refused.ticket_1~")).body["code"] == "authing_unavailable"
-        stage.timer.now += PROBE_SECONDS
+        stage.timer.now += PROBE_INTERVAL
         assert (await stage.log_in("refused.ticket_1~")).status == 201
         replies = await log_in_each(stage, tickets("probing", 30))
         assert {reply.status for reply in replies} == {201}

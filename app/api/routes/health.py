@@ -50,7 +50,7 @@ async def readyz(response: Response, services: ServicesDep) -> Readiness:
 
 async def _store_state(services: Services) -> Literal["ok", "unavailable"]:
     try:
-        await services.store.check_writable()
+        await services.maintenance.check_writable()
     except StoreUnavailable:
         return "unavailable"
     return "ok"

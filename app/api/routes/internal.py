@@ -14,9 +14,9 @@ from typing_extensions import TypedDict
 from app.api.deps import ServicesDep, bearer_token, documented
 from app.api.openapi import problems
 from app.api.routing import new_router
-from app.api.schemas import ListedSession, Word, listed_session
+from app.api.schemas import Identifier, ListedSession, listed_session
 from app.errors import AccessTokenInvalid
-from app.sessions.models import Ban, Ending
+from app.sessions.models import Ban, EndReason
 
 Subject = Annotated[str, Path(min_length=1, max_length=128)]
 
@@ -37,7 +37,7 @@ def _instant(value: object) -> datetime:
 class BanIn(BaseModel):
     """`until` is ISO 8601 with an offset; absent is without end. `reason` is a word of yours."""
 
-    reason: Word
+    reason: Identifier
     until: Annotated[datetime, BeforeValidator(_instant)] | None = None
 
 
@@ -68,14 +68,14 @@ router = new_router(prefix="/internal/v1/users/{subject}", dependencies=[Depends
 @router.get("/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503))
 async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
     """List the user's living sessions, oldest first."""
-    listed = await services.sessions.sessions_of(subject)
+    listed = await services.sessions.active_sessions(subject)
     return [listed_session(*each, current_id=None) for each in listed]
 
 
 @router.delete("/sessions", status_code=204, summary="Kick", responses=problems(401, 404, 422, 503))
 async def kick(subject: Subject, services: ServicesDep) -> Response:
     """End all sessions of the user; they may sign in again."""
-    await services.sessions.end_all(subject, Ending.KICKED)
+    await services.sessions.end_all(subject, EndReason.KICKED)
     return Response(status_code=204)
 
 

@@ -1,11 +1,15 @@
 """What the app needs to open the mini program, so that changing it needs no app release."""
 
+from dataclasses import asdict
+from typing import cast
+
 from fastapi import Response
 
-from app.api.deps import Platform, ServicesDep
+from app.api.deps import ServicesDep
 from app.api.openapi import cacheable, problems
 from app.api.routing import new_router
-from app.api.schemas import LaunchAnswer
+from app.api.schemas import LaunchResponse
+from app.sessions.miniprogram import Platform
 
 router = new_router()
 _CACHEABLE = "public, max-age=300"
@@ -23,7 +27,8 @@ async def launch(
     platform: Platform | None = None,
     *,
     get_phone: bool | None = None,
-) -> LaunchAnswer:
+) -> LaunchResponse:
     """Give the arguments of the WeChat SDK's request. Cacheable for five minutes."""
     response.headers["Cache-Control"] = _CACHEABLE
-    return services.launch(platform, get_phone=get_phone)
+    launch = services.mini_program.launch(platform, get_phone=get_phone)
+    return cast("LaunchResponse", asdict(launch))

@@ -7,25 +7,26 @@ from fastapi import Depends, Header, Query, Request, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
+from app.api.deps import BearerDep, ServicesDep, SessionDep
 from app.api.openapi import OPENED, problems
 from app.api.routing import ExactRoute, new_router
 from app.api.schemas import (
     CurrentSession,
     ListedSession,
     LoginRequest,
-    RefreshAnswer,
     RefreshRequest,
-    TokenAnswer,
+    RefreshResponse,
+    TokenResponse,
     device_of,
     listed_session,
     session_out,
-    token_answer,
+    token_response,
     user_out,
 )
 from app.errors import FieldError, InvalidRequest, MalformedRequest
 from app.sessions.login import Login
-from app.sessions.models import Ending, TokenPair
+from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
+from app.sessions.models import EndReason, TokenPair
 
 router = new_router()
 
@@ -66,19 +67,19 @@ async def log_in(
     response: Response,
     services: ServicesDep,
     key: Annotated[str | None, Depends(idempotency_key)],
-) -> TokenAnswer:
+) -> TokenResponse:
     """Exchange a ticket of the mini program for a session of the app's own.
 
     With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
     """
-    login = Login(_ticket(body, services), device_of(body.device), key)
+    login = Login(_ticket(body), device_of(body.device), key)
     # What holds no ticket costs nothing and does not count; a user who declined may try again.
     await services.login_limit(services.proxies.client_of(request.scope))
-    pair = await services.logins.open(login)
+    pair = await services.logins.log_in(login)
     response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
     if pair.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    return token_answer(pair, _refresh_after(pair))
+    return token_response(pair, _refresh_after(pair))
 
 
 @router.post(
@@ -86,10 +87,10 @@ async def log_in(
     summary="Get the next pair of tokens",
     responses=problems(415, 422, 429, 503),
 )
-async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
+async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshResponse:
     """Rotate the refresh token. After a lost answer, send the same token again."""
     pair = await services.sessions.refresh(body.refresh_token)
-    answer = token_answer(pair, _refresh_after(pair))
+    answer = token_response(pair, _refresh_after(pair))
     return {**answer, "outcome": "replayed" if pair.replayed else "rotated"}
 
 
@@ -97,7 +98,7 @@ async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshAnswer:
 async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
     """List the user's living sessions, oldest first."""
     current, _ = found
-    listed = await services.sessions.sessions_of(current.subject)
+    listed = await services.sessions.active_sessions(current.subject)
     return [listed_session(*each, current_id=current.id) for each in listed]
 
 
@@ -118,7 +119,7 @@ async def end_several(
         raise MalformedRequest
     current, _ = found
     keep = current.id if scope == "others" else None
-    await services.sessions.end_all(current.subject, Ending.REVOKED, keep=keep)
+    await services.sessions.end_all(current.subject, EndReason.REVOKED, keep=keep)
     return Response(status_code=204)
 
 
@@ -160,10 +161,10 @@ router.add_api_route(
 )
 
 
-def _ticket(body: LoginRequest, services: Services) -> str:
+def _ticket(body: LoginRequest) -> str:
     if body.ext_msg is not None:
-        return services.ticket_of(body.ext_msg)
-    ticket = services.clean_ticket(body.ticket or "")
+        return ticket_from_ext_msg(body.ext_msg)
+    ticket = clean_ticket(body.ticket or "")
     if ticket is None:
         raise InvalidRequest([FieldError("/ticket", "is not a ticket of the mini program")])
     return ticket

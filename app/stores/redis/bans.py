@@ -3,35 +3,44 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from typing_extensions import override
+
 from app.sessions.models import Ban
-from app.sessions.tokens import locator_of
+from app.sessions.ports import BanStore
 from app.stores.redis import scripts
-from app.stores.redis.codec import ban_of, epoch
+from app.stores.redis.codec import decode_ban, decode_ids, epoch
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keys import ban_key, index_key, session_prefix
+from app.stores.redis.keys import SESSION_PREFIX, ban_key, index_key
 
 
-async def put(engine: RedisEngine, ban: Ban) -> Sequence[str]:
-    """Ban the user, or change the ban, and end what sessions they have."""
-    ended = await engine.run(
-        scripts.BAN,
-        [index_key(ban.subject), ban_key(ban.subject)],
-        ban.created_at,
-        session_prefix(locator_of(ban.subject)),
-        ban.reason,
-        epoch(ban.until) if ban.until else "",
-        confirm=True,
-    )
-    return [session_id.decode() for session_id in ended]
+class RedisBans(BanStore):
+    """`BanStore` over one Redis or Valkey."""
 
+    def __init__(self, engine: RedisEngine) -> None:
+        self._engine = engine
 
-async def lift(engine: RedisEngine, subject: str) -> None:
-    """Forget the ban."""
-    await engine.do("DEL", ban_key(subject))
+    @override
+    async def put(self, ban: Ban) -> Sequence[str]:
+        reply = await self._engine.eval_script(
+            scripts.BAN,
+            [index_key(ban.subject), ban_key(ban.subject)],
+            ban.created_at,
+            SESSION_PREFIX,
+            ban.reason,
+            epoch(ban.until) if ban.until else "",
+            confirm=True,
+        )
+        return decode_ids(reply)
 
+    @override
+    async def lift(self, subject: str) -> None:
+        await self._engine.execute("DEL", ban_key(subject))
 
-async def find(engine: RedisEngine, subject: str, now: datetime) -> Ban | None:
-    """The ban in force."""
-    row = await engine.do("HGETALL", ban_key(subject))  # of plain commands the client makes dicts
-    ban = ban_of(subject, {name.decode(): value for name, value in row.items()}) if row else None
-    return ban if ban is not None and (ban.until is None or ban.until > now) else None
+    @override
+    async def find(self, subject: str, now: datetime) -> Ban | None:
+        # For plain commands the client library makes a dict of the reply.
+        row = await self._engine.execute("HGETALL", ban_key(subject))
+        if not row:
+            return None
+        ban = decode_ban(subject, {name.decode(): value for name, value in row.items()})
+        return ban if ban.until is None or ban.until > now else None

@@ -1,4 +1,4 @@
-"""The Lua scripts, one a command of the store. They stand in `lua/`, each behind the prelude."""
+"""The Lua scripts, one for each command of the store. They stand in `lua/`, behind the prelude."""
 
 from dataclasses import dataclass
 from hashlib import sha1
@@ -9,7 +9,7 @@ _FOLDER = Path(__file__).with_name("lua")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script; the server knows it by the digest once it has seen it."""
+    """One script; the server knows it by the digest once it has run it."""
 
     name: str
     text: str
@@ -22,16 +22,13 @@ def _load(name: str) -> Script:
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+ACQUIRE = _load("acquire")
 BAN = _load("ban")
+CREATE_SESSION = _load("create_session")
 END = _load("end")
 END_ALL = _load("end_all")
 ERASE = _load("erase")
 LIST = _load("list")
-OPEN = _load("open")
-REDEEM = _load("redeem")
 RELEASE = _load("release")
-RESERVE = _load("reserve")
 ROTATE = _load("rotate")
-SEE = _load("see")
-TAKE = _load("take")
-UNREDEEM = _load("unredeem")
+TOUCH = _load("touch")

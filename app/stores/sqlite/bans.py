@@ -1,35 +1,47 @@
-"""Users who may not have sessions. Functions over a connection, inside a transaction."""
+"""Users who may not have sessions."""
 
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.sessions.models import Ban, Ending
-from app.stores.sqlite import sessions
+from typing_extensions import override
+
+from app.sessions.models import Ban, EndReason
+from app.sessions.ports import BanStore
+from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.instants import epoch, instant
+from app.stores.sqlite.sessions import end_all_sessions
 
 
-def put(db: sqlite3.Connection, ban: Ban) -> Sequence[str]:
-    """Ban the user, or change the ban, and end what sessions they have."""
-    db.execute(
-        "INSERT OR REPLACE INTO bans (subject, reason, created_at, until) VALUES (?, ?, ?, ?)",
-        (ban.subject, ban.reason, epoch(ban.created_at), epoch(ban.until) if ban.until else None),
-    )
-    return sessions.end_all(db, ban.subject, Ending.BANNED, ban.created_at)
+class SqliteBans(BanStore):
+    """`BanStore` over one SQLite file."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    @override
+    @command
+    def put(self, db: sqlite3.Connection, ban: Ban) -> Sequence[str]:
+        until = epoch(ban.until) if ban.until else None
+        db.execute(
+            "INSERT OR REPLACE INTO bans (subject, reason, created_at, until) VALUES (?, ?, ?, ?)",
+            (ban.subject, ban.reason, epoch(ban.created_at), until),
+        )
+        return end_all_sessions(db, ban.subject, EndReason.BANNED, ban.created_at)
+
+    @override
+    @command
+    def lift(self, db: sqlite3.Connection, subject: str) -> None:
+        db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
+
+    @override
+    @command
+    def find(self, db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
+        return find_ban(db, subject, now)
 
 
-def lift(db: sqlite3.Connection, subject: str) -> None:
-    """Forget the ban."""
-    db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
-
-
-def forget_if_over(db: sqlite3.Connection, subject: str, now: datetime) -> None:
-    """Forget a ban that is no longer in force."""
-    db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
-
-
-def find(db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
-    """The ban in force."""
+def find_ban(db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
+    """The ban in force, inside a transaction."""
     sql = "SELECT * FROM bans WHERE subject = ? AND (until IS NULL OR until > ?)"
     row = db.execute(sql, (subject, epoch(now))).fetchone()
     if row is None:

@@ -13,18 +13,20 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from app.errors import StartupError, StoreUnavailable
 
 T = TypeVar("T")
+P = ParamSpec("P")
 _APPLICATION_ID = int.from_bytes(b"tgat", "big")
 _BATCH = 256
 _BUSY_SECONDS = 1.0
@@ -121,6 +123,26 @@ class SqliteEngine:
             self._connection.execute("ROLLBACK TO command")
             job.result = error
         self._connection.execute("RELEASE command")
+
+
+class _OverEngine(Protocol):
+    @property
+    def _engine(self) -> SqliteEngine: ...
+
+
+S = TypeVar("S", bound=_OverEngine)
+
+
+def command(
+    method: Callable[Concatenate[S, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make a store command of a method that is given a connection: one transaction, durable."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._engine.run(lambda db: method(self, db, *args, **kwargs))
+
+    return run
 
 
 def _answer(job: _Job) -> None:

@@ -6,38 +6,38 @@ computed, tickets and idempotency keys are only hashed, profiles are encrypted.
 
 MIGRATIONS = (
     # `in_use`: a token of the current generation has been seen, so the predecessor's recovery
-    # window is closed. `ending` is null while the session lives; `expires_at` is then when it will
-    # be over, and afterwards when it was. An erased session has an empty subject.
+    # window is closed. `end_reason` is null while the session is active; `expires_at`
+    # is then its idle limit, and afterwards when it ended. An erased session has an empty subject.
     """
     CREATE TABLE sessions (
         id                  TEXT PRIMARY KEY,
         subject             TEXT NOT NULL,
         device_type         TEXT,
         generation          INTEGER NOT NULL,
-        binding_kid         TEXT NOT NULL,
-        sealed_profile      BLOB NOT NULL,
+        secret_kid          TEXT NOT NULL,
+        encrypted_profile   BLOB NOT NULL,
         authenticated_at    INTEGER NOT NULL,
         created_at          INTEGER NOT NULL,
         last_used_at        INTEGER NOT NULL,
         expires_at          INTEGER NOT NULL,
         absolute_expires_at INTEGER NOT NULL,
         in_use              INTEGER NOT NULL DEFAULT 0,
-        ending              TEXT,
+        end_reason          TEXT,
         replaced_by         TEXT
     ) STRICT;
     CREATE INDEX sessions_by_end ON sessions (expires_at);
     CREATE INDEX sessions_by_subject ON sessions (subject);
 
-    -- A ticket in the hands of a login: `session_id` is null until it has become a session.
-    CREATE TABLE claims (
-        ticket_hash   BLOB PRIMARY KEY,
+    -- A ticket that is or was leased: `session_id` is null until it has become a session.
+    CREATE TABLE tickets (
+        hash          BLOB PRIMARY KEY,
         key_hash      BLOB UNIQUE,
         holder        TEXT NOT NULL,
         lease_ends_at INTEGER NOT NULL,
         session_id    TEXT,
         expires_at    INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX claims_by_end ON claims (expires_at);
+    CREATE INDEX tickets_by_end ON tickets (expires_at);
 
     CREATE TABLE bans (
         subject    TEXT PRIMARY KEY,

@@ -1,185 +1,242 @@
-"""What happens to the rows of sessions. Functions over a connection, inside a transaction."""
+"""Sessions and their tombstones.
+
+The functions without underscore below the class run inside a transaction of another command: a
+login and a ban touch sessions too.
+"""
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from app.sessions.models import Ending, Session
-from app.sessions.ports import (
+from typing_extensions import override
+
+from app.sessions.models import EndReason, Session
+from app.sessions.outcomes import (
     Active,
     Ended,
     Replayed,
     Reused,
     ReuseKind,
     Rotated,
-    Rotation,
-    SessionLimits,
     Unknown,
 )
+from app.sessions.ports import Rotation, SessionLimits, SessionStore
+from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.instants import epoch, instant
 
 _COLUMNS = (
-    "id, subject, device_type, generation, binding_kid, sealed_profile, authenticated_at,"
+    "id, subject, device_type, generation, secret_kid, encrypted_profile, authenticated_at,"
     " created_at, last_used_at, expires_at, absolute_expires_at"
 )
-# Oldest first; of the same second, the first that was written.
-_LIVING_OF = (
-    f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND ending IS NULL"  # noqa: S608  # constants
+_FIND = f"SELECT {_COLUMNS}, in_use, end_reason, replaced_by FROM sessions WHERE id = ?"  # noqa: S608  # constants
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 11)})"  # noqa: S608  # constants
+# Oldest first; within one second, in the order of writing.
+_ACTIVE_SESSIONS = (
+    f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND end_reason IS NULL"  # noqa: S608  # constants
     " AND expires_at > ? ORDER BY created_at, rowid"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Living:
-    """A session that is neither ended nor past its time.
+class SqliteSessions(SessionStore):
+    """`SessionStore` over one SQLite file."""
 
-    `in_use`: a token of its current generation has been seen.
-    """
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
 
-    session: Session
-    in_use: bool
+    @override
+    @command
+    def touch(
+        self, db: sqlite3.Connection, session_id: str, generation: int, now: datetime
+    ) -> Active | Ended | Unknown:
+        row = _find(db, session_id)
+        found = _state(row, now)
+        if (
+            isinstance(found, Active)
+            and generation == found.session.generation
+            and not _in_use(row)
+        ):
+            db.execute("UPDATE sessions SET in_use = 1 WHERE id = ?", (session_id,))
+        return found
+
+    @override
+    @command
+    def rotate(
+        self, db: sqlite3.Connection, rotation: Rotation
+    ) -> Rotated | Replayed | Reused | Ended | Unknown:
+        row = _find(db, rotation.session_id)
+        found = _state(row, rotation.now)
+        if not isinstance(found, Active):
+            return found
+        session = found.session
+        ahead = rotation.presented - session.generation
+        if ahead in {0, 1}:
+            return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
+        window_ends_at = session.last_used_at + rotation.recovery_window
+        if ahead == -1 and not _in_use(row) and rotation.now < window_ends_at:
+            return Replayed(session)
+        _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
+        return Reused(_kind_of_reuse(ahead))
+
+    @override
+    @command
+    def active_sessions(
+        self, db: sqlite3.Connection, subject: str, now: datetime
+    ) -> Sequence[Session]:
+        return _active_sessions(db, subject, now)
+
+    @override
+    @command
+    def end(
+        self,
+        db: sqlite3.Connection,
+        session_id: str,
+        subject: str,
+        reason: EndReason,
+        now: datetime,
+    ) -> Ended | Unknown:
+        row = _find(db, session_id)
+        if row is None or row["subject"] != subject:
+            return Unknown()
+        found = _state(row, now)
+        if not isinstance(found, Active):
+            return found
+        _end(db, session_id, reason, now)
+        return Ended(reason, changed=True)
+
+    @override
+    @command
+    def end_all(
+        self,
+        db: sqlite3.Connection,
+        subject: str,
+        reason: EndReason,
+        now: datetime,
+        *,
+        keep: str | None = None,
+    ) -> Sequence[str]:
+        return end_all_sessions(db, subject, reason, now, keep=keep)
+
+    @override
+    async def erase(self, subject: str, now: datetime) -> Sequence[str]:
+        return await self._engine.run(lambda db: _erase(db, subject, now), scrub=True)
 
 
-def add(db: sqlite3.Connection, session: Session) -> None:
-    """Keep a new session."""
-    values = (
-        session.id,
-        session.subject,
-        session.device_type,
-        session.generation,
-        session.binding_kid,
-        session.sealed_profile,
-        epoch(session.authenticated_at),
-        epoch(session.created_at),
-        epoch(session.last_used_at),
-        epoch(session.expires_at),
-        epoch(session.absolute_expires_at),
-    )
-    marks = ", ".join("?" * len(values))
-    db.execute(f"INSERT INTO sessions ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608  # constants
-
-
-def find(db: sqlite3.Connection, session_id: str, now: datetime) -> Living | Ended | Unknown:
-    """The session as it is now."""
-    sql = f"SELECT {_COLUMNS}, in_use, ending, replaced_by FROM sessions WHERE id = ?"  # noqa: S608  # constants
-    row = db.execute(sql, (session_id,)).fetchone()
-    if row is None:
-        return Unknown()
-    if row["ending"] is not None:
-        return Ended(Ending(row["ending"]), row["replaced_by"])
-    if instant(row["expires_at"]) <= now:
-        return Ended(Ending.EXPIRED)
-    return Living(_session(row), bool(row["in_use"]))
-
-
-def see(
-    db: sqlite3.Connection, session_id: str, generation: int, now: datetime
+def find_session(
+    db: sqlite3.Connection, session_id: str, now: datetime
 ) -> Active | Ended | Unknown:
-    """Look up for a bearer; note the first use of the current generation."""
-    found = find(db, session_id, now)
-    if not isinstance(found, Living):
-        return found
-    if generation == found.session.generation and not found.in_use:
-        db.execute("UPDATE sessions SET in_use = 1 WHERE id = ?", (session_id,))
-    return Active(found.session)
+    """The session as it is now."""
+    return _state(_find(db, session_id), now)
 
 
-def rotate(
-    db: sqlite3.Connection, rotation: Rotation
-) -> Rotated | Replayed | Reused | Ended | Unknown:
-    """Compare generations: rotate, replay, or end the session for a spent token."""
-    found = find(db, rotation.session_id, rotation.now)
-    if not isinstance(found, Living):
-        return found
-    session = found.session
-    ahead = rotation.presented - session.generation
-    if ahead in (0, 1):
-        return Rotated(_advance(db, session, rotation), healed=ahead == 1)
-    window_ends_at = session.last_used_at + rotation.recovery_window
-    if ahead == -1 and not found.in_use and rotation.now < window_ends_at:
-        return Replayed(session)
-    _end(db, session.id, Ending.REFRESH_REUSED, rotation.now)
-    return Reused(_kind_of_reuse(ahead))
+def insert_session(db: sqlite3.Connection, session: Session) -> None:
+    """Store a new session."""
+    db.execute(
+        _INSERT,
+        (
+            session.id,
+            session.subject,
+            session.device_type,
+            session.generation,
+            session.secret_kid,
+            session.encrypted_profile,
+            epoch(session.authenticated_at),
+            epoch(session.created_at),
+            epoch(session.last_used_at),
+            epoch(session.expires_at),
+            epoch(session.absolute_expires_at),
+        ),
+    )
 
 
-def living_of(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[Session]:
-    """The user's living sessions, oldest first."""
-    return [_session(row) for row in db.execute(_LIVING_OF, (subject, epoch(now)))]
-
-
-def end(
-    db: sqlite3.Connection, session_id: str, subject: str, reason: Ending, now: datetime
-) -> Ended | Unknown:
-    """End one session of this user; of another user's it says nothing."""
-    owner = db.execute("SELECT subject FROM sessions WHERE id = ?", (session_id,)).fetchone()
-    if owner is None or owner["subject"] != subject:
-        return Unknown()
-    found = find(db, session_id, now)
-    if not isinstance(found, Living):
-        return found
-    _end(db, session_id, reason, now)
-    return Ended(reason, just_now=True)
-
-
-def end_all(
+def end_all_sessions(
     db: sqlite3.Connection,
     subject: str,
-    reason: Ending,
+    reason: EndReason,
     now: datetime,
     *,
     keep: str | None = None,
 ) -> Sequence[str]:
-    """End all living sessions of this user but one."""
-    ids = [session.id for session in living_of(db, subject, now) if session.id != keep]
+    """End the user's active sessions except `keep`; return the ids of those that ended."""
+    ids = [session.id for session in _active_sessions(db, subject, now) if session.id != keep]
     for session_id in ids:
         _end(db, session_id, reason, now)
     return ids
 
 
-def erase(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[str]:
-    """End the user's sessions, and take the user out of these and of older tombstones."""
-    ended = end_all(db, subject, Ending.ERASED, now)
-    db.execute(
-        "UPDATE sessions SET subject = '', device_type = NULL, sealed_profile = x'',"
-        " ending = coalesce(ending, ?) WHERE subject = ?",
-        (Ending.EXPIRED, subject),
-    )
-    return ended
-
-
-def make_room(
-    db: sqlite3.Connection, newcomer: Session, limits: SessionLimits, now: datetime
+def evict_over_limit(
+    db: sqlite3.Connection, newcomer: Session, limits: SessionLimits
 ) -> Sequence[str]:
-    """End what the newcomer replaces under these limits; which ones ended."""
+    """End the sessions that the newcomer replaces under these limits; return their ids."""
     if not limits.max_per_user and not limits.one_per_device_type:
         return []
-    living = living_of(db, newcomer.subject, now)
+    active = _active_sessions(db, newcomer.subject, newcomer.created_at)
     same_type = [
         session
-        for session in living
+        for session in active
         if limits.one_per_device_type and session.device_type == newcomer.device_type is not None
     ]
-    others = [session for session in living if session not in same_type]
+    others = [session for session in active if session not in same_type]
     surplus = len(others) + 1 - limits.max_per_user if limits.max_per_user else 0
     replaced = [session.id for session in [*same_type, *others[: max(surplus, 0)]]]
     for session_id in replaced:
-        _end(db, session_id, Ending.REPLACED, now, replaced_by=newcomer.device_type)
+        _end(
+            db,
+            session_id,
+            EndReason.REPLACED,
+            newcomer.created_at,
+            replaced_by=newcomer.device_type,
+        )
     return replaced
+
+
+def _find(db: sqlite3.Connection, session_id: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(_FIND, (session_id,)).fetchone()
+    return row
+
+
+def _state(row: sqlite3.Row | None, now: datetime) -> Active | Ended | Unknown:
+    if row is None:
+        return Unknown()
+    if row["end_reason"] is not None:
+        return Ended(EndReason(row["end_reason"]), row["replaced_by"])
+    if instant(row["expires_at"]) <= now:
+        return Ended(EndReason.EXPIRED)
+    return Active(_session(row))
+
+
+def _in_use(row: sqlite3.Row | None) -> bool:
+    return row is not None and bool(row["in_use"])
+
+
+def _active_sessions(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[Session]:
+    return [_session(row) for row in db.execute(_ACTIVE_SESSIONS, (subject, epoch(now)))]
+
+
+def _erase(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[str]:
+    # A ban in force must outlive the erasure; one that is over is erased too.
+    db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
+    ended = end_all_sessions(db, subject, EndReason.ERASED, now)
+    db.execute(
+        "UPDATE sessions SET subject = '', device_type = NULL, encrypted_profile = x'',"
+        " end_reason = coalesce(end_reason, ?) WHERE subject = ?",
+        (EndReason.EXPIRED, subject),
+    )
+    return ended
 
 
 def _end(
     db: sqlite3.Connection,
     session_id: str,
-    reason: Ending,
+    reason: EndReason,
     now: datetime,
     *,
     replaced_by: str | None = None,
 ) -> None:
-    # The tombstone keeps the name of the ending; the profile goes at once.
+    # The tombstone keeps the reason; the profile is deleted at once.
     db.execute(
-        "UPDATE sessions SET ending = ?, replaced_by = ?, expires_at = ?, sealed_profile = x''"
-        " WHERE id = ?",
+        "UPDATE sessions SET end_reason = ?, replaced_by = ?, expires_at = ?,"
+        " encrypted_profile = x'' WHERE id = ?",
         (reason, replaced_by, epoch(now), session_id),
     )
 
@@ -188,16 +245,16 @@ def _advance(db: sqlite3.Connection, session: Session, rotation: Rotation) -> Se
     advanced = replace(
         session,
         generation=rotation.presented + 1,
-        binding_kid=rotation.binding_kid,
+        secret_kid=rotation.secret_kid,
         last_used_at=rotation.now,
         expires_at=min(rotation.now + rotation.idle_ttl, session.absolute_expires_at),
     )
     db.execute(
-        "UPDATE sessions SET generation = ?, binding_kid = ?, last_used_at = ?, expires_at = ?,"
+        "UPDATE sessions SET generation = ?, secret_kid = ?, last_used_at = ?, expires_at = ?,"
         " in_use = 0 WHERE id = ?",
         (
             advanced.generation,
-            advanced.binding_kid,
+            advanced.secret_kid,
             epoch(advanced.last_used_at),
             epoch(advanced.expires_at),
             session.id,
@@ -218,8 +275,8 @@ def _session(row: sqlite3.Row) -> Session:
         subject=row["subject"],
         device_type=row["device_type"],
         generation=row["generation"],
-        binding_kid=row["binding_kid"],
-        sealed_profile=row["sealed_profile"],
+        secret_kid=row["secret_kid"],
+        encrypted_profile=row["encrypted_profile"],
         authenticated_at=instant(row["authenticated_at"]),
         created_at=instant(row["created_at"]),
         last_used_at=instant(row["last_used_at"]),

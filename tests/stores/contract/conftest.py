@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.ports import SessionStore
+from app.sessions.ports import Stores
 from tests.stores.factories import FACTORIES, SERVERS, StoreFactory
 from tests.stores.shared import suite_store
 
@@ -31,6 +31,6 @@ def factory(request: pytest.FixtureRequest) -> StoreFactory:
 
 
 @pytest.fixture
-async def store(factory: StoreFactory, folder: Path) -> AsyncIterator[SessionStore]:
+async def store(factory: StoreFactory, folder: Path) -> AsyncIterator[Stores]:
     async with factory(folder) as opened:
         yield opened

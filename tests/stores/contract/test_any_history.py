@@ -15,17 +15,9 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import Ending, Session
-from app.sessions.ports import (
-    Active,
-    Ended,
-    Replayed,
-    Reused,
-    Rotated,
-    Rotation,
-    SessionStore,
-    Unknown,
-)
+from app.sessions.models import EndReason, Session
+from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
+from app.sessions.ports import Rotation, Stores
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -66,21 +58,23 @@ def user_of(session_id: str) -> str:
     return f"user of {session_id}"
 
 
-async def lift_ban(store: SessionStore, at: Moment) -> None:
-    await store.lift_ban(at.user)
+async def lift_ban(store: Stores, at: Moment) -> None:
+    await store.bans.lift(at.user)
 
 
-VERBS: dict[str, Callable[[SessionStore, Moment], Awaitable[Outcome]]] = {
-    "rotate": lambda store, at: store.rotate(at.rotation(WINDOW)),
-    "rotate strictly": lambda store, at: store.rotate(at.rotation(0 * DAY)),
-    "see": lambda store, at: store.see(at.session_id, at.generation, at.now),
-    "end": lambda store, at: store.end(at.session_id, at.user, Ending.LOGGED_OUT, at.now),
-    "end all": lambda store, at: store.end_all(at.user, Ending.KICKED, at.now),
-    "erase": lambda store, at: store.erase(at.user, at.now),
-    "ban": lambda store, at: store.ban(ban_of(at.user, at=at.now, until=at.now + HOUR)),
+VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
+    "rotate": lambda store, at: store.sessions.rotate(at.rotation(WINDOW)),
+    "rotate strictly": lambda store, at: store.sessions.rotate(at.rotation(0 * DAY)),
+    "see": lambda store, at: store.sessions.touch(at.session_id, at.generation, at.now),
+    "end": lambda store, at: store.sessions.end(
+        at.session_id, at.user, EndReason.LOGGED_OUT, at.now
+    ),
+    "end all": lambda store, at: store.sessions.end_all(at.user, EndReason.KICKED, at.now),
+    "erase": lambda store, at: store.sessions.erase(at.user, at.now),
+    "ban": lambda store, at: store.bans.put(ban_of(at.user, at=at.now, until=at.now + HOUR)),
     "lift": lift_ban,
-    "list": lambda store, at: store.sessions_of(at.user, at.now),
-    "purge": lambda store, at: store.purge(at.now),
+    "list": lambda store, at: store.sessions.active_sessions(at.user, at.now),
+    "purge": lambda store, at: store.maintenance.purge(at.now),
 }
 LIKELY = [*["rotate"] * 6, *["see"] * 2, *VERBS]
 PAUSES = [0 * SECOND, SECOND, HOUR, WINDOW - SECOND, WINDOW, IDLE - SECOND, IDLE, 7 * DAY]
@@ -104,7 +98,7 @@ class Promises:
     """What holds in every history of a session."""
 
     generation: int = 0
-    ending: Ending | None = None
+    ending: EndReason | None = None
 
     def check(self, outcome: Outcome, now: datetime) -> None:
         match outcome:
@@ -118,7 +112,7 @@ class Promises:
                 self.ending = reason
             case Reused():
                 assert self.ending is None, "an ended session ended again"
-                self.ending = Ending.REFRESH_REUSED
+                self.ending = EndReason.REFRESH_REUSED
             case [Session() as listed]:
                 assert self.ending is None, "an ended session is listed"
                 assert listed.generation == self.generation
@@ -128,7 +122,7 @@ class Promises:
                 pass
 
 
-async def follow(store: SessionStore, model: FakeStore, session_id: str, steps: list[Step]) -> None:
+async def follow(store: Stores, model: FakeStore, session_id: str, steps: list[Step]) -> None:
     now, promises = NOW, Promises()
     session = make_session(session_id, subject=user_of(session_id))
     await asyncio.gather(keep(store, session), keep(model, session))

@@ -4,18 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from app.sessions.models import Ending
-from app.sessions.ports import (
-    Active,
-    Banned,
-    Claimed,
-    Ended,
-    Opened,
-    Redeemed,
-    SessionLimits,
-    SessionStore,
-    Unknown,
-)
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Ended, Opened, Unknown
+from app.sessions.ports import SessionLimits, Stores
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -25,8 +16,8 @@ from tests.stores.builders import (
     SUBJECT,
     UNLIMITED,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -34,142 +25,148 @@ from tests.stores.builders import (
 UNTIL = NOW + HOUR
 
 
-async def log_in(store: SessionStore, at: datetime = NOW) -> object:
-    claim = claim_of(f"ticket of {at}", at=at)
-    await store.claim(claim)
-    return await store.open(claim, make_session(f"session at {at}", created_at=at), UNLIMITED)
+async def log_in(store: Stores, at: datetime = NOW) -> object:
+    claim = lease_of(f"ticket of {at}", at=at)
+    await store.tickets.acquire(claim)
+    return await store.tickets.create_session(
+        claim, make_session(f"session at {at}", created_at=at), UNLIMITED
+    )
 
 
 @pytest.mark.parametrize("until", [None, UNTIL])
 async def test_a_ban_ends_the_users_sessions_in_the_same_step(
-    store: SessionStore, until: datetime | None
+    store: Stores, until: datetime | None
 ) -> None:
     for name in ("session-a", "session-b"):
         await keep(store, make_session(name))
     await keep(store, make_session("other", subject="other"))
-    assert await store.ban(ban_of(until=until)) == ["session-a", "session-b"]
-    assert await store.see("session-a", 0, NOW) == Ended(Ending.BANNED)
-    assert await store.rotate(rotation_of(0)) == Ended(Ending.BANNED)
-    assert isinstance(await store.see("other", 0, NOW), Active)
+    assert await store.bans.put(ban_of(until=until)) == ["session-a", "session-b"]
+    assert await store.sessions.touch("session-a", 0, NOW) == Ended(EndReason.BANNED)
+    assert await store.sessions.rotate(rotation_of(0)) == Ended(EndReason.BANNED)
+    assert isinstance(await store.sessions.touch("other", 0, NOW), Active)
 
 
 @pytest.mark.parametrize("until", [None, UNTIL])
 async def test_a_banned_user_gets_no_session_and_is_told_until_when(
-    store: SessionStore, until: datetime | None
+    store: Stores, until: datetime | None
 ) -> None:
-    await store.ban(ban_of(until=until))
+    await store.bans.put(ban_of(until=until))
     assert await log_in(store) == Banned(until)
-    assert list(await store.sessions_of(SUBJECT, NOW)) == []
-    assert await store.see(f"session at {NOW}", 0, NOW) == Unknown()
+    assert list(await store.sessions.active_sessions(SUBJECT, NOW)) == []
+    assert await store.sessions.touch(f"session at {NOW}", 0, NOW) == Unknown()
 
 
-async def test_a_ban_that_is_met_releases_the_claim(store: SessionStore) -> None:
-    await store.ban(ban_of())
+async def test_a_ban_that_is_met_releases_the_claim(store: Stores) -> None:
+    await store.bans.put(ban_of())
     await log_in(store)
-    assert await store.claim(claim_of(f"ticket of {NOW}", holder="holder-b")) == Claimed()
+    assert (
+        await store.tickets.acquire(lease_of(f"ticket of {NOW}", holder="holder-b")) == Acquired()
+    )
 
 
 async def test_a_ban_that_is_met_does_not_release_the_claim_of_another(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
-    slow, heir = claim_of(), claim_of(holder="holder-b", at=NOW + HOUR)
-    await store.ban(ban_of())
-    await store.claim(slow)
-    await store.claim(heir)
-    assert await store.open(slow, make_session(), UNLIMITED) == Banned(None)
-    third = claim_of(holder="holder-c", at=NOW + HOUR)
-    assert await store.claim(third) != Claimed()
+    slow, heir = lease_of(), lease_of(holder="holder-b", at=NOW + HOUR)
+    await store.bans.put(ban_of())
+    await store.tickets.acquire(slow)
+    await store.tickets.acquire(heir)
+    assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Banned(None)
+    third = lease_of(holder="holder-c", at=NOW + HOUR)
+    assert await store.tickets.acquire(third) != Acquired()
 
 
-async def test_a_ban_replaces_nobody(store: SessionStore) -> None:
-    await store.ban(ban_of(until=NOW + SECOND))
+async def test_a_ban_replaces_nobody(store: Stores) -> None:
+    await store.bans.put(ban_of(until=NOW + SECOND))
     await log_in(store, NOW + SECOND)
-    await store.lift_ban(SUBJECT)
-    outcome = await store.open(
-        claim_of(),
+    await store.bans.lift(SUBJECT)
+    outcome = await store.tickets.create_session(
+        lease_of(),
         make_session(subject="other"),
         SessionLimits(max_per_user=1, one_per_device_type=True),
     )
     assert outcome == Opened([])
-    assert len(await store.sessions_of(SUBJECT, NOW + SECOND)) == 1
+    assert len(await store.sessions.active_sessions(SUBJECT, NOW + SECOND)) == 1
 
 
-async def test_a_ban_is_over_at_the_very_second_of_its_end(store: SessionStore) -> None:
+async def test_a_ban_is_over_at_the_very_second_of_its_end(store: Stores) -> None:
     ban = ban_of(until=UNTIL)
-    await store.ban(ban)
-    assert await store.find_ban(SUBJECT, UNTIL - SECOND) == ban
+    await store.bans.put(ban)
+    assert await store.bans.find(SUBJECT, UNTIL - SECOND) == ban
     assert await log_in(store, UNTIL - SECOND) == Banned(UNTIL)
-    assert await store.find_ban(SUBJECT, UNTIL) is None
+    assert await store.bans.find(SUBJECT, UNTIL) is None
     assert await log_in(store, UNTIL) == Opened([])
 
 
-async def test_a_ban_without_end_stays(store: SessionStore) -> None:
-    await store.ban(ban_of())
-    assert await store.find_ban(SUBJECT, NOW + 10_000 * DAY) == ban_of()
+async def test_a_ban_without_end_stays(store: Stores) -> None:
+    await store.bans.put(ban_of())
+    assert await store.bans.find(SUBJECT, NOW + 10_000 * DAY) == ban_of()
 
 
-async def test_who_is_not_banned_has_no_ban(store: SessionStore) -> None:
-    await store.ban(ban_of("other"))
-    assert await store.find_ban(SUBJECT, NOW) is None
+async def test_who_is_not_banned_has_no_ban(store: Stores) -> None:
+    await store.bans.put(ban_of("other"))
+    assert await store.bans.find(SUBJECT, NOW) is None
     assert await log_in(store) == Opened([])
 
 
-async def test_a_ban_can_be_changed(store: SessionStore) -> None:
-    await store.ban(ban_of(until=UNTIL))
+async def test_a_ban_can_be_changed(store: Stores) -> None:
+    await store.bans.put(ban_of(until=UNTIL))
     changed = ban_of(at=NOW + SECOND, reason="fraud")
-    assert await store.ban(changed) == []
-    assert await store.find_ban(SUBJECT, UNTIL) == changed
+    assert await store.bans.put(changed) == []
+    assert await store.bans.find(SUBJECT, UNTIL) == changed
 
 
 async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
-    await store.ban(ban_of())
-    await store.lift_ban(SUBJECT)
-    assert await store.find_ban(SUBJECT, NOW) is None
-    assert await store.see("session-a", 0, NOW) == Ended(Ending.BANNED)
+    await store.bans.put(ban_of())
+    await store.bans.lift(SUBJECT)
+    assert await store.bans.find(SUBJECT, NOW) is None
+    assert await store.sessions.touch("session-a", 0, NOW) == Ended(EndReason.BANNED)
     assert await log_in(store) == Opened([])
 
 
-async def test_lifting_no_ban_is_no_error(store: SessionStore) -> None:
-    await store.ban(ban_of("other"))
-    await store.lift_ban(SUBJECT)
-    assert await store.find_ban("other", NOW) == ban_of("other")
+async def test_lifting_no_ban_is_no_error(store: Stores) -> None:
+    await store.bans.put(ban_of("other"))
+    await store.bans.lift(SUBJECT)
+    assert await store.bans.find("other", NOW) == ban_of("other")
 
 
-async def test_a_ban_does_not_rename_what_was_over(store: SessionStore) -> None:
+async def test_a_ban_does_not_rename_what_was_over(store: Stores) -> None:
     await keep(store, make_session())
-    assert await store.ban(ban_of(at=NOW + IDLE)) == []
-    assert await store.see("session-a", 0, NOW + IDLE) == Ended(Ending.EXPIRED)
+    assert await store.bans.put(ban_of(at=NOW + IDLE)) == []
+    assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
 
 
-async def test_the_session_of_a_banned_user_is_not_told_to_a_retry(store: SessionStore) -> None:
-    claim = claim_of(key="key-a")
-    await store.claim(claim)
-    await store.open(claim, make_session(), UNLIMITED)
-    await store.ban(ban_of())
-    assert await store.claim(claim_of(key="key-a", holder="holder-b")) == Redeemed(None)
+async def test_the_session_of_a_banned_user_is_not_told_to_a_retry(store: Stores) -> None:
+    claim = lease_of(key="key-a")
+    await store.tickets.acquire(claim)
+    await store.tickets.create_session(claim, make_session(), UNLIMITED)
+    await store.bans.put(ban_of())
+    assert await store.tickets.acquire(lease_of(key="key-a", holder="holder-b")) == AlreadyUsed(
+        None
+    )
 
 
-async def test_erasing_a_user_does_not_lift_the_ban(store: SessionStore) -> None:
-    await store.ban(ban_of())
-    await store.erase(SUBJECT, NOW)
+async def test_erasing_a_user_does_not_lift_the_ban(store: Stores) -> None:
+    await store.bans.put(ban_of())
+    await store.sessions.erase(SUBJECT, NOW)
     assert await log_in(store) == Banned(None)
 
 
-async def test_erasing_a_user_forgets_a_ban_that_is_over(store: SessionStore) -> None:
-    await store.ban(ban_of(until=UNTIL))
-    await store.ban(ban_of("other", until=UNTIL))
-    await store.erase(SUBJECT, UNTIL)
-    assert await store.purge(UNTIL) == 1  # the other's
+async def test_erasing_a_user_forgets_a_ban_that_is_over(store: Stores) -> None:
+    await store.bans.put(ban_of(until=UNTIL))
+    await store.bans.put(ban_of("other", until=UNTIL))
+    await store.sessions.erase(SUBJECT, UNTIL)
+    assert await store.maintenance.purge(UNTIL) == 1  # the other's
 
 
-async def test_a_purge_takes_the_bans_that_are_over_and_no_others(store: SessionStore) -> None:
-    await store.ban(ban_of("user-a", until=UNTIL))
-    await store.ban(ban_of("user-b", until=UNTIL + SECOND))
-    await store.ban(ban_of("user-c"))
-    assert await store.purge(UNTIL - SECOND) == 0
-    assert await store.purge(UNTIL) == 1
-    assert await store.find_ban("user-b", UNTIL) is not None
-    assert await store.find_ban("user-c", UNTIL) is not None
+async def test_a_purge_takes_the_bans_that_are_over_and_no_others(store: Stores) -> None:
+    await store.bans.put(ban_of("user-a", until=UNTIL))
+    await store.bans.put(ban_of("user-b", until=UNTIL + SECOND))
+    await store.bans.put(ban_of("user-c"))
+    assert await store.maintenance.purge(UNTIL - SECOND) == 0
+    assert await store.maintenance.purge(UNTIL) == 1
+    assert await store.bans.find("user-b", UNTIL) is not None
+    assert await store.bans.find("user-c", UNTIL) is not None

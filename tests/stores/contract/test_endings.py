@@ -4,8 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from app.sessions.models import Ending
-from app.sessions.ports import Active, Ended, Rotated, SessionStore, Unknown
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Active, Ended, Rotated, Unknown
+from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
     DAY,
@@ -26,124 +27,134 @@ TOMBSTONE_LIFE = 7 * DAY
 # --- limits ---
 
 
-async def test_a_session_lives_in_the_second_before_its_end(store: SessionStore) -> None:
+async def test_a_session_lives_in_the_second_before_its_end(store: Stores) -> None:
     await keep(store, make_session())
     last = NOW + IDLE - SECOND
-    assert isinstance(await store.see("session-a", 0, last), Active)
-    assert isinstance(await store.rotate(rotation_of(0, at=last)), Rotated)
+    assert isinstance(await store.sessions.touch("session-a", 0, last), Active)
+    assert isinstance(await store.sessions.rotate(rotation_of(0, at=last)), Rotated)
 
 
-async def test_a_session_has_expired_at_the_very_second_of_its_end(store: SessionStore) -> None:
+async def test_a_session_has_expired_at_the_very_second_of_its_end(store: Stores) -> None:
     await keep(store, make_session())
-    assert await store.see("session-a", 0, NOW + IDLE) == Ended(Ending.EXPIRED)
-    assert await store.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
-    expired = Ended(Ending.EXPIRED, just_now=False)
-    assert await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW + IDLE) == expired
+    assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
+    assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
+    expired = Ended(EndReason.EXPIRED, changed=False)
+    assert (
+        await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW + IDLE) == expired
+    )
 
 
 async def test_a_spent_token_of_an_expired_session_is_told_that_it_expired(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session(generation=5))
-    assert await store.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(Ending.EXPIRED)
+    assert await store.sessions.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
 
 
-async def test_a_refresh_moves_the_idle_limit(store: SessionStore) -> None:
+async def test_a_refresh_moves_the_idle_limit(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0, at=NOW + 10 * DAY))
-    assert isinstance(await store.see("session-a", 1, NOW + 10 * DAY + IDLE - SECOND), Active)
-    assert await store.see("session-a", 1, NOW + 10 * DAY + IDLE) == Ended(Ending.EXPIRED)
+    await store.sessions.rotate(rotation_of(0, at=NOW + 10 * DAY))
+    assert isinstance(
+        await store.sessions.touch("session-a", 1, NOW + 10 * DAY + IDLE - SECOND), Active
+    )
+    assert await store.sessions.touch("session-a", 1, NOW + 10 * DAY + IDLE) == Ended(
+        EndReason.EXPIRED
+    )
 
 
-async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: SessionStore) -> None:
+async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: Stores) -> None:
     await keep(store, make_session())
     end = NOW + ABSOLUTE
     moments = [NOW + 10 * DAY, NOW + 20 * DAY, end - HOUR, end - SECOND]
     for generation, at in enumerate(moments):
-        rotated = await store.rotate(rotation_of(generation, at=at))
+        rotated = await store.sessions.rotate(rotation_of(generation, at=at))
         assert isinstance(rotated, Rotated)
         assert rotated.session.expires_at == min(at + IDLE, end)
         assert rotated.session.absolute_expires_at == end
-    assert await store.rotate(rotation_of(len(moments), at=end)) == Ended(Ending.EXPIRED)
+    assert await store.sessions.rotate(rotation_of(len(moments), at=end)) == Ended(
+        EndReason.EXPIRED
+    )
 
 
-async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: SessionStore) -> None:
+async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    await store.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
-    await store.see("session-a", 1, NOW + IDLE - SECOND)
-    assert await store.see("session-a", 1, NOW + IDLE) == Ended(Ending.EXPIRED)
+    await store.sessions.rotate(rotation_of(0))
+    await store.sessions.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
+    await store.sessions.touch("session-a", 1, NOW + IDLE - SECOND)
+    assert await store.sessions.touch("session-a", 1, NOW + IDLE) == Ended(EndReason.EXPIRED)
 
 
 # --- ended ---
 
 
-@pytest.mark.parametrize("reason", Ending)
+@pytest.mark.parametrize("reason", EndReason)
 async def test_an_ended_session_says_why_whatever_token_is_presented(
-    store: SessionStore, reason: Ending
+    store: Stores, reason: EndReason
 ) -> None:
     await keep(store, make_session(generation=5))
-    assert await store.end("session-a", SUBJECT, reason, NOW) == Ended(reason, just_now=True)
+    assert await store.sessions.end("session-a", SUBJECT, reason, NOW) == Ended(
+        reason, changed=True
+    )
     for generation in (0, 4, 5, 6, 9):
-        assert await store.see("session-a", generation, NOW) == Ended(reason)
-        assert await store.rotate(rotation_of(generation)) == Ended(reason)
+        assert await store.sessions.touch("session-a", generation, NOW) == Ended(reason)
+        assert await store.sessions.rotate(rotation_of(generation)) == Ended(reason)
 
 
-async def test_the_first_ending_stays(store: SessionStore) -> None:
+async def test_the_first_ending_stays(store: Stores) -> None:
     await keep(store, make_session())
-    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
-    again = await store.end("session-a", SUBJECT, Ending.REVOKED, NOW)
-    assert again == Ended(Ending.LOGGED_OUT, just_now=False)
-    assert await store.see("session-a", 0, NOW + ABSOLUTE) == Ended(Ending.LOGGED_OUT)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+    again = await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
+    assert again == Ended(EndReason.LOGGED_OUT, changed=False)
+    assert await store.sessions.touch("session-a", 0, NOW + ABSOLUTE) == Ended(EndReason.LOGGED_OUT)
 
 
-async def test_ending_what_was_never_there_is_no_error(store: SessionStore) -> None:
-    assert await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW) == Unknown()
-    assert await store.see("session-a", 0, NOW) == Unknown()
+async def test_ending_what_was_never_there_is_no_error(store: Stores) -> None:
+    assert await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) == Unknown()
+    assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
 
 
-async def test_ending_one_session_leaves_the_others(store: SessionStore) -> None:
+async def test_ending_one_session_leaves_the_others(store: Stores) -> None:
     await keep(store, make_session("session-a"))
     await keep(store, make_session("session-b"))
-    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW)
-    assert isinstance(await store.see("session-b", 0, NOW), Active)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+    assert isinstance(await store.sessions.touch("session-b", 0, NOW), Active)
 
 
 # --- forgotten ---
 
 
-async def _is_told(store: SessionStore, session_id: str, ending: Ending, at: datetime) -> bool:
-    return await store.see(session_id, 0, at) == Ended(ending)
+async def _is_told(store: Stores, session_id: str, ending: EndReason, at: datetime) -> bool:
+    return await store.sessions.touch(session_id, 0, at) == Ended(ending)
 
 
-async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
+async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: Stores) -> None:
     await keep(store, make_session())
-    await store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW + HOUR)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW + HOUR)
     forgotten = NOW + HOUR + TOMBSTONE_LIFE
-    assert await store.purge(forgotten - SECOND) == 0
-    assert await _is_told(store, "session-a", Ending.LOGGED_OUT, forgotten - SECOND)
-    assert await store.purge(forgotten) == 1
-    assert await store.see("session-a", 0, forgotten) == Unknown()
-    assert await store.rotate(rotation_of(0, at=forgotten)) == Unknown()
+    assert await store.maintenance.purge(forgotten - SECOND) == 0
+    assert await _is_told(store, "session-a", EndReason.LOGGED_OUT, forgotten - SECOND)
+    assert await store.maintenance.purge(forgotten) == 1
+    assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
+    assert await store.sessions.rotate(rotation_of(0, at=forgotten)) == Unknown()
 
 
-async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: SessionStore) -> None:
+async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: Stores) -> None:
     await keep(store, make_session())
     forgotten = NOW + IDLE + TOMBSTONE_LIFE
-    assert await store.purge(forgotten - SECOND) == 0
-    assert await _is_told(store, "session-a", Ending.EXPIRED, forgotten - SECOND)
-    assert await store.purge(forgotten) == 1
-    assert await store.see("session-a", 0, forgotten) == Unknown()
+    assert await store.maintenance.purge(forgotten - SECOND) == 0
+    assert await _is_told(store, "session-a", EndReason.EXPIRED, forgotten - SECOND)
+    assert await store.maintenance.purge(forgotten) == 1
+    assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
 
 
-async def test_a_purge_takes_nothing_that_lives(store: SessionStore) -> None:
+async def test_a_purge_takes_nothing_that_lives(store: Stores) -> None:
     await keep(store, make_session("session-a", created_at=NOW - 29 * DAY))
-    assert await store.purge(NOW) == 0
-    assert isinstance(await store.see("session-a", 0, NOW), Active)
+    assert await store.maintenance.purge(NOW) == 0
+    assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
 
 
-async def test_a_store_that_works_says_so_and_keeps_what_it_has(store: SessionStore) -> None:
+async def test_a_store_that_works_says_so_and_keeps_what_it_has(store: Stores) -> None:
     session = make_session()
     await keep(store, session)
-    await store.check_writable()
-    assert await store.see("session-a", 0, NOW) == Active(session)
+    await store.maintenance.check_writable()
+    assert await store.sessions.touch("session-a", 0, NOW) == Active(session)

@@ -5,22 +5,21 @@ from collections import Counter
 from dataclasses import replace
 from itertools import chain
 
-from app.sessions.models import Ending
-from app.sessions.ports import (
+from app.sessions.models import EndReason
+from app.sessions.outcomes import (
+    Acquired,
     Active,
+    AlreadyUsed,
     Banned,
-    Claimed,
-    ClaimHeld,
     Ended,
+    Held,
     Opened,
-    Redeemed,
     Replayed,
     Reused,
     Rotated,
-    SessionLimits,
-    SessionStore,
     Unknown,
 )
+from app.sessions.ports import SessionLimits, Stores
 from tests.stores.builders import (
     DAY,
     IDLE,
@@ -29,8 +28,8 @@ from tests.stores.builders import (
     SUBJECT,
     UNLIMITED,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -39,34 +38,34 @@ CALLERS = 100
 
 
 async def test_one_token_presented_a_hundred_times_at_once_has_one_successor(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
-    outcomes = await asyncio.gather(*(store.rotate(rotation_of(0)) for _ in range(CALLERS)))
+    outcomes = await asyncio.gather(
+        *(store.sessions.rotate(rotation_of(0)) for _ in range(CALLERS))
+    )
     assert Counter(map(type, outcomes)) == {Rotated: 1, Replayed: CALLERS - 1}
     sessions = {each.session for each in outcomes if isinstance(each, (Rotated, Replayed))}
     assert [session.generation for session in sessions] == [1]
 
 
 async def test_without_a_window_one_of_a_hundred_wins_and_the_session_ends(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
     strict = rotation_of(0, window=0 * DAY)
-    outcomes = await asyncio.gather(*(store.rotate(strict) for _ in range(CALLERS)))
+    outcomes = await asyncio.gather(*(store.sessions.rotate(strict) for _ in range(CALLERS)))
     assert Counter(map(type, outcomes)) == {Rotated: 1, Reused: 1, Ended: CALLERS - 2}
 
 
-async def _log_out_during_a_refresh(
-    store: SessionStore, session_id: str, *, log_out_first: bool
-) -> None:
-    refresh = store.rotate(rotation_of(0, session_id=session_id))
-    log_out = store.end(session_id, SUBJECT, Ending.LOGGED_OUT, NOW)
+async def _log_out_during_a_refresh(store: Stores, session_id: str, *, log_out_first: bool) -> None:
+    refresh = store.sessions.rotate(rotation_of(0, session_id=session_id))
+    log_out = store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
     both = (log_out, refresh) if log_out_first else (refresh, log_out)
-    assert Ended(Ending.LOGGED_OUT, just_now=True) in await asyncio.gather(*both)
+    assert Ended(EndReason.LOGGED_OUT, changed=True) in await asyncio.gather(*both)
 
 
-async def test_no_refresh_in_flight_survives_an_ending(store: SessionStore) -> None:
+async def test_no_refresh_in_flight_survives_an_ending(store: Stores) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
     await asyncio.gather(*(keep(store, make_session(name)) for name in names))
     await asyncio.gather(
@@ -78,22 +77,26 @@ async def test_no_refresh_in_flight_survives_an_ending(store: SessionStore) -> N
     for generation in range(3):
         after = [rotation_of(generation, session_id=name) for name in names]
         outcomes = await asyncio.gather(*map(store.rotate, after))
-        assert outcomes == [Ended(Ending.LOGGED_OUT)] * CALLERS
+        assert outcomes == [Ended(EndReason.LOGGED_OUT)] * CALLERS
 
 
-async def test_of_many_endings_exactly_one_is_the_ending(store: SessionStore) -> None:
+async def test_of_many_endings_exactly_one_is_the_ending(store: Stores) -> None:
     await keep(store, make_session())
-    ends = [store.end("session-a", SUBJECT, Ending.LOGGED_OUT, NOW) for _ in range(CALLERS)]
+    ends = [
+        store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) for _ in range(CALLERS)
+    ]
     outcomes = Counter(await asyncio.gather(*ends))
-    ended = Ended(Ending.LOGGED_OUT)
-    assert outcomes == {ended: CALLERS - 1, replace(ended, just_now=True): 1}
+    ended = Ended(EndReason.LOGGED_OUT)
+    assert outcomes == {ended: CALLERS - 1, replace(ended, changed=True): 1}
 
 
-async def test_sessions_that_are_refreshed_at_once_keep_apart(store: SessionStore) -> None:
+async def test_sessions_that_are_refreshed_at_once_keep_apart(store: Stores) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
     await asyncio.gather(*(keep(store, make_session(n, subject=f"user of {n}")) for n in names))
-    await asyncio.gather(*(store.rotate(rotation_of(0, session_id=name)) for name in names))
-    seen = await asyncio.gather(*(store.see(name, 1, NOW) for name in names))
+    await asyncio.gather(
+        *(store.sessions.rotate(rotation_of(0, session_id=name)) for name in names)
+    )
+    seen = await asyncio.gather(*(store.sessions.touch(name, 1, NOW) for name in names))
     living = [each.session for each in seen if isinstance(each, Active)]
     assert [(session.id, session.subject) for session in living] == [
         (name, f"user of {name}") for name in names
@@ -101,67 +104,67 @@ async def test_sessions_that_are_refreshed_at_once_keep_apart(store: SessionStor
     assert {session.generation for session in living} == {1}
 
 
-async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: SessionStore) -> None:
+async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: Stores) -> None:
     names = [f"session-{number}" for number in range(2001)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
     await keep(store, make_session("alive", expires_at=NOW + IDLE + 8 * DAY))
     due = NOW + IDLE + 7 * DAY
-    assert await store.purge(due) == len(names)
-    assert await store.purge(due) == 0
-    assert await store.see(names[-1], 0, due) == Unknown()
-    assert isinstance(await store.see("alive", 0, due), Active)
+    assert await store.maintenance.purge(due) == len(names)
+    assert await store.maintenance.purge(due) == 0
+    assert await store.sessions.touch(names[-1], 0, due) == Unknown()
+    assert isinstance(await store.sessions.touch("alive", 0, due), Active)
 
 
 # --- logins ---
 
 
-async def test_of_a_hundred_who_claim_one_ticket_at_once_one_has_it(store: SessionStore) -> None:
-    claims = [claim_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
+async def test_of_a_hundred_who_claim_one_ticket_at_once_one_has_it(store: Stores) -> None:
+    claims = [lease_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
     outcomes = Counter(await asyncio.gather(*map(store.claim, claims)))
-    assert outcomes == {Claimed(): 1, ClaimHeld(NOW + LEASE): CALLERS - 1}
+    assert outcomes == {Acquired(): 1, Held(NOW + LEASE): CALLERS - 1}
 
 
-async def test_of_a_hundred_who_take_over_at_once_one_has_it(store: SessionStore) -> None:
-    await store.claim(claim_of())
-    late = [claim_of(holder=f"holder-{n}", at=NOW + LEASE) for n in range(CALLERS)]
+async def test_of_a_hundred_who_take_over_at_once_one_has_it(store: Stores) -> None:
+    await store.tickets.acquire(lease_of())
+    late = [lease_of(holder=f"holder-{n}", at=NOW + LEASE) for n in range(CALLERS)]
     outcomes = Counter(await asyncio.gather(*map(store.claim, late)))
-    assert outcomes == {Claimed(): 1, ClaimHeld(NOW + 2 * LEASE): CALLERS - 1}
+    assert outcomes == {Acquired(): 1, Held(NOW + 2 * LEASE): CALLERS - 1}
 
 
 async def test_of_a_hundred_who_open_a_session_for_one_ticket_one_does(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
-    claim = claim_of(key="key-a")
-    await store.claim(claim)
+    claim = lease_of(key="key-a")
+    await store.tickets.acquire(claim)
     names = [f"session-{number}" for number in range(CALLERS)]
-    opening = (store.open(claim, make_session(name), UNLIMITED) for name in names)
+    opening = (store.tickets.create_session(claim, make_session(name), UNLIMITED) for name in names)
     outcomes = await asyncio.gather(*opening)
-    (living,) = await store.sessions_of(SUBJECT, NOW)
+    (living,) = await store.sessions.active_sessions(SUBJECT, NOW)
     assert outcomes.count(Opened([])) == 1
-    assert outcomes.count(Redeemed(living)) == CALLERS - 1
+    assert outcomes.count(AlreadyUsed(living)) == CALLERS - 1
 
 
 async def test_logins_at_once_never_leave_a_user_more_sessions_than_the_limit(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
     one = SessionLimits(max_per_user=1, one_per_device_type=False)
     replaced = await asyncio.gather(*(keep(store, make_session(name), one) for name in names))
-    (living,) = await store.sessions_of(SUBJECT, NOW)
+    (living,) = await store.sessions.active_sessions(SUBJECT, NOW)
     assert sorted([*chain(*replaced), living.id]) == sorted(names)
 
 
-async def test_no_login_in_flight_survives_a_ban(store: SessionStore) -> None:
-    claims = [claim_of(f"ticket-{number}") for number in range(20)]
+async def test_no_login_in_flight_survives_a_ban(store: Stores) -> None:
+    claims = [lease_of(f"ticket-{number}") for number in range(20)]
     opening = [
-        store.open(claim, make_session(f"session-{number}"), UNLIMITED)
+        store.tickets.create_session(claim, make_session(f"session-{number}"), UNLIMITED)
         for number, claim in enumerate(claims)
     ]
     outcomes = [
         await opening[0],
-        *await asyncio.gather(*opening[1:10], store.ban(ban_of()), *opening[10:19]),
+        *await asyncio.gather(*opening[1:10], store.bans.put(ban_of()), *opening[10:19]),
         await opening[19],
     ]
     assert Opened([]) in outcomes
     assert Banned(None) in outcomes
-    assert list(await store.sessions_of(SUBJECT, NOW)) == []
+    assert list(await store.sessions.active_sessions(SUBJECT, NOW)) == []

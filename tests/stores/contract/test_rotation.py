@@ -8,17 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.sessions.models import Ending
-from app.sessions.ports import (
-    Active,
-    Ended,
-    Replayed,
-    Reused,
-    ReuseKind,
-    Rotated,
-    SessionStore,
-    Unknown,
-)
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
+from app.sessions.ports import Stores
 from tests.stores.builders import (
     HOUR,
     IDLE,
@@ -33,146 +25,152 @@ from tests.stores.builders import (
 RECENT = NOW + HOUR
 
 
-async def test_the_current_token_rotates_to_the_next_generation(store: SessionStore) -> None:
+async def test_the_current_token_rotates_to_the_next_generation(store: Stores) -> None:
     session = make_session()
     await keep(store, session)
-    rotated = await store.rotate(rotation_of(0, at=RECENT, binding_kid="third"))
+    rotated = await store.sessions.rotate(rotation_of(0, at=RECENT, secret_kid="third"))
     assert rotated == Rotated(
         replace(
             session,
             generation=1,
-            binding_kid="third",
+            secret_kid="third",
             last_used_at=RECENT,
             expires_at=RECENT + IDLE,
         )
     )
 
 
-async def test_what_a_rotation_answered_is_what_is_kept(store: SessionStore) -> None:
+async def test_what_a_rotation_answered_is_what_is_kept(store: Stores) -> None:
     await keep(store, make_session())
-    rotated = await store.rotate(rotation_of(0, at=RECENT))
+    rotated = await store.sessions.rotate(rotation_of(0, at=RECENT))
     assert isinstance(rotated, Rotated)
-    assert await store.see("session-a", 1, RECENT) == Active(rotated.session)
+    assert await store.sessions.touch("session-a", 1, RECENT) == Active(rotated.session)
 
 
-async def test_a_chain_of_fifty_rotations_counts_to_fifty(store: SessionStore) -> None:
+async def test_a_chain_of_fifty_rotations_counts_to_fifty(store: Stores) -> None:
     await keep(store, make_session())
     for generation in range(50):
         at = NOW + generation * SECOND
-        rotated = await store.rotate(rotation_of(generation, at=at))
+        rotated = await store.sessions.rotate(rotation_of(generation, at=at))
         assert isinstance(rotated, Rotated)
         assert rotated.session.generation == generation + 1
-        assert rotated.healed is False
+        assert rotated.rolled_forward is False
 
 
-async def test_rotations_within_one_second_are_told_apart(store: SessionStore) -> None:
+async def test_rotations_within_one_second_are_told_apart(store: Stores) -> None:
     await keep(store, make_session())
     for generation in range(3):
-        assert isinstance(await store.rotate(rotation_of(generation)), Rotated)
-    assert isinstance(await store.rotate(rotation_of(2)), Replayed)
-    assert await store.rotate(rotation_of(1)) == Reused("stale")
+        assert isinstance(await store.sessions.rotate(rotation_of(generation)), Rotated)
+    assert isinstance(await store.sessions.rotate(rotation_of(2)), Replayed)
+    assert await store.sessions.rotate(rotation_of(1)) == Reused("stale")
 
 
-async def test_a_session_that_was_never_there_is_unknown(store: SessionStore) -> None:
+async def test_a_session_that_was_never_there_is_unknown(store: Stores) -> None:
     await keep(store, make_session("session-b"))
-    assert await store.rotate(rotation_of(0)) == Unknown()
-    assert await store.see("session-a", 0, NOW) == Unknown()
+    assert await store.sessions.rotate(rotation_of(0)) == Unknown()
+    assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
 
 
 # --- the predecessor comes back ---
 
 
 async def test_the_predecessor_is_given_the_same_successor_as_often_as_it_asks(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
-    rotated = await store.rotate(rotation_of(0, at=RECENT))
+    rotated = await store.sessions.rotate(rotation_of(0, at=RECENT))
     assert isinstance(rotated, Rotated)
     for minute in range(5):
         at = RECENT + minute * timedelta(minutes=1)
-        again = await store.rotate(rotation_of(0, at=at, binding_kid="another"))
+        again = await store.sessions.rotate(rotation_of(0, at=at, secret_kid="another"))
         assert again == Replayed(rotated.session)
 
 
-async def test_the_successor_still_rotates_after_a_replay(store: SessionStore) -> None:
+async def test_the_successor_still_rotates_after_a_replay(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    await store.rotate(rotation_of(0))
-    rotated = await store.rotate(rotation_of(1))
+    await store.sessions.rotate(rotation_of(0))
+    await store.sessions.rotate(rotation_of(0))
+    rotated = await store.sessions.rotate(rotation_of(1))
     assert isinstance(rotated, Rotated)
     assert rotated.session.generation == 2
 
 
-async def test_seeing_the_successor_in_use_closes_the_window(store: SessionStore) -> None:
+async def test_seeing_the_successor_in_use_closes_the_window(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    assert isinstance(await store.see("session-a", 1, NOW), Active)
-    assert await store.rotate(rotation_of(0)) == Reused("recent_previous")
-    assert await store.rotate(rotation_of(1)) == Ended(Ending.REFRESH_REUSED)
+    await store.sessions.rotate(rotation_of(0))
+    assert isinstance(await store.sessions.touch("session-a", 1, NOW), Active)
+    assert await store.sessions.rotate(rotation_of(0)) == Reused("recent_previous")
+    assert await store.sessions.rotate(rotation_of(1)) == Ended(EndReason.REFRESH_REUSED)
 
 
-async def test_seeing_the_successor_twice_leaves_the_session_alive(store: SessionStore) -> None:
+async def test_seeing_the_successor_twice_leaves_the_session_alive(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    first = await store.see("session-a", 1, NOW)
-    assert await store.see("session-a", 1, NOW) == first
-    assert isinstance(await store.rotate(rotation_of(1)), Rotated)
+    await store.sessions.rotate(rotation_of(0))
+    first = await store.sessions.touch("session-a", 1, NOW)
+    assert await store.sessions.touch("session-a", 1, NOW) == first
+    assert isinstance(await store.sessions.rotate(rotation_of(1)), Rotated)
 
 
 async def test_an_access_token_of_the_predecessor_does_not_close_the_window(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    assert isinstance(await store.see("session-a", 0, NOW), Active)
-    assert isinstance(await store.rotate(rotation_of(0)), Replayed)
+    await store.sessions.rotate(rotation_of(0))
+    assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
+    assert isinstance(await store.sessions.rotate(rotation_of(0)), Replayed)
 
 
-async def test_refreshing_with_the_successor_closes_the_window(store: SessionStore) -> None:
+async def test_refreshing_with_the_successor_closes_the_window(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    await store.rotate(rotation_of(1))
-    assert await store.rotate(rotation_of(0)) == Reused("stale")
-    assert await store.rotate(rotation_of(2)) == Ended(Ending.REFRESH_REUSED)
+    await store.sessions.rotate(rotation_of(0))
+    await store.sessions.rotate(rotation_of(1))
+    assert await store.sessions.rotate(rotation_of(0)) == Reused("stale")
+    assert await store.sessions.rotate(rotation_of(2)) == Ended(EndReason.REFRESH_REUSED)
 
 
-async def test_each_rotation_opens_a_window_of_its_own(store: SessionStore) -> None:
+async def test_each_rotation_opens_a_window_of_its_own(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    await store.see("session-a", 1, NOW)
-    await store.rotate(rotation_of(1))
-    assert isinstance(await store.rotate(rotation_of(1)), Replayed)
+    await store.sessions.rotate(rotation_of(0))
+    await store.sessions.touch("session-a", 1, NOW)
+    await store.sessions.rotate(rotation_of(1))
+    assert isinstance(await store.sessions.rotate(rotation_of(1)), Replayed)
 
 
-async def test_the_window_is_open_in_its_last_second(store: SessionStore) -> None:
+async def test_the_window_is_open_in_its_last_second(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0, at=RECENT))
-    assert isinstance(await store.rotate(rotation_of(0, at=RECENT + WINDOW - SECOND)), Replayed)
+    await store.sessions.rotate(rotation_of(0, at=RECENT))
+    assert isinstance(
+        await store.sessions.rotate(rotation_of(0, at=RECENT + WINDOW - SECOND)), Replayed
+    )
 
 
 async def test_the_window_is_over_at_its_end_even_if_the_successor_is_unused(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0, at=RECENT))
-    outcome = await store.rotate(rotation_of(0, at=RECENT + WINDOW))
+    await store.sessions.rotate(rotation_of(0, at=RECENT))
+    outcome = await store.sessions.rotate(rotation_of(0, at=RECENT + WINDOW))
     assert outcome == Reused("recent_previous")
-    assert await store.see("session-a", 1, RECENT + WINDOW) == Ended(Ending.REFRESH_REUSED)
+    assert await store.sessions.touch("session-a", 1, RECENT + WINDOW) == Ended(
+        EndReason.REFRESH_REUSED
+    )
 
 
-async def test_a_replay_does_not_make_the_window_longer(store: SessionStore) -> None:
+async def test_a_replay_does_not_make_the_window_longer(store: Stores) -> None:
     await keep(store, make_session())
-    await store.rotate(rotation_of(0))
-    assert isinstance(await store.rotate(rotation_of(0, at=NOW + WINDOW - SECOND)), Replayed)
-    assert await store.rotate(rotation_of(0, at=NOW + WINDOW)) == Reused("recent_previous")
+    await store.sessions.rotate(rotation_of(0))
+    assert isinstance(
+        await store.sessions.rotate(rotation_of(0, at=NOW + WINDOW - SECOND)), Replayed
+    )
+    assert await store.sessions.rotate(rotation_of(0, at=NOW + WINDOW)) == Reused("recent_previous")
 
 
-async def test_without_a_window_every_replay_is_a_reuse(store: SessionStore) -> None:
+async def test_without_a_window_every_replay_is_a_reuse(store: Stores) -> None:
     await keep(store, make_session())
     strict = rotation_of(0, window=timedelta(0))
-    assert isinstance(await store.rotate(strict), Rotated)
-    assert await store.rotate(strict) == Reused("recent_previous")
-    assert await store.rotate(strict) == Ended(Ending.REFRESH_REUSED)
+    assert isinstance(await store.sessions.rotate(strict), Rotated)
+    assert await store.sessions.rotate(strict) == Reused("recent_previous")
+    assert await store.sessions.rotate(strict) == Ended(EndReason.REFRESH_REUSED)
 
 
 # --- neither the current token nor its predecessor ---
@@ -182,35 +180,35 @@ async def test_without_a_window_every_replay_is_a_reuse(store: SessionStore) -> 
     ("presented", "kind"), [(0, "stale"), (3, "stale"), (7, "ahead"), (4_000_000_000, "ahead")]
 )
 async def test_a_token_from_elsewhere_in_the_chain_ends_the_session(
-    store: SessionStore, presented: int, kind: ReuseKind
+    store: Stores, presented: int, kind: ReuseKind
 ) -> None:
     await keep(store, make_session(generation=5))
-    assert await store.rotate(rotation_of(presented)) == Reused(kind)
-    assert await store.rotate(rotation_of(5)) == Ended(Ending.REFRESH_REUSED)
+    assert await store.sessions.rotate(rotation_of(presented)) == Reused(kind)
+    assert await store.sessions.rotate(rotation_of(5)) == Ended(EndReason.REFRESH_REUSED)
 
 
-async def test_a_reuse_ends_no_other_session_of_the_user(store: SessionStore) -> None:
+async def test_a_reuse_ends_no_other_session_of_the_user(store: Stores) -> None:
     await keep(store, make_session("session-a", generation=2))
     await keep(store, make_session("session-b", generation=2))
-    assert await store.rotate(rotation_of(0, session_id="session-a")) == Reused("stale")
-    assert isinstance(await store.rotate(rotation_of(2, session_id="session-b")), Rotated)
+    assert await store.sessions.rotate(rotation_of(0, session_id="session-a")) == Reused("stale")
+    assert isinstance(await store.sessions.rotate(rotation_of(2, session_id="session-b")), Rotated)
 
 
 async def test_a_token_one_ahead_of_a_store_that_lost_a_write_is_rolled_forward(
-    store: SessionStore,
+    store: Stores,
 ) -> None:
     session = make_session(generation=5)
     await keep(store, session)
-    healed = await store.rotate(rotation_of(6, at=RECENT))
-    assert isinstance(healed, Rotated)
-    assert healed.healed is True
-    assert healed.session.generation == 7
-    assert healed.session.expires_at == RECENT + IDLE
+    rolled_forward = await store.sessions.rotate(rotation_of(6, at=RECENT))
+    assert isinstance(rolled_forward, Rotated)
+    assert rolled_forward.rolled_forward is True
+    assert rolled_forward.session.generation == 7
+    assert rolled_forward.session.expires_at == RECENT + IDLE
 
 
-async def test_a_token_that_was_rolled_forward_is_rolled_forward_once(store: SessionStore) -> None:
+async def test_a_token_that_was_rolled_forward_is_rolled_forward_once(store: Stores) -> None:
     await keep(store, make_session(generation=5))
-    healed = await store.rotate(rotation_of(6))
-    assert isinstance(healed, Rotated)
-    assert await store.rotate(rotation_of(6)) == Replayed(healed.session)
-    assert await store.rotate(rotation_of(5)) == Reused("stale")
+    rolled_forward = await store.sessions.rotate(rotation_of(6))
+    assert isinstance(rolled_forward, Rotated)
+    assert await store.sessions.rotate(rotation_of(6)) == Replayed(rolled_forward.session)
+    assert await store.sessions.rotate(rotation_of(5)) == Reused("stale")

@@ -8,11 +8,11 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
-from app.sessions.tokens import new_session_id
+from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis import RedisStore, open_redis_store
-from tests.stores.builders import NOW, SUBJECT
+from tests.stores.builders import NOW
 
-SESSION = new_session_id(SUBJECT)
+SESSION = new_session_id()
 RECOVERY = 5.0
 """Seconds within which a store works again, once the server does."""
 
@@ -57,6 +57,6 @@ async def fails(command: Awaitable[object]) -> bool:
 
 async def seconds_until_it_works(store: RedisStore) -> float:
     begun = time.monotonic()
-    while await fails(store.see(SESSION, 0, NOW)):
+    while await fails(store.sessions.touch(SESSION, 0, NOW)):
         assert time.monotonic() - begun < 2 * RECOVERY, "it does not recover"
     return time.monotonic() - begun

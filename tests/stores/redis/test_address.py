@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from app.stores.redis.address import RedisAddress, parse
 
 from app.errors import StartupError
-from app.sessions.ports import Active
+from app.sessions.outcomes import Active
 from app.stores.factory import open_store
-from app.stores.redis.address import RedisAddress, parse
 from tests.stores.builders import NOW, keep, make_session
 from tests.stores.redis.opening import SESSION, Notes, fails, opened
 from tests.support.valkey.authority import Authority
@@ -112,8 +112,8 @@ def test_neither_user_nor_password_show_in_a_repr() -> None:
 async def test_the_number_after_the_slash_is_the_database(valkey: Server) -> None:
     async with opened(f"{valkey.url}/3") as third, opened(valkey.url) as first:
         await keep(third, make_session(SESSION))
-        assert isinstance(await third.see(SESSION, 0, NOW), Active)
-        assert not isinstance(await first.see(SESSION, 0, NOW), Active)
+        assert isinstance(await third.sessions.touch(SESSION, 0, NOW), Active)
+        assert not isinstance(await first.sessions.touch(SESSION, 0, NOW), Active)
 
 
 @pytest.fixture
@@ -133,15 +133,15 @@ def with_login(server: Server, login: str) -> str:
 @pytest.mark.parametrize("user", ["", "gate", "default"])
 async def test_who_knows_the_password_gets_in(guarded: Server, user: str) -> None:
     async with opened(with_login(guarded, f"{user}:{QUOTED}")) as store:
-        await store.check_writable()
+        await store.maintenance.check_writable()
 
 
 @pytest.mark.parametrize("login", ["", ":wrong@", "gate:wrong@", "nobody:wrong@"])
 async def test_who_does_not_is_not_ready_and_says_so(guarded: Server, login: str) -> None:
     notes = Notes()
     async with opened(guarded.url.replace("://", f"://{login}"), notes) as store:
-        assert await fails(store.check_writable())
-        assert await fails(store.see(SESSION, 0, NOW))
+        assert await fails(store.maintenance.check_writable())
+        assert await fails(store.sessions.touch(SESSION, 0, NOW))
     assert set(notes.of("store_failed")) <= {"AuthenticationError", "ResponseError"}
 
 
@@ -159,7 +159,7 @@ async def test_rediss_speaks_tls_to_a_server_that_the_ca_file_vouches_for(
     with Proxy(valkey.port, tls=authority.server()) as proxy:
         async with open_store(proxy.url, ca_file=authority.file, record=Notes()) as store:
             await keep(store, make_session(SESSION))
-            assert isinstance(await store.see(SESSION, 0, NOW), Active)
+            assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
 
 
 @pytest.mark.parametrize("wrong", ["authority", "no CA file", "name", "expired"])
@@ -174,7 +174,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_no_command(
     with Proxy(valkey.port, tls=context) as proxy:
         url = proxy.url.replace("rediss", f"rediss{kind}")
         async with opened(url, ca_file=ca_file) as store:
-            assert await fails(store.check_writable())
+            assert await fails(store.maintenance.check_writable())
         assert proxy.commands == []
 
 
@@ -182,7 +182,7 @@ async def test_a_server_without_tls_is_not_spoken_to_in_plain(valkey: Server) ->
     with Proxy(valkey.port) as proxy:
         url = proxy.url.replace("redis://", f"rediss://:{SECRET}@")
         async with opened(url) as store:
-            assert await fails(store.check_writable())
+            assert await fails(store.maintenance.check_writable())
         assert not any(SECRET.encode() in command for command in proxy.commands)
 
 

@@ -14,8 +14,8 @@ import pytest
 import uvloop
 from redis.asyncio import RedisCluster
 
-from app.sessions.ports import Active, Replayed, Rotated
-from app.sessions.tokens import new_session_id
+from app.sessions.outcomes import Active, Replayed, Rotated
+from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis import RedisStore
 from app.stores.redis.engine import CONNECTIONS
 from tests.stores.builders import NOW, keep, make_session, rotation_of
@@ -49,7 +49,7 @@ class Crowd:
     async def settle(self) -> None:
         for number in range(USERS):
             subject = f"user-{number}"
-            session_id = new_session_id(subject)
+            session_id = new_session_id()
             await keep(self.store, make_session(session_id, subject=subject))
             self.sessions[subject] = session_id
 
@@ -58,9 +58,9 @@ class Crowd:
         session_id = self.sessions[subject]
         asked: Callable[[], Any] = self.choices.choice(
             [
-                lambda: self.store.see(session_id, 0, NOW),
-                lambda: self.store.rotate(rotation_of(0, session_id=session_id)),
-                lambda: self.store.sessions_of(subject, NOW),
+                lambda: self.store.sessions.touch(session_id, 0, NOW),
+                lambda: self.store.sessions.rotate(rotation_of(0, session_id=session_id)),
+                lambda: self.store.sessions.active_sessions(subject, NOW),
             ]
         )
         answer = await asked()

@@ -19,7 +19,7 @@ def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_sqlite_needs_no_client_of_redis(without_the_extra: None, tmp_path: Path) -> None:
     file = tmp_path / "sessions.db"
     async with open_store(f"sqlite:///{file}", ca_file=None, record=Notes()) as store:
-        await store.check_writable()
+        await store.maintenance.check_writable()
     assert file.exists()
 
 

@@ -9,19 +9,19 @@ from itertools import cycle
 
 import pytest
 
-from app.sessions.models import Ending
-from app.sessions.ports import (
-    Claimed,
-    ClaimHeld,
+from app.sessions.models import EndReason
+from app.sessions.outcomes import (
+    Acquired,
+    AlreadyUsed,
     Ended,
-    KeyTaken,
+    Held,
+    KeyConflict,
     Opened,
-    Redeemed,
     Replayed,
     Reused,
     Rotated,
 )
-from app.sessions.tokens import new_session_id
+from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis import RedisStore
 from tests.stores.builders import (
     LEASE,
@@ -29,8 +29,8 @@ from tests.stores.builders import (
     SUBJECT,
     UNLIMITED,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -54,7 +54,9 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(
     await keep(fleet[0], make_session(SESSION))
     for generation in range(ROUNDS):
         same = rotation_of(generation, session_id=SESSION)
-        calls = [one.rotate(same) for one, _ in zip(cycle(fleet), range(CALLERS), strict=False)]
+        calls = [
+            one.sessions.rotate(same) for one, _ in zip(cycle(fleet), range(CALLERS), strict=False)
+        ]
         outcomes = await asyncio.gather(*calls)
         assert Counter(map(type, outcomes)) == {Rotated: 1, Replayed: CALLERS - 1}
         told = {one.session for one in outcomes if isinstance(one, Rotated | Replayed)}
@@ -66,7 +68,9 @@ async def test_without_a_window_one_wins_and_the_session_ends(
 ) -> None:
     await keep(fleet[0], make_session(SESSION))
     strict = rotation_of(0, session_id=SESSION, window=timedelta(0))
-    calls = [one.rotate(strict) for one, _ in zip(cycle(fleet), range(CALLERS), strict=False)]
+    calls = [
+        one.sessions.rotate(strict) for one, _ in zip(cycle(fleet), range(CALLERS), strict=False)
+    ]
     kinds = Counter(map(type, await asyncio.gather(*calls)))
     assert kinds == {Rotated: 1, Reused: 1, Ended: CALLERS - 2}
 
@@ -76,53 +80,53 @@ async def test_a_hundred_logins_with_one_ticket_have_one_holder_and_make_one_ses
 ) -> None:
     async def log_in(number: int) -> object:
         store = fleet[number % INSTANCES]
-        claim = claim_of(ticket, key="key-a", holder=f"holder-{number}")
-        outcome = await store.claim(claim)
-        if outcome != Claimed():
+        claim = lease_of(ticket, key="key-a", holder=f"holder-{number}")
+        outcome = await store.tickets.acquire(claim)
+        if outcome != Acquired():
             return outcome
-        return await store.open(claim, make_session(new_session_id(SUBJECT)), UNLIMITED)
+        return await store.tickets.create_session(claim, make_session(new_session_id()), UNLIMITED)
 
     for number in range(ROUNDS):
         ticket = f"ticket-{number}"
         outcomes = await asyncio.gather(*map(log_in, range(CALLERS)))
-        (session,) = await fleet[0].sessions_of(SUBJECT, NOW)
+        (session,) = await fleet[0].sessions.active_sessions(SUBJECT, NOW)
         assert outcomes.count(Opened([])) == 1
         assert set(map(str, outcomes)) <= {
             str(Opened([])),
-            str(ClaimHeld(NOW + LEASE)),
-            str(Redeemed(session)),
+            str(Held(NOW + LEASE)),
+            str(AlreadyUsed(session)),
         }
-        await fleet[0].end(session.id, SUBJECT, Ending.LOGGED_OUT, NOW)
+        await fleet[0].sessions.end(session.id, SUBJECT, EndReason.LOGGED_OUT, NOW)
         # A key serves one ticket at a time, and this one does still.
-        assert await fleet[1].claim(claim_of("elsewhere", key="key-a")) == KeyTaken()
-        key = claim_of(ticket, key="key-a")
-        assert await fleet[1].claim(key) == Redeemed(None)
+        assert await fleet[1].tickets.acquire(lease_of("elsewhere", key="key-a")) == KeyConflict()
+        key = lease_of(ticket, key="key-a")
+        assert await fleet[1].tickets.acquire(key) == AlreadyUsed(None)
         await _forget_ticket(fleet[0], ticket)
 
 
 async def _forget_ticket(store: RedisStore, ticket: str) -> None:
-    await store._engine.do("DEL", f"tg:claim:{claim_of(ticket).ticket_hash.hex()}")
+    await store._engine.do("DEL", f"tg:claim:{lease_of(ticket).ticket_hash.hex()}")
 
 
 async def test_one_key_with_many_tickets_at_once_serves_at_most_one(
     fleet: Sequence[RedisStore],
 ) -> None:
-    claims = [claim_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
-    calls = [one.claim(claim) for one, claim in zip(cycle(fleet), claims, strict=False)]
+    claims = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
+    calls = [one.tickets.acquire(claim) for one, claim in zip(cycle(fleet), claims, strict=False)]
     kinds = Counter(map(type, await asyncio.gather(*calls)))
-    assert kinds == {Claimed: 1, KeyTaken: CALLERS - 1}
+    assert kinds == {Acquired: 1, KeyConflict: CALLERS - 1}
 
 
 async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket_is_held(
     fleet: Sequence[RedisStore],
 ) -> None:
     first, second, *_ = fleet
-    await first.claim(claim_of("ticket-a", key="key-a", holder="holder-a"))
-    await first.claim(claim_of("ticket-b", key="key-b", holder="holder-b"))
-    mixed = claim_of("ticket-a", key="key-b", holder="holder-c")
-    assert await second.claim(mixed) == KeyTaken()
-    late = claim_of("ticket-a", key="key-a", holder="holder-d")
-    assert await second.claim(late) == ClaimHeld(NOW + LEASE)
+    await first.tickets.acquire(lease_of("ticket-a", key="key-a", holder="holder-a"))
+    await first.tickets.acquire(lease_of("ticket-b", key="key-b", holder="holder-b"))
+    mixed = lease_of("ticket-a", key="key-b", holder="holder-c")
+    assert await second.tickets.acquire(mixed) == KeyConflict()
+    late = lease_of("ticket-a", key="key-a", holder="holder-d")
+    assert await second.tickets.acquire(late) == Held(NOW + LEASE)
 
 
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])
@@ -130,8 +134,8 @@ async def test_nothing_of_a_session_lives_after_its_end_was_answered(
     fleet: Sequence[RedisStore], how: str
 ) -> None:
     ends = {
-        "logged out": lambda s, i, u: s.end(i, u, Ending.LOGGED_OUT, NOW),
-        "kicked": lambda s, i, u: s.end_all(u, Ending.KICKED, NOW),
+        "logged out": lambda s, i, u: s.end(i, u, EndReason.LOGGED_OUT, NOW),
+        "kicked": lambda s, i, u: s.end_all(u, EndReason.KICKED, NOW),
         "banned": lambda s, i, u: s.ban(ban_of(u)),
         "erased": lambda s, i, u: s.erase(u, NOW),
     }
@@ -139,20 +143,20 @@ async def test_nothing_of_a_session_lives_after_its_end_was_answered(
 
     async def race(number: int) -> None:
         subject = f"{how}-{number}"
-        session_id = new_session_id(subject)
+        session_id = new_session_id()
         await keep(first, make_session(session_id, subject=subject))
 
         async def refresh() -> None:
             for generation in range(10):
-                await second.rotate(rotation_of(generation, session_id=session_id))
+                await second.sessions.rotate(rotation_of(generation, session_id=session_id))
 
         refreshing = asyncio.create_task(refresh())
         await asyncio.sleep(0.001 * (number % 5))
         await ends[how](third, session_id, subject)
         for generation in range(12):
-            after = await first.rotate(rotation_of(generation, session_id=session_id))
+            after = await first.sessions.rotate(rotation_of(generation, session_id=session_id))
             assert isinstance(after, Ended)
         await refreshing
-        assert list(await first.sessions_of(subject, NOW)) == []
+        assert list(await first.sessions.active_sessions(subject, NOW)) == []
 
     await asyncio.gather(*map(race, range(30)))

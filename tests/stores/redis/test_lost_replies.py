@@ -10,20 +10,20 @@ from datetime import timedelta
 import pytest
 
 from app.errors import StoreUnavailable
-from app.sessions.models import Ending
-from app.sessions.ports import (
+from app.sessions.models import EndReason
+from app.sessions.outcomes import (
+    Acquired,
     Active,
-    Claimed,
+    AlreadyUsed,
     Ended,
     Opened,
-    Redeemed,
     Replayed,
     Reused,
     Rotated,
-    SessionLimits,
     Unknown,
 )
-from app.sessions.tokens import new_session_id
+from app.sessions.ports import SessionLimits
+from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis import RedisStore, scripts
 from app.stores.redis.scripts import Script
 from tests.stores.builders import (
@@ -32,8 +32,8 @@ from tests.stores.builders import (
     UNLIMITED,
     WINDOW,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -48,7 +48,7 @@ def lose(proxy: Proxy, script: Script, *, times: int = 1) -> None:
 
 
 async def keep_some(store: RedisStore, count: int) -> list[str]:
-    ids = [new_session_id(SUBJECT) for _ in range(count)]
+    ids = [new_session_id() for _ in range(count)]
     for session_id in ids:
         await keep(store, make_session(session_id))
     return ids
@@ -59,26 +59,30 @@ async def test_five_hundred_rotations_whose_replies_are_lost_are_all_answered(
     store: RedisStore, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))  # the script is known from here on
+    await store.sessions.rotate(
+        rotation_of(0, session_id=SESSION)
+    )  # the script is known from here on
     for generation in range(1, 501):
         lose(proxy, scripts.ROTATE)
-        outcome = await store.rotate(rotation_of(generation, session_id=SESSION, window=window))
+        outcome = await store.sessions.rotate(
+            rotation_of(generation, session_id=SESSION, window=window)
+        )
         assert isinstance(outcome, Rotated)
         assert outcome.session.generation == generation + 1
-        assert outcome.healed is False
+        assert outcome.rolled_forward is False
     assert proxy.lost == 500
-    assert isinstance(await store.see(SESSION, 501, NOW), Active)
+    assert isinstance(await store.sessions.touch(SESSION, 501, NOW), Active)
 
 
 async def test_a_rotation_that_is_lost_twice_is_no_answer_and_the_app_asks_again(
     store: RedisStore, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE, times=2)
     with pytest.raises(StoreUnavailable):
-        await store.rotate(rotation_of(1, session_id=SESSION))
-    again = await store.rotate(rotation_of(1, session_id=SESSION))
+        await store.sessions.rotate(rotation_of(1, session_id=SESSION))
+    again = await store.sessions.rotate(rotation_of(1, session_id=SESSION))
     assert isinstance(again, Replayed)
     assert again.session.generation == 2
 
@@ -87,13 +91,13 @@ async def test_a_healed_rotation_and_a_reuse_are_told_again_as_what_they_were(
     store: RedisStore, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
-    healed = await store.rotate(rotation_of(2, session_id=SESSION))
-    assert isinstance(healed, Rotated)
-    assert healed.healed is True
+    rolled_forward = await store.sessions.rotate(rotation_of(2, session_id=SESSION))
+    assert isinstance(rolled_forward, Rotated)
+    assert rolled_forward.rolled_forward is True
     lose(proxy, scripts.ROTATE)
-    assert await store.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
 
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
@@ -101,43 +105,45 @@ async def test_a_second_run_that_finds_the_session_used_further_does_not_judge(
     store: RedisStore, other: RedisStore, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
     proxy.hold()  # the second run's connection is not ready before we say so
-    late = asyncio.create_task(store.rotate(rotation_of(1, session_id=SESSION, window=window)))
+    late = asyncio.create_task(
+        store.sessions.rotate(rotation_of(1, session_id=SESSION, window=window))
+    )
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.lost == 1)
-    assert isinstance(await other.rotate(rotation_of(2, session_id=SESSION)), Rotated)
+    assert isinstance(await other.sessions.rotate(rotation_of(2, session_id=SESSION)), Rotated)
     proxy.pass_through()
     with pytest.raises(StoreUnavailable):
         await late
-    assert isinstance(await other.see(SESSION, 3, NOW), Active)
+    assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)
 
 
 async def test_a_second_run_does_not_take_back_an_end_that_came_between(
     store: RedisStore, other: RedisStore, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
     proxy.hold()
-    late = asyncio.create_task(store.rotate(rotation_of(1, session_id=SESSION)))
+    late = asyncio.create_task(store.sessions.rotate(rotation_of(1, session_id=SESSION)))
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.lost == 1)
-    await other.end(SESSION, SUBJECT, Ending.LOGGED_OUT, NOW)
+    await other.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW)
     proxy.pass_through()
-    assert await late == Ended(Ending.LOGGED_OUT)
+    assert await late == Ended(EndReason.LOGGED_OUT)
 
 
 async def test_an_end_is_told_to_have_just_happened_and_only_once(
     store: RedisStore, proxy: Proxy
 ) -> None:
     ids = await keep_some(store, 51)
-    await store.end(ids.pop(), SUBJECT, Ending.LOGGED_OUT, NOW)
+    await store.sessions.end(ids.pop(), SUBJECT, EndReason.LOGGED_OUT, NOW)
     for session_id in ids:
         lose(proxy, scripts.END)
-        ended = await store.end(session_id, SUBJECT, Ending.LOGGED_OUT, NOW)
-        assert ended == Ended(Ending.LOGGED_OUT, just_now=True)
-        again = await store.end(session_id, SUBJECT, Ending.LOGGED_OUT, NOW)
-        assert again == Ended(Ending.LOGGED_OUT)
+        ended = await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        assert ended == Ended(EndReason.LOGGED_OUT, changed=True)
+        again = await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        assert again == Ended(EndReason.LOGGED_OUT)
     assert proxy.lost == 50
 
 
@@ -147,9 +153,9 @@ EndAll = Callable[[RedisStore], Awaitable[object]]
 @pytest.mark.parametrize(
     ("script", "end_them"),
     [
-        (scripts.END_ALL, lambda store: store.end_all(SUBJECT, Ending.KICKED, NOW)),
-        (scripts.BAN, lambda store: store.ban(ban_of())),
-        (scripts.ERASE, lambda store: store.erase(SUBJECT, NOW)),
+        (scripts.END_ALL, lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)),
+        (scripts.BAN, lambda store: store.bans.put(ban_of())),
+        (scripts.ERASE, lambda store: store.sessions.erase(SUBJECT, NOW)),
     ],
     ids=["end_all", "ban", "erase"],
 )
@@ -157,13 +163,13 @@ async def test_all_who_were_ended_are_told_and_those_of_another_command_are_not(
     store: RedisStore, proxy: Proxy, script: Script, end_them: EndAll
 ) -> None:
     await end_them(store)
-    await store.lift_ban(SUBJECT)
+    await store.bans.lift(SUBJECT)
     for _ in range(20):
         ids = await keep_some(store, 3)
         lose(proxy, script)
         assert await end_them(store) == ids
         assert await end_them(store) == []
-        await store.lift_ban(SUBJECT)
+        await store.bans.lift(SUBJECT)
     assert proxy.lost == 20
 
 
@@ -171,40 +177,40 @@ async def test_who_was_replaced_by_a_login_is_told(store: RedisStore, proxy: Pro
     only = SessionLimits(max_per_user=1, one_per_device_type=False)
     (before,) = await keep_some(store, 1)
     for number in range(50):
-        new = make_session(new_session_id(SUBJECT))
-        claim = claim_of(f"ticket-{number}")
+        new = make_session(new_session_id())
+        claim = lease_of(f"ticket-{number}")
         lose(proxy, scripts.OPEN)
-        assert await store.open(claim, new, only) == Opened([before])
+        assert await store.tickets.create_session(claim, new, only) == Opened([before])
         before = new.id
     assert proxy.lost == 50
-    assert [one.id for one in await store.sessions_of(SUBJECT, NOW)] == [before]
+    assert [one.id for one in await store.sessions.active_sessions(SUBJECT, NOW)] == [before]
 
 
 async def test_a_claim_is_its_holders_and_a_ticket_is_redeemed_once(
     store: RedisStore, proxy: Proxy
 ) -> None:
-    await store.claim(claim_of("first", key="first key"))
+    await store.tickets.acquire(lease_of("first", key="first key"))
     await keep_some(store, 1)
     for number in range(50):
-        claim = claim_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
-        session = make_session(new_session_id(SUBJECT))
+        claim = lease_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
+        session = make_session(new_session_id())
         for script in (scripts.TAKE, scripts.RESERVE, scripts.REDEEM, scripts.OPEN):
             lose(proxy, script)
         proxy.lose_reply(b"^HDEL")
-        assert await store.claim(claim) == Claimed()
-        assert await store.open(claim, session, UNLIMITED) == Opened([])
-        assert await store.claim(claim) == Redeemed(session)
+        assert await store.tickets.acquire(claim) == Acquired()
+        assert await store.tickets.create_session(claim, session, UNLIMITED) == Opened([])
+        assert await store.tickets.acquire(claim) == AlreadyUsed(session)
     assert proxy.lost == 250
 
 
 async def test_a_released_ticket_is_free_also_when_nobody_heard_so(
     store: RedisStore, proxy: Proxy
 ) -> None:
-    await store.release(claim_of("another"))
-    await store.claim(claim_of())
+    await store.tickets.release(lease_of("another"))
+    await store.tickets.acquire(lease_of())
     lose(proxy, scripts.RELEASE)
-    await store.release(claim_of())
-    assert await store.claim(claim_of(holder="next")) == Claimed()
+    await store.tickets.release(lease_of())
+    assert await store.tickets.acquire(lease_of(holder="next")) == Acquired()
 
 
 async def test_what_was_not_answered_at_all_changes_nothing_for_the_next(
@@ -213,9 +219,9 @@ async def test_what_was_not_answered_at_all_changes_nothing_for_the_next(
     await keep(store, make_session(SESSION))
     for _ in range(20):
         proxy.cut()
-        assert isinstance(await store.see(SESSION, 0, NOW), Active)
+        assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
     proxy.refuse()
     proxy.cut()
-    assert await fails(store.see(SESSION, 0, NOW))
+    assert await fails(store.sessions.touch(SESSION, 0, NOW))
     proxy.pass_through()
-    assert await store.see(new_session_id(SUBJECT), 0, NOW) == Unknown()
+    assert await store.sessions.touch(new_session_id(), 0, NOW) == Unknown()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hiredis import ReplyError
 
-from app.sessions.models import Ending
-from app.sessions.ports import Active, Replayed, Rotated, Unknown
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Active, Replayed, Rotated, Unknown
 from app.stores.redis import RedisStore
 from app.stores.redis.keys import session_key
 from tests.stores.builders import (
@@ -18,8 +18,8 @@ from tests.stores.builders import (
     SUBJECT,
     UNLIMITED,
     ban_of,
-    claim_of,
     keep,
+    lease_of,
     make_session,
     rotation_of,
 )
@@ -37,21 +37,23 @@ from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 Command = Callable[[RedisStore], Awaitable[object]]
 WRITES: dict[str, Command] = {
-    "claim": lambda store: store.claim(claim_of("new", key="new")),
-    "open": lambda store: store.open(claim_of("new"), make_session(SESSION), UNLIMITED),
-    "rotate": lambda store: store.rotate(rotation_of(0, session_id=SESSION)),
-    "check_writable": lambda store: store.check_writable(),
+    "claim": lambda store: store.tickets.acquire(lease_of("new", key="new")),
+    "open": lambda store: store.tickets.create_session(
+        lease_of("new"), make_session(SESSION), UNLIMITED
+    ),
+    "rotate": lambda store: store.sessions.rotate(rotation_of(0, session_id=SESSION)),
+    "check_writable": lambda store: store.maintenance.check_writable(),
 }
 COMMANDS: dict[str, Command] = WRITES | {
-    "release": lambda store: store.release(claim_of()),
-    "see": lambda store: store.see(SESSION, 0, NOW),
-    "sessions_of": lambda store: store.sessions_of(SUBJECT, NOW),
-    "end": lambda store: store.end(SESSION, SUBJECT, Ending.REVOKED, NOW),
-    "end_all": lambda store: store.end_all(SUBJECT, Ending.KICKED, NOW),
-    "erase": lambda store: store.erase(SUBJECT, NOW),
-    "lift_ban": lambda store: store.lift_ban(SUBJECT),
-    "ban": lambda store: store.ban(ban_of()),
-    "find_ban": lambda store: store.find_ban(SUBJECT, NOW),
+    "release": lambda store: store.tickets.release(lease_of()),
+    "see": lambda store: store.sessions.touch(SESSION, 0, NOW),
+    "sessions_of": lambda store: store.sessions.active_sessions(SUBJECT, NOW),
+    "end": lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW),
+    "end_all": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
+    "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
+    "lift_ban": lambda store: store.bans.lift(SUBJECT),
+    "ban": lambda store: store.bans.put(ban_of()),
+    "find_ban": lambda store: store.bans.find(SUBJECT, NOW),
 }
 
 
@@ -83,7 +85,7 @@ async def test_scripts_are_taught_again_after_a_flush_and_after_a_restart(server
     async with opened(server.url) as store:
         for forget in (lambda: server.cli("SCRIPT", "FLUSH"), lambda: _restart(server)):
             await keep(store, make_session(SESSION))
-            await store.ban(ban_of("another"))
+            await store.bans.put(ban_of("another"))
             forget()
             assert await failed(store, COMMANDS) == []
 
@@ -188,18 +190,18 @@ async def test_a_key_of_another_type_is_unavailable_and_touches_no_other_session
         await keep(store, make_session(SESSION))
         wrong = SESSION[:2] + "stranger"
         server.cli("SET", session_key(wrong), "no hash")
-        assert await fails(store.see(wrong, 0, NOW))
-        assert await fails(store.rotate(rotation_of(0, session_id=wrong)))
-        assert isinstance(await store.see(SESSION, 0, NOW), Active)
+        assert await fails(store.sessions.touch(wrong, 0, NOW))
+        assert await fails(store.sessions.rotate(rotation_of(0, session_id=wrong)))
+        assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
 
 
 async def test_after_everything_was_deleted_sessions_are_unknown(server: Server) -> None:
     async with opened(server.url) as store:
         await keep(store, make_session(SESSION))
         server.cli("FLUSHALL")
-        assert await store.see(SESSION, 0, NOW) == Unknown()
-        assert await store.rotate(rotation_of(0, session_id=SESSION)) == Unknown()
-        assert await store.end(SESSION, SUBJECT, Ending.REVOKED, NOW) == Unknown()
+        assert await store.sessions.touch(SESSION, 0, NOW) == Unknown()
+        assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Unknown()
+        assert await store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW) == Unknown()
         assert await failed(store, COMMANDS) == []
 
 
@@ -221,7 +223,7 @@ async def test_a_server_that_is_loading_its_data_is_unavailable_until_it_has(
             server.cli("CONFIG", "SET", "key-load-delay", "0")
             server.wait_until_ready()
             assert await seconds_until_it_works(store) < RECOVERY
-            assert isinstance(await store.see(SESSION, 0, NOW), Active)
+            assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
 
 
 def _loading(server: Server) -> bool:
@@ -239,11 +241,11 @@ async def test_a_rotation_that_meets_a_demoted_master_finds_the_new_one(
 ) -> None:
     async with opened(valkey_sentinels.url) as store:
         await keep(store, make_session(SESSION))
-        await store.rotate(rotation_of(0, session_id=SESSION))
+        await store.sessions.rotate(rotation_of(0, session_id=SESSION))
         before = valkey_sentinels.master
         valkey_sentinels.sentinels[0].cli("SENTINEL", "FAILOVER", "mymaster")
         promoted = await asyncio.to_thread(valkey_sentinels.wait_for_failover, before)
         before.cli("REPLICAOF", "127.0.0.1", promoted.port)  # as the sentinels do a little later
         assert await seconds_until_it_works(store) < RECOVERY
-        outcome = await store.rotate(rotation_of(1, session_id=SESSION))
+        outcome = await store.sessions.rotate(rotation_of(1, session_id=SESSION))
         assert isinstance(outcome, Rotated | Replayed)

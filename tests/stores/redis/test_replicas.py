@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.models import Ending
-from app.sessions.ports import Ended, Rotated
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Ended, Rotated
 from app.stores.redis import RedisStore
 from app.stores.redis.replicas import Replicas
 from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
@@ -21,7 +21,7 @@ GONE = 0.1
 
 async def rotate(store: RedisStore, generation: int) -> float:
     begun = time.monotonic()
-    outcome = await store.rotate(rotation_of(generation, session_id=SESSION))
+    outcome = await store.sessions.rotate(rotation_of(generation, session_id=SESSION))
     assert isinstance(outcome, Rotated)
     return time.monotonic() - begun
 
@@ -50,9 +50,9 @@ async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_no
         valkey_sentinels.replica.freeze()
         for generation in range(1, 4):
             assert GONE <= await rotate(store, generation) < 5 * GONE
-        assert await store.ban(ban_of()) == [SESSION]
-        ended = await store.end(SESSION, SUBJECT, Ending.LOGGED_OUT, NOW)
-        assert ended == Ended(Ending.BANNED)
+        assert await store.bans.put(ban_of()) == [SESSION]
+        ended = await store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        assert ended == Ended(EndReason.BANNED)
     assert len(notes.of("write_unconfirmed")) == 5
 
 

@@ -50,7 +50,7 @@ async def test_a_server_that_keeps_a_log_of_its_writes_is_fit(tmp_path: Path) ->
     notes = Notes()
     with standalone(tmp_path, appendonly=True) as server:
         async with opened(server.url, notes) as store:
-            await store.check_writable()
+            await store.maintenance.check_writable()
     assert notes.entries == []
 
 
@@ -83,10 +83,10 @@ async def test_a_store_opens_without_its_server_and_works_when_that_is_there(
     with standalone(tmp_path) as server:
         server.kill()
         async with opened(server.url, notes) as store:
-            assert await fails(store.check_writable())
+            assert await fails(store.maintenance.check_writable())
             server.start()
-            await store.check_writable()
-            await store.check_writable()
+            await store.maintenance.check_writable()
+            await store.maintenance.check_writable()
     assert notes.of("store_not_durable") == ["no_append_only_file"]
 
 
@@ -95,8 +95,8 @@ async def test_a_server_that_came_late_and_is_not_fit_is_not_written_to(tmp_path
         server.kill()
         async with opened(server.url) as store:
             server.start()
-            assert await fails(store.check_writable())
+            assert await fails(store.maintenance.check_writable())
             assert server.cli("DBSIZE") == 0
             server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
-            await store.check_writable()
+            await store.maintenance.check_writable()
             assert server.cli("DBSIZE") == 1

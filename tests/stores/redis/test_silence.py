@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Iterator
 import pytest
 import uvloop
 
-from app.sessions.ports import Active, Replayed, Rotated
-from app.sessions.tokens import new_session_id
+from app.sessions.outcomes import Active, Replayed, Rotated
+from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis import RedisStore
 from app.stores.redis.engine import CONNECTIONS
-from tests.stores.builders import NOW, SUBJECT, keep, make_session, rotation_of
+from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import (
     RECOVERY,
     SESSION,
@@ -42,7 +42,9 @@ def runner() -> Iterator[asyncio.Runner]:
 async def at_once(store: RedisStore, callers: int) -> tuple[list[bool], float]:
     """Whether each of them fails, and how long the slowest one took."""
     begun = time.monotonic()
-    failed = await asyncio.gather(*(fails(store.see(SESSION, 0, NOW)) for _ in range(callers)))
+    failed = await asyncio.gather(
+        *(fails(store.sessions.touch(SESSION, 0, NOW)) for _ in range(callers))
+    )
     return failed, time.monotonic() - begun
 
 
@@ -67,9 +69,9 @@ def test_one_command_that_nobody_answers_is_enough_to_know(
 ) -> None:
     async def one(store: RedisStore, number: int) -> float:
         await asyncio.sleep(number * 0.0037)  # timers go off at different fractions
-        await fails(store.see(SESSION, 0, NOW))
+        await fails(store.sessions.touch(SESSION, 0, NOW))
         begun = time.monotonic()
-        await fails(store.see(SESSION, 0, NOW))
+        await fails(store.sessions.touch(SESSION, 0, NOW))
         return time.monotonic() - begun
 
     async def scenario() -> None:
@@ -85,30 +87,32 @@ def test_one_command_that_nobody_answers_is_enough_to_know(
 
 async def test_a_slow_server_is_waited_for(store: RedisStore, proxy: Proxy) -> None:
     await keep(store, make_session(SESSION))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     proxy.delay(0.5)
     begun = time.monotonic()
-    assert isinstance(await store.rotate(rotation_of(1, session_id=SESSION)), Rotated)
+    assert isinstance(await store.sessions.rotate(rotation_of(1, session_id=SESSION)), Rotated)
     assert time.monotonic() - begun < SOON
 
 
 async def test_a_server_that_is_far_too_slow_is_not_and_its_late_replies_reach_nobody(
     store: RedisStore, proxy: Proxy, notes: Notes
 ) -> None:
-    others = [new_session_id(SUBJECT) for _ in range(20)]
+    others = [new_session_id() for _ in range(20)]
     for session_id in (SESSION, *others):
         await keep(store, make_session(session_id))
-    await store.rotate(rotation_of(0, session_id=SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     proxy.delay(5)
     begun = time.monotonic()
-    assert await fails(store.rotate(rotation_of(1, session_id=SESSION)))
+    assert await fails(store.sessions.rotate(rotation_of(1, session_id=SESSION)))
     assert time.monotonic() - begun < SOON
     proxy.pass_through()
     await seconds_until_it_works(store)
-    seen = await asyncio.gather(*(store.see(session_id, 0, NOW) for session_id in others))
+    seen = await asyncio.gather(
+        *(store.sessions.touch(session_id, 0, NOW) for session_id in others)
+    )
     assert [one.session.id for one in seen if isinstance(one, Active)] == others
     # The command had been carried out: the app is given the one successor when it asks again.
-    assert isinstance(await store.rotate(rotation_of(1, session_id=SESSION)), Replayed)
+    assert isinstance(await store.sessions.rotate(rotation_of(1, session_id=SESSION)), Replayed)
     assert set(notes.of("store_failed")) == {"TimeoutError"}
 
 
@@ -133,7 +137,10 @@ def test_a_network_that_is_cut_again_and_again_is_no_bug_of_ours(
             await keep(store, make_session(SESSION))
             kinds: Counter[str] = Counter()
             for _ in range(3):
-                calls = [asyncio.create_task(fails(store.see(SESSION, 0, NOW))) for _ in range(100)]
+                calls = [
+                    asyncio.create_task(fails(store.sessions.touch(SESSION, 0, NOW)))
+                    for _ in range(100)
+                ]
                 await asyncio.sleep(0)
                 await asyncio.to_thread(proxy.cut)
                 kinds.update(map(str, await asyncio.gather(*calls)))
@@ -176,7 +183,9 @@ async def test_what_lies_on_living_nodes_works_and_the_rest_is_unavailable(
     users = [f"user-{number}" for number in range(30)]
 
     async def ask(store: RedisStore) -> Counter[bool]:
-        commands: list[Awaitable[object]] = [store.sessions_of(user, NOW) for user in users]
+        commands: list[Awaitable[object]] = [
+            store.sessions.active_sessions(user, NOW) for user in users
+        ]
         return Counter(await asyncio.gather(*map(fails, commands)))
 
     async with opened(valkey_cluster.url) as store:

@@ -1,5 +1,5 @@
--- Bans the user, or changes the ban, and ends what sessions they have; which ones ended.
--- KEYS: index, ban. ARGV: prefix of the sessions' keys, reason, until (empty: without end).
+-- Bans the user, or changes the ban, and ends all their sessions; returns the ids that ended.
+-- KEYS: index, ban. ARGV: prefix of sessions, reason, until (empty: without end).
 local index, ban = KEYS[1], KEYS[2]
 local ends_at = tonumber(ARGV[6])
 redis.call('DEL', ban)

@@ -1,19 +1,20 @@
--- Ends the user's sessions and takes the user out of these and of older tombstones.
--- KEYS: index, ban, answer. ARGV: prefix of the sessions' keys.
-local index, ban, answer = KEYS[1], KEYS[2], KEYS[3]
-local ANSWER_SECONDS = 10
+-- Ends the user's sessions and removes the user from them and from older tombstones.
+-- KEYS: index, ban, reply. ARGV: prefix of sessions.
+local index, ban, reply = KEYS[1], KEYS[2], KEYS[3]
+local REPLY_SECONDS = 10
 
--- Nothing tells afterwards which sessions were this user's, so a second run is told by the first.
-local told = redis.call('LRANGE', answer, 0, -1)
-if #told > 0 then return told end
+-- Afterwards nothing tells which sessions were this user's, so the first run keeps its reply for
+-- the second.
+local first_reply = redis.call('LRANGE', reply, 0, -1)
+if #first_reply > 0 then return first_reply end
 local ended = end_all(index, ARGV[4], 'erased', '')
-for _, id in ipairs(ended) do redis.call('RPUSH', answer, id) end
-redis.call('EXPIRE', answer, ANSWER_SECONDS)
+for _, id in ipairs(ended) do redis.call('RPUSH', reply, id) end
+redis.call('EXPIRE', reply, REPLY_SECONDS)
 
 each_of(index, ARGV[4], function(key)
-  redis.call('HSETNX', key, 'ending', 'expired')
+  redis.call('HSETNX', key, 'end_reason', 'expired')
   redis.call('HSET', key, 'subject', '')
-  redis.call('HDEL', key, 'device_type', 'sealed_profile')
+  redis.call('HDEL', key, 'device_type', 'encrypted_profile')
 end)
 redis.call('DEL', index)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')

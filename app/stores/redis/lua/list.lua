@@ -1,7 +1,7 @@
--- The user's living sessions, the first that was written first.
--- KEYS: index. ARGV: prefix of the sessions' keys.
-local living = {}
+-- The user's active sessions, oldest first.
+-- KEYS: index. ARGV: prefix of sessions.
+local active = {}
 each_of(KEYS[1], ARGV[4], function(key, session)
-  if not over(session) then table.insert(living, redis.call('HGETALL', key)) end
+  if not inactive(session) then table.insert(active, redis.call('HGETALL', key)) end
 end)
-return living
+return active

@@ -1,10 +1,10 @@
--- What stands before every script: its common arguments, and what all of them know of sessions.
+-- Stands before every script: its common arguments, and what all of them know about sessions.
 --
--- attempt: one command's name. A command whose answer was lost is run a second time under the same
---          name, finds it where the first run left it, and answers as that one did.
--- again:   whether this is such a second run.
--- now:     the caller's clock, in epoch seconds. Decisions never ask the server's.
-local attempt, again, now = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
+-- command_id: names one command. When its reply is lost it is run a second time under the same id;
+--             the script then finds what the first run did and answers as that run did.
+-- again:      whether this is such a second run.
+-- now:        the caller's clock in epoch seconds. The server's clock is never asked.
+local command_id, again, now = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 local function read(key)
@@ -15,25 +15,24 @@ local function read(key)
   return row
 end
 
--- The answer for a session that does not live; nil if it does.
-local function over(session)
+-- The reply for a session that is not active; nil if it is.
+local function inactive(session)
   if not session then return {'unknown'} end
-  if session.ending then return {'ended', session.ending, session.replaced_by or ''} end
+  if session.end_reason then return {'ended', session.end_reason, session.replaced_by or ''} end
   if tonumber(session.expires_at) <= now then return {'ended', 'expired', ''} end
   return nil
 end
 
--- The tombstone keeps the name of the ending; the profile goes at once.
+-- The tombstone keeps the reason; the profile is deleted at once.
 local function finish(key, reason, replaced_by)
-  redis.call('HSET', key, 'ending', reason, 'expires_at', now, 'attempt', attempt)
+  redis.call('HSET', key, 'end_reason', reason, 'expires_at', now, 'command_id', command_id)
   if replaced_by then redis.call('HSET', key, 'replaced_by', replaced_by) end
-  redis.call('HDEL', key, 'sealed_profile')
+  redis.call('HDEL', key, 'encrypted_profile')
   redis.call('EXPIRE', key, TOMBSTONE_SECONDS)
 end
 
--- Calls visit(key, session) for each session of the user, the first that was written first; sweeps
--- out of the index whose time to live is over. The sessions' keys are made here, from the index:
--- all begin with the tag of the index, so they lie in its slot.
+-- Calls visit(key, session) for each session of the user, oldest first. Removes sessions from the
+-- index whose key has expired.
 local function each_of(index, prefix, visit)
   for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
     local session = read(prefix .. id)
@@ -41,16 +40,42 @@ local function each_of(index, prefix, visit)
   end
 end
 
--- Ends the user's living sessions, all but one; which ones ended, in this run or its first.
+-- Ends the user's active sessions except `keep`; returns the ids that ended in this run or its
+-- first one.
 local function end_all(index, prefix, reason, keep)
   local ended = {}
   each_of(index, prefix, function(key, session)
-    if session.id ~= keep and not over(session) then
+    if session.id ~= keep and not inactive(session) then
       finish(key, reason)
       table.insert(ended, session.id)
-    elseif session.ending == reason and session.attempt == attempt then
+    elseif session.end_reason == reason and session.command_id == command_id then
       table.insert(ended, session.id)
     end
   end)
   return ended
+end
+
+-- A ticket that has not expired, as its row; nil if there is none.
+local function current_ticket(key)
+  local ticket = read(key)
+  if ticket and tonumber(ticket.expires_at) > now then return ticket end
+  return nil
+end
+
+-- Whether the idempotency key belongs to another ticket than `hash`.
+local function key_conflict(key, prefix, hash, key_hash)
+  local owner = key_hash ~= '' and redis.call('GET', key)
+  if not owner or owner == hash then return false end
+  local ticket = current_ticket(prefix .. owner)
+  return ticket ~= nil and ticket.key_hash == key_hash
+end
+
+-- The reply for a ticket that has become a session. The session is only told to a login with the
+-- same idempotency key, while it is active and has not been refreshed.
+local function already_used(ticket, session_prefix, key_hash)
+  if key_hash == '' or ticket.key_hash ~= key_hash then return {'already_used'} end
+  local key = session_prefix .. ticket.session_id
+  local session = read(key)
+  if inactive(session) or session.generation ~= '0' then return {'already_used'} end
+  return {'already_used', redis.call('HGETALL', key)}
 end

@@ -1,22 +1,22 @@
--- Compares generations: rotates, replays, or ends the session for a spent refresh token.
--- KEYS: session. ARGV: presented, binding_kid, idle_ttl, recovery_window (seconds).
-local presented, binding_kid = tonumber(ARGV[4]), ARGV[5]
+-- Compares generations: rotates, replays, or ends the session for a used refresh token.
+-- KEYS: session. ARGV: presented, secret_kid, idle_ttl, recovery_window (seconds).
+local presented, secret_kid = tonumber(ARGV[4]), ARGV[5]
 local idle_ttl, recovery_window = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local session = read(KEYS[1])
-if session and session.attempt == attempt then
-  if session.ending then return {'reused', session.outcome} end
+if session and session.command_id == command_id then
+  if session.end_reason then return {'reused', session.outcome} end
   return {session.outcome, redis.call('HGETALL', KEYS[1])}
 end
-local gone = over(session)
+local gone = inactive(session)
 if gone then return gone end
 
 local ahead = presented - tonumber(session.generation)
 if ahead == 0 or ahead == 1 then
-  local outcome = ahead == 0 and 'rotated' or 'healed'
+  local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
-  redis.call('HSET', KEYS[1], 'generation', presented + 1, 'binding_kid', binding_kid,
-    'last_used_at', now, 'expires_at', expires_at, 'attempt', attempt, 'outcome', outcome)
+  redis.call('HSET', KEYS[1], 'generation', presented + 1, 'secret_kid', secret_kid,
+    'last_used_at', now, 'expires_at', expires_at, 'command_id', command_id, 'outcome', outcome)
   redis.call('HDEL', KEYS[1], 'in_use')
   redis.call('EXPIRE', KEYS[1], expires_at - now + TOMBSTONE_SECONDS)
   return {outcome, redis.call('HGETALL', KEYS[1])}
@@ -25,8 +25,8 @@ local window_ends_at = tonumber(session.last_used_at) + recovery_window
 if ahead == -1 and not session.in_use and now < window_ends_at then
   return {'replayed', redis.call('HGETALL', KEYS[1])}
 end
--- A second run never judges: what looks spent may have been spent by its own first run, and what
--- came of that by somebody else. The app asks again, and that is a new attempt.
+-- A second run never judges. A token that looks used may have been used by its own first run, and
+-- its successor by another command since. The app asks again, and that is a new command.
 if again then return {'unsure'} end
 local kind = ahead > 0 and 'ahead' or ahead == -1 and 'recent_previous' or 'stale'
 redis.call('HSET', KEYS[1], 'outcome', kind)

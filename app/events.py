@@ -1,0 +1,52 @@
+"""Everything that is worth telling an operator, as one closed set of events.
+
+An event is a word with ids, closed words and numbers: never a text made from data. The same events
+are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so that the two cannot
+tell different stories. What each event means for an operator stands in docs/logs.md.
+"""
+
+from typing import Literal, Protocol, TypeAlias
+
+EventName: TypeAlias = Literal[
+    # requests and exchanges
+    "request",
+    "exchange",
+    "jwk_ignored",
+    "jwks_fetch_failed",
+    # sessions
+    "session_opened",
+    "login_replayed",
+    "session_rotated",
+    "session_rolled_forward",
+    "refresh_replayed",
+    "refresh_reused",
+    "session_ended",
+    # the store and the limits
+    "store_failed",
+    "store_not_durable",
+    "write_unconfirmed",
+    "purged",
+    "rate_limits_local",
+    "rate_limits_shared",
+    # the process
+    "serving",
+    "stopped",
+    "keys_reloaded",
+    "keys_reload_failed",
+    "housekeeping_failed",
+]
+
+
+class Events(Protocol):
+    """The one recorder of events."""
+
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        """Record one event.
+
+        `fields` are names and values of the log's closed set (docs/logs.md); any other name is a
+        bug and raises ValueError. `error` is the bug of ours that caused the event; only its type
+        and its places in the code are told.
+        """
+        ...

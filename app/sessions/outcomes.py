@@ -1,0 +1,107 @@
+"""What a store command found and did. Each command returns one of a few of these values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from app.sessions.models import EndReason, Session
+
+# --- a session ---
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The session is active."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over, and this is why. `changed`: it was this command that ended it."""
+
+    reason: EndReason
+    replaced_by: str | None = None
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No such session, or its tombstone has been purged."""
+
+
+# --- a refresh ---
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The refresh token was the current one and has been replaced by its successor.
+
+    `rolled_forward`: it was one generation ahead of the store, which must have lost a write.
+    """
+
+    session: Session
+    rolled_forward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The refresh token was the predecessor of the current, unused one, which is given again."""
+
+    session: Session
+
+
+ReuseKind: TypeAlias = Literal["recent_previous", "stale", "ahead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """The refresh token had been used already. The session has been ended; this is committed."""
+
+    kind: ReuseKind
+
+
+# --- a login ---
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """The ticket is leased to this login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another login holds the lease, until `lease_ends_at` at the latest."""
+
+    lease_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyUsed:
+    """The ticket has become a session already.
+
+    `session` is only given to a login with the same idempotency key, while that session is active
+    and has not been refreshed.
+    """
+
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyConflict:
+    """The idempotency key belongs to another ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The session is stored. `replaced` are the ids of the sessions that ended for it."""
+
+    replaced: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """The user may not have sessions; `until` None means without end."""
+
+    until: datetime | None

@@ -1,0 +1,61 @@
+"""The refresh token: session and generation under a MAC, opaque to the app.
+
+It is computed, never stored: a dump of the store yields none, and every instance that holds the
+keys computes the same successor again (promise 3).
+"""
+
+import hmac
+import re
+import secrets
+from typing import NamedTuple
+
+from app.errors import RefreshTokenInvalid
+from app.jose import base64url
+from app.jose.key_ring import KeyRing, SecretKey
+
+SESSION_ID_BYTES = 16
+_PREFIX = "rt_"
+_MAC_BYTES = 32
+_GENERATION_BYTES = 4
+_REFRESH_TOKEN = re.compile(r"rt_[A-Za-z0-9_-]{70}", re.ASCII)
+
+
+def new_session_id() -> str:
+    """128 random bits as base64url: 22 characters."""
+    return base64url.encode(secrets.token_bytes(SESSION_ID_BYTES))
+
+
+class RefreshClaims(NamedTuple):
+    """What a genuine refresh token says."""
+
+    session_id: str
+    generation: int
+
+
+def issue_refresh_token(key: SecretKey, session_id: str, generation: int) -> str:
+    """Compute the refresh token of this generation. The same arguments give the same token."""
+    message = base64url.decode(session_id) + generation.to_bytes(_GENERATION_BYTES, "big")
+    return _PREFIX + base64url.encode(message + key.mac(message))
+
+
+def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
+    """Check the MAC against every accepted key and take the token apart.
+
+    Raises:
+        RefreshTokenInvalid: not issued by us.
+    """
+    if not _REFRESH_TOKEN.fullmatch(token):
+        raise RefreshTokenInvalid
+    try:
+        data = base64url.decode(token.removeprefix(_PREFIX))
+    except base64url.NotBase64url:
+        raise RefreshTokenInvalid from None
+    message, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+    # Every key is tried, so that the time taken does not tell which one matched.
+    genuine = [hmac.compare_digest(mac, key.mac(message)) for key in ring.secret_keys]
+    if not any(genuine):
+        raise RefreshTokenInvalid
+    return RefreshClaims(
+        session_id=base64url.encode(message[:SESSION_ID_BYTES]),
+        generation=int.from_bytes(message[SESSION_ID_BYTES:], "big"),
+    )

@@ -1,0 +1,85 @@
+"""STORE_URL, taken apart once: for the settings, the store and the shared rate limits."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote
+
+_SQLITE = re.compile(r"sqlite:///(?P<path>(?!:memory:)[^?#]+)")
+_REDIS = re.compile(
+    r"redis(?P<tls>s?)(?P<sentinel>(\+sentinel)?)://"
+    r"((?P<username>[^:@/?#]*):(?P<password>[^:@/?#]+)@)?"
+    r"(?P<hosts>[^@/?#]+)(/(?P<path>[^/?#]*))?"
+)
+_HOST = re.compile(
+    r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{1,5}))?"
+)
+_REDIS_PORT = 6379
+_SENTINEL_PORT = 26379
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteUrl:
+    """One file of one process. A relative path is relative to the working directory."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUrl:
+    """One Redis or Valkey, or the master that these Sentinels know under the name `service`."""
+
+    hosts: tuple[tuple[str, int], ...]
+    tls: bool
+    database: int = 0
+    service: str | None = None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+StoreUrl: TypeAlias = SqliteUrl | RedisUrl
+
+
+def parse_store_url(text: str) -> StoreUrl:
+    """Take STORE_URL apart.
+
+    Raises:
+        ValueError: it has none of the known forms; the text says which there are, and quotes
+            nothing, because the address may hold a password.
+    """
+    if sqlite := _SQLITE.fullmatch(text):
+        return SqliteUrl(Path(sqlite["path"]))
+    if redis := _REDIS.fullmatch(text):
+        return _redis_url(redis)
+    raise ValueError(
+        "must be sqlite:///relative/path, sqlite:////absolute/path,"
+        " redis[s]://[user:password@]host[:port][/database]"
+        " or redis[s]+sentinel://[user:password@]host[:port],…/service"
+    )
+
+
+def _redis_url(parts: re.Match[str]) -> RedisUrl:
+    sentinel, path = bool(parts["sentinel"]), parts["path"] or ""
+    default_port = _SENTINEL_PORT if sentinel else _REDIS_PORT
+    hosts = tuple(_host(text, default_port) for text in parts["hosts"].split(","))
+    if sentinel and not path:
+        raise ValueError("must name the service after the Sentinels: …/service")
+    if not sentinel and (len(hosts) != 1 or not re.fullmatch(r"[0-9]{0,3}", path)):
+        raise ValueError("must name one host, and after / the number of a database")
+    return RedisUrl(
+        hosts=hosts,
+        tls=bool(parts["tls"]),
+        database=0 if sentinel else int(path or 0),
+        service=path if sentinel else None,
+        username=unquote(parts["username"] or "") or None,
+        password=unquote(parts["password"] or "") or None,
+    )
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    found = _HOST.fullmatch(text)
+    port = int(found["port"] or default_port) if found else 0
+    if found is None or not 0 < port < 65536:  # noqa: PLR2004  # the largest port
+        raise ValueError("must name hosts as name, name:port or [address]:port")
+    return found["v6"] or found["name"], port

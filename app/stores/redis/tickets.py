@@ -1,0 +1,111 @@
+"""Tickets: leased while they are exchanged, and which session each has become."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from app.sessions.models import Session
+from app.sessions.outcomes import (
+    Acquired,
+    AlreadyUsed,
+    Banned,
+    Held,
+    KeyConflict,
+    Opened,
+)
+from app.sessions.ports import SessionLimits, TicketLease, TicketStore
+from app.stores.redis import scripts
+from app.stores.redis.codec import (
+    RedisArg,
+    decode_ids,
+    decode_session,
+    encode_session,
+    epoch,
+    instant,
+)
+from app.stores.redis.engine import RedisEngine
+from app.stores.redis.keys import (
+    SESSION_PREFIX,
+    TICKET_PREFIX,
+    ban_key,
+    idempotency_key,
+    index_key,
+    session_key,
+    ticket_key,
+)
+from app.stores.redis.sessions import TOMBSTONE_TTL
+
+
+class RedisTickets(TicketStore):
+    """`TicketStore` over one Redis or Valkey."""
+
+    def __init__(self, engine: RedisEngine) -> None:
+        self._engine = engine
+
+    @override
+    async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
+        keys = [ticket_key(lease.ticket_hash), idempotency_key(lease.key_hash)]
+        reply = await self._engine.eval_script(scripts.ACQUIRE, keys, lease.now, *_args(lease))
+        match reply:
+            case [b"acquired"]:
+                return Acquired()
+            case [b"held", lease_ends_at]:
+                return Held(instant(lease_ends_at))
+            case [b"key_conflict"]:
+                return KeyConflict()
+            case _:
+                return _already_used(reply)
+
+    @override
+    async def release(self, lease: TicketLease) -> None:
+        keys = [ticket_key(lease.ticket_hash)]
+        await self._engine.eval_script(scripts.RELEASE, keys, lease.now, lease.holder)
+
+    @override
+    async def create_session(
+        self, lease: TicketLease, session: Session, limits: SessionLimits
+    ) -> Opened | AlreadyUsed | Banned:
+        index_life = session.absolute_expires_at - session.created_at + TOMBSTONE_TTL
+        reply = await self._engine.eval_script(
+            scripts.CREATE_SESSION,
+            [
+                ticket_key(lease.ticket_hash),
+                idempotency_key(lease.key_hash),
+                session_key(session.id),
+                index_key(session.subject),
+                ban_key(session.subject),
+            ],
+            session.created_at,
+            *_args(lease),
+            limits.max_per_user,
+            int(limits.one_per_device_type),
+            int(index_life.total_seconds()),
+            *encode_session(session),
+            confirm=True,
+        )
+        match reply:
+            case [b"opened", replaced]:
+                return Opened(decode_ids(replaced))
+            case [b"banned", until]:
+                return Banned(instant(until) if until else None)
+            case _:
+                return _already_used(reply)
+
+
+def _args(lease: TicketLease) -> tuple[RedisArg, ...]:
+    key_hash = lease.key_hash.hex() if lease.key_hash is not None else ""
+    return (
+        TICKET_PREFIX,
+        SESSION_PREFIX,
+        lease.ticket_hash.hex(),
+        key_hash,
+        lease.holder,
+        epoch(lease.lease_ends_at),
+        epoch(lease.expires_at),
+    )
+
+
+def _already_used(reply: Sequence[Any]) -> AlreadyUsed:
+    _, *sessions = reply
+    return AlreadyUsed(decode_session(sessions[0]) if sessions else None)

@@ -1,0 +1,123 @@
+"""Tickets: leased while they are exchanged, and which session each has become."""
+
+import sqlite3
+
+from typing_extensions import override
+
+from app.sessions.models import Session
+from app.sessions.outcomes import (
+    Acquired,
+    Active,
+    AlreadyUsed,
+    Banned,
+    Held,
+    KeyConflict,
+    Opened,
+)
+from app.sessions.ports import SessionLimits, TicketLease, TicketStore
+from app.stores.sqlite.bans import find_ban
+from app.stores.sqlite.engine import SqliteEngine, command
+from app.stores.sqlite.instants import epoch, instant
+from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
+
+
+class SqliteTickets(TicketStore):
+    """`TicketStore` over one SQLite file."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    @override
+    @command
+    def acquire(
+        self, db: sqlite3.Connection, lease: TicketLease
+    ) -> Acquired | Held | AlreadyUsed | KeyConflict:
+        db.execute("DELETE FROM tickets WHERE expires_at <= ?", (epoch(lease.now),))
+        if _belongs_to_another_ticket(db, lease):
+            return KeyConflict()
+        row = _find(db, lease)
+        if row is not None and row["session_id"] is not None:
+            return _already_used(db, row, lease)
+        if row is not None and instant(row["lease_ends_at"]) > lease.now:
+            return Held(instant(row["lease_ends_at"]))
+        db.execute(
+            "INSERT OR REPLACE INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                lease.ticket_hash,
+                lease.key_hash,
+                lease.holder,
+                epoch(lease.lease_ends_at),
+                epoch(lease.expires_at),
+            ),
+        )
+        return Acquired()
+
+    @override
+    @command
+    def release(self, db: sqlite3.Connection, lease: TicketLease) -> None:
+        _release(db, lease)
+
+    @override
+    @command
+    def create_session(
+        self, db: sqlite3.Connection, lease: TicketLease, session: Session, limits: SessionLimits
+    ) -> Opened | AlreadyUsed | Banned:
+        # The lease may have been taken over meanwhile. A slow holder still counts, because it may
+        # be the only one to which the provider told the user: the first session made wins.
+        row = _find(db, lease)
+        if row is not None and row["session_id"] is not None:
+            return _already_used(db, row, lease)
+        ban = find_ban(db, session.subject, session.created_at)
+        if ban is not None:
+            _release(db, lease)
+            return Banned(ban.until)
+        replaced = evict_over_limit(db, session, limits)
+        insert_session(db, session)
+        _note_session(db, lease, session.id)
+        return Opened(replaced)
+
+
+def _note_session(db: sqlite3.Connection, lease: TicketLease, session_id: str) -> None:
+    # The row may be missing: another login took over the lease and released it. The idempotency
+    # key may already belong to another ticket.
+    key_hash = None if _belongs_to_another_ticket(db, lease) else lease.key_hash
+    db.execute(
+        "INSERT INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at, session_id)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (hash) DO UPDATE SET session_id = excluded.session_id",
+        (
+            lease.ticket_hash,
+            key_hash,
+            lease.holder,
+            epoch(lease.lease_ends_at),
+            epoch(lease.expires_at),
+            session_id,
+        ),
+    )
+
+
+def _release(db: sqlite3.Connection, lease: TicketLease) -> None:
+    db.execute(
+        "DELETE FROM tickets WHERE hash = ? AND holder = ? AND session_id IS NULL",
+        (lease.ticket_hash, lease.holder),
+    )
+
+
+def _belongs_to_another_ticket(db: sqlite3.Connection, lease: TicketLease) -> bool:
+    sql = "SELECT 1 FROM tickets WHERE key_hash = ? AND hash != ?"
+    return db.execute(sql, (lease.key_hash, lease.ticket_hash)).fetchone() is not None
+
+
+def _find(db: sqlite3.Connection, lease: TicketLease) -> sqlite3.Row | None:
+    sql = "SELECT * FROM tickets WHERE hash = ?"
+    row: sqlite3.Row | None = db.execute(sql, (lease.ticket_hash,)).fetchone()
+    return row
+
+
+def _already_used(db: sqlite3.Connection, row: sqlite3.Row, lease: TicketLease) -> AlreadyUsed:
+    same_key = lease.key_hash is not None and row["key_hash"] == lease.key_hash
+    found = find_session(db, row["session_id"], lease.now) if same_key else None
+    if isinstance(found, Active) and found.session.generation == 0:
+        return AlreadyUsed(found.session)
+    return AlreadyUsed(None)
