@@ -16,6 +16,7 @@ from app import keyfile
 from app.config import Settings
 from app.main import create_app, open_services
 from app.server.draining import Drain
+from app.store_url import SqliteUrl
 from tests.forgeries.forge import b64, sign_with
 from tests.forgeries.upstream_vectors import UpstreamForge
 from tests.support.running_app import POOL_ID, POOL_SECRET, Clock, make_settings
@@ -62,8 +63,8 @@ class Gate:
 
     def sessions(self) -> int:
         """How many rows there are."""
-        path = self.settings.store_url.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(path)) as database:
+        assert isinstance(self.settings.store_url, SqliteUrl)
+        with closing(sqlite3.connect(self.settings.store_url.path)) as database:
             [number] = database.execute("SELECT count(*) FROM sessions").fetchone()
             return int(number)
 
