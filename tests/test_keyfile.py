@@ -16,6 +16,7 @@ from app import keyfile
 from app.errors import StartupError
 from app.jose.key_ring import SIGNING_ALGORITHMS, KeyRing, SigningAlgorithm
 from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
+from tests.support.fakes import RecordedEvents
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_retired_key_is_gone_and_the_others_stay(path: Path, kind: KeyKind) ->
     assert keyfile.describe(path) == before
 
 
-@pytest.mark.parametrize("use", ["signer", "binder"])
+@pytest.mark.parametrize("use", ["signing_key", "current_secret_key"])
 def test_the_key_in_use_cannot_be_retired(path: Path, use: str) -> None:
     keyfile.add(path, "ES256")
     keyfile.add(path, "oct")
@@ -239,13 +240,13 @@ def test_a_file_that_the_service_would_refuse_is_not_built_upon(path: Path, cont
 
 
 @pytest.fixture
-def reports() -> list[str]:
-    return []
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture
-def followed(path: Path, reports: list[str]) -> KeyFile:
-    return KeyFile(path, reports.append)
+def followed(path: Path, events: RecordedEvents) -> KeyFile:
+    return KeyFile(path, events)
 
 
 def other_keys(path: Path) -> bytes:
@@ -258,29 +259,33 @@ def other_keys(path: Path) -> bytes:
     return content
 
 
-def test_a_service_without_a_key_file_does_not_start(tmp_path: Path, reports: list[str]) -> None:
+def test_a_service_without_a_key_file_does_not_start(
+    tmp_path: Path, events: RecordedEvents
+) -> None:
     with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: .*: No such file or directory$"):
-        KeyFile(tmp_path / "missing.json", reports.append)
+        KeyFile(tmp_path / "missing.json", events)
 
 
-def test_a_service_with_a_broken_key_file_does_not_start(path: Path, reports: list[str]) -> None:
+def test_a_service_with_a_broken_key_file_does_not_start(
+    path: Path, events: RecordedEvents
+) -> None:
     path.write_text("{")
 
     with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: .*: not valid JSON$"):
-        KeyFile(path, reports.append)
+        KeyFile(path, events)
 
 
-def test_an_unchanged_file_is_not_read_again(followed: KeyFile, reports: list[str]) -> None:
+def test_an_unchanged_file_is_not_read_again(followed: KeyFile, events: RecordedEvents) -> None:
     ring = followed.ring
 
     followed.follow()
 
     assert followed.ring is ring
-    assert reports == []
+    assert events.names == []
 
 
 def test_a_changed_file_is_taken_over_and_reported_once(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     kid = keyfile.add(path, "EdDSA")
 
@@ -288,11 +293,11 @@ def test_a_changed_file_is_taken_over_and_reported_once(
     followed.follow()
 
     assert kid in [key.kid for key in followed.ring.signing_keys]
-    assert reports == ["keys_reloaded"]
+    assert events.names == ["keys_reloaded"]
 
 
 def test_a_broken_new_file_keeps_the_keys_and_is_reported_once(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     ring = followed.ring
     path.write_text("{")
@@ -301,11 +306,11 @@ def test_a_broken_new_file_keeps_the_keys_and_is_reported_once(
     followed.follow()
 
     assert followed.ring is ring
-    assert reports == ["keys_reload_failed"]
+    assert events.names == ["keys_reload_failed"]
 
 
 def test_a_file_that_is_whole_again_is_taken_over(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
@@ -314,11 +319,11 @@ def test_a_file_that_is_whole_again_is_taken_over(
 
     followed.follow()
 
-    assert reports == ["keys_reload_failed", "keys_reloaded"]
+    assert events.names == ["keys_reload_failed", "keys_reloaded"]
 
 
 def test_a_file_that_has_vanished_keeps_the_keys_and_is_reported(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     ring = followed.ring
     path.unlink()
@@ -326,11 +331,11 @@ def test_a_file_that_has_vanished_keeps_the_keys_and_is_reported(
     followed.follow()
 
     assert followed.ring is ring
-    assert set(reports) == {"keys_reload_failed"}
+    assert set(events.names) == {"keys_reload_failed"}
 
 
 def test_a_file_that_has_come_back_is_taken_over(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     content = other_keys(path)
     path.unlink()
@@ -340,11 +345,11 @@ def test_a_file_that_has_come_back_is_taken_over(
     followed.follow()
 
     assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
-    assert reports[-1] == "keys_reloaded"
+    assert events.names[-1] == "keys_reloaded"
 
 
 def test_a_file_that_could_not_be_read_is_taken_over_once_it_can_be(
-    path: Path, followed: KeyFile, reports: list[str]
+    path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     path.write_bytes(other_keys(path))
     path.chmod(0)
@@ -356,11 +361,11 @@ def test_a_file_that_could_not_be_read_is_taken_over_once_it_can_be(
     followed.follow()
 
     assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
-    assert reports == ["keys_reload_failed", "keys_reloaded"]
+    assert events.names == ["keys_reload_failed", "keys_reloaded"]
 
 
 def test_a_mounted_secret_that_is_swapped_is_taken_over(
-    path: Path, tmp_path: Path, reports: list[str]
+    path: Path, tmp_path: Path, events: RecordedEvents
 ) -> None:
     """As Kubernetes does: the name stays a link, and a link behind it changes in one step."""
     mount, status = tmp_path / "mount", path.stat()
@@ -372,14 +377,14 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     (mount / "..data").symlink_to("..v1")
     (mount / "keys.json").symlink_to("..data/keys.json")
-    followed = KeyFile(mount / "keys.json", reports.append)
+    followed = KeyFile(mount / "keys.json", events)
 
     (mount / "..new").symlink_to("..v2")
     (mount / "..new").replace(mount / "..data")
     followed.follow()
 
     assert followed.ring.signing_key.kid == KeyRing.from_jwk_set(versions["..v2"]).signing_key.kid
-    assert reports == ["keys_reloaded"]
+    assert events.names == ["keys_reloaded"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
@@ -393,8 +398,8 @@ def test_keys_that_root_rolls_over_stay_the_services_own(path: Path) -> None:
 
 
 def test_a_file_that_has_gone_is_reported_once(path: Path) -> None:
-    reports: list[str] = []
-    keys = KeyFile(path, reports.append)
+    events = RecordedEvents()
+    keys = KeyFile(path, events)
     ring = keys.ring
     path.unlink()
 
@@ -402,4 +407,4 @@ def test_a_file_that_has_gone_is_reported_once(path: Path) -> None:
     keys.follow()
 
     assert keys.ring is ring
-    assert reports == ["keys_reload_failed"]
+    assert events.names == ["keys_reload_failed"]

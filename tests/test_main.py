@@ -1,10 +1,9 @@
 """The composition root: everything opens, fits together, and closes again."""
 
 import asyncio
-import logging
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,22 +12,28 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app import keyfile
 from app.api.deps import Services
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
+from app.events import EventName
 from app.keyfile import KeyFile
 from app.main import create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.tokens import SigningKeys
 from app.server.draining import Drain
 from app.sessions.login import Login
+from app.sessions.miniprogram import Launch
 from app.sessions.models import Device
 from app.sessions.outcomes import Active, Unknown
-from app.stores.sqlite import SqliteStore
+from app.sessions.ports import Stores
+from app.store_url import SqliteUrl
+from app.stores.sqlite import open_sqlite_store
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter, minimal
 from tests.stores.builders import keep, make_session
+from tests.support.fakes import RecordedEvents
 
 OTHER_SECRET = "another-made-up-secret-9876543210"
 AUTHING = "http://localhost"
@@ -85,7 +90,9 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def assert_store_is_free(settings: Settings) -> None:
-    SqliteStore(Path(settings.store_url.removeprefix("sqlite:///"))).close()
+    assert isinstance(settings.store_url, SqliteUrl)
+    with open_sqlite_store(settings.store_url.path):
+        pass
 
 
 # --- opening and closing ---
@@ -280,13 +287,13 @@ async def test_the_launch_shows_the_mini_program_of_the_settings(sandbox: Sandbo
         miniprogram_self_hosted=True,
         miniprogram_get_phone=False,
     ) as services:
-        assert services.launch("ios", get_phone=None) == {
-            "user_name": "gh_0123456789ab",
-            "path": f"/pages/login?userPoolId={POOL_ID}&getPhone=0&fromApp=1&useSelfWxapp=1",
-            "mini_program_type": 2,
-            "mini_program_type_name": "WXMiniProgramTypePreview",
-        }
-        assert "getPhone=1" in services.launch(None, get_phone=True)["path"]
+        assert services.mini_program.launch("ios") == Launch(
+            user_name="gh_0123456789ab",
+            path=f"/pages/login?userPoolId={POOL_ID}&getPhone=0&fromApp=1&useSelfWxapp=1",
+            mini_program_type=2,
+            mini_program_type_name="WXMiniProgramTypePreview",
+        )
+        assert "getPhone=1" in services.mini_program.launch(get_phone=True).path
 
 
 async def test_tokens_and_lives_follow_the_settings(sandbox: Sandbox) -> None:
@@ -338,20 +345,19 @@ async def test_the_audience_is_the_issuer_unless_there_is_a_setting(
 
 
 @pytest.fixture
-async def store(folder: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(folder / "sessions.db")
-    yield store
-    store.close()
+def stores(folder: Path) -> Iterator[Stores]:
+    with open_sqlite_store(folder / "sessions.db") as opened:
+        yield opened
 
 
 @pytest.fixture
-def reports() -> list[str]:
-    return []
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture
-def keys(folder: Path, reports: list[str]) -> KeyFile:
-    return KeyFile(folder / "keys.json", reports.append)
+def keys(folder: Path, events: RecordedEvents) -> KeyFile:
+    return KeyFile(folder / "keys.json", events)
 
 
 def now() -> datetime:
@@ -359,9 +365,9 @@ def now() -> datetime:
 
 
 async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
-    folder: Path, keys: KeyFile, store: SqliteStore
+    folder: Path, keys: KeyFile, stores: Stores, events: RecordedEvents
 ) -> None:
-    async with housekeeping(keys, store, now, follow_seconds=0.01):
+    async with housekeeping(keys, stores.maintenance, now, events, follow_seconds=0.01):
         kid = keyfile.add(folder / "keys.json", "ES256")
 
         await until(lambda: len(keys.ring.signing_keys) == 2)
@@ -370,19 +376,18 @@ async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
 
 
 async def test_what_has_been_over_for_long_is_purged_and_counted(
-    caplog: pytest.LogCaptureFixture, keys: KeyFile, store: SqliteStore
+    events: RecordedEvents, keys: KeyFile, stores: Stores
 ) -> None:
-    caplog.set_level(logging.INFO)
     fresh = make_session("session-b", expires_at=now(), absolute_expires_at=now())
-    await keep(store, make_session())
-    await keep(store, fresh)
+    await keep(stores, make_session())
+    await keep(stores, fresh)
 
-    async with housekeeping(keys, store, now, purge_seconds=0.01):
-        await until(lambda: caplog.records)
+    async with housekeeping(keys, stores.maintenance, now, events, purge_seconds=0.01):
+        await until(lambda: events.entries)
 
-    assert [(r.msg, r.__dict__["count"]) for r in caplog.records] == [("purged", 1)]
-    assert await store.sessions.touch("session-a", 0, make_session().created_at) == Unknown()
-    assert await store.sessions.touch("session-b", 0, make_session().created_at) == Active(fresh)
+    assert events.entries == [("purged", "", {"count": 1})]
+    assert await stores.sessions.touch("session-a", 0, make_session().created_at) == Unknown()
+    assert await stores.sessions.touch("session-b", 0, make_session().created_at) == Active(fresh)
 
 
 class CountingClock:
@@ -397,15 +402,14 @@ class CountingClock:
 
 
 async def test_a_round_that_finds_nothing_to_purge_says_nothing(
-    caplog: pytest.LogCaptureFixture, keys: KeyFile, store: SqliteStore
+    events: RecordedEvents, keys: KeyFile, stores: Stores
 ) -> None:
-    caplog.set_level(logging.INFO)
     clock = CountingClock()
 
-    async with housekeeping(keys, store, clock, purge_seconds=0.01):
+    async with housekeeping(keys, stores.maintenance, clock, events, purge_seconds=0.01):
         await until(lambda: clock.rounds > 2)
 
-    assert caplog.records == []
+    assert events.entries == []
 
 
 def rename_table(folder: Path, old: str, new: str) -> None:
@@ -414,50 +418,51 @@ def rename_table(folder: Path, old: str, new: str) -> None:
 
 
 async def test_purging_goes_on_after_the_store_was_in_trouble(
-    caplog: pytest.LogCaptureFixture, folder: Path, keys: KeyFile, store: SqliteStore
+    events: RecordedEvents, folder: Path, keys: KeyFile, stores: Stores
 ) -> None:
-    caplog.set_level(logging.INFO)
     clock = CountingClock()
-    await keep(store, make_session())
+    await keep(stores, make_session())
     rename_table(folder, "sessions", "elsewhere")
-    async with housekeeping(keys, store, clock, purge_seconds=0.01):
+    async with housekeeping(keys, stores.maintenance, clock, events, purge_seconds=0.01):
         await until(lambda: clock.rounds > 2)
-        assert caplog.records == []  # /readyz tells of the store, not a line every minute
+        assert events.entries == []  # /readyz tells of the store, not a line every minute
         rename_table(folder, "elsewhere", "sessions")
 
-        await until(lambda: caplog.records)
+        await until(lambda: events.entries)
 
-    assert [record.msg for record in caplog.records] == ["purged"]
+    assert events.names == ["purged"]
 
 
 async def test_a_bug_in_one_round_is_told_and_does_not_end_the_rounds(
-    caplog: pytest.LogCaptureFixture, folder: Path, store: SqliteStore
+    events: RecordedEvents, folder: Path, stores: Stores
 ) -> None:
-    told: list[str] = []
+    class StumblesOnce(RecordedEvents):
+        @override
+        def record(self, event: EventName, **fields: Any) -> None:
+            super().record(event, **fields)
+            if len(self.entries) == 1:
+                raise ZeroDivisionError
 
-    def stumble_once(event: str) -> None:
-        told.append(event)
-        if len(told) == 1:
-            raise ZeroDivisionError
-
-    keys = KeyFile(folder / "keys.json", stumble_once)
-    async with housekeeping(keys, store, now, follow_seconds=0.01):
+    told = StumblesOnce()
+    keys = KeyFile(folder / "keys.json", told)
+    async with housekeeping(keys, stores.maintenance, now, events, follow_seconds=0.01):
         keyfile.add(folder / "keys.json", "oct")
-        await until(lambda: len(told) == 1)
+        await until(lambda: told.names)
         keyfile.add(folder / "keys.json", "oct")
 
-        await until(lambda: len(told) == 2)
+        await until(lambda: told.names.count("keys_reloaded") == 2)
 
-    assert [(r.msg, r.levelname) for r in caplog.records] == [("housekeeping_failed", "ERROR")]
+    assert events.names == ["housekeeping_failed"]
+    assert [type(error) for error in events.errors] == [ZeroDivisionError]
     assert len(keys.ring.secret_keys) == 3
 
 
 async def test_nothing_is_done_after_the_end(
-    folder: Path, keys: KeyFile, store: SqliteStore
+    folder: Path, keys: KeyFile, stores: Stores, events: RecordedEvents
 ) -> None:
     before = asyncio.all_tasks()
 
-    async with housekeeping(keys, store, now):
+    async with housekeeping(keys, stores.maintenance, now, events):
         assert len(asyncio.all_tasks() - before) == 2
 
     assert asyncio.all_tasks() == before

@@ -13,18 +13,18 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from app.sessions.outcomes import Active, Ended, Unknown
-from app.stores.sqlite import SqliteStore
+from app.stores.sqlite.sessions import SqliteSessions
 from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
 from tests.support.running_app import RunningApp, bearer, phone_of
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
 
 
-class BuggyStore(SqliteStore):
+class BuggyStore(SqliteSessions):
     def __init__(self) -> None:
         """Open nothing."""
 
-    async def see(
+    async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
         raise KeyError(CANARY, session_id)

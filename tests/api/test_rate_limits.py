@@ -15,6 +15,7 @@ from app import keyfile
 from app.errors import RateLimited
 from app.main import open_services
 from app.server.draining import Drain
+from app.store_url import parse_store_url
 from tests.support.running_app import RunningApp, make_settings, phone_of, running_app
 from tests.support.valkey.process import Server
 
@@ -186,7 +187,9 @@ async def test_switched_off_limits_limit_nothing(tmp_path: Path) -> None:
 
 
 async def test_instances_that_share_redis_count_together(tmp_path: Path, valkey: Server) -> None:
-    settings = make_settings(tmp_path, store_url=valkey.url, rate_limit_login="30/hour")
+    settings = make_settings(
+        tmp_path, store_url=parse_store_url(valkey.url), rate_limit_login="30/hour"
+    )
     keyfile.create(settings.session_keys_file, "ES256")
     admitted = 0
     async with (

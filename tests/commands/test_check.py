@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.stores.sqlite import SqliteStore
+from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
 from tests.support.valkey.servers import Server, standalone
@@ -146,13 +146,9 @@ def test_missing_keys_are_found(
 def test_a_store_that_somebody_else_has_is_found(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
 ) -> None:
-    store = SqliteStore(folder / "sessions.db")
-    try:
-        with authing() as (address, _):
-            monkeypatch.setenv("AUTHING_BASE_URL", address)
-            name, text = failure(shell("check"))
-    finally:
-        store.close()
+    with open_sqlite_store(folder / "sessions.db"), authing() as (address, _):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        name, text = failure(shell("check"))
 
     assert name == "store"
     assert text.startswith("STORE_URL: ")
@@ -218,7 +214,8 @@ def test_the_store_is_free_again_after_the_check(
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         assert shell("check").code == 0
 
-    SqliteStore(folder / "sessions.db").close()
+    with open_sqlite_store(folder / "sessions.db"):
+        pass
 
 
 def test_an_authing_that_does_not_answer_is_found(

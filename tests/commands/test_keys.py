@@ -110,7 +110,7 @@ def test_a_step_that_cannot_be_done_is_refused_in_one_line(
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("use", ["signer", "binder"])
+@pytest.mark.parametrize("use", ["signing_key", "current_secret_key"])
 def test_the_key_in_use_is_not_retired(shell: Shell, path: Path, use: str) -> None:
     kid = getattr(read_keys(path), use).kid
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.stores.sqlite import SqliteStore
+from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Shell
 from tests.commands.environment import without_settings
 
@@ -199,7 +199,7 @@ WRONG_VALUES = {
     "a store of another kind": (
         {"STORE_URL": f"postgres://:{CANARY}@db.acme.test"},
         "STORE_URL",
-        "must be sqlite:///relative/path, sqlite:////absolute/path or redis://host:port",
+        "must be sqlite:///relative/path, sqlite:////absolute/path, redis[s]://",
     ),
     "a store with two slashes": ({"STORE_URL": "sqlite://data.db"}, "STORE_URL", "sqlite:///"),
     "a store without a path": ({"STORE_URL": "sqlite:///"}, "STORE_URL", "sqlite:///"),
@@ -211,7 +211,7 @@ WRONG_VALUES = {
     "a redis at two hosts": ({"STORE_URL": "redis://a,b"}, "STORE_URL", "one host"),
     "a redis at no port": ({"STORE_URL": "redis://a:0"}, "STORE_URL", "name:port"),
     "sentinels without a service": ({"STORE_URL": "redis+sentinel://a"}, "STORE_URL", "service"),
-    "a cluster with a database": ({"STORE_URL": "redis+cluster://a/1"}, "STORE_URL", "no path"),
+    "a cluster": ({"STORE_URL": "redis+cluster://a,b"}, "STORE_URL", "redis[s]+sentinel://"),
 }
 JWKS = {
     "AUTHING_JWKS_URL": "https://authing.acme.test/jwks.json",
@@ -372,11 +372,8 @@ def test_a_server_without_settings_names_all_that_are_required(folder: Path) -> 
 
 
 def test_a_second_server_on_the_same_store_is_refused(folder: Path) -> None:
-    store = SqliteStore(folder / "sessions.db")
-    try:
+    with open_sqlite_store(folder / "sessions.db"):
         refused = serve(folder, **os.environ)
-    finally:
-        store.close()
 
     assert_refused(refused.returncode, refused.stderr, "STORE_URL", "in use by another process")
 

@@ -7,7 +7,7 @@ import pytest
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
-from app.sessions.ports import SessionLimits
+from app.sessions.ports import SessionLimits, Stores
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
 from tests.support.fake_store import FakeStore
@@ -38,6 +38,11 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
+def stores(store: FakeStore) -> Stores:
+    return store.ports
+
+
+@pytest.fixture
 def keys() -> FakeKeys:
     return FakeKeys(make_ring())
 
@@ -55,14 +60,14 @@ def issuer(keys: FakeKeys) -> TokenIssuer:
 @pytest.fixture
 def logins(
     provider: FakeIdentityProvider,
-    store: FakeStore,
+    stores: Stores,
     issuer: TokenIssuer,
     clock: FakeClock,
     events: RecordedEvents,
 ) -> LoginService:
     return LoginService(
         identity_provider=provider,
-        tickets=store,
+        tickets=stores.tickets,
         issuer=issuer,
         times=TIMES,
         limits=UNLIMITED,
@@ -73,13 +78,13 @@ def logins(
 
 @pytest.fixture
 def service(
-    store: FakeStore, issuer: TokenIssuer, clock: FakeClock, events: RecordedEvents
+    stores: Stores, issuer: TokenIssuer, clock: FakeClock, events: RecordedEvents
 ) -> SessionService:
     return SessionService(
-        store=store, issuer=issuer, clock=clock, events=events, refresh_limit=unlimited
+        store=stores.sessions, issuer=issuer, clock=clock, events=events, refresh_limit=unlimited
     )
 
 
 @pytest.fixture
-def bans(store: FakeStore, clock: FakeClock, events: RecordedEvents) -> BanService:
-    return BanService(store=store, clock=clock, events=events)
+def bans(stores: Stores, clock: FakeClock, events: RecordedEvents) -> BanService:
+    return BanService(store=stores.bans, clock=clock, events=events)

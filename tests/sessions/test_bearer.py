@@ -79,7 +79,7 @@ async def test_a_session_of_another_user_is_not_believed(
     service: SessionService, login: TokenPair
 ) -> None:
     others = replace(login.session, subject="another user")
-    forged = service.issuer.token_pair(others, login.issued_at).access_token
+    forged = service.issuer.token_pair(others, login.profile, login.issued_at).access_token
     with pytest.raises(AccessTokenInvalid):
         await service.authenticate(forged)
     await service.log_out(forged)

@@ -9,7 +9,7 @@ from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.jose.key_ring import KeyRing
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
-from app.sessions.ports import SessionStore
+from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id, verify_refresh_token
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
@@ -119,9 +119,9 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
 
 
 async def test_a_profile_sealed_for_another_session_does_not_open(
-    service: SessionService, login: TokenPair, store: SessionStore
+    service: SessionService, login: TokenPair, stores: Stores
 ) -> None:
     moved = replace(login.session, id=new_session_id())
-    await keep(store, moved)
-    pair = service.issuer.token_pair(moved, moved.created_at)
+    await keep(stores, moved)
+    pair = service.issuer.token_pair(moved, login.profile, moved.created_at)
     assert await service.authenticate(pair.access_token) == (moved, Profile({}, None))

@@ -212,9 +212,9 @@ async def test_one_ticket_becomes_one_session_in_many_processes_at_once(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     processes = [replace(logins) for _ in range(CALLERS)]
-    outcomes = await outcomes_of(*(process.open(LOGIN) for process in processes))
+    outcomes = await outcomes_of(*(process.log_in(LOGIN) for process in processes))
     assert Counter(map(type, outcomes)) == {TokenPair: 1, LoginInProgress: CALLERS - 1}
-    again = await outcomes_of(*(process.open(LOGIN) for process in processes))
+    again = await outcomes_of(*(process.log_in(LOGIN) for process in processes))
     assert {pair.session.id for pair in again} == {
         pair.session.id for pair in outcomes if isinstance(pair, TokenPair)
     }
@@ -280,7 +280,7 @@ async def test_a_lost_answer_is_given_again_by_another_process(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     lost = await logins.log_in(LOGIN)
-    assert (await replace(logins).open(LOGIN)).refresh_token == lost.refresh_token
+    assert (await replace(logins).log_in(LOGIN)).refresh_token == lost.refresh_token
     assert provider.tickets == [TICKET]
 
 
@@ -396,7 +396,7 @@ async def test_a_bug_in_the_exchange_releases_the_ticket_too(
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await replace(logins, identity_provider=Broken()).open(LOGIN)
+        await replace(logins, identity_provider=Broken()).log_in(LOGIN)
     assert store.backup() == FakeState()
 
 
@@ -511,7 +511,7 @@ async def test_a_lease_that_is_longer_than_the_life_of_tickets_is_kept_all_the_s
     async with exchange_under_way(patient):
         clock.advance(299 * SECOND)
         with pytest.raises(LoginInProgress):
-            await patient.open(LOGIN)
+            await patient.log_in(LOGIN)
 
 
 # --- the store's trouble ---

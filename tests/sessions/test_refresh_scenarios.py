@@ -25,11 +25,11 @@ from app.errors import (
 from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
 from app.sessions.models import EndReason, TokenPair
-from app.sessions.ports import SessionStore
+from app.sessions.ports import Stores
 from app.sessions.sessions import SessionService
-from app.stores.sqlite import SqliteStore
+from app.stores.sqlite import open_sqlite_store
 from tests.sessions.builders import DAY, SECOND, make_ring
-from tests.stores.restarting import RestartingStore
+from tests.stores.restarting import restarting
 from tests.support.fakes import IDENTITY, FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents
 
 HOUR = timedelta(hours=1)
@@ -42,13 +42,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["running", "restarting"])
-def store(request: pytest.FixtureRequest, path: Path) -> Iterator[SessionStore]:
+def stores(request: pytest.FixtureRequest, path: Path) -> Iterator[Stores]:
     if request.param == "restarting":
-        yield RestartingStore(lambda: SqliteStore(path))
+        yield restarting(lambda: open_sqlite_store(path))
         return
-    running = SqliteStore(path)
-    yield running
-    running.close()
+    with open_sqlite_store(path) as running:
+        yield running
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ async def test_s8_no_branch_of_four_generations_survives_a_reuse(
 
 
 async def test_s9_a_restart_between_any_two_steps_changes_nothing(
-    logins: LoginService, service: SessionService, clock: FakeClock, store: SessionStore
+    logins: LoginService, service: SessionService, clock: FakeClock, stores: Stores
 ) -> None:
     login = await logins.log_in(Login("made-up-ticket", None, "made-up-key"))
     assert (await replace(logins).log_in(Login("made-up-ticket", None, "made-up-key"))).replayed
@@ -185,7 +184,7 @@ async def test_s9_a_restart_between_any_two_steps_changes_nothing(
     with pytest.raises(RefreshSessionEnded):  # that it was seen is not forgotten
         await service.refresh(login.refresh_token)
     clock.advance(7 * DAY - SECOND)
-    await store.purge(clock())
+    await stores.maintenance.purge(clock())
     with pytest.raises(RefreshSessionEnded) as caught:  # nor why it ended
         await service.refresh(again.refresh_token)
     assert caught.value.reason == "refresh_reused"
@@ -306,11 +305,11 @@ async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_e
     tmp_path: Path,
     differs: str,
 ) -> None:
-    elsewhere = RestartingStore(lambda: SqliteStore(tmp_path / "elsewhere.db"))
+    elsewhere = restarting(lambda: open_sqlite_store(tmp_path / "elsewhere.db"))
     foreign = (
         replace(service, issuer=replace(service.issuer, keys=FakeKeys(make_ring())))
         if differs == "keys"
-        else replace(service, store=elsewhere)
+        else replace(service, store=elsewhere.sessions)
     )
     refusals: list[type[TicketgateError]] = [RefreshTokenInvalid, AccessTokenInvalid]
     with pytest.raises(refusals[0]):
@@ -321,7 +320,7 @@ async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_e
     assert (pair.session.generation, pair.replayed) == (1, False)
 
 
-@pytest.mark.parametrize("store", ["restarting"], indirect=True)
+@pytest.mark.parametrize("stores", ["restarting"], indirect=True)
 async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once_and_noted(
     service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:
@@ -339,7 +338,7 @@ async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_
         await service.refresh(login.refresh_token)
 
 
-@pytest.mark.parametrize("store", ["restarting"], indirect=True)
+@pytest.mark.parametrize("stores", ["restarting"], indirect=True)
 async def test_s16_a_token_two_ahead_is_no_lost_write(
     service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,8 +47,9 @@ from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, EndReason, Identity, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
-from app.stores.sqlite import TOMBSTONE_TTL, SqliteStore
-from tests.support.fakes import unlimited
+from app.stores.sqlite import open_sqlite_store
+from app.stores.sqlite.maintenance import TOMBSTONE_TTL
+from tests.support.fakes import RecordedEvents, unlimited
 
 T = TypeVar("T")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -141,7 +143,8 @@ class Sessions(RuleBasedStateMachine):
         self.now = START
         self.model: dict[str, Life] = {}
         self.bans: dict[str, datetime | None] = {}
-        self.store = SqliteStore(Path(self.folder.name) / "sessions.db")
+        self.file = Path(self.folder.name) / "sessions.db"
+        self.opened = ExitStack()
         self.provider = SpendingProvider(lambda: self.now)
 
     @initialize(limit=st.sampled_from([0, 2]), one_per_type=st.booleans())
@@ -150,23 +153,23 @@ class Sessions(RuleBasedStateMachine):
         self._wire()
 
     def _wire(self) -> None:
+        self.stores = self.opened.enter_context(open_sqlite_store(self.file))
         profile = AccessTokenCodec("https://i", "https://i", "pool", ACCESS)
         issuer = TokenIssuer(Keys(), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
-        common: dict[str, Any] = {
-            "store": self.store,
-            "clock": lambda: self.now,
-            "audit": lambda *_, **__: None,
-        }
+        common: dict[str, Any] = {"clock": lambda: self.now, "events": RecordedEvents()}
         times = LeaseTimes(timedelta(seconds=10), TICKET_LIFE)
         self.logins = LoginService(
             identity_provider=self.provider,
+            tickets=self.stores.tickets,
             issuer=issuer,
             times=times,
             limits=self.limits,
             **common,
         )
-        self.sessions = SessionService(issuer=issuer, refresh_limit=unlimited, **common)
-        self.banning = BanService(**common)
+        self.sessions = SessionService(
+            store=self.stores.sessions, issuer=issuer, refresh_limit=unlimited, **common
+        )
+        self.banning = BanService(store=self.stores.bans, **common)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T | TicketgateError:
         try:
@@ -334,14 +337,13 @@ class Sessions(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.store.close()
-        self.store = SqliteStore(Path(self.folder.name) / "sessions.db")
+        self.opened.close()
         self._wire()
 
     @precondition(lambda self: self.model)
     @rule()
     def purge(self) -> None:
-        self.run(self.store.purge(self.now))
+        self.run(self.stores.maintenance.purge(self.now))
 
     # --- invariants ---
 
@@ -362,7 +364,7 @@ class Sessions(RuleBasedStateMachine):
                 assert self.now < session.expires_at <= session.absolute_expires_at
 
     def teardown(self) -> None:
-        self.store.close()
+        self.opened.close()
         self.runner.close()
         self.folder.cleanup()
 

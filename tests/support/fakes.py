@@ -70,10 +70,13 @@ class RecordedEvents:
     """Keeps every event as (event, session id, other fields)."""
 
     entries: list[tuple[str, str, dict[str, str | int]]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
 
     def record(
         self, event: EventName, *, error: Exception | None = None, **fields: str | int
     ) -> None:
+        if error is not None:
+            self.errors.append(error)
         self.entries.append((event, str(fields.pop("session_id", "")), fields))
 
     @property

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from app.telemetry import logs
-from app.telemetry.logs import log
+from app.telemetry.logs import LoggedEvents
 from tests.telemetry.conftest import Entries
 
 CANARY = "c4nary-0f1e2d3c4b5a6978"
+log = LoggedEvents().record
 
 
 def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseException:

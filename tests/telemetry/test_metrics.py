@@ -7,22 +7,19 @@ from typing import Any
 import pytest
 
 from app.errors import StartupError
-from app.telemetry.metrics import Metrics
-
-
-class Log:
-    """Keeps what is recorded."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def __call__(self, event: str, **fields: Any) -> None:
-        self.lines.append((event, fields))
+from app.events import EventName
+from app.telemetry.metrics import CountedEvents, Metrics
+from tests.support.fakes import RecordedEvents
 
 
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+def events(metrics: Metrics) -> CountedEvents:
+    return CountedEvents(metrics, RecordedEvents())
 
 
 def free_port() -> int:
@@ -36,43 +33,47 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_what_is_counted_is_still_logged(metrics: Metrics) -> None:
-    log, bug = Log(), LookupError()
+    inner, bug = RecordedEvents(), LookupError()
 
-    metrics.counting(log)("serving", error=bug, port=8000)
+    CountedEvents(metrics, inner).record("serving", error=bug, port=8000)
 
-    assert log.lines == [("serving", {"error": bug, "port": 8000})]
+    assert inner.entries == [("serving", "", {"port": 8000})]
+    assert inner.errors == [bug]
 
 
-def test_requests_are_counted_and_timed_by_route_and_status(metrics: Metrics) -> None:
-    record = metrics.counting(Log())
+def test_requests_are_counted_and_timed_by_route_and_status(
+    metrics: Metrics, events: CountedEvents
+) -> None:
     for milliseconds in (100, 300):
-        record("request", method="GET", route="/v1/me", status=200, duration_ms=milliseconds)
+        events.record("request", method="GET", route="/v1/me", status=200, duration_ms=milliseconds)
 
     labels = {"method": "GET", "route": "/v1/me", "status": "200"}
     assert value(metrics, "ticketgate_request_seconds_count", **labels) == 2
     assert value(metrics, "ticketgate_request_seconds_sum", **labels) == pytest.approx(0.4)
 
 
-def test_exchanges_are_counted_by_outcome(metrics: Metrics) -> None:
-    metrics.counting(Log())("exchange", outcome="rate_limited", duration_ms=50)
+def test_exchanges_are_counted_by_outcome(metrics: Metrics, events: CountedEvents) -> None:
+    events.record("exchange", outcome="rate_limited", duration_ms=50)
 
     name = "ticketgate_upstream_exchange_seconds_count"
     assert value(metrics, name, outcome="rate_limited") == 1
 
 
-def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(metrics: Metrics) -> None:
-    record = metrics.counting(Log())
+def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(
+    metrics: Metrics, events: CountedEvents
+) -> None:
     for event in ("rate_limits_local", "rate_limits_shared", "rate_limits_local"):
-        record(event)
+        events.record(event)
 
     assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
 
 
-def test_what_a_shared_store_could_not_do_is_counted(metrics: Metrics) -> None:
-    record = metrics.counting(Log())
-    record("store_failed", kind="TimeoutError")
+def test_what_a_shared_store_could_not_do_is_counted(
+    metrics: Metrics, events: CountedEvents
+) -> None:
+    events.record("store_failed", kind="TimeoutError")
     for _ in range(2):
-        record("write_unconfirmed")
+        events.record("write_unconfirmed")
 
     name = "ticketgate_store_events_total"
     assert value(metrics, name, event="store_failed", detail="TimeoutError") == 1
@@ -90,18 +91,17 @@ def test_what_a_shared_store_could_not_do_is_counted(metrics: Metrics) -> None:
     ],
 )
 def test_what_happens_to_sessions_is_counted_but_not_to_which(
-    metrics: Metrics, event: str, labels: dict[str, str], detail: str
+    metrics: Metrics, events: CountedEvents, event: EventName, labels: dict[str, Any], detail: str
 ) -> None:
-    record = metrics.counting(Log())
     for session_id in ("session-a", "session-b"):
-        record(event, session_id=session_id, **labels)
+        events.record(event, session_id=session_id, **labels)
 
     name = "ticketgate_session_events_total"
     assert value(metrics, name, event=event, detail=detail) == 2
 
 
-def test_the_exposition_is_served_and_then_no_more(metrics: Metrics) -> None:
-    metrics.counting(Log())("session_opened", session_id="session-a")
+def test_the_exposition_is_served_and_then_no_more(metrics: Metrics, events: CountedEvents) -> None:
+    events.record("session_opened", session_id="session-a")
     port = free_port()
 
     with metrics.served("127.0.0.1", port):

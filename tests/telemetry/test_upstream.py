@@ -1,7 +1,6 @@
 """What Authing did: every way an exchange can end is logged by one word and remembered."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -15,14 +14,9 @@ from app.errors import (
 )
 from app.sessions.models import Identity
 from app.telemetry.upstream import InstrumentedIdentityProvider
-from tests.support.fakes import IDENTITY, FakeIdentityProvider
+from tests.support.fakes import IDENTITY, FakeIdentityProvider, RecordedEvents
 
 TICKET = "made-up-ticket"
-
-
-class Log(list[tuple[str, dict[str, Any]]]):
-    def __call__(self, event: str, **fields: Any) -> None:
-        self.append((event, fields))
 
 
 class Broken:
@@ -45,28 +39,28 @@ class Stuck:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def events() -> RecordedEvents:
+    return RecordedEvents()
 
 
-def assert_logged(log: Log, outcome: str) -> None:
-    ((event, fields),) = log
+def assert_logged(events: RecordedEvents, outcome: str) -> None:
+    ((event, _session_id, fields),) = events.entries
     assert event == "exchange"
     assert fields.keys() == {"outcome", "duration_ms"}
     assert fields["outcome"] == outcome
-    assert 0 <= fields["duration_ms"] < 10_000
+    assert 0 <= int(fields["duration_ms"]) < 10_000
 
 
-async def test_an_exchange_that_succeeds_is_passed_on_and_noted(log: Log) -> None:
+async def test_an_exchange_that_succeeds_is_passed_on_and_noted(events: RecordedEvents) -> None:
     inner = FakeIdentityProvider()
-    observed = InstrumentedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, events)
     assert observed.state == "unknown"
 
     identity = await observed.exchange(TICKET)
 
     assert identity is IDENTITY
     assert inner.tickets == [TICKET]
-    assert_logged(log, "ok")
+    assert_logged(events, "ok")
     assert observed.state == "ok"
 
 
@@ -81,21 +75,21 @@ async def test_an_exchange_that_succeeds_is_passed_on_and_noted(log: Log) -> Non
     ],
 )
 async def test_an_exchange_that_fails_is_noted_by_its_one_word(
-    log: Log, failure: TicketgateError, word: str
+    events: RecordedEvents, failure: TicketgateError, word: str
 ) -> None:
-    observed = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), log)
+    observed = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), events)
 
     with pytest.raises(type(failure)) as caught:
         await observed.exchange(TICKET)
 
     assert caught.value is failure
-    assert_logged(log, word)
+    assert_logged(events, word)
     assert observed.state == word
 
 
-async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(log: Log) -> None:
+async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(events: RecordedEvents) -> None:
     inner = Stuck()
-    observed = InstrumentedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, events)
     exchange = asyncio.create_task(observed.exchange(TICKET))
     await inner.asked.wait()
 
@@ -103,22 +97,22 @@ async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(log: Log) -> N
 
     with pytest.raises(asyncio.CancelledError):
         await exchange
-    assert_logged(log, "cancelled")
+    assert_logged(events, "cancelled")
     assert observed.state == "cancelled"
 
 
-async def test_a_bug_is_not_noted_as_a_cancellation(log: Log) -> None:
-    observed = InstrumentedIdentityProvider(Broken(), log)
+async def test_a_bug_is_not_noted_as_a_cancellation(events: RecordedEvents) -> None:
+    observed = InstrumentedIdentityProvider(Broken(), events)
 
     with pytest.raises(ZeroDivisionError):
         await observed.exchange(TICKET)
 
-    assert_logged(log, "internal_error")
+    assert_logged(events, "internal_error")
 
 
-async def test_the_last_outcome_is_the_state(log: Log) -> None:
+async def test_the_last_outcome_is_the_state(events: RecordedEvents) -> None:
     inner = FakeIdentityProvider(failure=AuthingTimeout("deadline"))
-    observed = InstrumentedIdentityProvider(inner, log)
+    observed = InstrumentedIdentityProvider(inner, events)
     with pytest.raises(AuthingTimeout):
         await observed.exchange(TICKET)
     inner.failure = None
