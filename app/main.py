@@ -41,7 +41,7 @@ from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl
-from app.stores.factory import open_store
+from app.stores import open_store
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents, Metrics
 from app.telemetry.upstream import InstrumentedIdentityProvider
@@ -202,7 +202,7 @@ async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
     if isinstance(settings.store_url, SqliteUrl):
         yield None
         return
-    from app.stores.redis.client import open_client  # noqa: PLC0415  # SQLite does without the extra
+    from app.stores.redis import open_client  # noqa: PLC0415  # SQLite does without the extra
 
     async with open_client(settings.store_url, settings.store_ca_file) as client:
         yield redis_storage(client)

@@ -13,7 +13,7 @@ from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavai
 from app.events import EventName, Events
 from app.keyfile import KeyFile
 from app.main import authing_client, authing_transport, system_clock
-from app.stores.factory import open_store
+from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
 """Authing's tokens have 30 s of leeway, and clocks drift on."""

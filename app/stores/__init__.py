@@ -1,1 +1,35 @@
-"""Where sessions are kept. Each module is one technology behind the same port."""
+"""Where sessions are kept: SQLite for one process, Redis or Valkey for several."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from app.errors import StartupError
+from app.events import Events
+from app.sessions.ports import Stores
+from app.store_url import SqliteUrl, StoreUrl
+from app.stores.sqlite import open_sqlite_store
+
+
+@asynccontextmanager
+async def open_store(
+    url: StoreUrl, *, ca_file: Path | None, events: Events
+) -> AsyncIterator[Stores]:
+    """Open the store that STORE_URL names; close it at the end.
+
+    The client of Redis is only imported when it is needed.
+
+    Raises:
+        StartupError: one line that says why it cannot be used.
+    """
+    if isinstance(url, SqliteUrl):
+        with open_sqlite_store(url.path) as embedded:
+            yield embedded
+        return
+    if find_spec("redis") is None:
+        raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
+    from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
+
+    async with open_redis_store(url, ca_file=ca_file, events=events) as shared:
+        yield shared

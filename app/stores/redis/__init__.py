@@ -4,26 +4,29 @@ Every command is one script, so a decision and its write cannot be separated. No
 every key has a time to live.
 """
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from typing_extensions import override
+import certifi
+from redis.asyncio import Redis, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.ports import Maintenance, Stores
+from app.sessions.ports import Stores
 from app.store_url import RedisUrl
-from app.stores.redis import server_checks
 from app.stores.redis.bans import RedisBans
-from app.stores.redis.client import open_client
-from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keys import WRITABLE
+from app.stores.redis.engine import MAX_CONCURRENT, RedisEngine
+from app.stores.redis.maintenance import RedisMaintenance
 from app.stores.redis.sessions import RedisSessions
 from app.stores.redis.tickets import RedisTickets
 
-_WRITABLE_SECONDS = 60
+_TIMEOUT = 1.0
+_SENTINEL_TIMEOUT = 0.3
 
 
 @asynccontextmanager
@@ -38,11 +41,7 @@ async def open_redis_store(
     Raises:
         StartupError: one line that says what is wrong with the server or the CA file.
     """
-    async with AsyncExitStack() as stack:
-        try:
-            client = await stack.enter_async_context(open_client(url, ca_file))
-        except OSError as error:
-            raise StartupError(f"STORE_CA_FILE: {ca_file} is not a readable CA bundle") from error
+    async with open_client(url, ca_file) as client:
         engine = RedisEngine(client, events)
         maintenance = RedisMaintenance(engine, events)
         with suppress(StoreUnavailable):
@@ -50,33 +49,52 @@ async def open_redis_store(
         yield Stores(RedisTickets(engine), RedisSessions(engine), RedisBans(engine), maintenance)
 
 
-class RedisMaintenance(Maintenance):
-    """Finds out whether the server can keep sessions, and whether it can be written now."""
+@asynccontextmanager
+async def open_client(url: RedisUrl, ca_file: Path | None) -> AsyncIterator[Redis]:
+    """Make the client, which connects when it is used; close all connections at the end.
 
-    def __init__(self, engine: RedisEngine, events: Events) -> None:
-        self._engine = engine
-        self._events = events
-        self._checked = False
+    The client is for one server, or for the master that Sentinels name. Sentinels are asked
+    without credentials; with TLS if the servers use it.
 
-    async def check_server(self) -> None:
-        """Check once whether the server is fit to keep sessions.
+    Raises:
+        StartupError: `ca_file` cannot be read, or holds no certificate.
+    """
+    tls = _tls_options(ca_file) if url.tls else {}
+    options = {
+        **_options(_TIMEOUT),
+        **tls,
+        "username": url.username,
+        "password": url.password,
+        "max_connections": 2 * MAX_CONCURRENT,
+    }
+    async with AsyncExitStack() as stack:
+        if url.service is not None:
+            asked = _options(_SENTINEL_TIMEOUT) | tls
+            sentinels = Sentinel(url.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]  # the library's gap
+            for sentinel in sentinels.sentinels:
+                stack.push_async_callback(sentinel.aclose)
+            client: Redis = sentinels.master_for(url.service, **options)
+        else:
+            ((host, port),) = url.hosts
+            client = Redis(host=host, port=port, db=url.database, **options)
+        stack.push_async_callback(client.aclose)
+        yield client
 
-        Raises:
-            StartupError: it is not; one line that says what to change.
-            StoreUnavailable: it cannot be asked.
-        """
-        server_checks.check(await self._engine.describe(), self._events)
-        self._checked = True
 
-    @override
-    async def purge(self, now: datetime) -> int:
-        return 0  # every key has a time to live
+def _tls_options(ca_file: Path | None) -> dict[str, Any]:
+    authorities = str(ca_file or certifi.where())
+    try:
+        ssl.create_default_context(cafile=authorities)  # fails here, not at the first connection
+    except OSError as error:
+        raise StartupError(f"STORE_CA_FILE: {ca_file} is not a readable CA bundle") from error
+    return {"ssl": True, "ssl_ca_certs": authorities}
 
-    @override
-    async def check_writable(self) -> None:
-        if not self._checked:  # it could not be reached at the start
-            try:
-                await self.check_server()
-            except StartupError as error:
-                raise StoreUnavailable from error
-        await self._engine.execute("SET", WRITABLE, 1, "EX", _WRITABLE_SECONDS)
+
+def _options(timeout: float) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        # Whether a command may be repeated is not for the library to decide.
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }

@@ -7,10 +7,10 @@ from typing_extensions import override
 
 from app.sessions.models import Ban
 from app.sessions.ports import BanStore
+from app.stores.instants import epoch
 from app.stores.redis import scripts
-from app.stores.redis.codec import decode_ban, decode_ids, epoch
+from app.stores.redis.codec import SESSION_PREFIX, ban_key, decode_ban, decode_ids, index_key
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keys import SESSION_PREFIX, ban_key, index_key
 
 
 class RedisBans(BanStore):

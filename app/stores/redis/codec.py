@@ -1,24 +1,62 @@
-"""Sessions and bans as Redis stores them: hashes of short texts. Instants are epoch seconds."""
+"""How Redis stores sessions, tickets and bans: the names of keys, and hashes of short texts.
+
+All keys carry one hash tag, `{tg}`, so that a script may use any of them together.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from app.sessions.models import Ban, EndReason, Session
 from app.sessions.outcomes import Ended, Unknown
+from app.stores.instants import epoch, instant
 
 RedisArg: TypeAlias = str | bytes | int
 
+# --- names of keys ---
 
-def epoch(instant: datetime) -> int:
-    """Seconds since 1970."""
-    return int(instant.timestamp())
+_PREFIX = "{tg}:"
+
+WRITABLE = _PREFIX + "writable"
+SESSION_PREFIX = _PREFIX + "session:"
+TICKET_PREFIX = _PREFIX + "ticket:"
 
 
-def instant(seconds: bytes | int) -> datetime:
-    """The aware instant."""
-    return datetime.fromtimestamp(int(seconds), UTC)
+def session_key(session_id: str) -> str:
+    """One session, active or its tombstone: a hash."""
+    return SESSION_PREFIX + session_id
+
+
+def index_key(subject: str) -> str:
+    """The ids of the user's sessions, oldest first: a sorted set."""
+    return f"{_PREFIX}sessions-of:{subject}"
+
+
+def ban_key(subject: str) -> str:
+    """The user's ban: a hash."""
+    return f"{_PREFIX}ban:{subject}"
+
+
+def ticket_key(ticket_hash: bytes) -> str:
+    """A ticket that is leased or has become a session: a hash."""
+    return TICKET_PREFIX + ticket_hash.hex()
+
+
+def idempotency_key(key_hash: bytes | None) -> str:
+    """The hash of the ticket that an idempotency key belongs to: a string.
+
+    Without a key, a name that is never written: scripts take a fixed number of keys.
+    """
+    return f"{_PREFIX}idempotency-key:{key_hash.hex() if key_hash else 'none'}"
+
+
+def reply_key(command_id: str) -> str:
+    """What a command has replied, for a few seconds: a list. The name does not tell the user."""
+    return f"{_PREFIX}reply:{command_id}"
+
+
+# --- values ---
 
 
 def encode_session(session: Session) -> list[RedisArg]:

@@ -10,15 +10,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
 from app.events import Events
-from app.stores.redis.codec import RedisArg, epoch
-from app.stores.redis.replicas import Replicas
+from app.stores.instants import epoch
+from app.stores.redis.codec import RedisArg
 from app.stores.redis.scripts import Script
 
 T = TypeVar("T")
@@ -37,6 +37,11 @@ _FAILURES = (
     TimeoutError,
     RuntimeError,  # uvloop's error for writing to a connection that has just closed
 )
+_WAIT = ("WAIT", 1, 100)
+"""One replica, within so many milliseconds."""
+_LOOK = ("INFO", "replication")
+_LOOK_EVERY = 5.0
+Question: TypeAlias = tuple[str | int, ...]
 
 
 class RedisEngine:
@@ -129,13 +134,14 @@ class RedisEngine:
             return await run(again=True)
 
     async def _send(self, *command: RedisArg) -> Any:
-        return await self._client.execute_command(*command)
+        client: Any = self._client  # the library's annotations have gaps
+        return await client.execute_command(*command)
 
     async def _send_confirmed(self, *command: RedisArg) -> Any:
         questions = self._replicas.questions()
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline: Any = self._client.pipeline(transaction=False)
         for args in (command, *questions):
-            pipeline.execute_command(*args)  # type: ignore[no-untyped-call]  # the library's gap
+            pipeline.execute_command(*args)
         reply, *answers = await pipeline.execute(raise_on_error=False)
         if isinstance(reply, Exception):
             raise reply
@@ -148,3 +154,31 @@ def _is_lost_or_moved(error: Exception) -> bool:
     # A script on a master that has become a replica fails with READONLY somewhere in its text.
     lost = (exceptions.ConnectionError, RuntimeError)
     return isinstance(error, lost) or "READONLY" in str(error)
+
+
+class Replicas:
+    """Whether a write has reached a replica before it is acknowledged (WAIT).
+
+    Redis replicates after it has replied, so a master that dies takes its last writes along. A
+    write that must not be lost waits for one replica, if there are any. Whether there are any is
+    asked every few seconds, in the same pipeline as a write.
+    """
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        self._looked_at = float("-inf")
+
+    def learn(self, info: Mapping[str, Any]) -> None:
+        """Take note of what the master tells of itself (INFO)."""
+        self._count, self._looked_at = info["connected_slaves"], time.monotonic()
+
+    def questions(self) -> Sequence[Question]:
+        """The commands to send right behind a write, on its connection."""
+        due = time.monotonic() - self._looked_at > _LOOK_EVERY
+        return ([_WAIT] if self._count != 0 else []) + ([_LOOK] if due else [])
+
+    def confirmed(self, replies: Mapping[Question, Any]) -> bool:
+        """Whether the write is where it should be, by the replies to the questions."""
+        if isinstance(told := replies.get(_LOOK), Mapping):
+            self.learn(told)
+        return not self._count or replies.get(_WAIT, 1) == 1

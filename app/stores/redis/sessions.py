@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from typing_extensions import override
 
@@ -11,11 +11,17 @@ from app.sessions.models import EndReason, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, SessionStore
 from app.stores.redis import scripts
-from app.stores.redis.codec import decode_ids, decode_inactive, decode_session
+from app.stores.redis.codec import (
+    SESSION_PREFIX,
+    ban_key,
+    decode_ids,
+    decode_inactive,
+    decode_session,
+    index_key,
+    reply_key,
+    session_key,
+)
 from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keys import SESSION_PREFIX, ban_key, index_key, reply_key, session_key
-
-TOMBSTONE_TTL = timedelta(days=7)
 
 
 class RedisSessions(SessionStore):

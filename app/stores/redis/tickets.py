@@ -15,26 +15,22 @@ from app.sessions.outcomes import (
     Opened,
 )
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
+from app.stores.instants import TOMBSTONE_TTL, epoch, instant
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
+    SESSION_PREFIX,
+    TICKET_PREFIX,
     RedisArg,
+    ban_key,
     decode_ids,
     decode_session,
     encode_session,
-    epoch,
-    instant,
-)
-from app.stores.redis.engine import RedisEngine
-from app.stores.redis.keys import (
-    SESSION_PREFIX,
-    TICKET_PREFIX,
-    ban_key,
     idempotency_key,
     index_key,
     session_key,
     ticket_key,
 )
-from app.stores.redis.sessions import TOMBSTONE_TTL
+from app.stores.redis.engine import RedisEngine
 
 
 class RedisTickets(TicketStore):

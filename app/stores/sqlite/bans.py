@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from app.sessions.models import Ban, EndReason
 from app.sessions.ports import BanStore
+from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command
-from app.stores.sqlite.instants import epoch, instant
 from app.stores.sqlite.sessions import end_all_sessions
 
 

@@ -22,8 +22,8 @@ from app.sessions.outcomes import (
     Unknown,
 )
 from app.sessions.ports import Rotation, SessionLimits, SessionStore
+from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command
-from app.stores.sqlite.instants import epoch, instant
 
 _COLUMNS = (
     "id, subject, device_type, generation, secret_kid, encrypted_profile, authenticated_at,"

@@ -15,9 +15,9 @@ from app.sessions.outcomes import (
     Opened,
 )
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
+from app.stores.instants import epoch, instant
 from app.stores.sqlite.bans import find_ban
 from app.stores.sqlite.engine import SqliteEngine, command
-from app.stores.sqlite.instants import epoch, instant
 from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
 
 
