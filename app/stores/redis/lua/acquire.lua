@@ -12,9 +12,11 @@ if ticket and ticket.holder ~= holder and tonumber(ticket.lease_ends_at) > now t
   return {'held', ticket.lease_ends_at}
 end
 local ttl = expires_at - now
-redis.call('DEL', ticket_key)
+-- HSET is the first write, because a server without memory refuses it. After DEL, which such a
+-- server allows, it would allow the rest of the script too.
 redis.call('HSET', ticket_key, 'holder', holder, 'key_hash', key_hash,
   'lease_ends_at', lease_ends_at, 'expires_at', expires_at)
+redis.call('HDEL', ticket_key, 'session_id')
 redis.call('EXPIRE', ticket_key, ttl)
 if key_hash ~= '' then redis.call('SET', idempotency_key, hash, 'EX', ttl) end
 return {'acquired'}
