@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # an extra, which a service over SQLite has not installed
 
 COOLDOWN = 5.0
 """Seconds for which the store is not asked after a failure."""
-KEY_PREFIX = "tg:limit"
+KEY_PREFIX = "{tg}:limit"
+"""In the namespace of the store, so that one pattern allows all our keys (ACL)."""
 _MAX_CONCURRENT = 8
 """Further counts wait, within their time-out."""
 

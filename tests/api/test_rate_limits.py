@@ -201,4 +201,4 @@ async def test_instances_that_share_redis_count_together(tmp_path: Path, valkey:
                 await services.login_limit("192.0.2.7")
                 admitted += 1
     assert admitted == 30
-    assert len([key for key in valkey.cli("KEYS", "*") if key.startswith("tg:limit:")]) == 1
+    assert len([key for key in valkey.cli("KEYS", "*") if key.startswith("{tg}:limit:")]) == 1
