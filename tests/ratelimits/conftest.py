@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from app.events import EventName, Events
+
 
 @dataclass
 class Timer:
@@ -16,14 +18,16 @@ class Timer:
 
 
 @dataclass
-class Record:
-    """Keeps what is recorded."""
+class Recorded(Events):
+    """Keeps the names of events, and the types of the errors that caused them."""
 
-    events: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def __call__(self, event: str, *, error: Exception | None = None) -> None:
-        self.events.append(event)
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        self.names.append(event)
         if error is not None:
             self.errors.append(type(error).__name__)
 
@@ -34,5 +38,5 @@ def timer() -> Timer:
 
 
 @pytest.fixture
-def record() -> Record:
-    return Record()
+def events() -> Recorded:
+    return Recorded()

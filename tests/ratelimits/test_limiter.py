@@ -5,7 +5,7 @@ import pytest
 from app.errors import RateLimited
 from app.ratelimits.limiter import RateLimiter
 from app.sessions.ports import RateLimit
-from tests.ratelimits.conftest import Record, Timer
+from tests.ratelimits.conftest import Recorded, Timer
 
 ADDRESS = "192.0.2.7"
 
@@ -22,8 +22,8 @@ async def admitted(limit: RateLimit, attempts: int, name: str = ADDRESS) -> int:
 
 
 @pytest.fixture
-def limiter(record: Record, timer: Timer) -> RateLimiter:
-    return RateLimiter(None, secret=lambda: b"s" * 32, record=record, clock=timer)
+def limiter(events: Recorded, timer: Timer) -> RateLimiter:
+    return RateLimiter(None, secret=lambda: b"s" * 32, events=events, clock=timer)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> No
 
 
 async def test_names_are_hashed_under_a_key_and_with_another_key_counting_begins_anew(
-    record: Record, timer: Timer
+    events: Recorded, timer: Timer
 ) -> None:
     keys = [b"the key of today"]
-    limiter = RateLimiter(None, secret=lambda: keys[-1], record=record, clock=timer)
+    limiter = RateLimiter(None, secret=lambda: keys[-1], events=events, clock=timer)
     limit = limiter.limit("login", "3/minute")
     assert await admitted(limit, 9) == 3
     keys.append(b"the key of tomorrow")

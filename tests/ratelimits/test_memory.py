@@ -114,7 +114,7 @@ def test_memory_is_bounded_however_many_names_come(timer: Timer) -> None:
     finally:
         tracemalloc.stop()
     assert len(counts._current) == MAX_NAMES // 2
-    assert len(counts._before) == MAX_NAMES
+    assert len(counts._previous) == MAX_NAMES
     assert 2 * peak < 64 * 2**20
 
 
@@ -125,7 +125,7 @@ def test_a_full_window_still_limits_those_who_are_in_it(timer: Timer) -> None:
     assert admitted(counts, 100) == 30
     assert len(counts._current) == MAX_NAMES
     assert admitted(counts, 100, OTHER) == 30  # who comes on top begins a new window
-    assert (len(counts._current), len(counts._before)) == (1, MAX_NAMES)
+    assert (len(counts._current), len(counts._previous)) == (1, MAX_NAMES)
     assert admitted(counts, 100) == 0  # which forgets nobody of the last one
 
 

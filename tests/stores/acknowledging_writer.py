@@ -4,13 +4,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from app.stores.sqlite import SqliteStore
+from app.sessions.ports import Stores
+from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import keep, make_session
 
 WRITERS = 8
 
 
-async def _write(store: SqliteStore, writer: int) -> None:
+async def _write(store: Stores, writer: int) -> None:
     number = 0
     while True:
         name = f"session-{writer}-{number}"
@@ -20,8 +21,8 @@ async def _write(store: SqliteStore, writer: int) -> None:
 
 
 async def _main(path: Path) -> None:
-    store = SqliteStore(path)
-    await asyncio.gather(*(_write(store, writer) for writer in range(WRITERS)))
+    with open_sqlite_store(path) as store:
+        await asyncio.gather(*(_write(store, writer) for writer in range(WRITERS)))
 
 
 if __name__ == "__main__":

@@ -1,28 +1,29 @@
 """docs/privacy.md names all that is stored: no more and no less than what a store really holds."""
 
 import re
-import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
+from app.store_url import parse_store_url
 from tests.stores.user_journey import everything_that_happens_to
 from tests.support.running_app import running_app
+from tests.support.valkey.monitor import Monitor
 from tests.support.valkey.process import Server
 
 Column = tuple[str, str]
 """A record and what is in it: a table and a column, or a kind of keys and a field."""
 PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
 KINDS = {
-    "sessions": r"tg:\{..\}:session:.+",
-    "index": r"tg:\{..\}:sessions-of:.+",
-    "answers": r"tg:\{..\}:answer:.+",
-    "bans": r"tg:\{..\}:ban:.+",
-    "claims": r"tg:claim:[0-9a-f]{64}",
-    "keys": r"tg:key:[0-9a-f]{64}",
-    "probe": r"tg:writable",
-    "counts": r"tg:limit:\{LIMITER/(login|refresh)/[0-9a-f]{32}/.+",
+    "sessions": r"\{tg\}:session:.+",
+    "index": r"\{tg\}:sessions-of:.+",
+    "replies": r"\{tg\}:reply:.+",
+    "bans": r"\{tg\}:ban:.+",
+    "tickets": r"\{tg\}:ticket:[0-9a-f]{64}",
+    "keys": r"\{tg\}:idempotency-key:[0-9a-f]{64}",
+    "probe": r"\{tg\}:writable",
+    "counts": r"\{tg\}:limit:\{LIMITER/(login|refresh)/[0-9a-f]{32}/.+",
 }
 WRITES_FIELDS = {"HSET", "HSETNX"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
@@ -56,23 +57,6 @@ def documented(store: str) -> set[Column]:
     return {(row[0], row[1]) for row in rows if row[place] == "•"}
 
 
-@contextmanager
-def overheard(server: Server) -> Iterator[list[list[str]]]:
-    """The commands that a server has run by the end, those inside scripts as well."""
-    commands: list[list[str]] = []
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
-        wire.sendall(b"MONITOR\r\n")
-        lines = wire.makefile("r", encoding="latin-1")
-        assert lines.readline().startswith("+OK")
-        yield commands
-        server.cli("ECHO", "that was all")
-        for line in lines:
-            words = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
-            if words == ["ECHO", "that was all"]:
-                break
-            commands.append(words)
-
-
 def written(command: list[str]) -> Iterator[Column]:
     name, *words = command
     if name.upper() in LEAVES_NOTHING_NEW:
@@ -101,12 +85,15 @@ async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) ->
 
 async def test_t12_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
     limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
-    with overheard(valkey) as commands:
+    with Monitor(valkey) as monitor:
         async with running_app(
-            tmp_path, store_url=valkey.url, session_one_per_device_type=True, **limits
+            tmp_path,
+            store_url=parse_store_url(valkey.url),
+            session_one_per_device_type=True,
+            **limits,
         ) as world:
             tokens = await everything_that_happens_to(world, "lin")
             await world.delete("/v1/me", tokens)
             await world.phone.get("/readyz")
-    found = {column for command in commands for column in written(command)}
+        found = {column for command in monitor.commands() for column in written(command)}
     assert found == documented("Redis")

@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 from app.sessions.outcomes import Active, Unknown
-from app.stores.sqlite import SqliteStore
+from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import NOW
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +27,7 @@ async def test_every_acknowledged_session_is_there_after_a_kill(tmp_path: Path) 
     path = tmp_path / "sessions.db"
     acknowledged = _killed_while_writing(path, after=200)
     assert len(acknowledged) >= 200
-    with closing(SqliteStore(path)) as store:  # the dead process holds no lock
+    with open_sqlite_store(path) as store:  # the dead process holds no lock
         for name in acknowledged:
             assert isinstance(await store.sessions.touch(name, 0, NOW), Active), name
         assert await store.sessions.touch("session-0-1000000", 0, NOW) == Unknown()

@@ -5,7 +5,6 @@ The contract itself is in the folder beside this file, for every store alike.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from app.errors import StartupError, StoreUnavailable
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, Ended, Reused
-from app.sessions.ports import SessionLimits
-from app.stores.sqlite import SqliteStore
+from app.sessions.ports import SessionLimits, Stores
+from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import (
     DAY,
     IDLE,
@@ -39,31 +38,28 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore(path)
-    yield opened
-    opened.close()
+def store(path: Path) -> Iterator[Stores]:
+    with open_sqlite_store(path) as opened:
+        yield opened
 
 
 def on_disk(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_a_store_that_cannot_be_opened_says_so_in_one_line(store: SqliteStore, path: Path) -> None:
+def test_a_store_that_cannot_be_opened_says_so_in_one_line(store: Stores, path: Path) -> None:
     with pytest.raises(StartupError, match=r"^STORE_URL: .* in use by another process"):
-        SqliteStore(path).close()
+        open_sqlite_store(path).__enter__()
 
 
-async def test_a_full_disk_is_noticed_by_the_check_for_readiness(
-    store: SqliteStore, path: Path
-) -> None:
+async def test_a_full_disk_is_noticed_by_the_check_for_readiness(store: Stores, path: Path) -> None:
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
         await store.maintenance.check_writable()
     await store.maintenance.check_writable()
 
 
 async def test_a_refresh_that_could_not_be_written_can_be_repeated(
-    store: SqliteStore, path: Path
+    store: Stores, path: Path
 ) -> None:
     session = make_session()
     await keep(store, session)
@@ -73,7 +69,7 @@ async def test_a_refresh_that_could_not_be_written_can_be_repeated(
 
 
 async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
-    store: SqliteStore,
+    store: Stores,
 ) -> None:
     names = [f"session-{number}" for number in range(3000)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
@@ -86,32 +82,32 @@ async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
     assert await purging == len(names)
 
 
-async def _log_out(store: SqliteStore) -> None:
+async def _log_out(store: Stores) -> None:
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
 
 
-async def _reuse(store: SqliteStore) -> None:
+async def _reuse(store: Stores) -> None:
     assert isinstance(await store.sessions.rotate(rotation_of(0)), Reused)
 
 
-async def _replace(store: SqliteStore) -> None:
+async def _replace(store: Stores) -> None:
     one = SessionLimits(max_per_user=1, one_per_device_type=False)
     assert await keep(store, make_session("session-b"), one) == ["session-a"]
 
 
-async def _kick(store: SqliteStore) -> None:
+async def _kick(store: Stores) -> None:
     assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW) == ["session-a"]
 
 
-async def _ban(store: SqliteStore) -> None:
+async def _ban(store: Stores) -> None:
     assert await store.bans.put(ban_of()) == ["session-a"]
 
 
-async def _erase(store: SqliteStore) -> None:
+async def _erase(store: Stores) -> None:
     assert await store.sessions.erase(SUBJECT, NOW) == ["session-a"]
 
 
-async def _erase_when_expired(store: SqliteStore) -> None:
+async def _erase_when_expired(store: Stores) -> None:
     assert await store.sessions.erase(SUBJECT, NOW + IDLE) == []
 
 
@@ -119,9 +115,9 @@ async def _erase_when_expired(store: SqliteStore) -> None:
     "end", [_log_out, _reuse, _replace, _kick, _ban, _erase, _erase_when_expired]
 )
 async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
-    path: Path, end: Callable[[SqliteStore], Awaitable[None]]
+    path: Path, end: Callable[[Stores], Awaitable[None]]
 ) -> None:
-    with closing(SqliteStore(path)) as store:
+    with open_sqlite_store(path) as store:
         await keep(store, make_session(generation=5, encrypted_profile=SECRET))
         await end(store)
     assert SECRET not in on_disk(path)
@@ -129,7 +125,7 @@ async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
 
 async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Path) -> None:
     user = "somebody-in-particular"
-    with closing(SqliteStore(path)) as store:
+    with open_sqlite_store(path) as store:
         for number, ending in enumerate([None, EndReason.LOGGED_OUT]):
             name = f"session-{number}"
             await keep(store, make_session(name, subject=user, device_type="made-up-phone"))
@@ -143,7 +139,7 @@ async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Pa
 
 
 async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
-    with closing(SqliteStore(path)) as store:
+    with open_sqlite_store(path) as store:
         await keep(store, make_session(subject="somebody-in-particular", encrypted_profile=SECRET))
         assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
     assert b"somebody-in-particular" not in on_disk(path)
@@ -151,7 +147,7 @@ async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
 
 
 async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
-    with closing(SqliteStore(path)) as store:
+    with open_sqlite_store(path) as store:
         await store.bans.put(ban_of("somebody-in-particular"))
         await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
         await store.bans.lift("somebody-in-particular")
@@ -159,7 +155,7 @@ async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
     assert b"somebody-" not in on_disk(path)
 
 
-async def test_a_session_is_never_replaced_by_another_of_the_same_name(store: SqliteStore) -> None:
+async def test_a_session_is_never_replaced_by_another_of_the_same_name(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
     with pytest.raises(StoreUnavailable):

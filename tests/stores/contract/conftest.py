@@ -9,7 +9,7 @@ import pytest
 
 from app.sessions.ports import Stores
 from tests.stores.factories import FACTORIES, SERVERS, StoreFactory
-from tests.stores.shared import suite_store
+from tests.stores.redis_clock import timed_redis_store
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made inside
 
@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
 def factory(request: pytest.FixtureRequest) -> StoreFactory:
     if request.param in SERVERS:
         server = request.getfixturevalue(SERVERS[request.param])
-        return lambda _folder: suite_store(server)
+        return lambda _folder: timed_redis_store(server)
     return FACTORIES[request.param]
 
 

@@ -125,13 +125,13 @@ class Promises:
 async def follow(store: Stores, model: FakeStore, session_id: str, steps: list[Step]) -> None:
     now, promises = NOW, Promises()
     session = make_session(session_id, subject=user_of(session_id))
-    await asyncio.gather(keep(store, session), keep(model, session))
+    await asyncio.gather(keep(store, session), keep(model.ports, session))
     for step in steps:
         now += step.pause
         generation = max(0, promises.generation + step.offset)
         command, moment = VERBS[step.verb], Moment(session_id, generation, now)
         outcome = await command(store, moment)
-        assert outcome == await command(model, moment)
+        assert outcome == await command(model.ports, moment)
         promises.check(outcome, now)
 
 

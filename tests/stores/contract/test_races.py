@@ -76,7 +76,7 @@ async def test_no_refresh_in_flight_survives_an_ending(store: Stores) -> None:
     )
     for generation in range(3):
         after = [rotation_of(generation, session_id=name) for name in names]
-        outcomes = await asyncio.gather(*map(store.rotate, after))
+        outcomes = await asyncio.gather(*map(store.sessions.rotate, after))
         assert outcomes == [Ended(EndReason.LOGGED_OUT)] * CALLERS
 
 
@@ -120,14 +120,14 @@ async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: Stores) -
 
 async def test_of_a_hundred_who_claim_one_ticket_at_once_one_has_it(store: Stores) -> None:
     claims = [lease_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
-    outcomes = Counter(await asyncio.gather(*map(store.claim, claims)))
+    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, claims)))
     assert outcomes == {Acquired(): 1, Held(NOW + LEASE): CALLERS - 1}
 
 
 async def test_of_a_hundred_who_take_over_at_once_one_has_it(store: Stores) -> None:
     await store.tickets.acquire(lease_of())
     late = [lease_of(holder=f"holder-{n}", at=NOW + LEASE) for n in range(CALLERS)]
-    outcomes = Counter(await asyncio.gather(*map(store.claim, late)))
+    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, late)))
     assert outcomes == {Acquired(): 1, Held(NOW + 2 * LEASE): CALLERS - 1}
 
 

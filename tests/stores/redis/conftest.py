@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from app.stores.redis import RedisStore
-from tests.stores.redis.opening import Notes, opened
+from app.sessions.ports import Stores
+from tests.stores.redis.opening import opened
+from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
 
 
 @pytest.fixture
-def notes() -> Notes:
+def events() -> RecordedEvents:
     """What the store has recorded."""
-    return Notes()
+    return RecordedEvents()
 
 
 @pytest.fixture
@@ -23,14 +24,14 @@ def proxy(valkey: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def store(proxy: Proxy, notes: Notes) -> AsyncIterator[RedisStore]:
+async def store(proxy: Proxy, events: RecordedEvents) -> AsyncIterator[Stores]:
     """An instance on the other side of the proxy."""
-    async with opened(proxy.url, notes) as instance:
+    async with opened(proxy.url, events) as instance:
         yield instance
 
 
 @pytest.fixture
-async def other(valkey: Server) -> AsyncIterator[RedisStore]:
+async def other(valkey: Server) -> AsyncIterator[Stores]:
     """Another instance, with a good network."""
     async with opened(valkey.url) as instance:
         yield instance

@@ -8,46 +8,51 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
+from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis import RedisStore, open_redis_store
+from app.store_url import parse_store_url
+from app.stores import open_store
+from app.stores.redis.engine import RedisEngine
+from app.stores.redis.maintenance import RedisMaintenance
 from tests.stores.builders import NOW
+from tests.support.fakes import RecordedEvents
 
 SESSION = new_session_id()
 RECOVERY = 5.0
 """Seconds within which a store works again, once the server does."""
 
 
-class Notes:
-    """The events, and the word that came along with each."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, str]] = []
-
-    def __call__(self, event: str, **labels: str) -> None:
-        self.entries.append((event, " ".join(labels.values())))
-
-    def of(self, event: str) -> list[str]:
-        return [word for name, word in self.entries if name == event]
+def fields_of(events: RecordedEvents, name: str) -> list[str]:
+    """The fields of each event of this name, as one text."""
+    return [
+        " ".join(map(str, fields.values())) for event, _, fields in events.entries if event == name
+    ]
 
 
 @asynccontextmanager
 async def opened(
-    url: str, notes: Notes | None = None, *, ca_file: Path | None = None
-) -> AsyncIterator[RedisStore]:
-    async with open_redis_store(url, ca_file=ca_file, record=notes or Notes()) as store:
+    url: str, events: RecordedEvents | None = None, *, ca_file: Path | None = None
+) -> AsyncIterator[Stores]:
+    recorded = events if events is not None else RecordedEvents()
+    async with open_store(parse_store_url(url), ca_file=ca_file, events=recorded) as store:
         yield store
 
 
-def connections(store: RedisStore) -> tuple[int, int]:
+def engine_of(store: Stores) -> RedisEngine:
+    assert isinstance(store.maintenance, RedisMaintenance)
+    return store.maintenance._engine
+
+
+def connections(store: Stores) -> tuple[int, int]:
     """How many connections to its one server are idle, and how many in use."""
-    client = store._engine._client
+    client = engine_of(store)._client
     assert isinstance(client, Redis)
     (idle, _), (used, _) = client.connection_pool.get_connection_count()
     return idle, used
 
 
 async def fails(command: Awaitable[object]) -> bool:
-    """Whether it fails as it may. What else goes wrong is raised."""
+    """Whether it raises StoreUnavailable. Any other exception is raised."""
     try:
         await command
     except StoreUnavailable:
@@ -55,7 +60,7 @@ async def fails(command: Awaitable[object]) -> bool:
     return False
 
 
-async def seconds_until_it_works(store: RedisStore) -> float:
+async def seconds_until_it_works(store: Stores) -> float:
     begun = time.monotonic()
     while await fails(store.sessions.touch(SESSION, 0, NOW)):
         assert time.monotonic() - begun < 2 * RECOVERY, "it does not recover"

@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 import uvloop
-from redis.asyncio import RedisCluster
 
 from app.sessions.outcomes import Active, Replayed, Rotated
+from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis import RedisStore
-from app.stores.redis.engine import CONNECTIONS
+from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import connections, opened
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Cluster, Server
+from tests.support.valkey.servers import Server
 
 CANCELLED = int(os.environ.get("CANCELLATIONS", "1000"))
 USERS = 40
@@ -39,7 +38,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
 class Crowd:
     """Users of one store who know their own sessions."""
 
-    def __init__(self, store: RedisStore) -> None:
+    def __init__(self, store: Stores) -> None:
         self.store = store
         self.choices = random.Random(7)  # noqa: S311  # chance, not secrets
         self.sessions: dict[str, str] = {}
@@ -100,7 +99,7 @@ def test_no_reply_reaches_another_and_no_connection_is_lost(
             await crowd.rush()
             idle, used = connections(store)
             assert used == 0
-            assert idle <= CONNECTIONS
+            assert idle <= MAX_CONCURRENT
             assert crowd.right > CANCELLED / 4
         await asyncio.to_thread(proxy.wait_until, lambda: proxy.open == 0)
 
@@ -108,32 +107,18 @@ def test_no_reply_reaches_another_and_no_connection_is_lost(
         runner.run(scenario(proxy))
 
 
-async def test_no_reply_of_a_cluster_reaches_another(valkey_cluster: Cluster) -> None:
-    async with opened(valkey_cluster.url) as store:
-        crowd = Crowd(store)
-        await crowd.settle()
-        await crowd.rush()
-        client = store._engine._client
-        assert isinstance(client, RedisCluster)
-        for node in client.get_nodes():
-            assert len(node._connections) <= CONNECTIONS
-            assert len(node._free) == len(node._connections)
-
-
-async def test_who_gives_up_while_waiting_takes_nobodys_turn(
-    store: RedisStore, proxy: Proxy
-) -> None:
+async def test_who_gives_up_while_waiting_takes_nobodys_turn(store: Stores, proxy: Proxy) -> None:
     crowd = Crowd(store)
     await crowd.settle()
     (subject, *_) = crowd.sessions
-    await asyncio.gather(*(crowd.ask(subject) for _ in range(CONNECTIONS)))  # all are connected
+    await asyncio.gather(*(crowd.ask(subject) for _ in range(MAX_CONCURRENT)))  # all are connected
     proxy.hold()
-    first = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(CONNECTIONS)]
-    waiting = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(CONNECTIONS)]
+    first = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(MAX_CONCURRENT)]
+    waiting = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(MAX_CONCURRENT)]
     await asyncio.sleep(0)
     for call in waiting:
         call.cancel()
     proxy.pass_through()
     outcomes = await asyncio.gather(*first, return_exceptions=True)
-    assert outcomes == [None] * CONNECTIONS
-    await asyncio.gather(*(crowd.ask(subject) for _ in range(2 * CONNECTIONS)))
+    assert outcomes == [None] * MAX_CONCURRENT
+    await asyncio.gather(*(crowd.ask(subject) for _ in range(2 * MAX_CONCURRENT)))

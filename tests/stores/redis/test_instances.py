@@ -21,8 +21,9 @@ from app.sessions.outcomes import (
     Reused,
     Rotated,
 )
+from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis import RedisStore
+from app.stores.redis.codec import ticket_key
 from tests.stores.builders import (
     LEASE,
     NOW,
@@ -34,7 +35,7 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
-from tests.stores.redis.opening import SESSION, opened
+from tests.stores.redis.opening import SESSION, engine_of, opened
 from tests.support.valkey.servers import Server
 
 INSTANCES = 4
@@ -43,13 +44,13 @@ ROUNDS = 5
 
 
 @pytest.fixture
-async def fleet(valkey: Server) -> AsyncIterator[Sequence[RedisStore]]:
+async def fleet(valkey: Server) -> AsyncIterator[Sequence[Stores]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(opened(valkey.url)) for _ in range(INSTANCES)]
 
 
 async def test_a_hundred_refreshes_of_one_token_make_one_successor(
-    fleet: Sequence[RedisStore],
+    fleet: Sequence[Stores],
 ) -> None:
     await keep(fleet[0], make_session(SESSION))
     for generation in range(ROUNDS):
@@ -64,7 +65,7 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(
 
 
 async def test_without_a_window_one_wins_and_the_session_ends(
-    fleet: Sequence[RedisStore],
+    fleet: Sequence[Stores],
 ) -> None:
     await keep(fleet[0], make_session(SESSION))
     strict = rotation_of(0, session_id=SESSION, window=timedelta(0))
@@ -76,7 +77,7 @@ async def test_without_a_window_one_wins_and_the_session_ends(
 
 
 async def test_a_hundred_logins_with_one_ticket_have_one_holder_and_make_one_session(
-    fleet: Sequence[RedisStore],
+    fleet: Sequence[Stores],
 ) -> None:
     async def log_in(number: int) -> object:
         store = fleet[number % INSTANCES]
@@ -104,12 +105,12 @@ async def test_a_hundred_logins_with_one_ticket_have_one_holder_and_make_one_ses
         await _forget_ticket(fleet[0], ticket)
 
 
-async def _forget_ticket(store: RedisStore, ticket: str) -> None:
-    await store._engine.do("DEL", f"tg:claim:{lease_of(ticket).ticket_hash.hex()}")
+async def _forget_ticket(store: Stores, ticket: str) -> None:
+    await engine_of(store).execute("DEL", ticket_key(lease_of(ticket).ticket_hash))
 
 
 async def test_one_key_with_many_tickets_at_once_serves_at_most_one(
-    fleet: Sequence[RedisStore],
+    fleet: Sequence[Stores],
 ) -> None:
     claims = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
     calls = [one.tickets.acquire(claim) for one, claim in zip(cycle(fleet), claims, strict=False)]
@@ -118,7 +119,7 @@ async def test_one_key_with_many_tickets_at_once_serves_at_most_one(
 
 
 async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket_is_held(
-    fleet: Sequence[RedisStore],
+    fleet: Sequence[Stores],
 ) -> None:
     first, second, *_ = fleet
     await first.tickets.acquire(lease_of("ticket-a", key="key-a", holder="holder-a"))
@@ -131,13 +132,13 @@ async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket
 
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])
 async def test_nothing_of_a_session_lives_after_its_end_was_answered(
-    fleet: Sequence[RedisStore], how: str
+    fleet: Sequence[Stores], how: str
 ) -> None:
     ends = {
-        "logged out": lambda s, i, u: s.end(i, u, EndReason.LOGGED_OUT, NOW),
-        "kicked": lambda s, i, u: s.end_all(u, EndReason.KICKED, NOW),
-        "banned": lambda s, i, u: s.ban(ban_of(u)),
-        "erased": lambda s, i, u: s.erase(u, NOW),
+        "logged out": lambda s, i, u: s.sessions.end(i, u, EndReason.LOGGED_OUT, NOW),
+        "kicked": lambda s, i, u: s.sessions.end_all(u, EndReason.KICKED, NOW),
+        "banned": lambda s, i, u: s.bans.put(ban_of(u)),
+        "erased": lambda s, i, u: s.sessions.erase(u, NOW),
     }
     first, second, third, _ = fleet
 

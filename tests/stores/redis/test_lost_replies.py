@@ -22,9 +22,9 @@ from app.sessions.outcomes import (
     Rotated,
     Unknown,
 )
-from app.sessions.ports import SessionLimits
+from app.sessions.ports import SessionLimits, Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis import RedisStore, scripts
+from app.stores.redis import scripts
 from app.stores.redis.scripts import Script
 from tests.stores.builders import (
     NOW,
@@ -47,7 +47,7 @@ def lose(proxy: Proxy, script: Script, *, times: int = 1) -> None:
     proxy.lose_reply(b"^EVALSHA " + script.digest.encode(), times=times)
 
 
-async def keep_some(store: RedisStore, count: int) -> list[str]:
+async def keep_some(store: Stores, count: int) -> list[str]:
     ids = [new_session_id() for _ in range(count)]
     for session_id in ids:
         await keep(store, make_session(session_id))
@@ -56,7 +56,7 @@ async def keep_some(store: RedisStore, count: int) -> list[str]:
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
 async def test_five_hundred_rotations_whose_replies_are_lost_are_all_answered(
-    store: RedisStore, proxy: Proxy, window: timedelta
+    store: Stores, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(
@@ -75,7 +75,7 @@ async def test_five_hundred_rotations_whose_replies_are_lost_are_all_answered(
 
 
 async def test_a_rotation_that_is_lost_twice_is_no_answer_and_the_app_asks_again(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
@@ -88,7 +88,7 @@ async def test_a_rotation_that_is_lost_twice_is_no_answer_and_the_app_asks_again
 
 
 async def test_a_healed_rotation_and_a_reuse_are_told_again_as_what_they_were(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
@@ -102,7 +102,7 @@ async def test_a_healed_rotation_and_a_reuse_are_told_again_as_what_they_were(
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
 async def test_a_second_run_that_finds_the_session_used_further_does_not_judge(
-    store: RedisStore, other: RedisStore, proxy: Proxy, window: timedelta
+    store: Stores, other: Stores, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
@@ -120,7 +120,7 @@ async def test_a_second_run_that_finds_the_session_used_further_does_not_judge(
 
 
 async def test_a_second_run_does_not_take_back_an_end_that_came_between(
-    store: RedisStore, other: RedisStore, proxy: Proxy
+    store: Stores, other: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
@@ -134,7 +134,7 @@ async def test_a_second_run_does_not_take_back_an_end_that_came_between(
 
 
 async def test_an_end_is_told_to_have_just_happened_and_only_once(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     ids = await keep_some(store, 51)
     await store.sessions.end(ids.pop(), SUBJECT, EndReason.LOGGED_OUT, NOW)
@@ -147,7 +147,7 @@ async def test_an_end_is_told_to_have_just_happened_and_only_once(
     assert proxy.lost == 50
 
 
-EndAll = Callable[[RedisStore], Awaitable[object]]
+EndAll = Callable[[Stores], Awaitable[object]]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ EndAll = Callable[[RedisStore], Awaitable[object]]
     ids=["end_all", "ban", "erase"],
 )
 async def test_all_who_were_ended_are_told_and_those_of_another_command_are_not(
-    store: RedisStore, proxy: Proxy, script: Script, end_them: EndAll
+    store: Stores, proxy: Proxy, script: Script, end_them: EndAll
 ) -> None:
     await end_them(store)
     await store.bans.lift(SUBJECT)
@@ -173,13 +173,13 @@ async def test_all_who_were_ended_are_told_and_those_of_another_command_are_not(
     assert proxy.lost == 20
 
 
-async def test_who_was_replaced_by_a_login_is_told(store: RedisStore, proxy: Proxy) -> None:
+async def test_who_was_replaced_by_a_login_is_told(store: Stores, proxy: Proxy) -> None:
     only = SessionLimits(max_per_user=1, one_per_device_type=False)
     (before,) = await keep_some(store, 1)
     for number in range(50):
         new = make_session(new_session_id())
         claim = lease_of(f"ticket-{number}")
-        lose(proxy, scripts.OPEN)
+        lose(proxy, scripts.CREATE_SESSION)
         assert await store.tickets.create_session(claim, new, only) == Opened([before])
         before = new.id
     assert proxy.lost == 50
@@ -187,24 +187,23 @@ async def test_who_was_replaced_by_a_login_is_told(store: RedisStore, proxy: Pro
 
 
 async def test_a_claim_is_its_holders_and_a_ticket_is_redeemed_once(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     await store.tickets.acquire(lease_of("first", key="first key"))
     await keep_some(store, 1)
     for number in range(50):
         claim = lease_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
         session = make_session(new_session_id())
-        for script in (scripts.TAKE, scripts.RESERVE, scripts.REDEEM, scripts.OPEN):
+        for script in (scripts.ACQUIRE, scripts.CREATE_SESSION):
             lose(proxy, script)
-        proxy.lose_reply(b"^HDEL")
         assert await store.tickets.acquire(claim) == Acquired()
         assert await store.tickets.create_session(claim, session, UNLIMITED) == Opened([])
         assert await store.tickets.acquire(claim) == AlreadyUsed(session)
-    assert proxy.lost == 250
+    assert proxy.lost == 100
 
 
 async def test_a_released_ticket_is_free_also_when_nobody_heard_so(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     await store.tickets.release(lease_of("another"))
     await store.tickets.acquire(lease_of())
@@ -214,7 +213,7 @@ async def test_a_released_ticket_is_free_also_when_nobody_heard_so(
 
 
 async def test_what_was_not_answered_at_all_changes_nothing_for_the_next(
-    store: RedisStore, proxy: Proxy
+    store: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
     for _ in range(20):

@@ -11,8 +11,9 @@ from hiredis import ReplyError
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Replayed, Rotated, Unknown
-from app.stores.redis import RedisStore
-from app.stores.redis.keys import session_key
+from app.sessions.ports import Stores
+from app.sessions.refresh_tokens import new_session_id
+from app.stores.redis.codec import session_key
 from tests.stores.builders import (
     NOW,
     SUBJECT,
@@ -26,16 +27,17 @@ from tests.stores.builders import (
 from tests.stores.redis.opening import (
     RECOVERY,
     SESSION,
-    Notes,
     fails,
+    fields_of,
     opened,
     seconds_until_it_works,
 )
+from tests.support.fakes import RecordedEvents
 from tests.support.valkey.process import soon
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
-Command = Callable[[RedisStore], Awaitable[object]]
+Command = Callable[[Stores], Awaitable[object]]
 WRITES: dict[str, Command] = {
     "claim": lambda store: store.tickets.acquire(lease_of("new", key="new")),
     "open": lambda store: store.tickets.create_session(
@@ -64,19 +66,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield own
 
 
-async def failed(store: RedisStore, commands: dict[str, Command]) -> list[str]:
+async def failed(store: Stores, commands: dict[str, Command]) -> list[str]:
     return [name for name, command in commands.items() if await fails(command(store))]
 
 
 async def test_a_server_that_is_not_there_fails_every_command_and_is_back_at_once(
     server: Server,
 ) -> None:
-    notes = Notes()
-    async with opened(server.url, notes) as store:
+    events = RecordedEvents()
+    async with opened(server.url, events) as store:
         await keep(store, make_session(SESSION))
         server.kill()
         assert await failed(store, COMMANDS) == list(COMMANDS)
-        assert len(notes.of("store_failed")) == len(COMMANDS)
+        assert len(fields_of(events, "store_failed")) == len(COMMANDS)
         server.start()
         assert await seconds_until_it_works(store) < RECOVERY
 
@@ -188,7 +190,7 @@ async def test_a_key_of_another_type_is_unavailable_and_touches_no_other_session
 ) -> None:
     async with opened(server.url) as store:
         await keep(store, make_session(SESSION))
-        wrong = SESSION[:2] + "stranger"
+        wrong = new_session_id()
         server.cli("SET", session_key(wrong), "no hash")
         assert await fails(store.sessions.touch(wrong, 0, NOW))
         assert await fails(store.sessions.rotate(rotation_of(0, session_id=wrong)))

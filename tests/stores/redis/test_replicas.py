@@ -8,10 +8,11 @@ import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Ended, Rotated
-from app.stores.redis import RedisStore
-from app.stores.redis.replicas import Replicas
+from app.sessions.ports import Stores
+from app.stores.redis.engine import Replicas
 from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
-from tests.stores.redis.opening import SESSION, Notes, opened
+from tests.stores.redis.opening import SESSION, engine_of, fields_of, opened
+from tests.support.fakes import RecordedEvents
 from tests.support.valkey.process import soon
 from tests.support.valkey.servers import SentinelTrio, Server
 
@@ -19,7 +20,7 @@ GONE = 0.1
 """Seconds that a write waits for a replica in vain."""
 
 
-async def rotate(store: RedisStore, generation: int) -> float:
+async def rotate(store: Stores, generation: int) -> float:
     begun = time.monotonic()
     outcome = await store.sessions.rotate(rotation_of(generation, session_id=SESSION))
     assert isinstance(outcome, Rotated)
@@ -29,22 +30,22 @@ async def rotate(store: RedisStore, generation: int) -> float:
 async def test_a_write_that_was_acknowledged_is_on_the_replica(
     valkey_sentinels: SentinelTrio,
 ) -> None:
-    notes = Notes()
-    async with opened(valkey_sentinels.url, notes) as store:
+    events = RecordedEvents()
+    async with opened(valkey_sentinels.url, events) as store:
         await keep(store, make_session(SESSION))
         replica = valkey_sentinels.replica
         (key,) = valkey_sentinels.master.cli("KEYS", "*:session:*")
         for generation in range(100):
             await rotate(store, generation)
             assert replica.cli("HGET", key, "generation") == str(generation + 1)
-    assert notes.of("write_unconfirmed") == []
+    assert fields_of(events, "write_unconfirmed") == []
 
 
 async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_nothing(
     valkey_sentinels: SentinelTrio,
 ) -> None:
-    notes = Notes()
-    async with opened(valkey_sentinels.url, notes) as store:
+    events = RecordedEvents()
+    async with opened(valkey_sentinels.url, events) as store:
         await keep(store, make_session(SESSION))
         await rotate(store, 0)
         valkey_sentinels.replica.freeze()
@@ -53,16 +54,16 @@ async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_no
         assert await store.bans.put(ban_of()) == [SESSION]
         ended = await store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW)
         assert ended == Ended(EndReason.BANNED)
-    assert len(notes.of("write_unconfirmed")) == 5
+    assert len(fields_of(events, "write_unconfirmed")) == 5
 
 
 async def test_without_replicas_nobody_waits(valkey: Server) -> None:
-    notes = Notes()
-    async with opened(valkey.url, notes) as store:
+    events = RecordedEvents()
+    async with opened(valkey.url, events) as store:
         await keep(store, make_session(SESSION))
         taken = [await rotate(store, generation) for generation in range(20)]
         assert sorted(taken)[10] < GONE / 2
-    assert notes.of("write_unconfirmed") == []
+    assert fields_of(events, "write_unconfirmed") == []
 
 
 @pytest.fixture
@@ -72,14 +73,14 @@ def follower(valkey: Server, tmp_path: Path) -> Iterator[Server]:
 
 
 async def test_a_replica_that_comes_later_is_found(valkey: Server, follower: Server) -> None:
-    async with opened(valkey.url, Notes()) as store:
+    async with opened(valkey.url, RecordedEvents()) as store:
         await keep(store, make_session(SESSION))
         follower.start()
         soon(lambda: "connected_slaves:1" in valkey.cli("INFO", "replication"))
-        for replicas in store._engine._replicas.values():
-            replicas._looked_at = float("-inf")  # some seconds later
+        replicas = engine_of(store)._replicas
+        replicas._looked_at = float("-inf")  # some seconds later
         await rotate(store, 0)
-        assert [one._count for one in store._engine._replicas.values()] == [1]
+        assert replicas._count == 1
 
 
 def test_what_could_not_be_asked_is_asked_again() -> None:

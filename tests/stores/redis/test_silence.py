@@ -6,27 +6,28 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import uvloop
 
 from app.sessions.outcomes import Active, Replayed, Rotated
+from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis import RedisStore
-from app.stores.redis.engine import CONNECTIONS
+from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import (
     RECOVERY,
     SESSION,
-    Notes,
     connections,
     fails,
+    fields_of,
     opened,
     seconds_until_it_works,
 )
+from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Cluster, Server
+from tests.support.valkey.servers import Server
 
 SOON = 1.5
 """Seconds; a command has one, the rest is for a busy machine."""
@@ -39,7 +40,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield chosen
 
 
-async def at_once(store: RedisStore, callers: int) -> tuple[list[bool], float]:
+async def at_once(store: Stores, callers: int) -> tuple[list[bool], float]:
     """Whether each of them fails, and how long the slowest one took."""
     begun = time.monotonic()
     failed = await asyncio.gather(
@@ -55,8 +56,8 @@ def test_a_frozen_server_fails_all_within_a_second_and_is_back_soon(
         async with opened(valkey.url) as store:
             await keep(store, make_session(SESSION))
             valkey.freeze()
-            failed, seconds = await at_once(store, 5 * CONNECTIONS)
-            assert failed == [True] * 5 * CONNECTIONS
+            failed, seconds = await at_once(store, 5 * MAX_CONCURRENT)
+            assert failed == [True] * 5 * MAX_CONCURRENT
             assert seconds < SOON
             valkey.thaw()
             assert await seconds_until_it_works(store) < RECOVERY
@@ -67,7 +68,7 @@ def test_a_frozen_server_fails_all_within_a_second_and_is_back_soon(
 def test_one_command_that_nobody_answers_is_enough_to_know(
     valkey: Server, runner: asyncio.Runner
 ) -> None:
-    async def one(store: RedisStore, number: int) -> float:
+    async def one(store: Stores, number: int) -> float:
         await asyncio.sleep(number * 0.0037)  # timers go off at different fractions
         await fails(store.sessions.touch(SESSION, 0, NOW))
         begun = time.monotonic()
@@ -85,7 +86,7 @@ def test_one_command_that_nobody_answers_is_enough_to_know(
     runner.run(scenario())
 
 
-async def test_a_slow_server_is_waited_for(store: RedisStore, proxy: Proxy) -> None:
+async def test_a_slow_server_is_waited_for(store: Stores, proxy: Proxy) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     proxy.delay(0.5)
@@ -95,7 +96,7 @@ async def test_a_slow_server_is_waited_for(store: RedisStore, proxy: Proxy) -> N
 
 
 async def test_a_server_that_is_far_too_slow_is_not_and_its_late_replies_reach_nobody(
-    store: RedisStore, proxy: Proxy, notes: Notes
+    store: Stores, proxy: Proxy, events: RecordedEvents
 ) -> None:
     others = [new_session_id() for _ in range(20)]
     for session_id in (SESSION, *others):
@@ -113,16 +114,14 @@ async def test_a_server_that_is_far_too_slow_is_not_and_its_late_replies_reach_n
     assert [one.session.id for one in seen if isinstance(one, Active)] == others
     # The command had been carried out: the app is given the one successor when it asks again.
     assert isinstance(await store.sessions.rotate(rotation_of(1, session_id=SESSION)), Replayed)
-    assert set(notes.of("store_failed")) == {"TimeoutError"}
+    assert set(fields_of(events, "store_failed")) == {"TimeoutError"}
 
 
-async def test_a_host_that_takes_connections_and_says_nothing(
-    store: RedisStore, proxy: Proxy
-) -> None:
+async def test_a_host_that_takes_connections_and_says_nothing(store: Stores, proxy: Proxy) -> None:
     proxy.swallow()
     proxy.cut()
-    failed, seconds = await at_once(store, 3 * CONNECTIONS)
-    assert failed == [True] * 3 * CONNECTIONS
+    failed, seconds = await at_once(store, 3 * MAX_CONCURRENT)
+    assert failed == [True] * 3 * MAX_CONCURRENT
     assert seconds < SOON
     proxy.pass_through()
     proxy.cut()
@@ -151,10 +150,10 @@ def test_a_network_that_is_cut_again_and_again_is_no_bug_of_ours(
         runner.run(scenario(proxy))
 
 
-async def _has_no_leak(store: RedisStore) -> None:
+async def _has_no_leak(store: Stores) -> None:
     idle, used = connections(store)
     assert used == 0
-    assert idle <= CONNECTIONS
+    assert idle <= MAX_CONCURRENT
 
 
 def test_a_host_that_drops_every_connection_at_once_is_unavailable(runner: asyncio.Runner) -> None:
@@ -172,28 +171,3 @@ def test_a_host_that_drops_every_connection_at_once_is_unavailable(runner: async
                 assert failed == [True] * 300
 
     runner.run(scenario())
-
-
-# --- a cluster ---
-
-
-async def test_what_lies_on_living_nodes_works_and_the_rest_is_unavailable(
-    valkey_cluster: Cluster,
-) -> None:
-    users = [f"user-{number}" for number in range(30)]
-
-    async def ask(store: RedisStore) -> Counter[bool]:
-        commands: list[Awaitable[object]] = [
-            store.sessions.active_sessions(user, NOW) for user in users
-        ]
-        return Counter(await asyncio.gather(*map(fails, commands)))
-
-    async with opened(valkey_cluster.url) as store:
-        valkey_cluster.nodes[0].kill()
-        some = await ask(store)
-        assert 0 < some[True] < len(users)
-        for node in valkey_cluster.nodes[1:]:
-            node.kill()
-        assert await ask(store) == {True: len(users)}
-    async with opened(valkey_cluster.url) as late:
-        assert await fails(late.check_writable())

@@ -13,17 +13,15 @@ import pytest
 
 from tests.support.valkey.program import ProgramMissing
 from tests.support.valkey.servers import (
-    Cluster,
     SentinelTrio,
     Server,
-    cluster,
     sentinel_trio,
     standalone,
 )
 
 
 class Shape(Protocol):
-    """What the three shapes have in common."""
+    """What the two shapes have in common."""
 
     @property
     def url(self) -> str: ...
@@ -75,11 +73,6 @@ def _valkey() -> Iterator[Kept[Server]]:
 
 
 @pytest.fixture(scope="session")
-def _valkey_cluster() -> Iterator[Kept[Cluster]]:
-    yield from _keep(cluster)
-
-
-@pytest.fixture(scope="session")
 def _valkey_sentinels() -> Iterator[Kept[SentinelTrio]]:
     yield from _keep(sentinel_trio)
 
@@ -88,14 +81,6 @@ def _valkey_sentinels() -> Iterator[Kept[SentinelTrio]]:
 def valkey(_valkey: Kept[Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
     """One empty server."""
     return _valkey.lend(tmp_path_factory)
-
-
-@pytest.fixture
-def valkey_cluster(
-    _valkey_cluster: Kept[Cluster], tmp_path_factory: pytest.TempPathFactory
-) -> Cluster:
-    """An empty cluster of three masters."""
-    return _valkey_cluster.lend(tmp_path_factory)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.support.valkey.authority import Authority
 from tests.support.valkey.process import soon
 from tests.support.valkey.program import ProgramMissing, program
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Cluster, SentinelTrio, Server, standalone
+from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,12 +98,6 @@ def test_what_a_test_does_to_the_shared_server_is_gone_for_the_next(
 ) -> None:
     assert valkey.cli("DBSIZE") == 0
     harm(valkey)
-
-
-def test_a_cluster_takes_every_key(valkey_cluster: Cluster) -> None:
-    for node in valkey_cluster.nodes:
-        owned = node.cli("CLUSTER", "SLOTS")
-        assert sum(last - first + 1 for first, last, *_ in owned) == 16384
 
 
 def test_the_replica_becomes_the_master_and_the_dead_one_follows_it(

@@ -1,0 +1,111 @@
+"""The parts of STORE_URL at work: database, user and password, TLS and its CA file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import StartupError
+from app.sessions.outcomes import Active
+from tests.stores.builders import NOW, keep, make_session
+from tests.stores.redis.opening import SESSION, fails, fields_of, opened
+from tests.support.fakes import RecordedEvents
+from tests.support.valkey.authority import Authority
+from tests.support.valkey.proxy import Proxy
+from tests.support.valkey.servers import Server, standalone
+
+PASSWORD = "made-up p@ss/word:1"
+QUOTED = "made-up%20p%40ss%2Fword%3A1"
+
+
+SECRET = "hunter2hunter2"
+
+
+async def test_the_number_after_the_slash_is_the_database(valkey: Server) -> None:
+    async with opened(f"{valkey.url}/3") as third, opened(valkey.url) as first:
+        await keep(third, make_session(SESSION))
+        assert isinstance(await third.sessions.touch(SESSION, 0, NOW), Active)
+        assert not isinstance(await first.sessions.touch(SESSION, 0, NOW), Active)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A server with a password for everybody, and a user of its own."""
+    with standalone(tmp_path) as server:
+        server.cli(
+            "ACL", "SETUSER", "gate", "on", f">{PASSWORD}", "~{tg}:*", "+@all", "-@dangerous"
+        )
+        server.cli("ACL", "SETUSER", "gate", "+info")
+        server.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        yield server
+
+
+def with_login(server: Server, login: str) -> str:
+    return server.url.replace("://", f"://{login}@")
+
+
+@pytest.mark.parametrize("user", ["", "gate", "default"])
+async def test_who_knows_the_password_gets_in(guarded: Server, user: str) -> None:
+    async with opened(with_login(guarded, f"{user}:{QUOTED}")) as store:
+        await store.maintenance.check_writable()
+
+
+@pytest.mark.parametrize("login", ["", ":wrong@", "gate:wrong@", "nobody:wrong@"])
+async def test_who_does_not_is_not_ready_and_says_so(guarded: Server, login: str) -> None:
+    events = RecordedEvents()
+    async with opened(guarded.url.replace("://", f"://{login}"), events) as store:
+        assert await fails(store.maintenance.check_writable())
+        assert await fails(store.sessions.touch(SESSION, 0, NOW))
+    assert set(fields_of(events, "store_failed")) <= {"AuthenticationError", "ResponseError"}
+
+
+# --- TLS ---
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
+
+
+async def test_rediss_speaks_tls_to_a_server_that_the_ca_file_vouches_for(
+    valkey: Server, authority: Authority
+) -> None:
+    with Proxy(valkey.port, tls=authority.server()) as proxy:
+        async with opened(proxy.url, ca_file=authority.file) as store:
+            await keep(store, make_session(SESSION))
+            assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+
+
+@pytest.mark.parametrize("wrong", ["authority", "no CA file", "name", "expired"])
+async def test_a_server_that_cannot_prove_who_it_is_gets_no_command(
+    valkey: Server, authority: Authority, tmp_path: Path, wrong: str
+) -> None:
+    name = "127.0.0.2" if wrong == "name" else "127.0.0.1"
+    context = authority.server(address=name, days_left=-1 if wrong == "expired" else 1)
+    stranger = Authority(tmp_path / "stranger")
+    ca_file = {"authority": stranger.file, "no CA file": None}.get(wrong, authority.file)
+    with Proxy(valkey.port, tls=context) as proxy:
+        async with opened(proxy.url, ca_file=ca_file) as store:
+            assert await fails(store.maintenance.check_writable())
+        assert proxy.commands == []
+
+
+async def test_a_server_without_tls_is_not_spoken_to_in_plain(valkey: Server) -> None:
+    with Proxy(valkey.port) as proxy:
+        url = proxy.url.replace("redis://", f"rediss://:{SECRET}@")
+        async with opened(url) as store:
+            assert await fails(store.maintenance.check_writable())
+        assert not any(SECRET.encode() in command for command in proxy.commands)
+
+
+@pytest.mark.parametrize("text", [None, "", "not a certificate", "\x80"])
+async def test_a_ca_file_that_is_none_is_refused_at_the_start(
+    tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text, "latin-1")
+    with pytest.raises(StartupError) as refused:
+        async with opened("rediss://127.0.0.1:1", ca_file=file):
+            pass
+    assert str(refused.value) == f"STORE_CA_FILE: {file} is not a readable CA bundle"

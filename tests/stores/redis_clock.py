@@ -1,0 +1,110 @@
+"""A Redis store whose keys expire by the tests' clock instead of the server's.
+
+The times to live that scripts give to keys are noted in the time of the command, and `purge`
+deletes what the server would have deleted by then. So the contract covers them, to the second.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.sessions.models import Ban, Session
+from app.sessions.ports import Maintenance, Rotation, Stores, TicketLease
+from app.store_url import parse_store_url
+from app.stores import open_store
+from tests.support.fakes import RecordedEvents
+from tests.support.valkey.monitor import Monitor
+from tests.support.valkey.servers import SentinelTrio, Server
+
+_COUNTED = ("{tg}:session:", "{tg}:ticket:", "{tg}:ban:")
+
+
+class ExpiryClock:
+    """When each key of a server expires, by the clock of the commands."""
+
+    def __init__(self, server: Server, monitor: Monitor) -> None:
+        self._server = server
+        self._monitor = monitor
+        self._deadlines: dict[str, datetime] = {}
+        self._now = datetime.min.replace(tzinfo=UTC)
+
+    def turn(self, now: datetime) -> None:
+        """What has run until here ran at the time before; what follows runs at `now`."""
+        if now != self._now:
+            self._note()
+            self._now = now
+
+    def expire(self, now: datetime) -> int:
+        """Delete what has expired; return how many rows the other stores would count."""
+        self._note()
+        due = [key for key, deadline in self._deadlines.items() if deadline <= now]
+        gone = [key for key in due if self._server.cli("DEL", key)]
+        for key in due:
+            del self._deadlines[key]
+        return sum(key.startswith(_COUNTED) for key in gone)
+
+    def _note(self) -> None:
+        for name, *words in self._monitor.commands():
+            match name, words:
+                case "EXPIRE", [key, seconds]:
+                    self._deadlines[key] = self._now + timedelta(seconds=int(seconds))
+                case "SET", [key, _, "EX", seconds]:
+                    self._deadlines[key] = self._now + timedelta(seconds=int(seconds))
+                case "DEL", [key]:
+                    self._deadlines.pop(key, None)
+
+
+class _TimedPort:
+    """One port of the store; tells the clock what time each command is run at."""
+
+    def __init__(self, port: object, clock: ExpiryClock) -> None:
+        self._port = port
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        async def command(*args: Any, **kwargs: Any) -> Any:
+            times = list(filter(None, map(_time_of, args)))
+            if times:
+                self._clock.turn(times[-1])  # a session's, not that of its lease
+            return await getattr(self._port, name)(*args, **kwargs)
+
+        return command
+
+
+class _TimedMaintenance(Maintenance):
+    def __init__(self, maintenance: Maintenance, clock: ExpiryClock) -> None:
+        self._maintenance = maintenance
+        self._clock = clock
+
+    async def purge(self, now: datetime) -> int:
+        assert await self._maintenance.purge(now) == 0, "keys expire by themselves"
+        return self._clock.expire(now)
+
+    async def check_writable(self) -> None:
+        await self._maintenance.check_writable()
+
+
+def _time_of(argument: object) -> datetime | None:
+    match argument:
+        case datetime():
+            return argument
+        case TicketLease(now=now) | Rotation(now=now):
+            return now
+        case Session(created_at=now) | Ban(created_at=now):
+            return now
+    return None
+
+
+@asynccontextmanager
+async def timed_redis_store(servers: Server | SentinelTrio) -> AsyncIterator[Stores]:
+    """The store on these servers."""
+    master = servers.master if isinstance(servers, SentinelTrio) else servers
+    with Monitor(master) as monitor:
+        clock = ExpiryClock(master, monitor)
+        url = parse_store_url(servers.url)
+        async with open_store(url, ca_file=None, events=RecordedEvents()) as stores:
+            tickets: Any = _TimedPort(stores.tickets, clock)
+            sessions: Any = _TimedPort(stores.sessions, clock)
+            bans: Any = _TimedPort(stores.bans, clock)
+            yield Stores(tickets, sessions, bans, _TimedMaintenance(stores.maintenance, clock))
