@@ -1,4 +1,4 @@
-"""The table of errors: whole, worded in both languages, and the one that the README prints."""
+"""The table of errors: whole, worded in both languages, and the same as in docs/api.md."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from app.api import messages
 from app.api.problems import PROBLEMS
 from app.errors import TicketgateError
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def leaves(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
@@ -20,11 +20,11 @@ def leaves(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
 KINDS = leaves(TicketgateError)
 
 
-def rows_of(readme: str) -> list[tuple[int, str, str]]:
+def rows_of(page: str) -> list[tuple[int, str, str]]:
     """Read the rows between the markers: status, code, client action."""
-    _, _, rest = readme.partition("<!-- errors -->")
+    _, _, rest = page.partition("<!-- errors -->")
     table, end, _ = rest.partition("<!-- /errors -->")
-    assert end, "README.md has no table of errors between its two markers"
+    assert end, "docs/api.md has no table of errors between its two markers"
     _head, _rule, *lines = table.strip().splitlines()
     cells = [[cell.strip().strip("`") for cell in line.strip("| ").split("|")] for line in lines]
     return [(int(status), code, action) for status, code, action, *_ in cells]
@@ -51,7 +51,7 @@ def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
     assert not any(text.isascii() for text in chinese)
 
 
-def test_the_readme_has_the_same_table_as_the_code() -> None:
-    rows = rows_of(README.read_text())
+def test_the_page_has_the_same_table_as_the_code() -> None:
+    rows = rows_of(PAGE.read_text("utf-8"))
     assert len(set(rows)) == len(rows)
     assert set(rows) == {(row.status, e.code, row.client_action) for e, row in PROBLEMS.items()}

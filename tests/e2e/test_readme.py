@@ -1,55 +1,72 @@
-"""What a newcomer copies from the README has to work, in both languages."""
+"""The commands and examples that a reader copies from the pages work, in both languages."""
 
 import json
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
-from app.config import Settings
 from tests.e2e.conftest import Serve
 from tests.support.processes import ROOT
 
-README = (ROOT / "README.md").read_text("utf-8")
-CHINESE = (ROOT / "README.zh-CN.md").read_text("utf-8")
+README, CHINESE, SANDBOX = (
+    (ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md", "docs/sandbox.md")
+)
 
 
-def section(start: str, end: str) -> str:
-    return README[README.index(start) : README.index(end)]
+def marked(page: str, name: str) -> str:
+    """The code block between `<!-- name -->` and `<!-- /name -->`."""
+    section = page.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    block = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
+    assert block
+    return block[1]
 
 
-def shell_blocks(text: str) -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
-
-
-TRY = shell_blocks(section("<!-- try -->", "<!-- /try -->"))[0]
-
-
-def test_the_three_lines_to_try_print_a_real_session(serve: Serve) -> None:
+def run_in_shell(lines: str, url: str) -> subprocess.CompletedProcess[str]:
     for program in ("sh", "curl", "sed", "tee"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    url = serve("sandbox").url
-
-    lines = TRY.replace("http://127.0.0.1:8000", url)
-    shell = subprocess.run(
-        ["sh", "-eu", "-c", lines], capture_output=True, text=True, timeout=30, check=True
+    script = lines.replace("http://127.0.0.1:8000", url)
+    return subprocess.run(
+        ["sh", "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=True
     )
 
+
+def names_in(value: Any) -> Any:
+    """The names of all members, without their values."""
+    return {k: names_in(v) for k, v in value.items()} if isinstance(value, dict) else None
+
+
+def test_the_lines_to_try_print_a_session_with_the_members_of_the_example(serve: Serve) -> None:
+    shell = run_in_shell(marked(README, "try"), serve("sandbox").url)
+
     tokens, me = json.loads(shell.stderr), json.loads(shell.stdout)
-    assert tokens["token_type"] == "Bearer"
     assert tokens["refresh_token"].startswith("rt_")
     assert me == tokens["user"]
+    assert names_in(tokens) == names_in(json.loads(marked(README, "example")))
 
 
-def test_the_chinese_page_tells_the_same_lines_to_try() -> None:
-    assert TRY in shell_blocks(CHINESE)
+def test_the_lines_of_the_sandbox_page_all_answer(serve: Serve) -> None:
+    shell = run_in_shell(marked(SANDBOX, "try"), serve("sandbox").url)
+
+    ticket, switches, fault, cleared, stats = _json_values(shell.stdout)
+    assert ticket.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
+    assert switches["shape"] == "envelope_string"
+    assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
+    assert stats["tickets_issued"] == 1
 
 
-def test_the_table_of_settings_names_exactly_those_that_there_are() -> None:
-    table = section("## Settings", "## Keys")
-    first_cells = re.findall(r"^\| (.*?) \|", table, flags=re.MULTILINE)
-    named = re.findall(r"`([A-Z_]+)`", " ".join(first_cells))
+@pytest.mark.parametrize("name", ["try", "example"])
+def test_the_chinese_page_has_the_same_lines(name: str) -> None:
+    assert marked(CHINESE, name) == marked(README, name)
 
-    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+def _json_values(text: str) -> list[dict[str, Any]]:
+    decoder, values = json.JSONDecoder(), []
+    while text := text.lstrip():
+        value, end = decoder.raw_decode(text)
+        values.append(value)
+        text = text[end:]
+    return values

@@ -47,7 +47,7 @@ def test_scripts_are_executable_in_every_clone(root: Path, tracked_files: list[P
     assert [path for path in scripts if not (root / path).stat().st_mode & 0o100] == []
 
 
-def test_c17_the_readme_says_when_the_mini_program_must_be_associated(root: Path) -> None:
-    text = (root / "README.md").read_text("utf-8")
+def test_the_operations_page_says_when_the_mini_program_must_be_associated(root: Path) -> None:
+    text = (root / "docs" / "operations.md").read_text("utf-8")
     assert "wxa0435021fd7a3af2" in text
     assert "associated with the app" in " ".join(text.split())

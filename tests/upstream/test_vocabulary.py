@@ -8,12 +8,12 @@ import pytest
 from app.authing.client_errors import Outcome
 from tests.upstream.test_faults import FAULTS
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @pytest.mark.parametrize("word", get_args(Outcome))
-def test_every_outcome_is_in_the_readme(word: str) -> None:
-    assert f"`{word}`" in README.read_text(encoding="utf-8")
+def test_every_outcome_is_explained_for_operators(word: str) -> None:
+    assert f"`{word}`" in PAGE.read_text(encoding="utf-8")
 
 
 def test_every_fault_is_told_by_a_word_of_the_set() -> None:

@@ -1,0 +1,79 @@
+"""What the pages refer to exists: links, files, commands of make, settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
+TARGET = re.compile(r"`make ([a-z][a-z-]*)")
+README_LINES = 120
+
+
+@pytest.fixture
+def pages(root: Path, tracked_files: list[Path]) -> list[Path]:
+    """Every page except decisions, which tell of their own time, and the generated one."""
+    return [
+        root / path
+        for path in tracked_files
+        if path.suffix == ".md" and "decisions" not in path.parts and path.name != "assurance.md"
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_to_a_page_and_a_heading_that_exist(pages: list[Path]) -> None:
+    broken = []
+    for page in pages:
+        for link in LINK.findall(page.read_text("utf-8")):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path) if path else page
+            if "://" in link:
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append((page.name, link))
+    assert broken == []
+
+
+def test_every_file_that_a_page_names_exists(root: Path, pages: list[Path]) -> None:
+    named = {(page.name, name) for page in pages for name in FILE.findall(page.read_text("utf-8"))}
+    assert {(page, name) for page, name in named if not (root / name).exists()} == set()
+
+
+def test_every_make_target_that_a_page_names_exists(root: Path, pages: list[Path]) -> None:
+    makefile = (root / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {name for page in pages for name in TARGET.findall(page.read_text("utf-8"))}
+    assert named - targets == set()
+
+
+def test_the_readme_is_short(root: Path) -> None:
+    assert len((root / "README.md").read_text("utf-8").splitlines()) <= README_LINES
+
+
+def test_the_chinese_readme_has_the_same_sections_and_links(root: Path) -> None:
+    english, chinese = (
+        (root / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")
+    )
+    assert len(re.findall(r"^## ", chinese, re.MULTILINE)) == len(
+        re.findall(r"^## ", english, re.MULTILINE)
+    )
+    assert {*LINK.findall(chinese)} - {"README.md"} == {*LINK.findall(english)} - {
+        "README.zh-CN.md"
+    }
+
+
+def test_the_table_of_settings_names_exactly_those_that_exist(root: Path) -> None:
+    text = (root / "docs" / "settings.md").read_text("utf-8")
+    table = text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    named = re.findall(r"`([A-Z_]+)`", " ".join(first_cells))
+
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
