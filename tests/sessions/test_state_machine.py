@@ -47,8 +47,8 @@ from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, EndReason, Identity, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
+from app.stores.instants import TOMBSTONE_TTL
 from app.stores.sqlite import open_sqlite_store
-from app.stores.sqlite.maintenance import TOMBSTONE_TTL
 from tests.support.fakes import RecordedEvents, unlimited
 
 T = TypeVar("T")
