@@ -93,7 +93,7 @@ def test_the_service_is_not_root_and_owns_its_volume(dockerfile: Dockerfile) -> 
 
 
 def test_the_default_store_is_in_the_volume(dockerfile: Dockerfile) -> None:
-    folder = Settings.model_fields["store_url"].default.removeprefix("sqlite:///").split("/")[0]
+    folder = Settings.model_fields["store_url"].default.path.parts[0]
     link = f"ln -s {dockerfile.last('VOLUME').text} {folder}"
 
     assert [run.text for run in dockerfile.all("RUN") if link in run.text]

@@ -6,6 +6,7 @@ import pytest
 
 from app.commands.sandbox import SandboxSettings
 from app.config import Settings
+from app.store_url import SqliteUrl
 from tests.commands.environment import POOL_ID
 from tests.deploy.dockerfile import ROOT, Dockerfile
 from tests.deploy.shapes import Load
@@ -28,7 +29,8 @@ def test_what_the_sandbox_writes_lies_in_its_volume(
     folder = dockerfile.last("VOLUME").text
 
     assert [mount.split(":")[1] for mount in compose["volumes"]] == [folder]
-    assert settings.store_url.startswith(f"sqlite:///{folder}/")
+    assert isinstance(settings.store_url, SqliteUrl)
+    assert settings.store_url.path.is_relative_to(folder)
     assert settings.session_keys_file.is_relative_to(folder)
 
 

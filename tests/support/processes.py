@@ -42,6 +42,10 @@ class Program:
             )
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def out(self) -> str:
         """What it has written to stdout so far; also what its predecessors in the folder have."""
         return self._outputs[0].read_text()
