@@ -1,1 +1,1 @@
-"""HTTP: routes that parse, call one method of the service, and shape the answer."""
+"""HTTP: routes that parse a request, call one method of a service, and build the response."""

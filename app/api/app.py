@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, error handlers and middleware in one place."""
+"""Builds the FastAPI application from its routes, error handlers and middleware."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,27 +9,29 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from typing_extensions import override
 
 from app import __version__
 from app.api.deps import Services
 from app.api.middleware import RejectEarly, RequestContext
-from app.api.openapi import completed
-from app.api.problems import answer_error, answer_framework, answer_validation
-from app.api.routes import health, internal, launch, me, sessions, well_known
+from app.api.openapi import complete
+from app.api.problems import handle_error, handle_http_exception, handle_validation_error
+from app.api.routes import health, internal, public, sessions
 from app.errors import TicketgateError
 
-_ROUTERS = (launch.router, sessions.router, me.router, well_known.router, health.router)
+_ROUTERS = (public.router, sessions.router, health.router)
 
 
 class _Application(FastAPI):
+    @override
     def openapi(self) -> dict[str, Any]:
-        return completed(super().openapi())
+        return complete(super().openapi())
 
 
 def build_app(
     services: Services, *, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
-    """Put the application together. `extra_routes` come last; the sandbox's page is one."""
+    """Build the application. `extra_routes` come last, such as the sandbox's page."""
     application = _Application(
         title="Ticketgate",
         version=__version__,
@@ -40,9 +42,9 @@ def build_app(
         redirect_slashes=False,
         middleware=[Middleware(RequestContext, events=services.events), Middleware(RejectEarly)],
         exception_handlers={
-            TicketgateError: answer_error,
-            RequestValidationError: answer_validation,
-            HTTPException: answer_framework,
+            TicketgateError: handle_error,
+            RequestValidationError: handle_validation_error,
+            HTTPException: handle_http_exception,
         },
     )
     application.state.services = services
@@ -51,7 +53,7 @@ def build_app(
     for router in (*_ROUTERS, *internal_routers):
         application.router.routes.extend(router.routes)
     if api_docs:
-        # Swagger UI from the package's own files: a page with a bearer token loads no CDN's script.
+        # Swagger UI comes from files of a package: no script of a CDN can read the bearer token.
         parameters = {"persistAuthorization": False}
         patch_fastapi(
             application, redirect_from_root_to_docs=False, swagger_ui_parameters=parameters

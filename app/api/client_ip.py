@@ -1,8 +1,8 @@
-"""Who is on the other end: the client's address, for counting and for nothing else.
+"""The client's address, used for rate limits only.
 
-`X-Forwarded-For` is believed as far as the proxies of TRUSTED_PROXIES have written it, and no
-other header of this kind at all. Each proxy appends whom it has seen, so the list is read from
-its end; what stands before the first stranger is that stranger's own invention.
+Of `X-Forwarded-For`, only the part written by TRUSTED_PROXIES is believed; no other header is read.
+Each proxy appends the peer it has seen, so the list is read from its end. Entries before the first
+untrusted address may be invented.
 """
 
 import re
@@ -17,12 +17,12 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 UNKNOWN = "unknown"
 _SITE_BITS = 64
-"""An IPv6 customer has a whole /64 to take addresses from, so it counts as one."""
+"""An IPv6 customer can choose any address of a /64, so all of it counts as one."""
 _HOP = re.compile(r"\[(?P<v6>[^\]]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}", re.ASCII)
 
 
 class TrustedProxies:
-    """The networks whose word about their clients is taken."""
+    """The networks whose `X-Forwarded-For` entries are believed."""
 
     def __init__(self, networks: Sequence[Network] = ()) -> None:
         self._networks = tuple(networks)
@@ -30,9 +30,9 @@ class TrustedProxies:
     def client_of(self, scope: Scope) -> str:
         """The address that a request counts for: IPv4, the /64 of IPv6, or `unknown`.
 
-        It is the last one that is no trusted proxy. Where a proxy has written what is no address,
-        that proxy counts, for nothing further left can be believed. A peer without an address (a
-        Unix socket) is no trusted proxy; all of them count as one.
+        It is the last address that is no trusted proxy. If a proxy has written no valid address,
+        that proxy counts, because entries before it cannot be believed. A peer without an address
+        (a Unix socket) is no trusted proxy; all of them count as one.
         """
         client = scope.get("client")
         address = _parse(client[0]) if client else None
@@ -52,8 +52,8 @@ class TrustedProxies:
 
 
 def _hops_backwards(scope: Scope) -> Iterator[str]:
-    # Several fields are one list (RFC 9110 section 5.3). Lazily: who is no proxy of ours can
-    # make it long.
+    # Several fields are one list (RFC 9110 section 5.3). Read lazily, because a client can make
+    # it long.
     for name, value in reversed(scope["headers"]):
         if name == b"x-forwarded-for":
             yield from reversed(value.decode("latin-1").split(","))
@@ -70,7 +70,7 @@ def _parse(text: str) -> Address | None:
         return None
     if isinstance(address, IPv4Address):
         return address
-    # A dual-stack listener sees IPv4 peers in this form; a zone is no part of the address.
+    # A dual-stack listener sees IPv4 peers in mapped form; int() drops the zone.
     return address.ipv4_mapped or IPv6Address(int(address))
 
 

@@ -1,7 +1,4 @@
-"""What routes are given: the services of this process, and who is asking.
-
-`Services` is filled by the composition root.
-"""
+"""Dependencies of the routes: the services of this process, and the session of the bearer."""
 
 import hashlib
 import hmac
@@ -24,7 +21,7 @@ from app.sessions.sessions import SessionService
 
 
 class ServiceKeys:
-    """The keys that the rest of the backend may come with. False if there are none."""
+    """The keys that authenticate the rest of the backend. False if there are none."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._digests = [_digest(key) for key in keys]
@@ -33,7 +30,7 @@ class ServiceKeys:
         return bool(self._digests)
 
     def accept(self, candidate: str) -> bool:
-        """Whether this is one of them. Takes the same time for any candidate."""
+        """Return whether this is one of the keys, in constant time."""
         digest = _digest(candidate)
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches)
@@ -45,7 +42,7 @@ def _digest(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a route may call."""
+    """Everything that a route may call. The composition root fills it."""
 
     logins: LoginService
     sessions: SessionService
@@ -63,17 +60,17 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """The services that the composition root has opened."""
+    """Return the services of this application."""
     found: Services = request.app.state.services
     return found
 
 
 def bearer_token(request: Request) -> str:
-    """The one bearer token of the request (RFC 6750 section 2.1).
+    """Return the one bearer token of the request (RFC 6750 section 2.1).
 
     Raises:
         AccessTokenMissing: there is no bearer token.
-        AccessTokenInvalid: there are several credentials, and we do not choose.
+        AccessTokenInvalid: there are several credentials.
     """
     values = request.headers.getlist("authorization")
     if len(values) > 1:
@@ -85,18 +82,18 @@ def bearer_token(request: Request) -> str:
 
 
 def documented(name: str, description: str) -> Any:
-    """A dependency that only tells OpenAPI of a kind of bearer token.
+    """A dependency that only adds a kind of bearer token to the OpenAPI description.
 
-    Its own errors would not be in our shape, so it makes none.
+    It raises no errors, because they would not have our shape.
     """
     return Security(HTTPBearer(scheme_name=name, description=description, auto_error=False))
 
 
-_access_token = documented("access_token", "Of the last token answer")
+_access_token = documented("access_token", "The access token of the last token response")
 
 
 def access_token(token: Annotated[str, Depends(bearer_token)], _scheme: Any = _access_token) -> str:
-    """What should be an access token; see bearer_token."""
+    """Return the bearer token, and describe it as an access token."""
     return token
 
 
@@ -105,7 +102,11 @@ BearerDep = Annotated[str, Depends(access_token)]
 
 
 async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:
-    """The living session of the bearer and its profile; AccessRefused if there is none."""
+    """Return the active session of the bearer and its profile.
+
+    Raises:
+        AccessRefused: there is no active session of this token.
+    """
     return await services.sessions.authenticate(token)
 
 

@@ -1,7 +1,7 @@
-"""What surrounds every request, as pure ASGI: identity, safe headers, one log line, refusals.
+"""ASGI middleware around every request: request id, safe headers, one log line, early refusals.
 
-Outermost stands `RequestContext`, so that whatever happens inside, the answer has our shape and our
-headers, and nothing reaches the server's own error page.
+`RequestContext` is outermost. So every response has our shape and headers, even after a bug, and
+the error page of the server is never sent.
 """
 
 import re
@@ -18,7 +18,7 @@ from app.errors import InternalError, MalformedRequest, RequestError, Ticketgate
 from app.events import Events
 
 REFUSAL = "ticketgate.refusal"
-"""Where in `scope["state"]` the server puts the RequestError with which it refused a request."""
+"""The key of `scope["state"]` under which the server puts the RequestError of a refused request."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -28,14 +28,14 @@ _CREDENTIALS = frozenset(
 
 
 class RequestContext:
-    """Gives each request its id, each answer its headers, and each pair one line in the log."""
+    """Gives each request an id, adds headers to each response, and records one event for both."""
 
     def __init__(self, app: ASGIApp, events: Events) -> None:
         self._app = app
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection of ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -53,21 +53,21 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            pass  # there is nobody to answer
+            pass  # the client is gone, so there is no response
         except Exception as error:
             scope["ticketgate.bug"] = error
-            if status:  # too late for another answer: the server cuts the connection
+            if status:  # the response has begun: the server closes the connection
                 raise
             await problem_response(scope, InternalError())(scope, receive, send_with_headers)
         finally:
-            self._log_request(scope, status, time.monotonic() - started)
+            self._record_request(scope, status, time.monotonic() - started)
 
-    def _log_request(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
         problem: TicketgateError | None = scope.get("ticketgate.problem")
         fields: dict[str, str | int] = {
             "request_id": scope["ticketgate.request_id"],
             "method": scope["method"] if scope["method"] in _METHODS else "other",
-            # The template, not the path: what stands in a path may be somebody's.
+            # The template and not the path, because a path may hold personal data.
             "route": getattr(scope.get("route"), "path", "none"),
             "status": status,
             "duration_ms": round(seconds * 1000),
@@ -81,16 +81,16 @@ class RequestContext:
 
 
 class RejectEarly:
-    """Answers what the server refused, and refuses credentials where every proxy would log them."""
+    """Sends the refusals of the server, and refuses credentials in the query, which proxies log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection of ASGI."""
+        """Handle one ASGI connection."""
         error = _refusal(scope) if scope["type"] == "http" else None
-        answer = self._app if error is None else problem_response(scope, error)
-        await answer(scope, receive, send)
+        respond = self._app if error is None else problem_response(scope, error)
+        await respond(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> str:

@@ -1,7 +1,7 @@
-"""What OpenAPI is told beyond what FastAPI finds out by itself: the problems and the headers.
+"""Adds problems and headers to the OpenAPI description that FastAPI makes.
 
-Made from the table of errors, so that the description cannot say anything else than what is
-answered. It knows no route.
+They come from the table of errors, so the description agrees with the responses. This module knows
+no route.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from app.api.problems import MEDIA_TYPE, PROBLEMS, TEMPORARY, ClientAction
 from app.sessions.models import EndReason
 
 _EVERYWHERE = (400, 413, 414, 431, 500)
-"""What the server or a bug may have any operation answer."""
+"""Statuses that every operation may return: protocol errors and internal errors."""
 
 
 class FieldProblem(TypedDict):
@@ -45,22 +45,22 @@ class Problem(TypedDict):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an operation that may answer with these statuses."""
+    """The `responses` of an operation that may return these statuses."""
     return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
 
 
 def cacheable(status: int, cache_control: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an operation whose success may be kept."""
+    """The `responses` of an operation whose success caches may keep."""
     return {status: {"headers": {"Cache-Control": _header(cache_control, const=cache_control)}}}
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """The description with the shape of each problem, and with the headers of every answer."""
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the shape of each problem and the headers of every response."""
     document = deepcopy(document)
     components = document.setdefault("components", {})
     problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
     components.setdefault("schemas", {}).update(problem.pop("$defs"), Problem=problem)
-    statuses = sorted({row.status for row in PROBLEMS.values()})
+    statuses = sorted({spec.status for spec in PROBLEMS.values()})
     components["responses"] = {str(status): _problem_response(status) for status in statuses}
     for operation in _operations(document):
         responses = {str(status): r for status, r in problems(*_EVERYWHERE).items()}
@@ -82,7 +82,7 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    # FastAPI's way to say that a parameter may be absent. What is in an address is never null.
+    # FastAPI describes an optional parameter as nullable, but a query string has no null.
     match schema:
         case {"anyOf": [kind, {"type": "null"}], **more}:
             return {**kind, **more}
@@ -90,18 +90,18 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem_response(status: int) -> dict[str, Any]:
-    rows = {error.code: row for error, row in PROBLEMS.items() if row.status == status}
+    specs = {e.code: spec for e, spec in PROBLEMS.items() if spec.status == status}
     members: dict[str, Any] = {
         "status": {"const": status},
-        "code": {"enum": sorted(rows)},
-        "client_action": {"enum": sorted({row.client_action for row in rows.values()})},
+        "code": {"enum": sorted(specs)},
+        "client_action": {"enum": sorted({spec.client_action for spec in specs.values()})},
     }
-    required = ["session_alive"] if all(r.session_alive is not None for r in rows.values()) else []
+    required = ["session_alive"] if all(s.session_alive is not None for s in specs.values()) else []
     required += ["retry_after"] if status in TEMPORARY else []
     kind = {"properties": members} | ({"required": required} if required else {})
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, kind]}
     return {
-        "description": ", ".join(sorted(rows)),
+        "description": ", ".join(sorted(specs)),
         "headers": _HEADERS | _PROBLEM_HEADERS | _OWN_HEADERS.get(status, {}),
         "content": {MEDIA_TYPE: {"schema": schema}},
     }
@@ -113,8 +113,10 @@ def _header(description: str, *, required: bool = True, **schema: Any) -> dict[s
 
 
 _HEADERS = {
-    "X-Request-Id": _header("Of the request, if it was well-formed", pattern="^[A-Za-z0-9._-]+$"),
-    "X-Content-Type-Options": _header("No guessing", const="nosniff"),
+    "X-Request-Id": _header(
+        "The id of the request, if it was well-formed", pattern="^[A-Za-z0-9._-]+$"
+    ),
+    "X-Content-Type-Options": _header("No sniffing", const="nosniff"),
     "Cache-Control": _header("Not to be kept", const="no-store"),
 }
 OPENED: dict[int | str, dict[str, Any]] = {
@@ -135,7 +137,7 @@ OPENED: dict[int | str, dict[str, Any]] = {
         },
     }
 }
-"""The `responses` of a login: where the session is, and what can be done with it."""
+"""The `responses` of a login: the address of the session, and links to its operations."""
 _PROBLEM_HEADERS = {
     "Content-Language": _header("Of title and detail", enum=["en", "zh"]),
     "Vary": _header("What the language depends on", const="Accept-Language"),

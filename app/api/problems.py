@@ -1,7 +1,7 @@
-"""How an error looks over HTTP: RFC 9457 documents, made from one table.
+"""Errors over HTTP: RFC 9457 problem documents, made from one table.
 
-The only place where a code meets a status. The framework's own errors come through here too, so
-there is one shape; what is in it is fixed text and closed words, never the input.
+Only this module maps codes to statuses. Errors of the framework pass through it too, so all have
+one shape. A document holds fixed texts and closed words, never the input.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from app import errors
-from app.api.messages import preferred_language, text
-from app.errors import FieldError, TicketgateError
+from app.api.messages import message, preferred_language
+from app.errors import FieldError, InternalError, TicketgateError
 
 MEDIA_TYPE = "application/problem+json"
 ClientAction: TypeAlias = Literal[
@@ -28,9 +28,9 @@ ClientAction: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ProblemSpec:
-    """One line of the contract's table: status, what the app does, and is its session alive.
+    """Status, what the app should do, and whether its session is alive.
 
-    `session_alive` is None where the answer says nothing about a session.
+    `session_alive` is None where the response says nothing about a session.
     """
 
     status: int
@@ -70,44 +70,40 @@ PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
     errors.AccessTokenExpired: ProblemSpec(401, "refresh", session_alive="unknown"),
     errors.AccessSessionEnded: ProblemSpec(401, "relaunch_wechat", session_alive=False),
     errors.StoreUnavailable: ProblemSpec(503, "retry_after", session_alive="unknown"),
-    errors.InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
+    InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
 }
-METHOD_NOT_ALLOWED = 405
 TEMPORARY = frozenset({409, 429, 503})
-_OF_FRAMEWORK: Mapping[int, type[TicketgateError]] = {
-    404: errors.NotFound,
-}
 
 
 def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
-    """The answer for an error, in the language of the request."""
-    row = PROBLEMS[type(error)]
+    """The response for an error, in the language of the request."""
+    spec = PROBLEMS[type(error)]
     scope["ticketgate.problem"] = error  # for the log line of this request
     headers = Headers(scope=scope)
     language = preferred_language(",".join(headers.getlist("accept-language")))
-    body = _body(error, row, language) | {
+    body = _body(error, spec, language) | {
         "instance": f"urn:ticketgate:request:{scope['ticketgate.request_id']}",
         "request_id": scope["ticketgate.request_id"],
     }
-    extra = {"Content-Language": language, "Vary": "Accept-Language"} | _headers(error, row)
-    return JSONResponse(body, row.status, extra, media_type=MEDIA_TYPE)
+    extra = {"Content-Language": language, "Vary": "Accept-Language"} | _headers(error, spec)
+    return JSONResponse(body, spec.status, extra, media_type=MEDIA_TYPE)
 
 
 def _body(
-    error: TicketgateError, row: ProblemSpec, language: Literal["en", "zh"]
+    error: TicketgateError, spec: ProblemSpec, language: Literal["en", "zh"]
 ) -> dict[str, Any]:
-    title, detail = text(error.code, language)
+    title, detail = message(error.code, language)
     body: dict[str, Any] = {
         "type": f"urn:ticketgate:error:{error.code}",
         "title": title,
-        "status": row.status,
+        "status": spec.status,
         "detail": detail,
         "code": error.code,
-        "client_action": row.client_action,
+        "client_action": spec.client_action,
     }
-    if row.session_alive is not None:
-        body["session_alive"] = row.session_alive
-    if (retry_after := _retry_after(error, row)) is not None:
+    if spec.session_alive is not None:
+        body["session_alive"] = spec.session_alive
+    if (retry_after := _retry_after(error, spec)) is not None:
         body["retry_after"] = retry_after
     if isinstance(error, errors.EndedSession):
         body["reason"] = error.reason
@@ -120,9 +116,9 @@ def _body(
     return body
 
 
-def _headers(error: TicketgateError, row: ProblemSpec) -> dict[str, str]:
+def _headers(error: TicketgateError, spec: ProblemSpec) -> dict[str, str]:
     headers = {}
-    if (retry_after := _retry_after(error, row)) is not None:
+    if (retry_after := _retry_after(error, spec)) is not None:
         headers["Retry-After"] = str(retry_after)
     if isinstance(error, errors.AccessTokenMissing):
         headers["WWW-Authenticate"] = 'Bearer realm="ticketgate"'
@@ -135,20 +131,20 @@ def _headers(error: TicketgateError, row: ProblemSpec) -> dict[str, str]:
     return headers
 
 
-def _retry_after(error: TicketgateError, row: ProblemSpec) -> int | None:
-    return getattr(error, "retry_after", None) if row.status in TEMPORARY else None
+def _retry_after(error: TicketgateError, spec: ProblemSpec) -> int | None:
+    return getattr(error, "retry_after", None) if spec.status in TEMPORARY else None
 
 
-# --- translating what the framework raises ---
+# --- exception handlers ---
 
 
-async def answer_error(request: Request, error: TicketgateError) -> JSONResponse:
-    """Exception handler for our own errors."""
+async def handle_error(request: Request, error: TicketgateError) -> JSONResponse:
+    """Respond to an error of our own."""
     return problem_response(request.scope, error)
 
 
-async def answer_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Exception handler for pydantic's verdict: which fields, never their values."""
+async def handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Respond to failed validation: name the fields, never their values."""
     fields = [
         FieldError(_pointer(each["loc"]), each["msg"].removeprefix("Value error, "))
         for each in error.errors()
@@ -156,16 +152,16 @@ async def answer_validation(request: Request, error: RequestValidationError) -> 
     return problem_response(request.scope, errors.InvalidRequest(fields))
 
 
-async def answer_framework(request: Request, error: HTTPException) -> JSONResponse:
-    """Exception handler for what routing raises."""
-    if error.status_code == METHOD_NOT_ALLOWED:
+async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    """Respond to errors of routing: 404, 405. Any other status is a bug."""
+    if error.status_code == PROBLEMS[errors.MethodNotAllowed].status:
         return problem_response(request.scope, errors.MethodNotAllowed(_allowed(request)))
-    kind = _OF_FRAMEWORK.get(error.status_code, errors.InternalError)
-    return problem_response(request.scope, kind())
+    not_found = error.status_code == PROBLEMS[errors.NotFound].status
+    return problem_response(request.scope, errors.NotFound() if not_found else InternalError())
 
 
 def _allowed(request: Request) -> list[str]:
-    # The router names only the methods of the first route of this path; RFC 9110 wants all.
+    # Starlette names only the methods of the first route of this path; RFC 9110 wants all.
     methods: set[str] = set()
     for route in request.app.routes:
         match, _ = route.matches(request.scope)

@@ -1,4 +1,4 @@
-"""The shapes on the wire. Instants are epoch seconds; what is not known is absent, never null."""
+"""Request and response bodies. Instants are epoch seconds; unknown members are absent, not null."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal, NotRequired, Self, cast
@@ -10,16 +10,16 @@ from app.sessions.models import Device, Profile, Session, TokenPair
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 SingleLine = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-# What an app should send; the decoding of a ticket is more lenient, and says so with a 400.
+# The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
 Ticket = Annotated[
     str,
     Field(min_length=1, max_length=8192, json_schema_extra={"pattern": "^[A-Za-z0-9._~+/=-]+$"}),
 ]
-WeChatText = Annotated[str, Field(min_length=1, max_length=8192)]
+ExtMsg = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class DeviceIn(BaseModel):
-    """What the app says of the phone."""
+    """The phone, as the app describes it."""
 
     model_config = ConfigDict(title="Device")
 
@@ -30,7 +30,7 @@ class DeviceIn(BaseModel):
 
 
 class LoginRequest(BaseModel):
-    """A ticket, or the raw string that WeChat returned, and the device."""
+    """A ticket, or the raw `extMsg` that WeChat returned, and the device."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -42,7 +42,7 @@ class LoginRequest(BaseModel):
     )
 
     ticket: Ticket | None = Field(default=None, repr=False)
-    ext_msg: WeChatText | None = Field(default=None, repr=False)
+    ext_msg: ExtMsg | None = Field(default=None, repr=False)
     device: DeviceIn | None = None
 
     @model_validator(mode="after")
@@ -53,13 +53,13 @@ class LoginRequest(BaseModel):
 
 
 class RefreshRequest(BaseModel):
-    """The refresh token of the last token answer."""
+    """The refresh token of the last token response."""
 
     refresh_token: Annotated[str, Field(min_length=1, max_length=256, repr=False)]
 
 
 class DeviceOut(TypedDict):
-    """The device as it was told at login."""
+    """The device as described at login."""
 
     id: NotRequired[str]
     type: NotRequired[str]
@@ -100,7 +100,7 @@ class SessionOut(TypedDict):
 
 
 class ListedSession(SessionOut):
-    """One of the user's sessions; `current` is the one that asks."""
+    """One of the user's sessions; `current` is true for the session of the bearer."""
 
     last_used_at: int
     current: bool
@@ -114,7 +114,7 @@ class CurrentSession(SessionOut):
 
 
 class TokenResponse(TypedDict):
-    """What a login or a refresh gives. Lifetimes in seconds from `server_time`."""
+    """Tokens after a login or a refresh. Lifetimes are in seconds from `server_time`."""
 
     access_token: str
     token_type: Literal["Bearer"]
@@ -128,7 +128,7 @@ class TokenResponse(TypedDict):
 
 
 class RefreshResponse(TokenResponse):
-    """`replayed`: the same successor again, because its first answer seems to have been lost."""
+    """`replayed`: the same successor again, because its first response may have been lost."""
 
     outcome: Literal["rotated", "replayed"]
 
@@ -163,13 +163,13 @@ class Discovery(TypedDict):
 
 
 class Liveness(TypedDict):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"]
 
 
 class Checks(TypedDict):
-    """What readiness depends on."""
+    """The conditions of readiness."""
 
     store: Literal["ok", "unavailable"]
     keys: Literal["ok"]
@@ -177,43 +177,35 @@ class Checks(TypedDict):
 
 
 class Readiness(TypedDict):
-    """Whether traffic may come here. `authing` is told and does not count."""
+    """Whether this instance can take traffic. `authing` is informative and decides nothing."""
 
     status: Literal["ready", "not_ready"]
     checks: Checks
     authing: str
 
 
-class LaunchResponse(TypedDict):
-    """What the app hands to the WeChat SDK's request to launch a mini program."""
-
-    user_name: str
-    path: str
-    mini_program_type: int
-    mini_program_type_name: str
-
-
 def device_of(given: DeviceIn | None) -> Device | None:
-    """The core's device, or None if the app said nothing of it."""
-    told = given.model_dump(exclude_none=True) if given is not None else {}
-    return Device(**told) if told else None
+    """The device of the core, or None if the app described none."""
+    members = given.model_dump(exclude_none=True) if given is not None else {}
+    return Device(**members) if members else None
 
 
 def user_out(session: Session, profile: Profile) -> User:
-    """The user, as `/v1/me` shows them."""
+    """The user, as `GET /v1/me` returns it."""
     return cast("User", {"sub": session.subject, **profile.claims})
 
 
 def session_out(session: Session, profile: Profile) -> SessionOut:
     """A session, as the app sees it."""
-    answer: SessionOut = {
+    shown: SessionOut = {
         "id": session.id,
         "created_at": int(session.created_at.timestamp()),
         "expires_at": int(session.absolute_expires_at.timestamp()),
     }
     if profile.device is not None:
-        answer["device"] = _device_out(profile.device)
-    return answer
+        members = {name: v for name, v in asdict(profile.device).items() if v is not None}
+        shown["device"] = cast("DeviceOut", members)
+    return shown
 
 
 def listed_session(session: Session, profile: Profile, *, current_id: str | None) -> ListedSession:
@@ -226,7 +218,7 @@ def listed_session(session: Session, profile: Profile, *, current_id: str | None
 
 
 def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:
-    """The token answer."""
+    """The response of a login or a refresh. `refresh_after` is in seconds."""
     return {
         "access_token": pair.access_token,
         "token_type": "Bearer",
@@ -238,8 +230,3 @@ def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:
         "session": session_out(pair.session, pair.profile),
         "user": user_out(pair.session, pair.profile),
     }
-
-
-def _device_out(device: Device) -> DeviceOut:
-    told = {name: value for name, value in asdict(device).items() if value is not None}
-    return cast("DeviceOut", told)

@@ -1,17 +1,15 @@
-"""Worlds for the tests, what came of every error case, and the lines that were logged."""
+"""The outcome of every error case, and the lines that were logged."""
 
 import asyncio
 import contextlib
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from app.telemetry import logs
 from tests.api.error_cases import CASES, Case, Outcome, Provoked
@@ -19,34 +17,9 @@ from tests.support.running_app import RunningApp, running_app
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    async with running_app(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def limited_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """Where a user may have two sessions."""
-    async with running_app(tmp_path, session_max_per_user=2) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def one_per_type_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    async with running_app(tmp_path, session_one_per_device_type=True) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def unchanged_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
-    async with running_app(tmp_path_factory.mktemp("unchanged")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def phone(unchanged_world: RunningApp) -> httpx.AsyncClient:
-    """For tests that leave nothing behind: they share a world, because opening one takes time."""
-    return unchanged_world.phone
+def phone(shared_app: RunningApp) -> httpx.AsyncClient:
+    """For tests that leave nothing behind."""
+    return shared_app.phone
 
 
 @pytest.fixture
@@ -58,12 +31,12 @@ def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 @pytest.fixture(scope="session")
 def provoked(tmp_path_factory: pytest.TempPathFactory) -> Provoked:
-    """Every case, provoked once, in a world of its own."""
+    """Every case, provoked once, in an application of its own."""
     folder = tmp_path_factory.mktemp("provoked")
 
     async def provoke(number: int, case: Case) -> Outcome:
-        async with running_app(folder / str(number), **case.settings) as world:
-            return Outcome(await case.provoke(world), frozenset(world.secrets))
+        async with running_app(folder / str(number), **case.settings) as app:
+            return Outcome(await case.provoke(app), frozenset(app.secrets))
 
     async def provoke_all() -> list[Outcome]:
         return await asyncio.gather(*(provoke(*numbered) for numbered in enumerate(CASES)))

@@ -14,7 +14,7 @@ from tests.api import error_scenarios as p
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An error of the contract. A member that is None is absent from the answer."""
+    """An error of the contract. A member that is None is absent from the response."""
 
     code: str
     status: int
@@ -34,9 +34,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the phone got, and what was secret in the world where it did."""
+    """What the phone got, and what was secret in the app where it did."""
 
-    answer: httpx.Response
+    response: httpx.Response
     secrets: frozenset[str]
 
 

@@ -1,4 +1,4 @@
-"""Ways to get an error out of a running Ticketgate: each asks, and gives the answer."""
+"""Ways to get an error out of a running Ticketgate: each asks, and gives the response."""
 
 import asyncio
 import ssl
@@ -21,61 +21,61 @@ JSON = {"Content-Type": "application/json"}
 
 
 def get(path: str, **headers: str) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        return await world.phone.get(path, headers=headers)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        return await app.phone.get(path, headers=headers)
 
     return provoke
 
 
 def login_with(**members: Any) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        return await world.phone.post("/v1/sessions", json=members)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        return await app.phone.post("/v1/sessions", json=members)
 
     return provoke
 
 
 def login_with_body(body: bytes, **headers: str) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        return await world.phone.post("/v1/sessions", content=body, headers=JSON | headers)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        return await app.phone.post("/v1/sessions", content=body, headers=JSON | headers)
 
     return provoke
 
 
-async def login_with_a_form(world: RunningApp) -> httpx.Response:
-    return await world.phone.post("/v1/sessions", data={"ticket": world.ticket()})
+async def login_with_a_form(app: RunningApp) -> httpx.Response:
+    return await app.phone.post("/v1/sessions", data={"ticket": app.ticket()})
 
 
-async def login_with_endless_body(world: RunningApp) -> httpx.Response:
-    ticket = world.ticket().encode()
+async def login_with_endless_body(app: RunningApp) -> httpx.Response:
+    ticket = app.ticket().encode()
 
     async def body() -> AsyncIterator[bytes]:
         for _ in range(32):
             yield ticket
 
-    return await world.phone.post("/v1/sessions", content=body(), headers=JSON)
+    return await app.phone.post("/v1/sessions", content=body(), headers=JSON)
 
 
-async def login_with_an_invalid_device(world: RunningApp) -> httpx.Response:
-    body = {"ticket": world.ticket(), "device": {"type": "a phone"}}
-    return await world.phone.post("/v1/sessions", json=body)
+async def login_with_an_invalid_device(app: RunningApp) -> httpx.Response:
+    body = {"ticket": app.ticket(), "device": {"type": "a phone"}}
+    return await app.phone.post("/v1/sessions", json=body)
 
 
-async def ticket_in_the_query(world: RunningApp) -> httpx.Response:
-    return await world.phone.get("/v1/launch", params={"ticket": world.ticket()})
+async def ticket_in_the_query(app: RunningApp) -> httpx.Response:
+    return await app.phone.get("/v1/launch", params={"ticket": app.ticket()})
 
 
-async def access_token_in_the_query(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
+async def access_token_in_the_query(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
     query = {"access_token": tokens["access_token"]}
-    return await world.phone.get("/v1/me", params=query, headers=bearer(tokens))
+    return await app.phone.get("/v1/me", params=query, headers=bearer(tokens))
 
 
 # --- Authing ---
 
 
 def login_of(persona: str) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        return await world.phone.post("/v1/sessions", json={"ticket": world.ticket(persona)})
+    async def provoke(app: RunningApp) -> httpx.Response:
+        return await app.phone.post("/v1/sessions", json={"ticket": app.ticket(persona)})
 
     return provoke
 
@@ -83,82 +83,82 @@ def login_of(persona: str) -> Provocation:
 log_in = login_of("lin")
 
 
-async def login_with_an_unknown_ticket(world: RunningApp) -> httpx.Response:
+async def login_with_an_unknown_ticket(app: RunningApp) -> httpx.Response:
     ticket = "an-unknown-ticket"
-    world.secrets.add(ticket)
-    return await world.phone.post("/v1/sessions", json={"ticket": ticket})
+    app.secrets.add(ticket)
+    return await app.phone.post("/v1/sessions", json={"ticket": ticket})
 
 
-async def login_with_an_old_ticket(world: RunningApp) -> httpx.Response:
-    ticket = world.ticket()
-    world.clock.advance(minutes=2)
-    return await world.phone.post("/v1/sessions", json={"ticket": ticket})
+async def login_with_an_old_ticket(app: RunningApp) -> httpx.Response:
+    ticket = app.ticket()
+    app.clock.advance(minutes=2)
+    return await app.phone.post("/v1/sessions", json={"ticket": ticket})
 
 
-async def login_in_a_crowd(world: RunningApp) -> httpx.Response:
-    world.break_authing("slow", seconds=4)
-    answers = await asyncio.gather(*(log_in(world) for _ in range(MAX_CONCURRENT + 1)))
-    return max(answers, key=lambda answer: answer.status_code)
+async def login_in_a_crowd(app: RunningApp) -> httpx.Response:
+    app.break_authing("slow", seconds=4)
+    responses = await asyncio.gather(*(log_in(app) for _ in range(MAX_CONCURRENT + 1)))
+    return max(responses, key=lambda response: response.status_code)
 
 
-async def login_after_another(world: RunningApp) -> httpx.Response:
-    await world.log_in()
-    return await world.try_log_in(world.ticket())
+async def login_after_another(app: RunningApp) -> httpx.Response:
+    await app.log_in()
+    return await app.try_log_in(app.ticket())
 
 
-async def refresh_after_another(world: RunningApp) -> httpx.Response:
-    tokens = await world.refresh((await world.log_in())["refresh_token"])
-    return await world.try_refresh(tokens["refresh_token"])
+async def refresh_after_another(app: RunningApp) -> httpx.Response:
+    tokens = await app.refresh((await app.log_in())["refresh_token"])
+    return await app.try_refresh(tokens["refresh_token"])
 
 
 def login_when_authing_has(fault: str) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        world.break_authing(fault, seconds=7)
-        return await log_in(world)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        app.break_authing(fault, seconds=7)
+        return await log_in(app)
 
     return provoke
 
 
-async def login_with_the_wrong_pool_secret(world: RunningApp) -> httpx.Response:
-    world.switch_authing(user_pool_secret="another-pool-secret-0123456789abcdef")
-    return await log_in(world)
+async def login_with_the_wrong_pool_secret(app: RunningApp) -> httpx.Response:
+    app.switch_authing(user_pool_secret="another-pool-secret-0123456789abcdef")
+    return await log_in(app)
 
 
-async def login_without_tls_to_believe(world: RunningApp) -> httpx.Response:
-    world.wire.failure = ssl.SSLCertVerificationError(CANARY)
-    return await log_in(world)
+async def login_without_tls_to_believe(app: RunningApp) -> httpx.Response:
+    app.wire.failure = ssl.SSLCertVerificationError(CANARY)
+    return await log_in(app)
 
 
 # --- one ticket, one session ---
 
 
-async def login_with_a_used_ticket(world: RunningApp) -> httpx.Response:
-    ticket = world.ticket()
-    world.tokens(await world.try_log_in(ticket, KEY), 201)
-    return await world.try_log_in(ticket, KEY[::-1])
+async def login_with_a_used_ticket(app: RunningApp) -> httpx.Response:
+    ticket = app.ticket()
+    app.tokens(await app.try_log_in(ticket, KEY), 201)
+    return await app.try_log_in(ticket, KEY[::-1])
 
 
-async def login_again_after_a_refresh(world: RunningApp) -> httpx.Response:
-    ticket = world.ticket()
-    tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
-    await world.refresh(tokens["refresh_token"])
-    return await world.try_log_in(ticket, KEY)
+async def login_again_after_a_refresh(app: RunningApp) -> httpx.Response:
+    ticket = app.ticket()
+    tokens = app.tokens(await app.try_log_in(ticket, KEY), 201)
+    await app.refresh(tokens["refresh_token"])
+    return await app.try_log_in(ticket, KEY)
 
 
-async def login_with_the_key_of_another_ticket(world: RunningApp) -> httpx.Response:
-    world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
-    return await world.try_log_in(world.ticket(), KEY)
+async def login_with_the_key_of_another_ticket(app: RunningApp) -> httpx.Response:
+    app.tokens(await app.try_log_in(app.ticket(), KEY), 201)
+    return await app.try_log_in(app.ticket(), KEY)
 
 
-async def login_with_an_odd_key(world: RunningApp) -> httpx.Response:
-    return await world.try_log_in(world.ticket(), f"{KEY} {KEY}")
+async def login_with_an_odd_key(app: RunningApp) -> httpx.Response:
+    return await app.try_log_in(app.ticket(), f"{KEY} {KEY}")
 
 
 def login_beside_another(seconds: int) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        ticket = world.ticket()
-        await world.services.logins.tickets.acquire(world.lease_elsewhere(ticket, seconds))
-        return await world.try_log_in(ticket, KEY)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        ticket = app.ticket()
+        await app.services.logins.tickets.acquire(app.lease_elsewhere(ticket, seconds))
+        return await app.try_log_in(ticket, KEY)
 
     return provoke
 
@@ -166,106 +166,106 @@ def login_beside_another(seconds: int) -> Provocation:
 # --- our own tokens ---
 
 
-async def refresh_with_a_made_up_token(world: RunningApp) -> httpx.Response:
+async def refresh_with_a_made_up_token(app: RunningApp) -> httpx.Response:
     token = "rt_made-up" + "A" * 63
-    world.secrets.add(token)
-    return await world.try_refresh(token)
+    app.secrets.add(token)
+    return await app.try_refresh(token)
 
 
-async def refresh_after_logout(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    await world.log_out(tokens)
-    return await world.try_refresh(tokens["refresh_token"])
+async def refresh_after_logout(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    await app.log_out(tokens)
+    return await app.try_refresh(tokens["refresh_token"])
 
 
-async def refresh_after_two_weeks(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    world.clock.advance(days=14)
-    return await world.try_refresh(tokens["refresh_token"])
+async def refresh_after_two_weeks(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    app.clock.advance(days=14)
+    return await app.try_refresh(tokens["refresh_token"])
 
 
-async def refresh_with_a_spent_token(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    second = await world.refresh(tokens["refresh_token"])
-    await world.refresh(second["refresh_token"])
-    return await world.try_refresh(tokens["refresh_token"])
+async def refresh_with_a_spent_token(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    second = await app.refresh(tokens["refresh_token"])
+    await app.refresh(second["refresh_token"])
+    return await app.try_refresh(tokens["refresh_token"])
 
 
-async def me_with_a_made_up_token(world: RunningApp) -> httpx.Response:
-    world.secrets.add("a.made-up.access-token")
-    return await world.get("/v1/me", {"access_token": "a.made-up.access-token"})
+async def me_with_a_made_up_token(app: RunningApp) -> httpx.Response:
+    app.secrets.add("a.made-up.access-token")
+    return await app.get("/v1/me", {"access_token": "a.made-up.access-token"})
 
 
-async def me_with_a_forged_token(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
+async def me_with_a_forged_token(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
     header, claims, _signature = tokens["access_token"].split(".")
-    return await world.get("/v1/me", {"access_token": f"{header}.{claims}.{'A' * 86}"})
+    return await app.get("/v1/me", {"access_token": f"{header}.{claims}.{'A' * 86}"})
 
 
-async def me_with_two_tokens(world: RunningApp) -> httpx.Response:
-    one, other = bearer(await world.log_in()), bearer(await world.log_in())
-    return await world.phone.get("/v1/me", headers=[*one.items(), *other.items()])
+async def me_with_two_tokens(app: RunningApp) -> httpx.Response:
+    one, other = bearer(await app.log_in()), bearer(await app.log_in())
+    return await app.phone.get("/v1/me", headers=[*one.items(), *other.items()])
 
 
-async def me_after_ten_minutes(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    world.clock.advance(minutes=10)
-    return await world.get("/v1/me", tokens)
+async def me_after_ten_minutes(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    app.clock.advance(minutes=10)
+    return await app.get("/v1/me", tokens)
 
 
-async def me_after_logout(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    await world.log_out(tokens)
-    return await world.get("/v1/me", tokens)
+async def me_after_logout(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    await app.log_out(tokens)
+    return await app.get("/v1/me", tokens)
 
 
-async def current_after_theft(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    second = await world.refresh(tokens["refresh_token"])
-    await world.refresh(second["refresh_token"])
-    await world.try_refresh(tokens["refresh_token"])
-    return await world.get("/v1/sessions/current", second)
+async def current_after_theft(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    second = await app.refresh(tokens["refresh_token"])
+    await app.refresh(second["refresh_token"])
+    await app.try_refresh(tokens["refresh_token"])
+    return await app.get("/v1/sessions/current", second)
 
 
 # --- ourselves ---
 
 
-async def login_without_store(world: RunningApp) -> httpx.Response:
-    world.break_store()
-    return await log_in(world)
+async def login_without_store(app: RunningApp) -> httpx.Response:
+    app.break_store()
+    return await log_in(app)
 
 
-async def refresh_without_store(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    world.break_store()
-    return await world.try_refresh(tokens["refresh_token"])
+async def refresh_without_store(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    app.break_store()
+    return await app.try_refresh(tokens["refresh_token"])
 
 
-async def me_without_store(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    world.break_store()
-    return await world.get("/v1/me", tokens)
+async def me_without_store(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    app.break_store()
+    return await app.get("/v1/me", tokens)
 
 
-async def logout_without_store(world: RunningApp) -> httpx.Response:
-    tokens = await world.log_in()
-    world.break_store()
-    return await world.log_out(tokens)
+async def logout_without_store(app: RunningApp) -> httpx.Response:
+    tokens = await app.log_in()
+    app.break_store()
+    return await app.log_out(tokens)
 
 
 def as_bearer_without_store(method: str, path: str) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        tokens = await world.log_in()
-        world.break_store()
-        return await world.phone.request(method, path, headers=bearer(tokens))
+    async def provoke(app: RunningApp) -> httpx.Response:
+        tokens = await app.log_in()
+        app.break_store()
+        return await app.phone.request(method, path, headers=bearer(tokens))
 
     return provoke
 
 
 def as_backend_without_store(method: str, what: str, body: object = None) -> Provocation:
-    async def provoke(world: RunningApp) -> httpx.Response:
-        world.break_store()
-        return await world.backend(method, "somebody", what, body)
+    async def provoke(app: RunningApp) -> httpx.Response:
+        app.break_store()
+        return await app.backend(method, "somebody", what, body)
 
     return provoke
 
@@ -288,7 +288,7 @@ class BuggyIdentityProvider:
         raise LookupError(CANARY, ticket)
 
 
-async def login_with_a_bug_of_ours(world: RunningApp) -> httpx.Response:
-    logins = replace(world.services.logins, identity_provider=BuggyIdentityProvider())
-    async with phone_of(world.serve(replace(world.services, logins=logins))) as phone:
-        return await phone.post("/v1/sessions", json={"ticket": world.ticket()})
+async def login_with_a_bug_of_ours(app: RunningApp) -> httpx.Response:
+    logins = replace(app.services.logins, identity_provider=BuggyIdentityProvider())
+    async with phone_of(app.serve(replace(app.services, logins=logins))) as phone:
+        return await phone.post("/v1/sessions", json={"ticket": app.ticket()})

@@ -6,80 +6,80 @@ import pytest
 from tests.support.running_app import RunningApp, bearer
 
 
-async def test_current_shows_this_session_and_its_user(world: RunningApp) -> None:
-    tokens = await world.log_in(device={"type": "harmony"})
-    world.clock.advance(seconds=60)
-    refreshed = await world.refresh(tokens["refresh_token"])
-    world.clock.advance(seconds=60)
-    answer = await world.get("/v1/sessions/current", refreshed)
-    assert answer.status_code == 200
-    assert answer.json() == {
+async def test_current_shows_this_session_and_its_user(app: RunningApp) -> None:
+    tokens = await app.log_in(device={"type": "harmony"})
+    app.clock.advance(seconds=60)
+    refreshed = await app.refresh(tokens["refresh_token"])
+    app.clock.advance(seconds=60)
+    response = await app.get("/v1/sessions/current", refreshed)
+    assert response.status_code == 200
+    assert response.json() == {
         **tokens["session"],
         "last_used_at": tokens["server_time"] + 60,
         "user": tokens["user"],
     }
 
 
-async def test_me_is_the_user_of_the_login(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    answer = await world.get("/v1/me", tokens)
-    assert answer.status_code == 200
-    assert answer.json() == tokens["user"]
+async def test_me_is_the_user_of_the_login(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    response = await app.get("/v1/me", tokens)
+    assert response.status_code == 200
+    assert response.json() == tokens["user"]
 
 
-async def test_logging_out_twice_is_no_error(world: RunningApp) -> None:
-    tokens = await world.log_in()
+async def test_logging_out_twice_is_no_error(app: RunningApp) -> None:
+    tokens = await app.log_in()
     for _ in range(2):
-        answer = await world.log_out(tokens)
-        assert (answer.status_code, answer.content) == (204, b"")
-        assert "Content-Type" not in answer.headers
+        response = await app.log_out(tokens)
+        assert (response.status_code, response.content) == (204, b"")
+        assert "Content-Type" not in response.headers
 
 
-async def test_a_logout_ends_this_session_and_no_other(world: RunningApp) -> None:
-    tokens, other = await world.log_in(), await world.log_in()
-    await world.log_out(tokens)
-    assert (await world.get("/v1/me", tokens)).json()["reason"] == "logged_out"
-    assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "logged_out"
-    assert (await world.get("/v1/me", other)).status_code == 200
+async def test_a_logout_ends_this_session_and_no_other(app: RunningApp) -> None:
+    tokens, other = await app.log_in(), await app.log_in()
+    await app.log_out(tokens)
+    assert (await app.get("/v1/me", tokens)).json()["reason"] == "logged_out"
+    assert (await app.try_refresh(tokens["refresh_token"])).json()["reason"] == "logged_out"
+    assert (await app.get("/v1/me", other)).status_code == 200
 
 
-async def test_the_scheme_is_read_in_any_case(world: RunningApp) -> None:
-    token = (await world.log_in())["access_token"]
+async def test_the_scheme_is_read_in_any_case(app: RunningApp) -> None:
+    token = (await app.log_in())["access_token"]
     for scheme in ("bearer", "BEARER"):
-        answer = await world.phone.get("/v1/me", headers={"Authorization": f"{scheme} {token}"})
-        assert answer.status_code == 200
+        response = await app.phone.get("/v1/me", headers={"Authorization": f"{scheme} {token}"})
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dTpw", "Token a", "Bearer\ta"])
 async def test_what_is_no_bearer_is_no_credential(phone: httpx.AsyncClient, value: str) -> None:
-    answer = await phone.get("/v1/me", headers={"Authorization": value})
-    assert (answer.status_code, answer.json()["code"]) == (401, "access_token_missing")
+    response = await phone.get("/v1/me", headers={"Authorization": value})
+    assert (response.status_code, response.json()["code"]) == (401, "access_token_missing")
 
 
 @pytest.mark.parametrize("value", [b"Bearer  two", b"Bearer a b", b"Bearer a,b", b"Bearer \xff"])
 async def test_what_is_no_token_is_not_taken_for_one(
     phone: httpx.AsyncClient, value: bytes
 ) -> None:
-    answer = await phone.get("/v1/me", headers={b"Authorization": value})
-    assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
+    response = await phone.get("/v1/me", headers={b"Authorization": value})
+    assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_of_two_credentials_none_is_chosen(world: RunningApp) -> None:
-    good = bearer(await world.log_in())
+async def test_of_two_credentials_none_is_chosen(app: RunningApp) -> None:
+    good = bearer(await app.log_in())
     for second in (good, {"Authorization": "Basic dTpw"}):
         headers = [*good.items(), *second.items()]
-        answer = await world.phone.get("/v1/me", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
+        response = await app.phone.get("/v1/me", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_a_refresh_token_is_no_access_token(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    answer = await world.get("/v1/me", {"access_token": tokens["refresh_token"]})
-    assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
+async def test_a_refresh_token_is_no_access_token(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    response = await app.get("/v1/me", {"access_token": tokens["refresh_token"]})
+    assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_an_expired_token_cannot_log_out(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    world.clock.advance(minutes=10)
-    assert (await world.log_out(tokens)).json()["code"] == "access_token_expired"
-    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+async def test_an_expired_token_cannot_log_out(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    app.clock.advance(minutes=10)
+    assert (await app.log_out(tokens)).json()["code"] == "access_token_expired"
+    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"

@@ -1,12 +1,15 @@
 """Request bodies: how they must be labelled, and how large they may be."""
 
 from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import httpx
 import pytest
+from fastapi import Body, Request
 
+from app.api.routing import StrictRoute
 from tests.api.routes import ROUTES, WITH_BODY
-from tests.support.running_app import RunningApp, bearer
+from tests.support.running_app import RunningApp, bearer, phone_of
 
 BODY = b'{"refresh_token": "made-up"}'
 PATH = "/v1/sessions/refresh"
@@ -17,8 +20,8 @@ async def send(phone: httpx.AsyncClient, body: bytes, **labels: str | bytes) -> 
         (name.replace("_", "-").encode(), label.encode() if isinstance(label, str) else label)
         for name, label in labels.items()
     ]
-    answer = await phone.post(PATH, content=body, headers=headers)
-    return answer.status_code, answer.json()["code"]
+    response = await phone.post(PATH, content=body, headers=headers)
+    return response.status_code, response.json()["code"]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +74,12 @@ async def test_a_compressed_body_is_refused(phone: httpx.AsyncClient, encoding: 
     assert await send(phone, BODY, **labels) == (415, "unsupported_media_type")
 
 
-async def test_forms_and_multipart_are_no_way_to_bring_a_ticket(world: RunningApp) -> None:
-    ticket = world.ticket()
+async def test_forms_and_multipart_are_no_way_to_bring_a_ticket(app: RunningApp) -> None:
+    ticket = app.ticket()
     for content in ({"data": {"ticket": ticket}}, {"files": {"ticket": ticket.encode()}}):
-        answer = await world.phone.post("/v1/sessions", **content)
-        assert answer.status_code == 415
-    assert world.sandbox.state.exchanges == 0
+        response = await app.phone.post("/v1/sessions", **content)
+        assert response.status_code == 415
+    assert app.sandbox.state.exchanges == 0
 
 
 @pytest.mark.parametrize(("size", "status"), [(8192, 400), (8193, 413)])
@@ -91,8 +94,8 @@ async def test_a_body_of_eight_kibibytes_passes_and_not_one_byte_more(
 
     labels = {"Content-Type": "application/json"}
     for content in (body, in_pieces()):
-        answer = await phone.post(PATH, content=content, headers=labels)
-        assert answer.status_code == status
+        response = await phone.post(PATH, content=content, headers=labels)
+        assert response.status_code == status
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -101,24 +104,33 @@ async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_s
 ) -> None:
     headers = {"Content-Length": "8193", "Content-Type": "application/json"}
     for method in ROUTES[path] - {"HEAD"}:
-        answer = await phone.request(method, path, headers=headers)
-        if answer.status_code == 413:
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            assert answer.headers["Connection"] == "close"
-            assert answer.json()["code"] == "body_too_large"
+        response = await phone.request(method, path, headers=headers)
+        if response.status_code == 413:
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.headers["Connection"] == "close"
+            assert response.json()["code"] == "body_too_large"
         else:
             assert path not in WITH_BODY
 
 
 @pytest.mark.parametrize("length", ["0" * 10 + "9000", "1" * 5000])
 async def test_a_length_of_many_digits_is_too_large(phone: httpx.AsyncClient, length: str) -> None:
-    answer = await phone.get("/livez", headers={"Content-Length": length})
-    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    response = await phone.get("/livez", headers={"Content-Length": length})
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
-async def test_a_logout_that_is_refused_has_not_happened(world: RunningApp) -> None:
-    tokens = await world.log_in()
+async def test_a_body_is_decoded_once(app: RunningApp) -> None:
+    async def same(request: Request, body: Annotated[Any, Body()]) -> bool:
+        return body is await request.json()
+
+    route = StrictRoute("/same", same, methods=["POST"])
+    async with phone_of(app.serve(extra_routes=[route])) as phone:
+        assert (await phone.post("/same", json=["a"])).json() is True
+
+
+async def test_a_logout_that_is_refused_has_not_happened(app: RunningApp) -> None:
+    tokens = await app.log_in()
     headers = bearer(tokens) | {"Content-Length": "8193"}
-    answer = await world.phone.delete("/v1/sessions/current", headers=headers)
-    lives = (await world.get("/v1/me", tokens)).status_code == 200
-    assert lives == (answer.status_code != 204)
+    response = await app.phone.delete("/v1/sessions/current", headers=headers)
+    lives = (await app.get("/v1/me", tokens)).status_code == 200
+    assert lives == (response.status_code != 204)

@@ -31,42 +31,42 @@ class BuggyStore(SqliteSessions):
 
 
 async def test_a_bug_is_told_by_type_and_place_and_not_by_its_text(
-    world: RunningApp, log_lines: LogLines
+    app: RunningApp, log_lines: LogLines
 ) -> None:
-    answer = await login_with_a_bug_of_ours(world)
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
-    assert CANARY not in answer.text
+    response = await login_with_a_bug_of_ours(app)
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert CANARY not in response.text
     line = next(line for line in log_lines() if line["event"] == "request")
     assert (line["level"], line["status"], line["code"]) == ("error", 500, "internal_error")
-    assert line["request_id"] == answer.headers["X-Request-Id"]
+    assert line["request_id"] == response.headers["X-Request-Id"]
     (exception,) = line["exception"]
     assert exception["type"] == "LookupError"
     assert exception["at"][-1].endswith(" exchange")
     assert CANARY not in str(log_lines())
 
 
-async def test_a_bug_says_nothing_about_the_session(world: RunningApp, log_lines: LogLines) -> None:
-    tokens = await world.log_in()
-    sessions = replace(world.services.sessions, store=BuggyStore())
-    async with phone_of(world.serve(replace(world.services, sessions=sessions))) as phone:
-        answer = await phone.get("/v1/me", headers=bearer(tokens))
-    assert (answer.status_code, answer.json()["session_alive"]) == (500, "unknown")
-    assert CANARY not in answer.text + str(log_lines())
-    assert (await world.get("/v1/me", tokens)).status_code == 200
+async def test_a_bug_says_nothing_about_the_session(app: RunningApp, log_lines: LogLines) -> None:
+    tokens = await app.log_in()
+    sessions = replace(app.services.sessions, store=BuggyStore())
+    async with phone_of(app.serve(replace(app.services, sessions=sessions))) as phone:
+        response = await phone.get("/v1/me", headers=bearer(tokens))
+    assert (response.status_code, response.json()["session_alive"]) == (500, "unknown")
+    assert CANARY not in response.text + str(log_lines())
+    assert (await app.get("/v1/me", tokens)).status_code == 200
 
 
-async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(world: RunningApp) -> None:
+async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(app: RunningApp) -> None:
     async def teapot(_request: Request) -> Response:
         raise HTTPException(418, CANARY)
 
-    async with phone_of(world.serve(extra_routes=[Route("/teapot", teapot)])) as phone:
-        answer = await phone.get("/teapot")
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
-    assert CANARY not in answer.text
+    async with phone_of(app.serve(extra_routes=[Route("/teapot", teapot)])) as phone:
+        response = await phone.get("/teapot")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert CANARY not in response.text
 
 
 async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
-    world: RunningApp, log_lines: LogLines
+    app: RunningApp, log_lines: LogLines
 ) -> None:
     async def half() -> AsyncIterator[bytes]:
         yield b"half of the"
@@ -75,7 +75,7 @@ async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
     async def begin(_request: Request) -> Response:
         return StreamingResponse(half())
 
-    async with phone_of(world.serve(extra_routes=[Route("/begin", begin)])) as phone:
+    async with phone_of(app.serve(extra_routes=[Route("/begin", begin)])) as phone:
         with pytest.raises(LookupError):
             await phone.get("/begin")
     line = next(line for line in log_lines() if line["event"] == "request")
@@ -84,7 +84,7 @@ async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
 
 
 async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours(
-    world: RunningApp, log_lines: LogLines
+    app: RunningApp, log_lines: LogLines
 ) -> None:
     messages: Iterator[Message] = iter(
         [
@@ -107,7 +107,7 @@ async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
     }
-    await world.serve()(scope, receive, send)
+    await app.serve()(scope, receive, send)
     (line,) = log_lines()
     assert line["event"] == "request"
     assert line["level"] != "error"

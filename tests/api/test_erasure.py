@@ -13,54 +13,54 @@ def at_rest(folder: Path) -> str:
 
 
 async def test_an_erased_user_is_nowhere_in_the_store(tmp_path: Path) -> None:
-    async with running_app(tmp_path) as world:
-        subject, remaining = await erase_one_of_two(world)
+    async with running_app(tmp_path) as app:
+        subject, remaining = await erase_one_of_two(app)
     assert remaining in at_rest(tmp_path)
     assert found({"sub": subject}, at_rest(tmp_path)) == set()
 
 
 async def test_an_erasure_does_not_wait_for_the_service_to_stop(tmp_path: Path) -> None:
-    async with running_app(tmp_path) as world:
-        subject, remaining = await erase_one_of_two(world)
+    async with running_app(tmp_path) as app:
+        subject, remaining = await erase_one_of_two(app)
         assert remaining in at_rest(tmp_path)
         assert found({"sub": subject}, at_rest(tmp_path)) == set()
 
 
-async def erase_one_of_two(world: RunningApp) -> tuple[str, str]:
+async def erase_one_of_two(app: RunningApp) -> tuple[str, str]:
     """Leave traces of two users wherever there may be some, and erase one."""
-    ended, theirs = await world.log_in(), await world.log_in("chen")
-    await world.log_out(ended)
+    ended, theirs = await app.log_in(), await app.log_in("chen")
+    await app.log_out(ended)
     subject = ended["user"]["sub"]
-    await world.backend("PUT", subject, "ban", {"reason": "spam"})
-    await world.backend("DELETE", subject, "ban")
-    tokens, other = await world.log_in(), await world.log_in()
-    answer = await world.delete("/v1/me", tokens)
-    assert (answer.status_code, answer.content) == (204, b"")
+    await app.backend("PUT", subject, "ban", {"reason": "spam"})
+    await app.backend("DELETE", subject, "ban")
+    tokens, other = await app.log_in(), await app.log_in()
+    response = await app.delete("/v1/me", tokens)
+    assert (response.status_code, response.content) == (204, b"")
     for erased in (tokens, other):
-        assert (await world.get("/v1/me", erased)).json()["reason"] == "erased"
-        assert (await world.try_refresh(erased["refresh_token"])).json()["reason"] == "erased"
-    assert (await world.get("/v1/me", theirs)).status_code == 200
+        assert (await app.get("/v1/me", erased)).json()["reason"] == "erased"
+        assert (await app.try_refresh(erased["refresh_token"])).json()["reason"] == "erased"
+    assert (await app.get("/v1/me", theirs)).status_code == 200
     return subject, theirs["user"]["sub"]
 
 
-async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    await world.delete("/v1/me", tokens)
-    answer = await world.delete("/v1/me", tokens)
-    assert (answer.status_code, answer.json()["reason"]) == (401, "erased")
+async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    await app.delete("/v1/me", tokens)
+    response = await app.delete("/v1/me", tokens)
+    assert (response.status_code, response.json()["reason"]) == (401, "erased")
 
 
-async def test_what_had_ended_before_keeps_the_name_of_its_ending(world: RunningApp) -> None:
-    ended, tokens = await world.log_in(), await world.log_in()
-    await world.log_out(ended)
-    await world.delete("/v1/me", tokens)
-    assert (await world.try_refresh(ended["refresh_token"])).json()["reason"] == "logged_out"
+async def test_what_had_ended_before_keeps_the_name_of_its_ending(app: RunningApp) -> None:
+    ended, tokens = await app.log_in(), await app.log_in()
+    await app.log_out(ended)
+    await app.delete("/v1/me", tokens)
+    assert (await app.try_refresh(ended["refresh_token"])).json()["reason"] == "logged_out"
 
 
-async def test_an_erased_user_may_come_again(world: RunningApp) -> None:
-    erased = await world.log_in()
-    await world.delete("/v1/me", erased)
-    tokens = await world.log_in()
+async def test_an_erased_user_may_come_again(app: RunningApp) -> None:
+    erased = await app.log_in()
+    await app.delete("/v1/me", erased)
+    tokens = await app.log_in()
     assert tokens["user"] == erased["user"]
-    sessions = (await world.get("/v1/sessions", tokens)).json()
+    sessions = (await app.get("/v1/sessions", tokens)).json()
     assert [session["id"] for session in sessions] == [tokens["session"]["id"]]

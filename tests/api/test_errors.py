@@ -13,7 +13,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 @every_case
 def test_an_error_has_the_status_and_members_of_the_contract(case: Case, outcome: Outcome) -> None:
-    problem: dict[str, Any] = outcome.answer.json()
+    problem: dict[str, Any] = outcome.response.json()
     expected = {
         "status": case.status,
         "code": case.code,
@@ -24,7 +24,7 @@ def test_an_error_has_the_status_and_members_of_the_contract(case: Case, outcome
         "replaced_by": case.replaced_by,
         "until": case.until,
     }
-    assert outcome.answer.status_code == case.status
+    assert outcome.response.status_code == case.status
     assert {name: problem.get(name) for name in expected} == expected
     assert None not in problem.values()
     optional = {name for name, value in expected.items() if value is not None}
@@ -37,10 +37,10 @@ def test_an_error_has_the_status_and_members_of_the_contract(case: Case, outcome
 def test_an_error_is_a_problem_document_with_an_id_to_ask_about(
     case: Case, outcome: Outcome
 ) -> None:
-    problem = outcome.answer.json()
-    assert outcome.answer.headers["Content-Type"] == "application/problem+json"
+    problem = outcome.response.json()
+    assert outcome.response.headers["Content-Type"] == "application/problem+json"
     assert problem["type"] == f"urn:ticketgate:error:{case.code}"
-    assert problem["request_id"] == outcome.answer.headers["X-Request-Id"]
+    assert problem["request_id"] == outcome.response.headers["X-Request-Id"]
     assert problem["instance"] == f"urn:ticketgate:request:{problem['request_id']}"
     assert problem["title"]
     assert problem["detail"]
@@ -50,7 +50,7 @@ def test_an_error_is_a_problem_document_with_an_id_to_ask_about(
 def test_the_headers_of_an_error_repeat_what_intermediaries_must_know(
     case: Case, outcome: Outcome
 ) -> None:
-    headers = outcome.answer.headers
+    headers = outcome.response.headers
     wait = None if case.retry_after is None else str(case.retry_after)
     assert headers.get("Retry-After") == wait
     assert ("WWW-Authenticate" in headers) == (case.status == 401)
@@ -64,14 +64,14 @@ def test_the_headers_of_an_error_repeat_what_intermediaries_must_know(
 def test_a_401_asks_for_a_bearer_and_says_whether_one_was_no_good(
     case: Case, outcome: Outcome
 ) -> None:
-    scheme, _, parameters = outcome.answer.headers["WWW-Authenticate"].partition(" ")
+    scheme, _, parameters = outcome.response.headers["WWW-Authenticate"].partition(" ")
     assert scheme == "Bearer"
     assert ('error="invalid_token"' in parameters) == (case.code != "access_token_missing")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.status == 413], ids=str)
 def test_a_413_closes_the_connection(case: Case, outcome: Outcome) -> None:
-    assert outcome.answer.headers["Connection"] == "close"
+    assert outcome.response.headers["Connection"] == "close"
 
 
 def test_every_error_of_the_table_has_a_case() -> None:

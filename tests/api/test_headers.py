@@ -1,4 +1,4 @@
-"""T7.6: the headers that every answer has, and those that none has."""
+"""T7.6: the headers that every response has, and those that none has."""
 
 import httpx
 import pytest
@@ -21,8 +21,8 @@ ODD = [
 ]
 
 
-def check_headers(answer: httpx.Response, cache_control: str = "no-store") -> None:
-    headers = answer.headers
+def check_headers(response: httpx.Response, cache_control: str = "no-store") -> None:
+    headers = response.headers
     assert headers.get_list("Cache-Control") == [cache_control]
     assert headers.get_list("X-Content-Type-Options") == ["nosniff"]
     assert len(headers.get_list("X-Request-Id")) == 1
@@ -30,7 +30,7 @@ def check_headers(answer: httpx.Response, cache_control: str = "no-store") -> No
     for name in headers:
         assert not name.startswith("access-control-")
     assert not headers.keys() & {"set-cookie", "server", "x-powered-by"}
-    assert (answer.status_code == 401) == ("www-authenticate" in headers)
+    assert (response.status_code == 401) == ("www-authenticate" in headers)
 
 
 def cache_control_of(path: str) -> str:
@@ -39,7 +39,7 @@ def cache_control_of(path: str) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids="T7.6-{}".format)
 def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcome) -> None:
-    check_headers(outcome.answer)
+    check_headers(outcome.response)
 
 
 SERVED = [
@@ -66,24 +66,24 @@ REFUSED = [
 
 @pytest.mark.parametrize(("method", "path"), SERVED)
 async def test_every_success_has_the_headers_of_every_answer(
-    world: RunningApp, method: str, path: str
+    app: RunningApp, method: str, path: str
 ) -> None:
-    tokens = await world.log_in()
-    await world.backend("PUT", "somebody", "ban", {"reason": "spam"})
+    tokens = await app.log_in()
+    await app.backend("PUT", "somebody", "ban", {"reason": "spam"})
     bodies = {
-        "/v1/sessions": {"ticket": world.ticket()},
+        "/v1/sessions": {"ticket": app.ticket()},
         "/v1/sessions/refresh": {"refresh_token": tokens["refresh_token"]},
         "/internal/v1/users/{subject}/ban": {"reason": "spam"},
     }
-    answer = await world.phone.request(
+    response = await app.phone.request(
         method,
         path.format(session_id=tokens["session"]["id"], subject="somebody"),
         json=bodies.get(path),
         params={"scope": "others"} if path == "/v1/sessions" else None,
         headers=SERVICE if path in INTERNAL else bearer(tokens),
     )
-    assert answer.is_success
-    check_headers(answer, cache_control_of(path))
+    assert response.is_success
+    check_headers(response, cache_control_of(path))
 
 
 @pytest.mark.parametrize(("path", "status"), REFUSED)
@@ -92,31 +92,31 @@ async def test_every_refusal_that_any_path_can_give_has_them_too(
 ) -> None:
     method, query, headers = ASKED[status]
     content = b"{}" if status in {415, 422} else b""
-    answer = await phone.request(method, path + query, headers=headers, content=content)
-    if answer.is_success:  # asked for nothing that it would refuse
+    response = await phone.request(method, path + query, headers=headers, content=content)
+    if response.is_success:  # asked for nothing that it would refuse
         assert path in {*CACHEABLE, "/livez", "/readyz"}
-        check_headers(answer, cache_control_of(path))
+        check_headers(response, cache_control_of(path))
         return
-    assert answer.status_code in {status, 401, 404, 405}
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    check_headers(answer)
+    assert response.status_code in {status, 401, 404, 405}
+    assert response.headers["Content-Type"] == "application/problem+json"
+    check_headers(response)
 
 
-async def test_a_process_that_is_not_ready_says_so_uncached(world: RunningApp) -> None:
-    world.drain.start()
-    check_headers(await world.phone.get("/readyz"))
+async def test_a_process_that_is_not_ready_says_so_uncached(app: RunningApp) -> None:
+    app.drain.start()
+    check_headers(await app.phone.get("/readyz"))
 
 
 @pytest.mark.parametrize("given", WELL_FORMED)
 async def test_a_well_formed_request_id_is_taken(phone: httpx.AsyncClient, given: str) -> None:
-    answer = await phone.get("/v1/me", headers={"X-Request-Id": given})
-    assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == given
+    response = await phone.get("/v1/me", headers={"X-Request-Id": given})
+    assert response.headers["X-Request-Id"] == response.json()["request_id"] == given
 
 
 @pytest.mark.parametrize("given", ODD)
 async def test_an_odd_request_id_is_replaced(phone: httpx.AsyncClient, given: bytes) -> None:
-    answer = await phone.get("/livez", headers={b"X-Request-Id": given})
-    replaced = answer.headers["X-Request-Id"]
+    response = await phone.get("/livez", headers={b"X-Request-Id": given})
+    replaced = response.headers["X-Request-Id"]
     assert replaced.isalnum()
     assert len(replaced) == 32
     assert replaced.encode() not in given
@@ -124,8 +124,8 @@ async def test_an_odd_request_id_is_replaced(phone: httpx.AsyncClient, given: by
 
 async def test_of_two_request_ids_none_is_taken(phone: httpx.AsyncClient) -> None:
     given = [("X-Request-Id", "abcdefgh"), ("X-Request-Id", "abcdefgh")]
-    answer = await phone.get("/livez", headers=given)
-    assert answer.headers["X-Request-Id"] != "abcdefgh"
+    response = await phone.get("/livez", headers=given)
+    assert response.headers["X-Request-Id"] != "abcdefgh"
 
 
 async def test_requests_without_an_id_get_one_each(phone: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a login whose answer was lost is repeated, and gives the same session."""
+"""`Idempotency-Key`: a login whose response was lost is repeated, and gives the same session."""
 
 import asyncio
 
@@ -18,126 +18,126 @@ def same_session(first: httpx.Response, second: httpx.Response) -> bool:
     )
 
 
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
+def refused(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
 
 
-async def test_a_lost_login_costs_nothing(world: RunningApp) -> None:
-    ticket = world.ticket()
-    lost = await world.try_log_in(ticket, KEY, device={"type": "ios"})
-    world.clock.advance(seconds=100)
-    found = await world.try_log_in(ticket, KEY, device={"type": "ios"})
+async def test_a_lost_login_costs_nothing(app: RunningApp) -> None:
+    ticket = app.ticket()
+    lost = await app.try_log_in(ticket, KEY, device={"type": "ios"})
+    app.clock.advance(seconds=100)
+    found = await app.try_log_in(ticket, KEY, device={"type": "ios"})
     assert (lost.status_code, found.status_code) == (201, 201)
     assert same_session(lost, found)
     assert lost.headers["Location"] == found.headers["Location"]
     assert "Idempotency-Replayed" not in lost.headers
     assert found.headers["Idempotency-Replayed"] == "true"
-    assert world.sandbox.state.exchanges == 1
+    assert app.sandbox.state.exchanges == 1
     assert found.json()["server_time"] == lost.json()["server_time"] + 100
     assert found.json()["refresh_expires_in"] == lost.json()["refresh_expires_in"] - 100
-    assert (await world.get("/v1/me", found.json())).json() == lost.json()["user"]
+    assert (await app.get("/v1/me", found.json())).json() == lost.json()["user"]
 
 
-async def test_a_login_may_be_repeated_as_often_as_it_is_lost(world: RunningApp) -> None:
-    ticket = world.ticket()
-    answers = [await world.try_log_in(ticket, KEY) for _ in range(5)]
-    assert all(same_session(answers[0], answer) for answer in answers)
+async def test_a_login_may_be_repeated_as_often_as_it_is_lost(app: RunningApp) -> None:
+    ticket = app.ticket()
+    responses = [await app.try_log_in(ticket, KEY) for _ in range(5)]
+    assert all(same_session(responses[0], response) for response in responses)
 
 
-async def test_logins_at_the_same_time_are_one_session(world: RunningApp) -> None:
-    ticket = world.ticket()
-    answers = await asyncio.gather(*(world.try_log_in(ticket, KEY) for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {201}
-    assert all(same_session(answers[0], answer) for answer in answers)
-    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 9
-    assert world.sandbox.state.exchanges == 1
+async def test_logins_at_the_same_time_are_one_session(app: RunningApp) -> None:
+    ticket = app.ticket()
+    responses = await asyncio.gather(*(app.try_log_in(ticket, KEY) for _ in range(10)))
+    assert {response.status_code for response in responses} == {201}
+    assert all(same_session(responses[0], response) for response in responses)
+    assert sum("Idempotency-Replayed" in response.headers for response in responses) == 9
+    assert app.sandbox.state.exchanges == 1
 
 
-async def test_of_logins_at_the_same_time_without_a_key_one_wins(world: RunningApp) -> None:
-    ticket = world.ticket()
-    answers = await asyncio.gather(*(world.try_log_in(ticket) for _ in range(5)))
-    assert sorted(answer.status_code for answer in answers) == [201, 400, 400, 400, 400]
-    assert world.sandbox.state.exchanges == 1
+async def test_of_logins_at_the_same_time_without_a_key_one_wins(app: RunningApp) -> None:
+    ticket = app.ticket()
+    responses = await asyncio.gather(*(app.try_log_in(ticket) for _ in range(5)))
+    assert sorted(response.status_code for response in responses) == [201, 400, 400, 400, 400]
+    assert app.sandbox.state.exchanges == 1
 
 
-async def test_a_login_cannot_be_repeated_once_its_session_was_refreshed(world: RunningApp) -> None:
-    ticket = world.ticket()
-    tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
-    await world.refresh(tokens["refresh_token"])
-    assert refused(await world.try_log_in(ticket, KEY)) == (400, "ticket_used")
+async def test_a_login_cannot_be_repeated_once_its_session_was_refreshed(app: RunningApp) -> None:
+    ticket = app.ticket()
+    tokens = app.tokens(await app.try_log_in(ticket, KEY), 201)
+    await app.refresh(tokens["refresh_token"])
+    assert refused(await app.try_log_in(ticket, KEY)) == (400, "ticket_used")
 
 
-async def test_a_login_cannot_be_repeated_once_its_session_is_over(world: RunningApp) -> None:
-    ticket = world.ticket()
-    tokens = world.tokens(await world.try_log_in(ticket, KEY), 201)
-    await world.log_out(tokens)
-    assert refused(await world.try_log_in(ticket, KEY)) == (400, "ticket_used")
+async def test_a_login_cannot_be_repeated_once_its_session_is_over(app: RunningApp) -> None:
+    ticket = app.ticket()
+    tokens = app.tokens(await app.try_log_in(ticket, KEY), 201)
+    await app.log_out(tokens)
+    assert refused(await app.try_log_in(ticket, KEY)) == (400, "ticket_used")
 
 
 @pytest.mark.parametrize("first", [KEY, None])
 @pytest.mark.parametrize("second", [OTHER_KEY, KEY.upper(), None])
 async def test_a_used_ticket_without_the_key_of_its_login_is_refused(
-    world: RunningApp, first: str | None, second: str | None
+    app: RunningApp, first: str | None, second: str | None
 ) -> None:
-    ticket = world.ticket()
-    tokens = world.tokens(await world.try_log_in(ticket, first), 201)
-    assert refused(await world.try_log_in(ticket, second)) == (400, "ticket_used")
-    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+    ticket = app.ticket()
+    tokens = app.tokens(await app.try_log_in(ticket, first), 201)
+    assert refused(await app.try_log_in(ticket, second)) == (400, "ticket_used")
+    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_key_names_one_login(world: RunningApp) -> None:
-    world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
-    other = world.ticket()
-    mismatch = await world.try_log_in(other, KEY)
+async def test_a_key_names_one_login(app: RunningApp) -> None:
+    app.tokens(await app.try_log_in(app.ticket(), KEY), 201)
+    other = app.ticket()
+    mismatch = await app.try_log_in(other, KEY)
     assert refused(mismatch) == (422, "idempotency_key_mismatch")
     assert "errors" not in mismatch.json()
-    world.tokens(await world.try_log_in(other, OTHER_KEY), 201)
+    app.tokens(await app.try_log_in(other, OTHER_KEY), 201)
 
 
-async def test_a_key_is_free_again_when_its_ticket_has_died(world: RunningApp) -> None:
-    world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
-    world.clock.advance(minutes=3)
-    world.tokens(await world.try_log_in(world.ticket(), KEY), 201)
+async def test_a_key_is_free_again_when_its_ticket_has_died(app: RunningApp) -> None:
+    app.tokens(await app.try_log_in(app.ticket(), KEY), 201)
+    app.clock.advance(minutes=3)
+    app.tokens(await app.try_log_in(app.ticket(), KEY), 201)
 
 
-async def test_a_login_that_failed_may_be_repeated_with_the_same_key(world: RunningApp) -> None:
-    ticket = world.ticket()
-    world.break_authing("drop")
-    assert (await world.try_log_in(ticket, KEY)).status_code == 503
-    world.break_authing("none")
-    answer = await world.try_log_in(ticket, KEY)
-    assert answer.status_code == 201
-    assert "Idempotency-Replayed" not in answer.headers
+async def test_a_login_that_failed_may_be_repeated_with_the_same_key(app: RunningApp) -> None:
+    ticket = app.ticket()
+    app.break_authing("drop")
+    assert (await app.try_log_in(ticket, KEY)).status_code == 503
+    app.break_authing("none")
+    response = await app.try_log_in(ticket, KEY)
+    assert response.status_code == 201
+    assert "Idempotency-Replayed" not in response.headers
 
 
-async def test_a_ticket_in_the_hands_of_another_instance_is_waited_for(world: RunningApp) -> None:
-    ticket = world.ticket()
-    claim = world.lease_elsewhere(ticket, seconds=10)
-    await world.services.logins.tickets.acquire(claim)
-    assert refused(await world.try_log_in(ticket, KEY)) == (409, "login_in_progress")
-    assert world.sandbox.state.exchanges == 0
-    await world.services.logins.tickets.release(claim)
-    assert (await world.try_log_in(ticket, KEY)).status_code == 201
+async def test_a_ticket_in_the_hands_of_another_instance_is_waited_for(app: RunningApp) -> None:
+    ticket = app.ticket()
+    claim = app.lease_elsewhere(ticket, seconds=10)
+    await app.services.logins.tickets.acquire(claim)
+    assert refused(await app.try_log_in(ticket, KEY)) == (409, "login_in_progress")
+    assert app.sandbox.state.exchanges == 0
+    await app.services.logins.tickets.release(claim)
+    assert (await app.try_log_in(ticket, KEY)).status_code == 201
 
 
 async def test_an_instance_that_died_keeps_a_ticket_no_longer_than_it_said(
-    world: RunningApp,
+    app: RunningApp,
 ) -> None:
-    ticket = world.ticket()
-    await world.services.logins.tickets.acquire(world.lease_elsewhere(ticket, seconds=10))
-    world.clock.advance(seconds=9)
-    early = await world.try_log_in(ticket, KEY)
+    ticket = app.ticket()
+    await app.services.logins.tickets.acquire(app.lease_elsewhere(ticket, seconds=10))
+    app.clock.advance(seconds=9)
+    early = await app.try_log_in(ticket, KEY)
     assert (early.status_code, early.headers["Retry-After"]) == (409, "1")
-    world.clock.advance(seconds=1)
-    assert (await world.try_log_in(ticket, KEY)).status_code == 201
+    app.clock.advance(seconds=1)
+    assert (await app.try_log_in(ticket, KEY)).status_code == 201
 
 
 @pytest.mark.parametrize(
     "key", ["x" * 16, "x" * 255, "!~" * 8, "urn:uuid:9d1f0c5e", '"quoted-quoted-quoted"']
 )
-async def test_a_key_is_16_to_255_visible_characters(world: RunningApp, key: str) -> None:
-    ticket = world.ticket()
-    first, second = [await world.try_log_in(ticket, key) for _ in range(2)]
+async def test_a_key_is_16_to_255_visible_characters(app: RunningApp, key: str) -> None:
+    ticket = app.ticket()
+    first, second = [await app.try_log_in(ticket, key) for _ in range(2)]
     assert same_session(first, second)
 
 
@@ -155,45 +155,41 @@ async def test_a_key_is_16_to_255_visible_characters(world: RunningApp, key: str
         b"ends-with-a-newline-\n",
     ],
 )
-async def test_an_odd_key_is_refused_before_authing_is_asked(world: RunningApp, key: bytes) -> None:
+async def test_an_odd_key_is_refused_before_authing_is_asked(app: RunningApp, key: bytes) -> None:
     headers = {b"Idempotency-Key": key}
-    answer = await world.phone.post(
-        "/v1/sessions", json={"ticket": world.ticket()}, headers=headers
-    )
-    assert refused(answer) == (422, "invalid_request")
-    assert [e["pointer"] for e in answer.json()["errors"]] == ["header/idempotency-key"]
-    assert world.sandbox.state.exchanges == 0
+    response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
+    assert refused(response) == (422, "invalid_request")
+    assert [e["pointer"] for e in response.json()["errors"]] == ["header/idempotency-key"]
+    assert app.sandbox.state.exchanges == 0
 
 
 @pytest.mark.parametrize("second", [KEY, OTHER_KEY])
-async def test_of_two_keys_none_is_chosen(world: RunningApp, second: str) -> None:
+async def test_of_two_keys_none_is_chosen(app: RunningApp, second: str) -> None:
     headers = [("Idempotency-Key", KEY), ("Idempotency-Key", second)]
-    answer = await world.phone.post(
-        "/v1/sessions", json={"ticket": world.ticket()}, headers=headers
-    )
-    assert refused(answer) == (422, "invalid_request")
-    assert [e["pointer"] for e in answer.json()["errors"]] == ["header/idempotency-key"]
-    assert world.sandbox.state.exchanges == 0
+    response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
+    assert refused(response) == (422, "invalid_request")
+    assert [e["pointer"] for e in response.json()["errors"]] == ["header/idempotency-key"]
+    assert app.sandbox.state.exchanges == 0
 
 
-async def test_a_refresh_knows_no_key(world: RunningApp) -> None:
-    tokens = await world.log_in()
+async def test_a_refresh_knows_no_key(app: RunningApp) -> None:
+    tokens = await app.log_in()
     body = {"refresh_token": tokens["refresh_token"]}
-    answer = await world.phone.post(
+    response = await app.phone.post(
         "/v1/sessions/refresh", json=body, headers={"Idempotency-Key": "short"}
     )
-    assert answer.status_code == 200
-    assert "Idempotency-Replayed" not in answer.headers
+    assert response.status_code == 200
+    assert "Idempotency-Replayed" not in response.headers
 
 
-async def test_a_login_of_an_app_that_has_hung_up_is_there_for_its_retry(world: RunningApp) -> None:
-    ticket = world.ticket()
-    world.break_authing("slow", seconds=0.2)
-    lost = asyncio.create_task(world.try_log_in(ticket, KEY))
-    await world.wire.asked.wait()
+async def test_a_login_of_an_app_that_has_hung_up_is_there_for_its_retry(app: RunningApp) -> None:
+    ticket = app.ticket()
+    app.break_authing("slow", seconds=0.2)
+    lost = asyncio.create_task(app.try_log_in(ticket, KEY))
+    await app.wire.asked.wait()
     lost.cancel()
     await asyncio.gather(lost, return_exceptions=True)
-    answer = await world.try_log_in(ticket, KEY)
-    assert answer.status_code == 201
-    assert answer.headers["Idempotency-Replayed"] == "true"
-    assert world.sandbox.state.exchanges == 1
+    response = await app.try_log_in(ticket, KEY)
+    assert response.status_code == 201
+    assert response.headers["Idempotency-Replayed"] == "true"
+    assert app.sandbox.state.exchanges == 1

@@ -27,17 +27,17 @@ async def closed_world(tmp_path: Path) -> AsyncIterator[RunningApp]:
         yield opened
 
 
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
+def refused(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
 
 
-def pointers(answer: httpx.Response) -> list[str]:
-    assert answer.status_code == 422, answer.text
-    return [error["pointer"] for error in answer.json()["errors"]]
+def pointers(response: httpx.Response) -> list[str]:
+    assert response.status_code == 422, response.text
+    return [error["pointer"] for error in response.json()["errors"]]
 
 
-async def ban(world: RunningApp, subject: str, **body: Any) -> httpx.Response:
-    return await world.backend("PUT", subject, "ban", {"reason": "spam", **body})
+async def ban(app: RunningApp, subject: str, **body: Any) -> httpx.Response:
+    return await app.backend("PUT", subject, "ban", {"reason": "spam", **body})
 
 
 # --- who may come in ---
@@ -48,17 +48,17 @@ async def test_without_service_keys_these_routes_do_not_exist(
     closed_world: RunningApp, method: str, path: str
 ) -> None:
     for headers in ({}, SERVICE, {"Authorization": "Bearer "}):
-        answer = await closed_world.phone.request(method, path, headers=headers)
-        assert refused(answer) == (404, "not_found")
+        response = await closed_world.phone.request(method, path, headers=headers)
+        assert refused(response) == (404, "not_found")
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_without_the_right_key_nobody_is_let_in(
-    world: RunningApp, method: str, path: str
+    app: RunningApp, method: str, path: str
 ) -> None:
-    tokens = await world.log_in()
+    tokens = await app.log_in()
     path = path.format(subject=tokens["user"]["sub"])
-    missing = await world.phone.request(method, path, json={"reason": "spam"})
+    missing = await app.phone.request(method, path, json={"reason": "spam"})
     assert refused(missing) == (401, "access_token_missing")
     for key in (
         SERVICE_KEY[:-1],
@@ -69,150 +69,150 @@ async def test_without_the_right_key_nobody_is_let_in(
         tokens["refresh_token"],
     ):
         headers = {"Authorization": f"Bearer {key}"}
-        answer = await world.phone.request(method, path, json={"reason": "spam"}, headers=headers)
-        assert refused(answer) == (401, "access_token_invalid")
-    assert (await world.get("/v1/me", tokens)).status_code == 200
+        response = await app.phone.request(method, path, json={"reason": "spam"}, headers=headers)
+        assert refused(response) == (401, "access_token_invalid")
+    assert (await app.get("/v1/me", tokens)).status_code == 200
 
 
-async def test_each_of_several_keys_lets_in_but_not_two_at_once(world: RunningApp) -> None:
+async def test_each_of_several_keys_lets_in_but_not_two_at_once(app: RunningApp) -> None:
     for key in (SERVICE_KEY, OTHER_SERVICE_KEY):
-        answer = await world.backend("GET", "somebody", "sessions", key=key)
-        assert answer.status_code == 200
+        response = await app.backend("GET", "somebody", "sessions", key=key)
+        assert response.status_code == 200
     headers = [*SERVICE.items(), *SERVICE.items()]
     path = "/internal/v1/users/somebody/sessions"
-    answer = await world.phone.get(path, headers=headers)
-    assert refused(answer) == (401, "access_token_invalid")
+    response = await app.phone.get(path, headers=headers)
+    assert refused(response) == (401, "access_token_invalid")
 
 
-async def test_a_service_key_is_no_access_token(world: RunningApp) -> None:
+async def test_a_service_key_is_no_access_token(app: RunningApp) -> None:
     for path in ("/v1/me", "/v1/sessions"):
-        answer = await world.phone.get(path, headers=SERVICE)
-        assert refused(answer) == (401, "access_token_invalid")
+        response = await app.phone.get(path, headers=SERVICE)
+        assert refused(response) == (401, "access_token_invalid")
 
 
-async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(world: RunningApp) -> None:
-    answer = await world.backend("PUT", "somebody", "ban", {"reason": 5}, key="made-up")
-    assert refused(answer) == (401, "access_token_invalid")
+async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(app: RunningApp) -> None:
+    response = await app.backend("PUT", "somebody", "ban", {"reason": 5}, key="made-up")
+    assert refused(response) == (401, "access_token_invalid")
 
 
 # --- sessions ---
 
 
 async def test_the_backend_sees_the_sessions_of_a_user_none_of_them_its_own(
-    world: RunningApp,
+    app: RunningApp,
 ) -> None:
-    first = await world.log_in(device={"type": "ios"})
-    world.clock.advance(seconds=60)
-    second = await world.log_in()
-    await world.log_in("chen")
-    answer = await world.backend("GET", first["user"]["sub"], "sessions")
-    assert answer.status_code == 200
-    assert answer.json() == [
+    first = await app.log_in(device={"type": "ios"})
+    app.clock.advance(seconds=60)
+    second = await app.log_in()
+    await app.log_in("chen")
+    response = await app.backend("GET", first["user"]["sub"], "sessions")
+    assert response.status_code == 200
+    assert response.json() == [
         {**tokens["session"], "last_used_at": tokens["server_time"], "current": False}
         for tokens in (first, second)
     ]
 
 
-async def test_a_user_of_whom_nothing_is_known_has_no_sessions(world: RunningApp) -> None:
-    assert (await world.backend("GET", "nobody", "sessions")).json() == []
-    assert (await world.backend("DELETE", "nobody", "sessions")).status_code == 204
+async def test_a_user_of_whom_nothing_is_known_has_no_sessions(app: RunningApp) -> None:
+    assert (await app.backend("GET", "nobody", "sessions")).json() == []
+    assert (await app.backend("DELETE", "nobody", "sessions")).status_code == 204
 
 
-async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(world: RunningApp) -> None:
-    tokens, other = await world.log_in(), await world.log_in("chen")
+async def test_a_kick_ends_all_sessions_and_lets_the_user_come_again(app: RunningApp) -> None:
+    tokens, other = await app.log_in(), await app.log_in("chen")
     for _ in range(2):
-        answer = await world.backend("DELETE", tokens["user"]["sub"], "sessions")
-        assert (answer.status_code, answer.content) == (204, b"")
-    assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "kicked"
-    assert (await world.get("/v1/me", other)).status_code == 200
-    assert (await world.log_in())["user"] == tokens["user"]
+        response = await app.backend("DELETE", tokens["user"]["sub"], "sessions")
+        assert (response.status_code, response.content) == (204, b"")
+    assert (await app.try_refresh(tokens["refresh_token"])).json()["reason"] == "kicked"
+    assert (await app.get("/v1/me", other)).status_code == 200
+    assert (await app.log_in())["user"] == tokens["user"]
 
 
 # --- bans ---
 
 
-async def test_a_ban_ends_all_sessions_and_refuses_new_ones(world: RunningApp) -> None:
-    one, two, other = await world.log_in(), await world.log_in(), await world.log_in("chen")
-    answer = await ban(world, one["user"]["sub"])
-    assert (answer.status_code, answer.json()) == (
+async def test_a_ban_ends_all_sessions_and_refuses_new_ones(app: RunningApp) -> None:
+    one, two, other = await app.log_in(), await app.log_in(), await app.log_in("chen")
+    response = await ban(app, one["user"]["sub"])
+    assert (response.status_code, response.json()) == (
         200,
-        {"reason": "spam", "created_at": world.clock.epoch},
+        {"reason": "spam", "created_at": app.clock.epoch},
     )
     for tokens in (one, two):
-        assert (await world.get("/v1/me", tokens)).json()["reason"] == "banned"
-    login = await world.try_log_in(world.ticket())
+        assert (await app.get("/v1/me", tokens)).json()["reason"] == "banned"
+    login = await app.try_log_in(app.ticket())
     assert refused(login) == (403, "user_banned")
     assert "until" not in login.json()
-    assert (await world.get("/v1/me", other)).status_code == 200
+    assert (await app.get("/v1/me", other)).status_code == 200
 
 
-async def test_a_ban_is_over_at_its_end_to_the_second(world: RunningApp) -> None:
-    tokens = await world.log_in()
+async def test_a_ban_is_over_at_its_end_to_the_second(app: RunningApp) -> None:
+    tokens = await app.log_in()
     subject = tokens["user"]["sub"]
-    answer = await ban(world, subject, until=UNTIL)
-    assert answer.json()["until"] == "2026-11-23T12:00:00+00:00"
-    world.clock.advance(seconds=DAY - 1)
-    login = await world.try_log_in(world.ticket())
-    assert (login.status_code, login.json()["until"]) == (403, world.clock.epoch + 1)
-    world.clock.advance(seconds=1)
-    assert (await world.try_log_in(world.ticket())).status_code == 201
-    assert (await world.backend("GET", subject, "ban")).status_code == 404
-    assert (await world.try_refresh(tokens["refresh_token"])).json()["reason"] == "banned"
+    response = await ban(app, subject, until=UNTIL)
+    assert response.json()["until"] == "2026-11-23T12:00:00+00:00"
+    app.clock.advance(seconds=DAY - 1)
+    login = await app.try_log_in(app.ticket())
+    assert (login.status_code, login.json()["until"]) == (403, app.clock.epoch + 1)
+    app.clock.advance(seconds=1)
+    assert (await app.try_log_in(app.ticket())).status_code == 201
+    assert (await app.backend("GET", subject, "ban")).status_code == 404
+    assert (await app.try_refresh(tokens["refresh_token"])).json()["reason"] == "banned"
 
 
-async def test_a_ban_is_shown_as_it_was_put_last(world: RunningApp) -> None:
-    await ban(world, "somebody")
-    world.clock.advance(seconds=60)
-    put = await ban(world, "somebody", reason="fraud:card", until=UNTIL)
-    shown = await world.backend("GET", "somebody", "ban")
+async def test_a_ban_is_shown_as_it_was_put_last(app: RunningApp) -> None:
+    await ban(app, "somebody")
+    app.clock.advance(seconds=60)
+    put = await ban(app, "somebody", reason="fraud:card", until=UNTIL)
+    shown = await app.backend("GET", "somebody", "ban")
     assert shown.status_code == 200
     assert (
         shown.json()
         == put.json()
         == {
             "reason": "fraud:card",
-            "created_at": world.clock.epoch,
+            "created_at": app.clock.epoch,
             "until": "2026-11-23T12:00:00+00:00",
         }
     )
 
 
-async def test_a_lifted_ban_lets_the_user_come_again(world: RunningApp) -> None:
-    subject = (await world.log_in())["user"]["sub"]
-    await ban(world, subject)
+async def test_a_lifted_ban_lets_the_user_come_again(app: RunningApp) -> None:
+    subject = (await app.log_in())["user"]["sub"]
+    await ban(app, subject)
     for _ in range(2):
-        answer = await world.backend("DELETE", subject, "ban")
-        assert (answer.status_code, answer.content) == (204, b"")
-    assert (await world.try_log_in(world.ticket())).status_code == 201
-    assert refused(await world.backend("GET", subject, "ban")) == (404, "not_found")
+        response = await app.backend("DELETE", subject, "ban")
+        assert (response.status_code, response.content) == (204, b"")
+    assert (await app.try_log_in(app.ticket())).status_code == 201
+    assert refused(await app.backend("GET", subject, "ban")) == (404, "not_found")
 
 
 async def test_who_is_banned_gets_no_session_with_a_login_that_is_repeated(
-    world: RunningApp,
+    app: RunningApp,
 ) -> None:
-    ticket, key = world.ticket(), "the-key-of-this-login"
-    tokens = world.tokens(await world.try_log_in(ticket, key), 201)
-    await ban(world, tokens["user"]["sub"])
-    assert (await world.try_log_in(ticket, key)).status_code in (400, 403)
+    ticket, key = app.ticket(), "the-key-of-this-login"
+    tokens = app.tokens(await app.try_log_in(ticket, key), 201)
+    await ban(app, tokens["user"]["sub"])
+    assert (await app.try_log_in(ticket, key)).status_code in (400, 403)
 
 
-async def test_the_reason_is_for_the_operator_and_not_for_the_user(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    await ban(world, tokens["user"]["sub"], reason="c4nary-reason")
-    answers = [
-        await world.try_log_in(world.ticket()),
-        await world.try_refresh(tokens["refresh_token"]),
-        await world.get("/v1/me", tokens),
+async def test_the_reason_is_for_the_operator_and_not_for_the_user(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    await ban(app, tokens["user"]["sub"], reason="c4nary-reason")
+    responses = [
+        await app.try_log_in(app.ticket()),
+        await app.try_refresh(tokens["refresh_token"]),
+        await app.get("/v1/me", tokens),
     ]
-    assert [answer.status_code for answer in answers] == [403, 400, 401]
-    assert not any("c4nary" in answer.text for answer in answers)
+    assert [response.status_code for response in responses] == [403, 400, 401]
+    assert not any("c4nary" in response.text for response in responses)
 
 
 @pytest.mark.parametrize("reason", [None, "", 5, "two words", "spam\n", "<b>", "理由", "x" * 129])
-async def test_the_reason_is_a_word(world: RunningApp, reason: object) -> None:
-    tokens = await world.log_in()
-    assert pointers(await ban(world, tokens["user"]["sub"], reason=reason)) == ["/reason"]
-    assert (await world.get("/v1/me", tokens)).status_code == 200
+async def test_the_reason_is_a_word(app: RunningApp, reason: object) -> None:
+    tokens = await app.log_in()
+    assert pointers(await ban(app, tokens["user"]["sub"], reason=reason)) == ["/reason"]
+    assert (await app.get("/v1/me", tokens)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -235,19 +235,17 @@ async def test_the_reason_is_a_word(world: RunningApp, reason: object) -> None:
         "0001-01-01T00:00:00+01:00",
     ],
 )
-async def test_an_end_that_is_over_or_not_clear_bans_nobody(
-    world: RunningApp, until: object
-) -> None:
-    tokens = await world.log_in()
+async def test_an_end_that_is_over_or_not_clear_bans_nobody(app: RunningApp, until: object) -> None:
+    tokens = await app.log_in()
     subject = tokens["user"]["sub"]
-    assert pointers(await ban(world, subject, until=until)) == ["/until"]
-    assert (await world.get("/v1/me", tokens)).status_code == 200
-    assert (await world.backend("GET", subject, "ban")).status_code == 404
+    assert pointers(await ban(app, subject, until=until)) == ["/until"]
+    assert (await app.get("/v1/me", tokens)).status_code == 200
+    assert (await app.backend("GET", subject, "ban")).status_code == 404
 
 
-async def test_the_last_moment_of_the_calendar_is_an_end(world: RunningApp) -> None:
-    answer = await ban(world, "somebody", until="9999-12-31T23:59:59Z")
-    assert answer.json()["until"] == "9999-12-31T23:59:59+00:00"
+async def test_the_last_moment_of_the_calendar_is_an_end(app: RunningApp) -> None:
+    response = await ban(app, "somebody", until="9999-12-31T23:59:59Z")
+    assert response.json()["until"] == "9999-12-31T23:59:59+00:00"
 
 
 # --- who a user may be ---
@@ -256,24 +254,24 @@ async def test_the_last_moment_of_the_calendar_is_an_end(world: RunningApp) -> N
 @pytest.mark.parametrize(
     "subject", ["a b", "a@b.test", "票", "a:b", "a;b", "..%2e", "%00", "%ff", "'--", "x" * 128]
 )
-async def test_a_user_is_named_by_any_text(world: RunningApp, subject: str) -> None:
-    assert (await ban(world, subject)).status_code == 200
-    assert (await world.backend("GET", subject, "sessions")).json() == []
-    assert (await world.backend("GET", subject, "ban")).json()["reason"] == "spam"
+async def test_a_user_is_named_by_any_text(app: RunningApp, subject: str) -> None:
+    assert (await ban(app, subject)).status_code == 200
+    assert (await app.backend("GET", subject, "sessions")).json() == []
+    assert (await app.backend("GET", subject, "ban")).json()["reason"] == "spam"
 
 
-async def test_a_name_that_is_too_long_or_none_is_refused(world: RunningApp) -> None:
+async def test_a_name_that_is_too_long_or_none_is_refused(app: RunningApp) -> None:
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
-        assert pointers(await world.backend(method, "x" * 129, what)) == ["path/subject"]
-        assert refused(await world.backend(method, "", what)) == (404, "not_found")
-        assert refused(await world.backend(method, "a%2Fb", what)) == (404, "not_found")
+        assert pointers(await app.backend(method, "x" * 129, what)) == ["path/subject"]
+        assert refused(await app.backend(method, "", what)) == (404, "not_found")
+        assert refused(await app.backend(method, "a%2Fb", what)) == (404, "not_found")
 
 
-async def test_the_log_does_not_name_the_user(world: RunningApp, log_lines: Any) -> None:
-    subject = (await world.log_in())["user"]["sub"]
+async def test_the_log_does_not_name_the_user(app: RunningApp, log_lines: Any) -> None:
+    subject = (await app.log_in())["user"]["sub"]
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
-        await world.backend(method, subject, what)
-    await ban(world, subject)
+        await app.backend(method, subject, what)
+    await ban(app, subject)
     assert subject not in str(log_lines())
     assert SERVICE_KEY not in str(log_lines())
     assert {line["route"] for line in log_lines() if line["event"] == "request"} >= INTERNAL

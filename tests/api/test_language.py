@@ -56,5 +56,5 @@ async def test_an_error_is_worded_in_the_language_of_the_request(phone: httpx.As
 
 async def test_the_language_is_sought_in_all_lines_of_the_field(phone: httpx.AsyncClient) -> None:
     lines = [("Accept-Language", "en;q=0.1"), ("Accept-Language", "zh")]
-    answer = await phone.get("/v1/me", headers=lines)
-    assert answer.headers["Content-Language"] == "zh"
+    response = await phone.get("/v1/me", headers=lines)
+    assert response.headers["Content-Language"] == "zh"

@@ -11,9 +11,9 @@ from tests.support.running_app import POOL_ID
 async def test_the_launch_names_the_mini_program_and_carries_the_pool(
     phone: httpx.AsyncClient,
 ) -> None:
-    answer = await phone.get("/v1/launch")
-    assert answer.status_code == 200
-    launch = answer.json()
+    response = await phone.get("/v1/launch")
+    assert response.status_code == 200
+    launch = response.json()
     path, _, query = launch.pop("path").partition("?")
     assert path == "/routes/explore"
     assert dict(parse_qsl(query)) == {
@@ -40,30 +40,30 @@ async def test_the_launch_names_the_mini_program_and_carries_the_pool(
 async def test_the_type_is_named_as_in_the_sdk_of_the_platform(
     phone: httpx.AsyncClient, platform: str, name: str
 ) -> None:
-    answer = await phone.get("/v1/launch", params={"platform": platform})
-    assert answer.json()["mini_program_type_name"] == name
+    response = await phone.get("/v1/launch", params={"platform": platform})
+    assert response.json()["mini_program_type_name"] == name
 
 
 @pytest.mark.parametrize(("asked", "told"), [("false", "0"), ("true", "1")])
 async def test_the_app_may_decide_about_the_phone_number(
     phone: httpx.AsyncClient, asked: str, told: str
 ) -> None:
-    answer = await phone.get("/v1/launch", params={"get_phone": asked})
-    assert f"getPhone={told}&" in answer.json()["path"]
+    response = await phone.get("/v1/launch", params={"get_phone": asked})
+    assert f"getPhone={told}&" in response.json()["path"]
 
 
 async def test_the_launch_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
-    answer = await phone.get("/v1/launch")
-    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    response = await phone.get("/v1/launch")
+    assert response.headers["Cache-Control"] == "public, max-age=300"
 
 
 @pytest.mark.parametrize(("name", "value"), [("platform", "symbian"), ("get_phone", "perhaps")])
 async def test_an_unknown_choice_is_refused_by_name_and_not_cached(
     phone: httpx.AsyncClient, name: str, value: str
 ) -> None:
-    answer = await phone.get("/v1/launch", params={name: value})
-    assert answer.status_code == 422
-    (error,) = answer.json()["errors"]
+    response = await phone.get("/v1/launch", params={name: value})
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
     assert error["pointer"].endswith(name)
-    assert value not in answer.text
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert value not in response.text
+    assert response.headers["Cache-Control"] == "no-store"

@@ -29,9 +29,9 @@ def found_in(text: str, secrets: frozenset[str]) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_an_error_holds_no_secret(case: Case, outcome: Outcome) -> None:
-    answer = outcome.answer
+    response = outcome.response
     shown = "\n".join(
-        [answer.text, *(f"{name}: {value}" for name, value in answer.headers.items())]
+        [response.text, *(f"{name}: {value}" for name, value in response.headers.items())]
     )
     assert found_in(shown, outcome.secrets | {CANARY}) == []
 

@@ -36,8 +36,8 @@ async def test_a_hundred_header_fields_pass(
     phone: httpx.AsyncClient, fields: int, status: int
 ) -> None:
     headers = [("Host", "api.test"), *(("X", "") for _ in range(fields - 1))]
-    answer = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
-    assert answer.status_code == status
+    response = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize(("size", "status"), [(16384, 200), (16385, 431)])
@@ -46,8 +46,8 @@ async def test_sixteen_kibibytes_of_header_pass(
 ) -> None:
     rest = size - len("Host: api.test\r\nX: \r\n")
     headers = {"Host": "api.test", "X": "x" * rest}
-    answer = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
-    assert answer.status_code == status
+    response = await phone.send(httpx.Request("GET", f"{HOST}/livez", headers=headers))
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize("path", [*ROUTES, "/v1/nothing"])
@@ -56,10 +56,10 @@ async def test_a_credential_in_the_query_is_refused_on_every_path(
     phone: httpx.AsyncClient, name: str, path: str
 ) -> None:
     for method in ROUTES.get(path, {"GET"}):
-        answer = await phone.request(method, f"{path}?{name}=made-up")
-        assert answer.status_code == 400
+        response = await phone.request(method, f"{path}?{name}=made-up")
+        assert response.status_code == 400
         if method != "HEAD":
-            assert answer.json()["code"] == "malformed_request"
+            assert response.json()["code"] == "malformed_request"
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,36 @@ async def test_another_name_in_the_query_is_ignored(phone: httpx.AsyncClient, qu
     assert await status_of(phone, f"/v1/launch?{query}") == 200
 
 
-async def test_a_good_token_in_the_query_is_refused_even_beside_a_good_one_in_the_header(
-    world: RunningApp,
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("DELETE", "/v1/sessions?scope=others&scope=all"),
+        ("DELETE", "/v1/sessions?scope=all&scope=all"),
+        ("DELETE", "/v1/sessions?scope=all&%73cope=others"),
+        ("GET", "/v1/launch?platform=ios&platform=android"),
+        ("HEAD", "/v1/launch?get_phone=1&platform=ios&get_phone=1"),
+    ],
+)
+async def test_a_parameter_given_twice_is_malformed(
+    app: RunningApp, method: str, target: str
 ) -> None:
-    tokens = await world.log_in()
+    tokens = await app.log_in()
+    response = await app.phone.request(method, target, headers=bearer(tokens))
+    assert response.status_code == 400
+    if method != "HEAD":
+        assert response.json()["code"] == "malformed_request"
+    assert (await app.get("/v1/me", tokens)).status_code == 200
+
+
+async def test_an_unknown_parameter_may_be_given_twice(phone: httpx.AsyncClient) -> None:
+    assert await status_of(phone, "/v1/launch?utm=a&utm=b&platform=ios") == 200
+
+
+async def test_a_good_token_in_the_query_is_refused_even_beside_a_good_one_in_the_header(
+    app: RunningApp,
+) -> None:
+    tokens = await app.log_in()
     query = {"access_token": tokens["access_token"]}
     for headers in ({}, bearer(tokens)):
-        answer = await world.phone.get("/v1/me", params=query, headers=headers)
-        assert answer.status_code == 400
+        response = await app.phone.get("/v1/me", params=query, headers=headers)
+        assert response.status_code == 400

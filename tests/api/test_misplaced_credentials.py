@@ -28,23 +28,23 @@ def request(confused: Row, held: dict[str, str]) -> httpx.Request:
 
 @pytest.mark.parametrize("confused", [pytest.param(each, id=f"T7.7-{each.id}") for each in ROWS])
 async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
-    world: RunningApp, confused: Row
+    app: RunningApp, confused: Row
 ) -> None:
-    tokens: dict[str, Any] = await world.log_in()
-    ticket, exchanges = world.ticket(), world.sandbox.state.exchanges
+    tokens: dict[str, Any] = await app.log_in()
+    ticket, exchanges = app.ticket(), app.sandbox.state.exchanges
     held = {
         "TICKET": ticket,
         "ACCESS": tokens["access_token"],
         "REFRESH": tokens["refresh_token"],
     }
 
-    answer = await world.phone.send(request(confused, held))
+    response = await app.phone.send(request(confused, held))
 
-    assert (answer.status_code, answer.json()["code"]) == confused.refusal
-    assert world.sandbox.state.exchanges == exchanges
-    assert (await world.phone.get("/v1/sessions", headers=bearer(tokens))).json()[0]["current"]
-    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
-    assert (await world.try_log_in(ticket)).status_code == 201
+    assert (response.status_code, response.json()["code"]) == confused.refusal
+    assert app.sandbox.state.exchanges == exchanges
+    assert (await app.phone.get("/v1/sessions", headers=bearer(tokens))).json()[0]["current"]
+    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+    assert (await app.try_log_in(ticket)).status_code == 201
 
 
 async def test_the_rows_have_names_of_their_own() -> None:

@@ -23,15 +23,15 @@ ADDRESSES = re.compile(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""")
 
 @pytest.fixture
 async def reader(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_app(tmp_path, api_docs=True) as world:
-        yield world.phone
+    async with running_app(tmp_path, api_docs=True) as app:
+        yield app.phone
 
 
 @pytest.fixture
 async def document(reader: httpx.AsyncClient) -> dict[str, Any]:
-    answer = await reader.get("/openapi.json")
-    assert answer.status_code == 200
-    described: dict[str, Any] = answer.json()
+    response = await reader.get("/openapi.json")
+    assert response.status_code == 200
+    described: dict[str, Any] = response.json()
     return described
 
 
@@ -64,9 +64,9 @@ def references(node: object) -> Iterator[str]:
             yield from references(value)
 
 
-def headers_missing(described: dict[str, Any], answer: httpx.Response) -> set[str]:
+def headers_missing(described: dict[str, Any], response: httpx.Response) -> set[str]:
     required = {name for name, header in described["headers"].items() if header["required"]}
-    return {name for name in required if name not in answer.headers}
+    return {name for name in required if name not in response.headers}
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/swagger/swagger-ui.css"])
@@ -89,8 +89,8 @@ async def test_every_operation_is_described_but_head(document: dict[str, Any]) -
 
 
 async def test_what_nobody_has_a_key_for_is_not_described(tmp_path: Path) -> None:
-    async with running_app(tmp_path, api_docs=True, service_api_keys=()) as world:
-        described = (await world.phone.get("/openapi.json")).json()
+    async with running_app(tmp_path, api_docs=True, service_api_keys=()) as app:
+        described = (await app.phone.get("/openapi.json")).json()
     assert described["paths"].keys() == ROUTES.keys() - INTERNAL
 
 
@@ -115,10 +115,10 @@ async def test_the_errors_that_came_are_those_that_were_described(
 ) -> None:
     came: dict[tuple[str, str], set[int]] = {}
     for outcome in provoked.outcomes.values():
-        request = outcome.answer.request
+        request = outcome.response.request
         if "token=" not in str(request.url) and "ticket=" not in str(request.url):
             path = template_of(request.url.path)
-            came.setdefault((path, request.method), set()).add(outcome.answer.status_code)
+            came.setdefault((path, request.method), set()).add(outcome.response.status_code)
     for path, method, operation in operations(document):
         told = {int(status) for status in operation["responses"]}
         assert came.get((path, method), set()) - ROUTING <= told, (method, path)
@@ -134,10 +134,10 @@ async def test_errors_are_described_in_the_shape_that_they_have(
                 assert response == {"$ref": f"#/components/responses/{status}"}
     for case, outcome in provoked.outcomes.items():
         described = document["components"]["responses"][str(case.status)]
-        assert headers_missing(described, outcome.answer) == set()
-        schema = described["content"][outcome.answer.headers["Content-Type"]]["schema"]
+        assert headers_missing(described, outcome.response) == set()
+        schema = described["content"][outcome.response.headers["Content-Type"]]["schema"]
         whole = {**schema, "components": document["components"]}
-        assert Draft202012Validator(whole).is_valid(outcome.answer.json()), outcome.answer.text
+        assert Draft202012Validator(whole).is_valid(outcome.response.json()), outcome.response.text
 
 
 async def test_what_a_parameter_may_be_is_never_null(document: dict[str, Any]) -> None:

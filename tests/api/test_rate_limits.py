@@ -23,8 +23,8 @@ MADE_UP = {"ticket": "t" * 40}
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """Where the limits are those of the contract, and 10.0.0.0/8 are our proxies."""
+async def app(tmp_path: Path) -> AsyncIterator[RunningApp]:
+    """With the limits of the contract, and 10.0.0.0/8 as trusted proxies."""
     proxies = (ip_network("10.0.0.0/8"),)
     limits = {"rate_limit_login": "30/minute", "rate_limit_refresh": "60/minute"}
     async with running_app(tmp_path, trusted_proxies=proxies, **limits) as opened:
@@ -32,66 +32,66 @@ async def world(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 
 @asynccontextmanager
-async def calling_from(world: RunningApp, address: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with phone_of(world.serve(), (address, 50000)) as phone:
+async def calling_from(app: RunningApp, address: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with phone_of(app.serve(), (address, 50000)) as phone:
         yield phone
 
 
 async def statuses(phone: httpx.AsyncClient, times: int, **request: Any) -> Counter[int]:
     request.setdefault("json", MADE_UP)
-    answers = [await phone.post("/v1/sessions", **request) for _ in range(times)]
-    return Counter(answer.status_code for answer in answers)
+    responses = [await phone.post("/v1/sessions", **request) for _ in range(times)]
+    return Counter(response.status_code for response in responses)
 
 
-async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(world: RunningApp) -> None:
+async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(app: RunningApp) -> None:
     invent = random.Random(11)  # noqa: S311  # made-up addresses
     count: Counter[int] = Counter()
-    async with calling_from(world, "203.0.113.9") as phone:
+    async with calling_from(app, "203.0.113.9") as phone:
         for _ in range(1000):
             headers = {"X-Forwarded-For": str(IPv4Address(invent.getrandbits(32)))}
             count += await statuses(phone, 1, headers=headers)
     assert count == {400: 30, 429: 970}
 
 
-async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(world: RunningApp) -> None:
-    async with calling_from(world, "10.0.0.1") as phone:
+async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(app: RunningApp) -> None:
+    async with calling_from(app, "10.0.0.1") as phone:
         for client in ("198.51.100.7", "198.51.100.8"):
             headers = {"X-Forwarded-For": f"8.8.8.8, {client}"}
             assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
 
 
-async def test_t11_the_addresses_of_one_ipv6_customer_are_one(world: RunningApp) -> None:
+async def test_t11_the_addresses_of_one_ipv6_customer_are_one(app: RunningApp) -> None:
     count: Counter[int] = Counter()
     for host in range(31):
-        async with calling_from(world, f"2001:db8:1:2::{host:x}") as phone:
+        async with calling_from(app, f"2001:db8:1:2::{host:x}") as phone:
             count += await statuses(phone, 1)
     assert count == {400: 30, 429: 1}
 
 
-async def test_t11_a_429_says_when_to_come_again_and_then_it_works(world: RunningApp) -> None:
-    await statuses(world.phone, 30)
-    refused = await world.phone.post("/v1/sessions", json=MADE_UP)
+async def test_t11_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) -> None:
+    await statuses(app.phone, 30)
+    refused = await app.phone.post("/v1/sessions", json=MADE_UP)
     assert refused.status_code == 429
     assert refused.headers["Retry-After"] == str(refused.json()["retry_after"])
-    world.clock.advance(seconds=refused.json()["retry_after"])
-    assert (await world.phone.post("/v1/sessions", json=MADE_UP)).status_code == 400
+    app.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await app.phone.post("/v1/sessions", json=MADE_UP)).status_code == 400
 
 
-async def test_a_login_that_is_one_too_many_costs_no_ticket(world: RunningApp) -> None:
-    ticket = world.ticket()
-    await statuses(world.phone, 30)
-    world.wire.asked.clear()
-    refused = await world.try_log_in(ticket, key="the-key-of-this-login")
+async def test_a_login_that_is_one_too_many_costs_no_ticket(app: RunningApp) -> None:
+    ticket = app.ticket()
+    await statuses(app.phone, 30)
+    app.wire.asked.clear()
+    refused = await app.try_log_in(ticket, key="the-key-of-this-login")
     assert refused.status_code == 429
-    assert not world.wire.asked.is_set()
-    world.clock.advance(seconds=int(refused.headers["Retry-After"]))
-    assert (await world.try_log_in(ticket, key="the-key-of-this-login")).status_code == 201
+    assert not app.wire.asked.is_set()
+    app.clock.advance(seconds=int(refused.headers["Retry-After"]))
+    assert (await app.try_log_in(ticket, key="the-key-of-this-login")).status_code == 201
 
 
-async def test_retries_of_a_login_count_like_others(world: RunningApp) -> None:
-    ticket, key = world.ticket(), "the-key-of-this-login"
-    answers = [(await world.try_log_in(ticket, key)).status_code for _ in range(31)]
-    assert Counter(answers) == {201: 30, 429: 1}
+async def test_retries_of_a_login_count_like_others(app: RunningApp) -> None:
+    ticket, key = app.ticket(), "the-key-of-this-login"
+    responses = [(await app.try_log_in(ticket, key)).status_code for _ in range(31)]
+    assert Counter(responses) == {201: 30, 429: 1}
 
 
 @pytest.mark.parametrize(
@@ -106,69 +106,69 @@ async def test_retries_of_a_login_count_like_others(world: RunningApp) -> None:
     ids=["empty", "no ticket", "declined", "no JSON", "odd key"],
 )
 async def test_what_holds_no_ticket_does_not_count(
-    world: RunningApp, request_: dict[str, Any]
+    app: RunningApp, request_: dict[str, Any]
 ) -> None:
-    assert 429 not in await statuses(world.phone, 40, **request_)
-    assert await statuses(world.phone, 31) == {400: 30, 429: 1}
+    assert 429 not in await statuses(app.phone, 40, **request_)
+    assert await statuses(app.phone, 31) == {400: 30, 429: 1}
 
 
-async def test_refreshes_are_counted_by_session_and_not_by_address(world: RunningApp) -> None:
-    busy, calm = await world.log_in(), await world.log_in()
+async def test_refreshes_are_counted_by_session_and_not_by_address(app: RunningApp) -> None:
+    busy, calm = await app.log_in(), await app.log_in()
     for _ in range(60):
-        busy = await world.refresh(busy["refresh_token"])
-    assert (await world.try_refresh(busy["refresh_token"])).status_code == 429
-    assert (await world.refresh(calm["refresh_token"]))["outcome"] == "rotated"
+        busy = await app.refresh(busy["refresh_token"])
+    assert (await app.try_refresh(busy["refresh_token"])).status_code == 429
+    assert (await app.refresh(calm["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_refresh_that_is_one_too_many_costs_no_session(world: RunningApp) -> None:
-    first = await world.log_in()
-    second = await world.refresh(first["refresh_token"])
+async def test_a_refresh_that_is_one_too_many_costs_no_session(app: RunningApp) -> None:
+    first = await app.log_in()
+    second = await app.refresh(first["refresh_token"])
     for _ in range(59):
-        assert (await world.refresh(first["refresh_token"]))["outcome"] == "replayed"
-    refused = await world.try_refresh(second["refresh_token"])
+        assert (await app.refresh(first["refresh_token"]))["outcome"] == "replayed"
+    refused = await app.try_refresh(second["refresh_token"])
     assert (refused.status_code, refused.json()["session_alive"]) == (429, "unknown")
-    assert (await world.get("/v1/me", second)).status_code == 200
-    world.clock.advance(seconds=refused.json()["retry_after"])
-    assert (await world.refresh(second["refresh_token"]))["outcome"] == "rotated"
+    assert (await app.get("/v1/me", second)).status_code == 200
+    app.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await app.refresh(second["refresh_token"]))["outcome"] == "rotated"
 
 
 async def test_nobody_without_a_token_of_the_session_can_use_up_its_refreshes(
-    world: RunningApp,
+    app: RunningApp,
 ) -> None:
-    tokens = await world.log_in()
+    tokens = await app.log_in()
     forged = tokens["refresh_token"][:-4] + "AAAA"
-    answers = [(await world.try_refresh(forged)).status_code for _ in range(100)]
-    assert Counter(answers) == {400: 100}
-    assert (await world.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+    responses = [(await app.try_refresh(forged)).status_code for _ in range(100)]
+    assert Counter(responses) == {400: 100}
+    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_a_limit_does_not_hide_that_a_token_was_stolen(world: RunningApp) -> None:
-    first = await world.log_in()
-    second = await world.refresh(first["refresh_token"])
+async def test_a_limit_does_not_hide_that_a_token_was_stolen(app: RunningApp) -> None:
+    first = await app.log_in()
+    second = await app.refresh(first["refresh_token"])
     for _ in range(59):
-        second = await world.refresh(second["refresh_token"])
-    refused = await world.try_refresh(first["refresh_token"])
+        second = await app.refresh(second["refresh_token"])
+    refused = await app.try_refresh(first["refresh_token"])
     assert refused.status_code == 429
-    world.clock.advance(seconds=refused.json()["retry_after"])
-    assert (await world.try_refresh(first["refresh_token"])).json()["reason"] == "refresh_reused"
+    app.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await app.try_refresh(first["refresh_token"])).json()["reason"] == "refresh_reused"
 
 
-async def test_no_other_route_is_limited(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    await statuses(world.phone, 30)
+async def test_no_other_route_is_limited(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    await statuses(app.phone, 30)
     for path in ("/v1/launch", "/livez", "/v1/me", "/v1/sessions"):
-        assert (await world.get(path, tokens)).status_code == 200
-    assert (await world.log_out(tokens)).status_code == 204
+        assert (await app.get(path, tokens)).status_code == 200
+    assert (await app.log_out(tokens)).status_code == 204
 
 
 async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_readably(
-    world: RunningApp,
+    app: RunningApp,
 ) -> None:
-    tokens = await world.log_in()
-    await world.refresh(tokens["refresh_token"])
+    tokens = await app.log_in()
+    await app.refresh(tokens["refresh_token"])
     limits: tuple[Any, ...] = (
-        world.services.login_limit,
-        world.services.sessions.refresh_limit,
+        app.services.login_limit,
+        app.services.sessions.refresh_limit,
     )
     names = [name for limit in limits for name in limit.local._current]
     assert [len(name) for name in names] == [16, 16]
@@ -179,11 +179,11 @@ async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_re
 
 async def test_switched_off_limits_limit_nothing(tmp_path: Path) -> None:
     off = {"rate_limit_login": None, "rate_limit_refresh": None}
-    async with running_app(tmp_path, **off) as world:
-        assert await statuses(world.phone, 100) == {400: 100}
-        tokens = await world.log_in()
+    async with running_app(tmp_path, **off) as app:
+        assert await statuses(app.phone, 100) == {400: 100}
+        tokens = await app.log_in()
         for _ in range(100):
-            tokens = await world.refresh(tokens["refresh_token"])
+            tokens = await app.refresh(tokens["refresh_token"])
 
 
 async def test_instances_that_share_redis_count_together(tmp_path: Path, valkey: Server) -> None:

@@ -8,10 +8,10 @@ from tests.support.running_app import RunningApp
 DAY = 86400
 
 
-async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(world: RunningApp) -> None:
-    first = await world.log_in(device={"type": "ios"})
-    world.clock.advance(seconds=400)
-    second = await world.refresh(first["refresh_token"])
+async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(app: RunningApp) -> None:
+    first = await app.log_in(device={"type": "ios"})
+    app.clock.advance(seconds=400)
+    second = await app.refresh(first["refresh_token"])
     assert second.keys() == first.keys() | {"outcome"}
     assert second["outcome"] == "rotated"
     assert second["refresh_token"] != first["refresh_token"]
@@ -21,38 +21,38 @@ async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(world: 
     assert (second["expires_in"], second["refresh_expires_in"]) == (600, 14 * DAY)
 
 
-async def test_a_lost_answer_is_given_again(world: RunningApp) -> None:
-    first = await world.log_in()
-    lost = await world.refresh(first["refresh_token"])
-    found = await world.refresh(first["refresh_token"])
+async def test_a_lost_answer_is_given_again(app: RunningApp) -> None:
+    first = await app.log_in()
+    lost = await app.refresh(first["refresh_token"])
+    found = await app.refresh(first["refresh_token"])
     assert found["outcome"] == "replayed"
     assert found["refresh_token"] == lost["refresh_token"]
-    assert (await world.get("/v1/me", found)).status_code == 200
+    assert (await app.get("/v1/me", found)).status_code == 200
 
 
-async def test_a_spent_token_ends_its_session_and_no_other(world: RunningApp) -> None:
-    stolen, other = await world.log_in(), await world.log_in()
-    second = await world.refresh(stolen["refresh_token"])
-    third = await world.refresh(second["refresh_token"])
-    assert (await world.try_refresh(stolen["refresh_token"])).json()["reason"] == "refresh_reused"
-    assert (await world.try_refresh(third["refresh_token"])).json()["reason"] == "refresh_reused"
-    assert (await world.refresh(other["refresh_token"]))["outcome"] == "rotated"
+async def test_a_spent_token_ends_its_session_and_no_other(app: RunningApp) -> None:
+    stolen, other = await app.log_in(), await app.log_in()
+    second = await app.refresh(stolen["refresh_token"])
+    third = await app.refresh(second["refresh_token"])
+    assert (await app.try_refresh(stolen["refresh_token"])).json()["reason"] == "refresh_reused"
+    assert (await app.try_refresh(third["refresh_token"])).json()["reason"] == "refresh_reused"
+    assert (await app.refresh(other["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_the_predecessor_is_spent_once_the_successor_has_been_seen(world: RunningApp) -> None:
-    first = await world.log_in()
-    second = await world.refresh(first["refresh_token"])
-    await world.get("/v1/sessions/current", second)
-    assert (await world.try_refresh(first["refresh_token"])).json()["code"] == "session_ended"
+async def test_the_predecessor_is_spent_once_the_successor_has_been_seen(app: RunningApp) -> None:
+    first = await app.log_in()
+    second = await app.refresh(first["refresh_token"])
+    await app.get("/v1/sessions/current", second)
+    assert (await app.try_refresh(first["refresh_token"])).json()["code"] == "session_ended"
 
 
-async def test_no_token_outlives_the_session(world: RunningApp) -> None:
-    tokens = await world.log_in()
+async def test_no_token_outlives_the_session(app: RunningApp) -> None:
+    tokens = await app.log_in()
     for days in (13, 13):
-        world.clock.advance(days=days)
-        tokens = await world.refresh(tokens["refresh_token"])
-    world.clock.advance(days=4, seconds=-1)
-    last = await world.refresh(tokens["refresh_token"])
+        app.clock.advance(days=days)
+        tokens = await app.refresh(tokens["refresh_token"])
+    app.clock.advance(days=4, seconds=-1)
+    last = await app.refresh(tokens["refresh_token"])
     assert (last["expires_in"], last["refresh_expires_in"], last["refresh_after"]) == (1, 1, 0)
 
 
@@ -60,27 +60,27 @@ async def test_no_token_outlives_the_session(world: RunningApp) -> None:
 async def test_a_refresh_token_is_a_text_of_bounded_length(
     phone: httpx.AsyncClient, token: object
 ) -> None:
-    answer = await phone.post("/v1/sessions/refresh", json={"refresh_token": token})
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/refresh_token"]
+    response = await phone.post("/v1/sessions/refresh", json={"refresh_token": token})
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/refresh_token"]
 
 
 async def test_a_refresh_needs_a_refresh_token(phone: httpx.AsyncClient) -> None:
-    answer = await phone.post("/v1/sessions/refresh", json={})
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/refresh_token"]
+    response = await phone.post("/v1/sessions/refresh", json={})
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/refresh_token"]
 
 
-async def test_a_bearer_in_the_header_does_not_refresh(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    answer = await world.try_refresh(tokens["access_token"][:256])
-    assert (answer.status_code, answer.json()["code"]) == (400, "refresh_token_invalid")
+async def test_a_bearer_in_the_header_does_not_refresh(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    response = await app.try_refresh(tokens["access_token"][:256])
+    assert (response.status_code, response.json()["code"]) == (400, "refresh_token_invalid")
 
 
-async def test_a_store_that_is_down_costs_no_session(world: RunningApp) -> None:
-    with_store = await world.log_in()
-    broken = await world.try_refresh("rt_" + "A" * 70)
+async def test_a_store_that_is_down_costs_no_session(app: RunningApp) -> None:
+    with_store = await app.log_in()
+    broken = await app.try_refresh("rt_" + "A" * 70)
     assert broken.json()["session_alive"] is False
-    world.break_store()
-    assert (await world.try_refresh(with_store["refresh_token"])).json()["session_alive"] == (
+    app.break_store()
+    assert (await app.try_refresh(with_store["refresh_token"])).json()["session_alive"] == (
         "unknown"
     )

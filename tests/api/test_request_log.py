@@ -17,14 +17,14 @@ def requests_in(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def test_a_request_is_one_line_with_its_id_route_status_and_duration(
     phone: httpx.AsyncClient, log_lines: LogLines
 ) -> None:
-    answer = await phone.get("/v1/launch", params={"platform": "ios"})
+    response = await phone.get("/v1/launch", params={"platform": "ios"})
     (line,) = log_lines()
     assert line.pop("time")
     assert line.pop("duration_ms") >= 0
     assert line == {
         "level": "info",
         "event": "request",
-        "request_id": answer.headers["X-Request-Id"],
+        "request_id": response.headers["X-Request-Id"],
         "method": "GET",
         "route": "/v1/launch",
         "status": 200,
@@ -39,17 +39,17 @@ async def test_a_refusal_is_told_with_its_code(
     assert (line["level"], line["status"], line["code"]) == ("info", 401, "access_token_missing")
 
 
-async def test_why_a_session_is_over_is_told(world: RunningApp, log_lines: LogLines) -> None:
-    tokens = await world.log_in()
-    await world.log_out(tokens)
-    await world.get("/v1/me", tokens)
+async def test_why_a_session_is_over_is_told(app: RunningApp, log_lines: LogLines) -> None:
+    tokens = await app.log_in()
+    await app.log_out(tokens)
+    await app.get("/v1/me", tokens)
     assert requests_in(log_lines())[-1]["reason"] == "logged_out"
 
 
-async def test_what_authing_did_and_said_is_told(world: RunningApp, log_lines: LogLines) -> None:
-    await world.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
-    world.break_authing("http_500")
-    await world.phone.post("/v1/sessions", json={"ticket": world.ticket()})
+async def test_what_authing_did_and_said_is_told(app: RunningApp, log_lines: LogLines) -> None:
+    await app.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
+    app.break_authing("http_500")
+    await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
     refused, broken = requests_in(log_lines())
     assert refused["authing_code"] == 2207
     assert broken["outcome"] == "http_5xx"

@@ -6,7 +6,8 @@ import pytest
 from tests.api.routes import ROUTES
 from tests.support.running_app import RunningApp
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
+STANDARD = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
+UNKNOWN = {"PROPFIND", "PURGE", "QUERY", "M-SEARCH", "get"}
 
 
 @pytest.mark.parametrize(
@@ -14,33 +15,44 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
     ["/", "/v1", "/V1/me", "//v1/me", "/v1//me", "/v1/me/..", "/%00", "/docs", "/openapi.json"],
 )
 async def test_there_is_nothing_at_another_path(phone: httpx.AsyncClient, path: str) -> None:
-    answer = await phone.send(httpx.Request("GET", f"http://api.test{path}"))
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    response = await phone.send(httpx.Request("GET", f"http://api.test{path}"))
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 async def test_no_path_with_a_trailing_slash_leads_anywhere(phone: httpx.AsyncClient) -> None:
     for path, methods in ROUTES.items():
         for method in methods:
-            answer = await phone.request(method, f"{path}/")
-            assert answer.status_code == 404
-            assert "Location" not in answer.headers
+            response = await phone.request(method, f"{path}/")
+            assert response.status_code == 404
+            assert "Location" not in response.headers
 
 
 async def test_an_unknown_path_is_not_found_whatever_is_sent_to_it(
     phone: httpx.AsyncClient,
 ) -> None:
-    answer = await phone.post("/v1/nothing", content=b"\xff" * 100)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    response = await phone.post("/v1/nothing", content=b"\xff" * 100)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ROUTES)
-async def test_another_method_is_told_all_that_the_path_takes(
+async def test_another_method_is_405_and_allow_lists_the_methods_of_the_path(
     phone: httpx.AsyncClient, path: str
 ) -> None:
-    for method in METHODS - ROUTES[path]:
-        answer = await phone.request(method, path)
-        assert answer.status_code == 405, method
-        assert set(answer.headers["Allow"].split(", ")) == ROUTES[path]
+    for method in (STANDARD | UNKNOWN) - ROUTES[path]:
+        request = phone.build_request(method, path, headers={"Accept-Language": "zh"})
+        request.method = method  # as it is: httpx writes it in capitals
+        response = await phone.send(request)
+        assert response.status_code == 405, method
+        assert set(response.headers["Allow"].split(", ")) == ROUTES[path]
+        assert method == "HEAD" or response.json()["title"] == "不支持该方法"
+
+
+@pytest.mark.parametrize("method", sorted(UNKNOWN))
+async def test_an_unknown_method_at_an_unknown_path_is_404(
+    phone: httpx.AsyncClient, method: str
+) -> None:
+    response = await phone.request(method, "/v1/nothing")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", [path for path in ROUTES if "HEAD" in ROUTES[path]])
@@ -52,18 +64,18 @@ async def test_head_tells_what_get_would(phone: httpx.AsyncClient, path: str) ->
     assert {**head.headers, **dict.fromkeys(own)} == {**got.headers, **dict.fromkeys(own)}
 
 
-async def test_head_tells_that_a_process_is_not_ready(world: RunningApp) -> None:
-    world.drain.start()
-    assert (await world.phone.head("/readyz")).status_code == 503
+async def test_head_tells_that_a_process_is_not_ready(app: RunningApp) -> None:
+    app.drain.start()
+    assert (await app.phone.head("/readyz")).status_code == 503
 
 
 async def test_what_the_api_prefers_to_say_in_is_json_whatever_is_accepted(
     phone: httpx.AsyncClient,
 ) -> None:
-    answer = await phone.get("/v1/launch", headers={"Accept": "application/xml"})
-    assert answer.headers["Content-Type"] == "application/json"
+    response = await phone.get("/v1/launch", headers={"Accept": "application/xml"})
+    assert response.headers["Content-Type"] == "application/json"
 
 
-async def test_a_name_with_a_path_of_its_own_is_no_session(world: RunningApp) -> None:
-    answer = await world.delete("/v1/sessions/refresh", await world.log_in())
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+async def test_a_name_with_a_path_of_its_own_is_no_session(app: RunningApp) -> None:
+    response = await app.delete("/v1/sessions/refresh", await app.log_in())
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST")

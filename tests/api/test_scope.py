@@ -17,7 +17,7 @@ from tests.support.running_app import RunningApp
     ids=["lifespan", "websocket"],
 )
 async def test_what_is_not_http_is_left_to_the_framework(
-    world: RunningApp, scope: dict[str, Any], received: list[str], answered: list[str]
+    app: RunningApp, scope: dict[str, Any], received: list[str], answered: list[str]
 ) -> None:
     incoming = iter([*received, "lifespan.shutdown"])
     sent: list[Message] = []
@@ -28,5 +28,5 @@ async def test_what_is_not_http_is_left_to_the_framework(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await world.serve()({"headers": [], "query_string": b"", **scope}, receive, send)
+    await app.serve()({"headers": [], "query_string": b"", **scope}, receive, send)
     assert [message["type"] for message in sent][:1] == answered

@@ -40,12 +40,12 @@ def test_every_row_is_of_an_error_that_exists() -> None:
 
 
 def test_every_code_has_its_texts_and_every_text_its_code() -> None:
-    assert messages._TEXTS.keys() == {kind.code for kind in KINDS}
+    assert messages._MESSAGES.keys() == {kind.code for kind in KINDS}
 
 
 @pytest.mark.parametrize("code", sorted({kind.code for kind in KINDS}))
 def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
-    english, chinese = messages.text(code, "en"), messages.text(code, "zh")
+    english, chinese = messages.message(code, "en"), messages.message(code, "zh")
     assert all(english)
     assert all(text.isascii() for text in english)
     assert not any(text.isascii() for text in chinese)

@@ -37,25 +37,25 @@ async def test_a_refused_body_is_not_echoed(
     body: dict[str, Any],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    answer = await phone.post(path, json=body)
-    assert answer.status_code == 422
-    assert CANARY not in answer.text
-    assert CANARY not in str(answer.headers)
+    response = await phone.post(path, json=body)
+    assert response.status_code == 422
+    assert CANARY not in response.text
+    assert CANARY not in str(response.headers)
     assert CANARY not in str(log_lines())
 
 
 @pytest.mark.parametrize("name", ["platform", "get_phone"])
 async def test_a_refused_query_is_not_echoed(phone: httpx.AsyncClient, name: str) -> None:
-    answer = await phone.get("/v1/launch", params={name: CANARY})
-    assert answer.status_code == 422
-    assert CANARY not in answer.text
+    response = await phone.get("/v1/launch", params={name: CANARY})
+    assert response.status_code == 422
+    assert CANARY not in response.text
 
 
 async def test_a_field_is_told_with_a_pointer_and_a_sentence_alone(
     phone: httpx.AsyncClient,
 ) -> None:
-    answer = await phone.post("/v1/sessions", json={"ticket": "a", "device": {"id": "a b"}})
-    (error,) = answer.json()["errors"]
+    response = await phone.post("/v1/sessions", json={"ticket": "a", "device": {"id": "a b"}})
+    (error,) = response.json()["errors"]
     assert error.keys() == {"pointer", "message"}
     assert error["pointer"] == "/device/id"
     assert error["message"]
@@ -64,19 +64,19 @@ async def test_a_field_is_told_with_a_pointer_and_a_sentence_alone(
 async def test_that_one_of_two_is_expected_is_told_in_plain_words(
     phone: httpx.AsyncClient,
 ) -> None:
-    answer = await phone.post("/v1/sessions", json={})
-    (error,) = answer.json()["errors"]
+    response = await phone.post("/v1/sessions", json={})
+    (error,) = response.json()["errors"]
     assert error["message"] == "exactly one of ticket and ext_msg is expected"
 
 
-async def test_a_name_with_the_signs_of_a_pointer_is_escaped(world: RunningApp) -> None:
+async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) -> None:
     async def add(numbers: dict[str, int]) -> int:
         return sum(numbers.values())
 
     route = APIRoute("/numbers", add, methods=["POST"])
-    async with phone_of(world.serve(extra_routes=[route])) as phone:
-        answer = await phone.post("/numbers", json={"a/b~c": "many"})
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/a~1b~0c"]
+    async with phone_of(app.serve(extra_routes=[route])) as phone:
+        response = await phone.post("/numbers", json={"a/b~c": "many"})
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/a~1b~0c"]
 
 
 @pytest.mark.parametrize("key", [f"{CANARY} {CANARY}", CANARY[:15], LONG])
@@ -84,9 +84,9 @@ async def test_a_refused_key_is_not_echoed(
     phone: httpx.AsyncClient, key: str, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     body, headers = {"ticket": "made-up"}, {"Idempotency-Key": key}
-    answer = await phone.post("/v1/sessions", json=body, headers=headers)
-    assert answer.status_code == 422
-    assert CANARY[:15] not in answer.text + str(answer.headers) + str(log_lines())
+    response = await phone.post("/v1/sessions", json=body, headers=headers)
+    assert response.status_code == 422
+    assert CANARY[:15] not in response.text + str(response.headers) + str(log_lines())
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,6 @@ async def test_a_refused_ban_is_not_echoed(
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     path = f"/internal/v1/users/{CANARY}/ban"
-    answer = await phone.put(path, json=body, headers=SERVICE)
-    assert answer.status_code == 422
-    assert CANARY not in answer.text + str(answer.headers) + str(log_lines())
+    response = await phone.put(path, json=body, headers=SERVICE)
+    assert response.status_code == 422
+    assert CANARY not in response.text + str(response.headers) + str(log_lines())

@@ -8,9 +8,9 @@ from app import keyfile
 from tests.support.running_app import ISSUER, POOL_ID, RunningApp
 
 
-async def test_an_access_token_verifies_with_the_published_keys_alone(world: RunningApp) -> None:
-    tokens = await world.log_in()
-    jwks = (await world.phone.get("/.well-known/jwks.json")).json()
+async def test_an_access_token_verifies_with_the_published_keys_alone(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    jwks = (await app.phone.get("/.well-known/jwks.json")).json()
     token = jwt.decode(tokens["access_token"], KeySet.import_key_set(jwks), algorithms=["ES256"])
     assert token.header["typ"] == "at+jwt"
     claims = dict(token.claims)
@@ -21,36 +21,36 @@ async def test_an_access_token_verifies_with_the_published_keys_alone(world: Run
         "sub": tokens["user"]["sub"],
         "sid": tokens["session"]["id"],
         "client_id": POOL_ID,
-        "iat": world.clock.epoch,
-        "exp": world.clock.epoch + 600,
-        "auth_time": world.clock.epoch,
+        "iat": app.clock.epoch,
+        "exp": app.clock.epoch + 600,
+        "auth_time": app.clock.epoch,
     }
 
 
 async def test_no_private_or_symmetric_key_is_published(phone: httpx.AsyncClient) -> None:
-    answer = await phone.get("/.well-known/jwks.json")
-    assert answer.status_code == 200
-    (key,) = answer.json()["keys"]
+    response = await phone.get("/.well-known/jwks.json")
+    assert response.status_code == 200
+    (key,) = response.json()["keys"]
     assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
 
 
-async def test_a_key_is_published_before_it_signs(world: RunningApp) -> None:
-    kid = keyfile.add(world.settings.session_keys_file, "ES256")
-    source = world.services.keys
+async def test_a_key_is_published_before_it_signs(app: RunningApp) -> None:
+    kid = keyfile.add(app.settings.session_keys_file, "ES256")
+    source = app.services.keys
     assert isinstance(source, keyfile.KeyFile)
     source.follow()
-    answer = await world.phone.get("/.well-known/jwks.json")
-    assert [key["kid"] for key in answer.json()["keys"]][1:] == [kid]
+    response = await app.phone.get("/.well-known/jwks.json")
+    assert [key["kid"] for key in response.json()["keys"]][1:] == [kid]
 
 
 async def test_discovery_leads_to_the_keys(phone: httpx.AsyncClient) -> None:
-    answer = await phone.get("/.well-known/oauth-authorization-server")
-    assert answer.status_code == 200
-    assert answer.json()["issuer"] == ISSUER
-    assert answer.json()["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
+    response = await phone.get("/.well-known/oauth-authorization-server")
+    assert response.status_code == 200
+    assert response.json()["issuer"] == ISSUER
+    assert response.json()["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
 
 
 async def test_keys_and_discovery_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
     for name in ("jwks.json", "oauth-authorization-server"):
-        answer = await phone.get(f"/.well-known/{name}")
-        assert answer.headers["Cache-Control"] == "public, max-age=300"
+        response = await phone.get(f"/.well-known/{name}")
+        assert response.headers["Cache-Control"] == "public, max-age=300"

@@ -12,11 +12,11 @@ POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: applicati
 
 
 @pytest.fixture
-async def port(world: RunningApp) -> AsyncIterator[int]:
+async def port(app: RunningApp) -> AsyncIterator[int]:
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = build_server(
-        world.serve(),
-        drain=world.drain,
+        app.serve(),
+        drain=app.drain,
         drain_delay=0,
         shutdown_timeout=1,
         on_start=started.set_result,
@@ -54,19 +54,19 @@ async def test_the_server_does_not_tell_what_it_is(port: int) -> None:
 
 
 async def test_a_body_announced_as_too_large_is_not_waited_for(port: int) -> None:
-    answer = await until_closed(port, POST + b"Content-Length: 1073741824\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"body_too_large" in answer
+    response = await until_closed(port, POST + b"Content-Length: 1073741824\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"body_too_large" in response
 
 
 async def test_a_body_announced_as_too_large_is_not_asked_for(port: int) -> None:
     expect = b"Expect: 100-continue\r\nContent-Length: 8193\r\n\r\n"
-    answer = await until_closed(port, POST + expect)
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    response = await until_closed(port, POST + expect)
+    assert response.startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_body_without_a_length_is_read_no_further_than_the_limit(port: int) -> None:
     chunk = b"400\r\n" + b" " * 1024 + b"\r\n"
-    answer = await until_closed(port, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk * 9)
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"body_too_large" in answer
+    response = await until_closed(port, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk * 9)
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert b"body_too_large" in response

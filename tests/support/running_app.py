@@ -1,6 +1,9 @@
-"""One Ticketgate in this process, with its Authing, its clock, and a phone that talks to it.
+"""The whole service in this process: the one fixture for tests over HTTP.
 
-Everything is real but the wire to Authing, the time, and the sockets of the phone.
+`app` is a RunningApp with a store of its own. Its settings are changed like this:
+`@pytest.mark.parametrize("app", [{"session_max_per_user": 2}], indirect=True)`. `shared_app` is one
+for all tests of a process, for tests that leave nothing behind. A test that needs two applications
+calls `running_app`. Everything is real except the wire to Authing, the clock and the sockets.
 """
 
 import asyncio
@@ -15,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
@@ -36,7 +41,7 @@ SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 SERVICE = {"Authorization": f"Bearer {SERVICE_KEY}"}
 OTHER_SERVICE_KEY = "another-service-key-fedcba9876543210"
 UNHINDERED = "999999/second"
-"""A rate limit that is in force and in nobody's way."""
+"""A rate limit that is in force and never reached."""
 
 
 class Clock:
@@ -60,7 +65,7 @@ class Clock:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The way to Authing, which can fail below HTTP."""
+    """The wire to Authing. Raises `failure`, if it is set, instead of sending."""
 
     def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
         self._authing = authing
@@ -76,6 +81,8 @@ class Wire(httpx.AsyncBaseTransport):
 
 @dataclass
 class RunningApp:
+    """An open service, the fake Authing behind it, and an HTTP client (`phone`) before it."""
+
     settings: Settings
     _: KW_ONLY
     clock: Clock
@@ -85,7 +92,7 @@ class RunningApp:
     services: Services
     phone: httpx.AsyncClient
     secrets: set[str] = field(default_factory=set)
-    """What is secret or personal here, and shows up in nothing but the answer it is for."""
+    """Every secret and personal value so far: only the response it is meant for may contain it."""
 
     def __post_init__(self) -> None:
         keys = json.loads(self.settings.session_keys_file.read_bytes())["keys"]
@@ -94,6 +101,7 @@ class RunningApp:
         }
 
     def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
+        """Issue a ticket of the fake Authing."""
         ticket = self.sandbox.state.issue(Consent(persona, get_phone))
         person = Persona.named(persona)
         self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
@@ -111,7 +119,7 @@ class RunningApp:
         return str(self.settings.store_url.path)
 
     def break_store(self) -> None:
-        """Leave the store a file in which nothing can be found any more."""
+        """Drop the tables, so that every command of the store fails."""
         with closing(sqlite3.connect(self.store_file)) as database:
             for table in ("sessions", "tickets", "bans"):
                 database.execute(f"DROP TABLE {table}")
@@ -119,7 +127,7 @@ class RunningApp:
     def serve(
         self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
     ) -> FastAPI:
-        """Build another application over these services, or over others."""
+        """Build another application over these services or over others."""
         return create_app(self.settings, services or self.services, extra_routes=extra_routes)
 
     async def log_in(self, persona: str = "lin", **members: Any) -> dict[str, Any]:
@@ -153,13 +161,13 @@ class RunningApp:
     async def backend(
         self, method: str, subject: str, what: str, body: object = None, key: str = SERVICE_KEY
     ) -> httpx.Response:
-        """Ask as the rest of the backend does."""
+        """Send a request as the rest of the backend."""
         path = f"/internal/v1/users/{subject}/{what}"
         headers = {"Authorization": f"Bearer {key}"}
         return await self.phone.request(method, path, json=body, headers=headers)
 
     def lease_elsewhere(self, ticket: str, seconds: int) -> TicketLease:
-        """A claim as another instance puts it, that holds the ticket for so long."""
+        """The lease of a ticket by another instance."""
         now = self.clock()
         return TicketLease(
             ticket_hash=hashlib.sha256(ticket.encode()).digest(),
@@ -170,9 +178,9 @@ class RunningApp:
             expires_at=now + timedelta(minutes=2),
         )
 
-    def tokens(self, answer: httpx.Response, status: int) -> dict[str, Any]:
-        assert answer.status_code == status, answer.text
-        tokens: dict[str, Any] = answer.json()
+    def tokens(self, response: httpx.Response, status: int) -> dict[str, Any]:
+        assert response.status_code == status, response.text
+        tokens: dict[str, Any] = response.json()
         self.secrets |= {tokens["access_token"], tokens["refresh_token"]}
         return tokens
 
@@ -184,13 +192,14 @@ def bearer(tokens: dict[str, Any]) -> dict[str, str]:
 def phone_of(
     app: Callable[..., Any], peer: tuple[str, int] = ("127.0.0.1", 123)
 ) -> httpx.AsyncClient:
-    """Call an application without a socket. What it raises reaches the caller, as the server."""
+    """A client without a socket. An exception of the application reaches the caller."""
     transport = httpx.ASGITransport(InProcessTransport(app), client=peer)
     return httpx.AsyncClient(transport=transport, base_url="http://api.test")
 
 
 @asynccontextmanager
 async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]:
+    """Open a service with its files in the folder; `changes` are settings as parsed values."""
     settings = make_settings(folder, **changes)
     keyfile.create(settings.session_keys_file, "ES256")
     clock, drain = Clock(), Drain()
@@ -218,6 +227,18 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
         )
 
 
+@pytest.fixture
+async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path, **getattr(request, "param", {})) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path_factory.mktemp("shared_app")) as opened:
+        yield opened
+
+
 def make_settings(folder: Path, **changes: Any) -> Settings:
     settings = load_settings(
         Settings,
@@ -233,5 +254,5 @@ def make_settings(folder: Path, **changes: Any) -> Settings:
         rate_limit_login=UNHINDERED,
         rate_limit_refresh=UNHINDERED,
     )
-    # Past the rules for operators: a deadline of less than a second is only good for a test.
+    # Not validated: tests need deadlines below the least that an operator may set.
     return settings.model_copy(update=changes)

@@ -1,7 +1,7 @@
 """Liveness and readiness, for orchestrators.
 
-Liveness touches nothing but the process: restarting it mends no store. Readiness asks what all
-traffic needs. Authing is told of and never counts, because only logins need it.
+Liveness touches only the process, because a restart repairs no store. Readiness checks the store,
+the keys and the drain. Authing never counts, because only logins need it.
 """
 
 from typing import Literal
@@ -19,20 +19,20 @@ router = new_router()
 @router.get("/livez", summary="Is the process alive?")
 @router.head("/livez", include_in_schema=False)
 async def livez() -> Liveness:
-    """Answer."""
+    """Return 200 while the process can respond."""
     return {"status": "ok"}
 
 
 @router.get(
     "/readyz",
-    summary="May traffic come here?",
+    summary="Can this instance take traffic?",
     responses={503: {"description": "No", "model": Readiness}},
 )
 @router.head("/readyz", include_in_schema=False)
 async def readyz(response: Response, services: ServicesDep) -> Readiness:
-    """200 when the store can be written and the process is not draining, else 503.
+    """Return 200 if the store is writable and the process is not draining, else 503.
 
-    Keys are loaded before the first request is taken, and a broken key file never unloads them.
+    Keys are always loaded: before the first request, and a broken key file does not unload them.
     """
     checks: Checks = {
         "store": await _store_state(services),

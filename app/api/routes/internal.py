@@ -1,4 +1,4 @@
-"""For the rest of the backend: look at a user's sessions, kick, ban. Behind a service key.
+"""Routes for the rest of the backend, behind a service key: list sessions, kick, ban.
 
 Without `SERVICE_API_KEYS` these routes do not exist.
 """
@@ -19,13 +19,11 @@ from app.errors import AccessTokenInvalid
 from app.sessions.models import Ban, EndReason
 
 Subject = Annotated[str, Path(min_length=1, max_length=128)]
-
-
 _ISO_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _instant(value: object) -> datetime:
-    # pydantic would take a number too, and in UTC the first and last hours are out of range.
+    # pydantic would accept a number too. OverflowError: the first and last hours of the calendar.
     try:
         if isinstance(value, str) and _ISO_INSTANT.fullmatch(value):
             return datetime.fromisoformat(value).astimezone(UTC).replace(microsecond=0)
@@ -35,14 +33,14 @@ def _instant(value: object) -> datetime:
 
 
 class BanIn(BaseModel):
-    """`until` is ISO 8601 with an offset; absent is without end. `reason` is a word of yours."""
+    """`until` is ISO 8601 with an offset; without it the ban has no end. `reason` is your word."""
 
     reason: Identifier
     until: Annotated[datetime, BeforeValidator(_instant)] | None = None
 
 
 class BanOut(TypedDict):
-    """The ban in force, as it was put."""
+    """The ban in force."""
 
     reason: str
     created_at: int
@@ -57,7 +55,11 @@ async def service_key(
     token: Annotated[str, Depends(bearer_token)],
     _scheme: Any = _service_key,
 ) -> None:
-    """Let the rest of the backend in; AccessRefused for anybody else."""
+    """Authenticate the rest of the backend.
+
+    Raises:
+        AccessRefused: the bearer token is not one of the service keys.
+    """
     if not services.service_keys.accept(token):
         raise AccessTokenInvalid
 
@@ -67,7 +69,7 @@ router = new_router(prefix="/internal/v1/users/{subject}", dependencies=[Depends
 
 @router.get("/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503))
 async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
-    """List the user's living sessions, oldest first."""
+    """List the user's active sessions, oldest first."""
     listed = await services.sessions.active_sessions(subject)
     return [listed_session(*each, current_id=None) for each in listed]
 
@@ -81,7 +83,7 @@ async def kick(subject: Subject, services: ServicesDep) -> Response:
 
 @router.put("/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
 async def ban(subject: Subject, body: BanIn, services: ServicesDep) -> BanOut:
-    """Ban the user, or change the ban, and end all their sessions."""
+    """Ban the user or change the ban, and end all sessions of the user."""
     return _ban_out(await services.bans.ban(subject, body.reason, body.until))
 
 
@@ -101,7 +103,7 @@ async def lift_ban(subject: Subject, services: ServicesDep) -> Response:
 
 
 def _ban_out(ban: Ban) -> BanOut:
-    answer: BanOut = {"reason": ban.reason, "created_at": int(ban.created_at.timestamp())}
+    shown: BanOut = {"reason": ban.reason, "created_at": int(ban.created_at.timestamp())}
     if ban.until is not None:
-        answer["until"] = ban.until.isoformat()
-    return answer
+        shown["until"] = ban.until.isoformat()
+    return shown

@@ -1,4 +1,4 @@
-"""Login, refresh, the user's sessions, and ending them."""
+"""Login, refresh, the user and the user's sessions."""
 
 import random
 from typing import Annotated, Literal, TypeAlias, get_args
@@ -6,10 +6,11 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from fastapi import Depends, Header, Query, Request, Response
 from starlette.routing import Match
 from starlette.types import Scope
+from typing_extensions import override
 
 from app.api.deps import BearerDep, ServicesDep, SessionDep
 from app.api.openapi import OPENED, problems
-from app.api.routing import ExactRoute, new_router
+from app.api.routing import StrictRoute, new_router
 from app.api.schemas import (
     CurrentSession,
     ListedSession,
@@ -17,6 +18,7 @@ from app.api.schemas import (
     RefreshRequest,
     RefreshResponse,
     TokenResponse,
+    User,
     device_of,
     listed_session,
     session_out,
@@ -32,16 +34,17 @@ router = new_router()
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 _Scope: TypeAlias = Literal["others", "all"]
-# Said by hand: without it FastAPI would answer 422, and a DELETE that says too little is malformed.
+# Described by hand: FastAPI would refuse a missing scope with 422, and the contract says 400.
 _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
-class _OneSession(ExactRoute):
+class _OneSession(StrictRoute):
     """`/v1/sessions/{session_id}`, without the names that have a path of their own.
 
-    Else a DELETE of `refresh` would be an unknown session and not a wrong method.
+    Without this, DELETE of `refresh` would look for a session of that id instead of being 405.
     """
 
+    @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
         is_id = found.get("path_params", {}).get("session_id") not in {"refresh", "current"}
@@ -49,7 +52,11 @@ class _OneSession(ExactRoute):
 
 
 def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
-    """The app's name for this login, if it gave exactly one."""
+    """Return the idempotency key of the request, if there is one.
+
+    Raises:
+        InvalidRequest: it is given more than once.
+    """
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise InvalidRequest([FieldError("header/idempotency-key", "is given more than once")])
     return idempotency_key
@@ -70,10 +77,10 @@ async def log_in(
 ) -> TokenResponse:
     """Exchange a ticket of the mini program for a session of the app's own.
 
-    With an `Idempotency-Key`, a retry with the same ticket and the same key gives the same session.
+    With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
     """
     login = Login(_ticket(body), device_of(body.device), key)
-    # What holds no ticket costs nothing and does not count; a user who declined may try again.
+    # Counted after the ticket is found, so that a user who declined can try again.
     await services.login_limit(services.proxies.client_of(request.scope))
     pair = await services.logins.log_in(login)
     response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
@@ -88,15 +95,15 @@ async def log_in(
     responses=problems(415, 422, 429, 503),
 )
 async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshResponse:
-    """Rotate the refresh token. After a lost answer, send the same token again."""
+    """Rotate the refresh token. After a lost response, send the same token again."""
     pair = await services.sessions.refresh(body.refresh_token)
-    answer = token_response(pair, _refresh_after(pair))
-    return {**answer, "outcome": "replayed" if pair.replayed else "rotated"}
+    tokens = token_response(pair, _refresh_after(pair))
+    return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
 
 @router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 503))
 async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
-    """List the user's living sessions, oldest first."""
+    """List the user's active sessions, oldest first."""
     current, _ = found
     listed = await services.sessions.active_sessions(current.subject)
     return [listed_session(*each, current_id=current.id) for each in listed]
@@ -114,7 +121,7 @@ async def end_several(
     services: ServicesDep,
     scope: Annotated[_Scope | None, Query(include_in_schema=False)] = None,
 ) -> Response:
-    """End the user's other sessions, or all of them. There is no default, on purpose."""
+    """End the user's other sessions, or all of them. `scope` has no default."""
     if scope is None:
         raise MalformedRequest
     current, _ = found
@@ -138,13 +145,13 @@ async def show_current(found: SessionDep) -> CurrentSession:
     "/v1/sessions/current", status_code=204, summary="Log out", responses=problems(401, 503)
 )
 async def log_out(token: BearerDep, services: ServicesDep) -> Response:
-    """End the bearer's session. Logging out twice is no error."""
+    """End the bearer's session. Logging out again is no error."""
     await services.sessions.log_out(token)
     return Response(status_code=204)
 
 
 async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
-    """End one of the user's sessions; those of other users do not exist."""
+    """End one of the user's sessions. Sessions of other users are not found."""
     current, _ = found
     await services.sessions.revoke(current.subject, session_id)
     return Response(status_code=204)
@@ -161,6 +168,20 @@ router.add_api_route(
 )
 
 
+@router.get("/v1/me", summary="The user", responses=problems(401, 503))
+async def show_me(found: SessionDep) -> User:
+    """Show the user, as Authing described them at login."""
+    return user_out(*found)
+
+
+@router.delete("/v1/me", status_code=204, summary="Erase", responses=problems(401, 503))
+async def erase_me(found: SessionDep, services: ServicesDep) -> Response:
+    """End all sessions of the user and erase what is stored of them."""
+    session, _ = found
+    await services.sessions.erase(session.subject)
+    return Response(status_code=204)
+
+
 def _ticket(body: LoginRequest) -> str:
     if body.ext_msg is not None:
         return ticket_from_ext_msg(body.ext_msg)
@@ -171,6 +192,6 @@ def _ticket(body: LoginRequest) -> str:
 
 
 def _refresh_after(pair: TokenPair) -> int:
-    # Jittered, so that apps which signed in together do not come back together; well before the
-    # end, so that a refresh has time to be retried.
+    # Jittered, so that apps that logged in together do not refresh together. Well before the end,
+    # so that a failed refresh can be retried.
     return int(pair.expires_in * random.uniform(0.6, 0.8))  # noqa: S311  # no secret
