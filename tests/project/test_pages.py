@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from app.config import Settings
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
 TARGET = re.compile(r"`make ([a-z][a-z-]*)")
+CODE = re.compile(r"`([^`]+)`")
 README_LINES = 120
 
 
@@ -70,10 +72,26 @@ def test_the_chinese_readme_has_the_same_sections_and_links(root: Path) -> None:
     }
 
 
-def test_the_table_of_settings_names_exactly_those_that_exist(root: Path) -> None:
+def settings_table(root: Path) -> list[tuple[list[str], list[str]]]:
+    """The rows of docs/settings.md: the variables, and the defaults that stand in backticks."""
     text = (root / "docs" / "settings.md").read_text("utf-8")
-    table = text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
-    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-    named = re.findall(r"`([A-Z_]+)`", " ".join(first_cells))
+    table = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
+    rows = re.findall(r"^\| (`[A-Z].*?) \| (.*?) \|", table, re.MULTILINE)
+    return [(CODE.findall(names), CODE.findall(defaults)) for names, defaults in rows]
 
+
+def test_the_table_of_settings_names_exactly_those_that_exist(root: Path) -> None:
+    named = [name for names, _ in settings_table(root) for name in names]
     assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_table_of_settings_has_the_defaults_of_the_example(root: Path) -> None:
+    example = dotenv_values(root / ".env.example")
+    told = {
+        name: default
+        for names, defaults in settings_table(root)
+        for name, default in zip(names, defaults, strict=False)
+        if name != "SESSION_KEYS_FILE"  # its default is the image's
+    }
+    assert told == {name: example[name] for name in told}
+    assert len(told) > len(example) / 2
