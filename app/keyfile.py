@@ -4,7 +4,6 @@ The file is a private JWK Set (RFC 7517); what its keys mean is the core's busin
 in one step, so a reader never sees half of it, and is readable by its owner only.
 """
 
-import base64
 import json
 import os
 import secrets
@@ -19,14 +18,9 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
 from app.events import Events
-from app.jose.key_ring import (
-    SIGNING_ALGORITHMS,
-    KeyRing,
-    KeyRingError,
-    SigningAlgorithm,
-    jwk_set_members,
-    thumbprint,
-)
+from app.jose import base64url
+from app.jose.jwk import SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm, thumbprint
+from app.jose.key_ring import KeyRing, jwk_set_members
 
 KeyKind: TypeAlias = SigningAlgorithm | Literal["oct"]
 KEY_KINDS: tuple[KeyKind, ...] = (*SIGNING_ALGORITHMS, "oct")
@@ -91,7 +85,7 @@ def read_keys(path: Path) -> KeyRing:
     """
     try:
         return KeyRing.from_jwk_set(path.read_bytes())
-    except KeyRingError as error:
+    except InvalidKey as error:
         raise KeyFileError(str(error)) from error
 
 
@@ -163,8 +157,7 @@ def _generate(kind: KeyKind) -> dict[str, Any]:
         case "RS256":
             return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
         case "oct":
-            encoded = base64.urlsafe_b64encode(secrets.token_bytes(_OCT_BYTES))
-            return {"kty": "oct", "k": encoded.rstrip(b"=").decode()}
+            return {"kty": "oct", "k": base64url.encode(secrets.token_bytes(_OCT_BYTES))}
         case unreachable:
             assert_never(unreachable)
 

@@ -14,7 +14,8 @@ import pytest
 
 from app import keyfile
 from app.errors import StartupError
-from app.jose.key_ring import SIGNING_ALGORITHMS, KeyRing, SigningAlgorithm
+from app.jose.jwk import SIGNING_ALGORITHMS, SigningAlgorithm
+from app.jose.key_ring import KeyRing
 from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
 from tests.support.fakes import RecordedEvents
 

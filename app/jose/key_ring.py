@@ -1,62 +1,44 @@
-"""The key ring: which key signs, which keys are believed, which bind refresh tokens.
+"""The key ring: the keys that sign access tokens, bind refresh tokens and encrypt profiles.
 
-Reads a private JWK Set (RFC 7517) and knows nothing of files. Asymmetric keys sign access tokens:
-the first signs, all are published. `oct` keys bind refresh tokens and seal profiles: the first is
-current, all are accepted. So a key can be published before it is used and believed after it was
+Read from a private JWK Set (RFC 7517). Asymmetric keys sign access tokens: the first signs, all
+are published and accepted. `oct` keys bind refresh tokens and encrypt profiles: the first is
+current, all are accepted. So a key is published before it is used and accepted after it was
 replaced, and no roll-over logs anyone out.
 """
 
-import base64
-import hashlib
 import hmac
-import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from jwt.exceptions import InvalidKeyError
 
+from app.jose.base64url import NotBase64url, decode
+from app.jose.jwk import (
+    ALGORITHMS,
+    InvalidKey,
+    Jwk,
+    PrivateKey,
+    PublicKey,
+    SigningAlgorithm,
+    is_jwk,
+    keys_of,
+    load,
+    required_members,
+    thumbprint,
+)
 from app.jose.strict_json import StrictJsonError, loads
 
-SigningAlgorithm: TypeAlias = Literal["ES256", "EdDSA", "RS256"]
-SIGNING_ALGORITHMS: tuple[SigningAlgorithm, ...] = get_args(SigningAlgorithm)
-PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
-PublicKey: TypeAlias = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
-Jwk: TypeAlias = Mapping[str, Any]
-
-_MIN_OCT_BYTES = 32
-_MIN_RSA_BITS = 2048
+_MIN_SECRET_BYTES = 32
 _NONCE_BYTES = 12
-_THUMBPRINT_MEMBERS = {
-    "EC": ("crv", "kty", "x", "y"),
-    "OKP": ("crv", "kty", "x"),
-    "RSA": ("e", "kty", "n"),
-    "oct": ("k", "kty"),
-}
-_KEY_MEMBERS = ("kty", "crv", "x", "y", "d", "n", "e", "p", "q", "dp", "dq", "qi", "k")
-_LOADERS: Mapping[str, Any] = {"EC": ECAlgorithm, "OKP": OKPAlgorithm, "RSA": RSAAlgorithm}
-
-
-class KeyRingError(ValueError):
-    """The JWK Set is not one that we can work with. The text names the rule, never a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """An asymmetric key with the one algorithm that it is for (RFC 8725 section 3.1)."""
+    """An asymmetric key pair with its one algorithm. `public_jwk` holds public members only."""
 
     kid: str
     algorithm: SigningAlgorithm
@@ -66,10 +48,9 @@ class SigningKey:
 
 
 class SecretKey:
-    """A symmetric key that binds refresh tokens and seals profiles.
+    """A symmetric key that binds refresh tokens (HMAC) and encrypts profiles (AES-GCM).
 
-    The two uses get keys of their own by HKDF (RFC 5869), so that neither can stand in for the
-    other.
+    HKDF (RFC 5869) derives a separate key for each use, so that one cannot replace the other.
     """
 
     def __init__(self, kid: str, secret: bytes) -> None:
@@ -78,25 +59,25 @@ class SecretKey:
         self._cipher = AESGCM(_derive(secret, b"ticketgate profile v1"))
 
     def mac(self, message: bytes) -> bytes:
-        """HMAC-SHA256 of the message, 32 bytes."""
+        """Return the HMAC-SHA256 of the message, 32 bytes."""
         return hmac.digest(self._mac_key, message, "sha256")
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
-        """Encrypt (AES-256-GCM, random nonce in front); opens only in the same context."""
+        """Encrypt with AES-256-GCM; the random nonce comes first. `decrypt` needs the context."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, plaintext, context)
 
-    def decrypt(self, sealed: bytes, context: bytes) -> bytes | None:
-        """The plaintext, or None when it was sealed by another key or in another context."""
+    def decrypt(self, encrypted: bytes, context: bytes) -> bytes | None:
+        """Return the plaintext; None if another key or another context encrypted it."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
+            return self._cipher.decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], context)
         except (InvalidTag, ValueError):
             return None
 
 
 @dataclass(frozen=True)
 class KeyRing:
-    """All keys in force, in the order of the JWK Set. Never empty on either side."""
+    """All keys in force, in the order of the JWK Set; at least one of each kind."""
 
     signing_keys: tuple[SigningKey, ...]
     secret_keys: tuple[SecretKey, ...]
@@ -106,19 +87,18 @@ class KeyRing:
         """Read a private JWK Set.
 
         Raises:
-            KeyRingError: not a JWK Set, a weak or unusable key, or one of the two kinds missing.
+            InvalidKey: not a JWK Set, a weak or unusable key, or one of the two kinds missing.
         """
         keys = jwk_set_members(text)
-        kids = [thumbprint(key) for key in keys]
-        if len(set(kids)) != len(kids):
-            raise KeyRingError("the same key is in the set twice")
-        pairs = list(zip(kids, keys, strict=True))
-        signing = tuple(_signing_key(kid, key) for kid, key in pairs if key["kty"] != "oct")
-        secret = tuple(_secret_key(kid, key) for kid, key in pairs if key["kty"] == "oct")
+        named = {thumbprint(key): key for key in keys}
+        if len(named) != len(keys):
+            raise InvalidKey("the same key is in the set twice")
+        signing = tuple(_signing_key(*each) for each in named.items() if each[1]["kty"] != "oct")
+        secret = tuple(_secret_key(*each) for each in named.items() if each[1]["kty"] == "oct")
         if not signing:
-            raise KeyRingError("there is no asymmetric key to sign access tokens")
+            raise InvalidKey("there is no asymmetric key to sign access tokens")
         if not secret:
-            raise KeyRingError("there is no oct key to bind refresh tokens")
+            raise InvalidKey("there is no oct key to bind refresh tokens")
         return cls(signing, secret)
 
     @property
@@ -128,93 +108,56 @@ class KeyRing:
 
     @property
     def current_secret_key(self) -> SecretKey:
-        """The key that binds new refresh tokens and seals new profiles."""
+        """The key that binds new refresh tokens and encrypts new profiles."""
         return self.secret_keys[0]
 
     def verification_key(self, kid: object) -> SigningKey | None:
-        """The key that an access token names, if we have it. `kid` may be anything at all."""
+        """Return the key that a token's `kid` names, or None. `kid` may be of any type."""
         return next((key for key in self.signing_keys if key.kid == kid), None)
 
     def secret_key(self, kid: str) -> SecretKey:
-        """The binding key of this name, or the current one if that has been retired."""
+        """Return the secret key of this name; the current one if that has been retired."""
         return next((key for key in self.secret_keys if key.kid == kid), self.current_secret_key)
 
     def public_jwks(self) -> dict[str, list[Jwk]]:
-        """What `/.well-known/jwks.json` publishes: public members only."""
+        """Return the JWK Set that is published: public members only."""
         return {"keys": [key.public_jwk for key in self.signing_keys]}
 
 
 def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
-    """Take a private JWK Set apart without loading the keys.
+    """Split a private JWK Set into its members, without loading the keys.
 
     Raises:
-        KeyRingError: not a JWK Set of key types that we know.
+        InvalidKey: not a JWK Set, or a member of an unknown key type.
     """
     try:
-        jwk_set = loads(text)
+        keys = keys_of(loads(text))
     except StrictJsonError:
-        raise KeyRingError("not valid JSON") from None
-    keys = jwk_set.get("keys") if isinstance(jwk_set, dict) else None
-    if not isinstance(keys, list):
-        raise KeyRingError('not a JWK Set: an object with a list "keys" is expected')
-    members = [key for key in keys if isinstance(key, dict)]
-    if len(members) != len(keys) or not all(_is_jwk(key) for key in members):
-        raise KeyRingError("a member is not a JWK of type EC, OKP, RSA or oct")
+        raise InvalidKey("not valid JSON") from None
+    if keys is None:
+        raise InvalidKey('not a JWK Set: an object with a list "keys" is expected')
+    members = [key for key in keys if isinstance(key, dict) and is_jwk(key)]
+    if len(members) != len(keys):
+        raise InvalidKey("a member is not a JWK of type EC, OKP, RSA or oct")
     return members
 
 
-def thumbprint(jwk: Jwk) -> str:
-    """The key's name: its RFC 7638 thumbprint (SHA-256, base64url)."""
-    try:
-        required = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    except KeyError as error:
-        raise KeyRingError(f"a JWK lacks its member {error}") from None
-    canonical = json.dumps(required, separators=(",", ":"), sort_keys=True)
-    digest = hashlib.sha256(canonical.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _is_jwk(key: Jwk) -> bool:
-    # Every member that is part of a key is text (RFC 7518 section 6).
-    texts = all(isinstance(key.get(name, ""), str) for name in _KEY_MEMBERS)
-    return texts and key.get("kty") in _THUMBPRINT_MEMBERS
-
-
 def _signing_key(kid: str, jwk: Jwk) -> SigningKey:
-    if jwk.get("use", "sig") != "sig":
-        raise KeyRingError('an asymmetric JWK is for another use than "sig"')
-    try:
-        key = _LOADERS[jwk["kty"]].from_jwk(dict(jwk))
-    except (InvalidKeyError, ValueError):
-        raise KeyRingError("an asymmetric JWK cannot be loaded") from None
-    algorithm = _algorithm_for(key)
-    if jwk.get("alg", algorithm) != algorithm:
-        raise KeyRingError(f"a JWK says another algorithm than {algorithm}, which its type is for")
-    public_jwk = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    public_jwk |= {"kid": kid, "alg": algorithm, "use": "sig"}
-    return SigningKey(kid, algorithm, public_jwk, key.public_key(), private=key)
-
-
-def _algorithm_for(key: object) -> SigningAlgorithm:
-    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
-        return "ES256"
-    if isinstance(key, Ed25519PrivateKey):
-        return "EdDSA"
-    if isinstance(key, RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
-        return "RS256"
-    raise KeyRingError("an asymmetric JWK is not a private key of P-256, Ed25519 or RSA >= 2048")
+    private = load(jwk)
+    if not isinstance(private, PrivateKey):
+        raise InvalidKey("an asymmetric JWK is not a private key")
+    algorithm = ALGORITHMS[jwk["kty"]]
+    public_jwk = {**required_members(jwk), "kid": kid, "alg": algorithm, "use": "sig"}
+    return SigningKey(kid, algorithm, public_jwk, private.public_key(), private)
 
 
 def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
-    encoded = jwk["k"]
     try:
-        secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars="-_", validate=True)
-    except ValueError:
-        raise KeyRingError("an oct JWK is not base64url") from None
-    if base64.urlsafe_b64encode(secret).rstrip(b"=").decode() != encoded:
-        raise KeyRingError("an oct JWK is not canonical base64url")
-    if len(secret) < _MIN_OCT_BYTES:
-        raise KeyRingError(f"an oct JWK is shorter than {_MIN_OCT_BYTES} bytes")
+        secret = decode(jwk["k"])
+    except NotBase64url:
+        raise InvalidKey("an oct JWK is not canonical base64url") from None
+    if len(secret) < _MIN_SECRET_BYTES:
+        raise InvalidKey(f"an oct JWK is shorter than {_MIN_SECRET_BYTES} bytes")
     return SecretKey(kid, secret)
 
 

@@ -1,8 +1,8 @@
-"""The one JSON decoder: for request bodies, Authing's answers and the inside of tokens.
+"""The one JSON decoder: for request bodies, Authing's responses and the parts of tokens.
 
-Python's own decoder takes NaN, lets a duplicate key win silently, and passes lone surrogates that
-blow up when something encodes them later. Two readers that disagree about a document are how
-checks get bypassed, so a document that could be read in two ways is not read at all.
+Python's own decoder accepts NaN, keeps only the last of duplicate keys, and passes lone surrogates,
+which fail when they are encoded later. If two readers disagree about a document, a check can be
+bypassed. So a document that allows two readings is refused.
 """
 
 import json
@@ -12,23 +12,23 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | flo
 
 
 class StrictJsonError(ValueError):
-    """The bytes are not JSON that every reader would read the same way."""
+    """The bytes are not JSON, or not every JSON reader reads them the same way."""
 
 
 def loads(data: bytes, *, max_depth: int = 8) -> JsonValue:
     """Decode UTF-8 JSON (RFC 8259) with unique keys, finite numbers and well-formed strings.
 
-    The caller bounds the size beforehand. `max_depth` counts arrays and objects.
+    The caller has limited the size. `max_depth` counts nested arrays and objects.
 
     Raises:
-        StrictJsonError: without any part of the input in its text.
+        StrictJsonError: the text holds no part of the input.
     """
     try:
         value: JsonValue = _DECODER.decode(data.decode("utf-8"))
     except StrictJsonError:
         raise
     except (ValueError, RecursionError):
-        # From None: both kinds of error hold the document.
+        # From None, because both errors hold the document.
         raise StrictJsonError("not JSON") from None
     _check(value, max_depth)
     return value
@@ -42,7 +42,7 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 
 def _integer(text: str) -> int:
-    # Compared as text first: int() of a number with thousands of digits is itself an attack.
+    # The length is checked first, because int() of thousands of digits takes long.
     if len(text) > 400:  # noqa: PLR2004  # the largest double has 309 digits
         raise StrictJsonError("number out of range")
     number = int(text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jose.key_ring import thumbprint
+from app.jose.jwk import thumbprint
 from app.keyfile import KEY_KINDS, read_keys
 from tests.commands.conftest import Shell
 

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.jose.key_ring import KeyRing, KeyRingError
+from app.jose.jwk import InvalidKey
+from app.jose.key_ring import KeyRing
 from tests.sessions.builders import Jwk, b64, ec_jwk, ed25519_jwk, jwk_set, oct_jwk, rsa_jwk
 
 Make: TypeAlias = Callable[[], Jwk]
@@ -16,7 +17,7 @@ SECRETS = {"d", "p", "q", "dp", "dq", "qi", "k"}
 
 
 def refusal(*keys: Any) -> str:
-    with pytest.raises(KeyRingError) as caught:
+    with pytest.raises(InvalidKey) as caught:
         KeyRing.from_jwk_set(jwk_set(*keys))
     line = str(caught.value)
     assert "\n" not in line
@@ -40,7 +41,7 @@ def refusal(*keys: Any) -> str:
     ],
 )
 def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
-    with pytest.raises(KeyRingError, match="not valid JSON"):
+    with pytest.raises(InvalidKey, match="not valid JSON"):
         KeyRing.from_jwk_set(text)
 
 
@@ -49,7 +50,7 @@ def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
     [b"null", b"[]", b'"keys"', b"{}", b'{"keys": null}', b'{"keys": {}}', b'{"keys": "EC"}'],
 )
 def test_what_is_not_a_jwk_set_is_refused(text: bytes) -> None:
-    with pytest.raises(KeyRingError, match="not a JWK Set"):
+    with pytest.raises(InvalidKey, match="not a JWK Set"):
         KeyRing.from_jwk_set(text)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import joserfc.jwk
 import pytest
 
-from app.jose.key_ring import Jwk, KeyRing, thumbprint
+from app.jose.jwk import Jwk, thumbprint
+from app.jose.key_ring import KeyRing
 from tests.sessions.builders import (
     b64,
     ec_jwk,
