@@ -19,13 +19,11 @@ from starlette.routing import BaseRoute
 from app.api.app import build_app
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
-from app.authing.breaker import Breaker
-from app.authing.bulkhead import Bulkhead
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
-from app.authing.keys import SharedSecretKeys
+from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import ExpectedAudience, LocalVerifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
@@ -44,7 +42,6 @@ from app.store_url import SqliteUrl
 from app.stores import open_store
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents, Metrics
-from app.telemetry.upstream import InstrumentedIdentityProvider
 
 _LEASE_MARGIN = timedelta(seconds=4)
 """A lease outlives the deadline of its exchange by this, so that no living holder loses it."""
@@ -84,8 +81,8 @@ async def open_services(
         )
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
-        client = authing_client(settings, http, clock)
-        bulkhead = Bulkhead(client, deadline=settings.authing_timeout.total_seconds())
+        client = authing_client(settings, http, clock, events)
+        bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
         limiter = RateLimiter(
@@ -154,16 +151,18 @@ def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
         raise StartupError(message) from error
 
 
-def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AuthingClient:
+def authing_client(
+    settings: Settings, http: httpx.AsyncClient, clock: Clock, events: Events
+) -> AuthingClient:
     """The client, with the verification that the settings ask for."""
     pool_secret = settings.authing_user_pool_secret.get_secret_value()
     keys: SharedSecretKeys | RemoteJwks
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
-        keys = RemoteJwks(http, settings.authing_jwks_url)
+        keys = RemoteJwks(http, settings.authing_jwks_url, events)
     else:
         own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
         keys = SharedSecretKeys(own or [pool_secret])
-    recipient = ExpectedAudience(
+    expected = ExpectedAudience(
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
@@ -174,8 +173,7 @@ def authing_client(settings: Settings, http: httpx.AsyncClient, clock: Clock) ->
         base_url=settings.authing_base_url,
         user_pool_id=settings.authing_user_pool_id,
         user_pool_secret=pool_secret,
-        verifier=LocalVerifier(keys, recipient, max_age=max_age, clock=clock),
-        deadline=settings.authing_timeout.total_seconds(),
+        verifier=LocalVerifier(keys, expected, max_age=max_age, clock=clock),
         clock=clock,
     )
 

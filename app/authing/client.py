@@ -1,8 +1,7 @@
 """Authing as our identity provider: a ticket becomes a verified identity.
 
-The page that says what happens in an exchange and in which order. How failures of the wire are
-called, what statuses and codes decide, and what shapes there are stands in trouble, verdict and
-envelope.
+The steps of an exchange, in order. `transport` maps connection errors, `result` reads statuses,
+codes and shapes, `verifier` checks the token.
 """
 
 from dataclasses import KW_ONLY, dataclass, field
@@ -10,16 +9,23 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
+from typing_extensions import override
 
-from app.authing.client_errors import within
-from app.authing.envelope import MAX_DEPTH, UserRecord, read_user, unwrap
-from app.authing.response import ask, http_date, read_json, retry_after
-from app.authing.result import is_success, raise_for_code, raise_for_status
+from app.authing.response import http_date, read_json, retry_after, send
+from app.authing.result import (
+    MAX_DEPTH,
+    UserRecord,
+    is_success,
+    raise_for_code,
+    raise_for_status,
+    read_user,
+    unwrap,
+)
 from app.authing.verifier import SignedClaims, Verifier
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid
 from app.jose.strict_json import JsonValue
 from app.sessions.models import Identity
-from app.sessions.ports import Clock
+from app.sessions.ports import Clock, IdentityProvider
 
 
 def _utc_now() -> datetime:
@@ -27,10 +33,10 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthingClient:
-    """Implements IdentityProvider. `deadline` of a whole call in seconds, verification included.
+class AuthingClient(IdentityProvider):
+    """Exchanges tickets at Authing's app2wxapp endpoint. The caller sets the deadline of a call.
 
-    An exchange is sent once: Authing may consume the ticket even if its answer is lost.
+    Each exchange is sent once: Authing may consume the ticket even if its response is lost.
     """
 
     http: httpx.AsyncClient
@@ -39,38 +45,30 @@ class AuthingClient:
     user_pool_id: str
     user_pool_secret: str = field(repr=False)
     verifier: Verifier
-    deadline: float
     clock: Clock = _utc_now
 
+    @override
     async def exchange(self, ticket: str) -> Identity:
-        """Exchange the ticket for its user. See IdentityProvider.
-
-        Raises:
-            TicketRejected: Authing refuses the ticket.
-            AccountBlocked: Authing has blocked or deleted the user.
-            AuthingError: there is no verdict; which kind of trouble says the class.
-        """
-        async with within(self.deadline):
-            record = await self._redeem(ticket)
-            signed = await self.verifier.verify(record.unverified_token)
+        record = await self._send_ticket(ticket)
+        signed = await self.verifier.verify(record.unverified_token)
         return _identity(record, signed)
 
     async def probe(self) -> datetime | None:
-        """Ask the host for its front page, without any secret; return the time on its clock.
+        """Request the host's root without any secret; return the time in the response's Date.
 
-        None if it does not tell. Any HTTP answer will do: what counts is that one comes.
+        Any HTTP response will do. Returns None if it has no Date.
 
         Raises:
-            AuthingError: no answer could be had.
+            AuthingError: there was no response.
         """
-        async with within(self.deadline), ask(self.http, "GET", self.base_url) as response:
+        async with send(self.http, "GET", self.base_url) as response:
             return http_date(response.headers.get("date", ""))
 
-    async def _redeem(self, ticket: str) -> UserRecord:
-        # The secret always goes along, because pools differ in whether they insist on it. Neither
-        # goes into the URL, which gets logged; the vendor's sample repeats the ticket there.
+    async def _send_ticket(self, ticket: str) -> UserRecord:
+        # The secret is always sent, because only some pools require it. Ticket and secret are not
+        # in the URL, because URLs are logged; the vendor's sample repeats the ticket there.
         body: JsonValue = {"ticket": ticket, "secret": self.user_pool_secret}
-        async with ask(self.http, "POST", self._exchange_url(), json=body) as response:
+        async with send(self.http, "POST", self._exchange_url(), json=body) as response:
             wait = retry_after(response, self.clock())
             raise_for_status(response.status_code, retry_after=wait)
             envelope = unwrap(await _document(response))
@@ -88,11 +86,11 @@ async def _document(response: httpx.Response) -> JsonValue:
     except AuthingBadAnswer:
         if is_success(response.status_code):
             raise
-        return None  # an error page: its status says what there is to say
+        return None  # an error page: its status decides
 
 
 def _identity(record: UserRecord, signed: SignedClaims) -> Identity:
-    """Join what the body tells with what the signature vouches for: they must be of one user."""
+    """Join the body with the signed claims; both must be of the same user."""
     if record.user_id != signed.user_id:
         raise AuthingTokenInvalid("bad_token")
     if record.unionid and signed.unionid and record.unionid != signed.unionid:

@@ -1,68 +1,65 @@
-"""The issuer's public keys, fetched when they are needed and kept when that fails.
+"""The issuer's public keys: fetched when they are needed, and kept when a later fetch fails.
 
-In place of PyJWT's PyJWKClient, which blocks the event loop. The address is the operator's
-setting; nothing in a token can steer it.
+PyJWT's PyJWKClient would block the event loop. The URL is a setting; nothing in a token changes it.
 """
 
 import asyncio
-import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 import httpx
+from typing_extensions import override
 
-from app.authing.client_errors import within
-from app.authing.jwk import read_jwk_set
-from app.authing.keys import TokenKey
-from app.authing.response import ask, read_json
+from app.authing.response import read_json, send
+from app.authing.transport import deadline
+from app.authing.verifier import Algorithm, TokenKey, TokenKeys
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
-
-_log = logging.getLogger(__name__)
+from app.events import Events
+from app.jose.jwk import PRIVATE_MEMBERS, InvalidKey, keys_of, load
+from app.jose.strict_json import JsonValue
 
 LIFETIME = 600
 """Seconds after which the keys are fetched again."""
 COOLDOWN = 30
-"""Seconds that must pass between two fetches while there are keys to go on with."""
-
-_OK = 200
+"""Minimum seconds between two fetches while there are keys."""
 
 
-class RemoteJwks:
-    """The JWK Set at a URL, for one event loop. `deadline` of a fetch in seconds.
+class RemoteJwks(TokenKeys):
+    """The JWK Set (RFC 7517) at a URL, for one event loop. `timeout` of a fetch in seconds.
 
-    One fetch serves all who wait for it. While there are keys, a failed fetch is only logged: the
-    issuer's trouble is felt where there are none yet.
+    Concurrent callers share one fetch. A failed fetch is recorded and keeps the keys.
     """
 
     def __init__(
         self,
         http: httpx.AsyncClient,
         url: str,
+        events: Events,
         *,
-        deadline: float = 3.0,
+        timeout: float = 3.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._url = url
-        self._deadline = deadline
+        self._events = events
+        self._timeout = timeout
         self._monotonic = monotonic
         self._keys: Sequence[TokenKey] = ()
         self._fetched_at = self._tried_at = 0.0
         self._flight: asyncio.Task[None] | None = None
 
+    @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        """Give the key of this name; to a token that names none, the only key of its algorithm.
-
-        Raises:
-            AuthingUnavailable: there are no keys, and none can be had.
-        """
         if self._should_fetch(kid):
-            await self._fetch_with_others()
+            await self._fetch_once()
         if not self._keys:
             raise AuthingUnavailable("jwks_unavailable")
         suitable = [key for key in self._keys if key.algorithm == algorithm]
         if kid is not None:
             return [key for key in suitable if key.kid == kid]
+        # A token without a key name is accepted only if there is no choice.
         return suitable if len(suitable) == 1 else ()
 
     def _should_fetch(self, kid: str | None) -> bool:
@@ -74,10 +71,10 @@ class RemoteJwks:
         is_unknown = kid is not None and all(key.kid != kid for key in self._keys)
         return is_unknown or now - self._fetched_at >= LIFETIME
 
-    async def _fetch_with_others(self) -> None:
+    async def _fetch_once(self) -> None:
         if self._flight is None:
             self._flight = asyncio.create_task(self._fetch())
-        # Shielded, so that a login that is given up does not take the keys from the others.
+        # Shielded, so that one cancelled login does not cancel the fetch of the others.
         await asyncio.shield(self._flight)
 
     async def _fetch(self) -> None:
@@ -85,13 +82,57 @@ class RemoteJwks:
             self._keys = await self._download()
             self._fetched_at = self._monotonic()
         except AuthingError as error:
-            _log.warning("jwks fetch failed: %s", error.outcome)
+            self._events.record("jwks_fetch_failed", outcome=error.outcome)
         finally:
             self._tried_at = self._monotonic()
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with within(self._deadline), ask(self._http, "GET", self._url) as response:
-            if response.status_code != _OK:
+        async with deadline(self._timeout), send(self._http, "GET", self._url) as response:
+            if response.status_code != HTTPStatus.OK:
                 raise AuthingBadAnswer("bad_status")
-            return read_jwk_set(await read_json(response))
+            return read_jwk_set(await read_json(response), self._events)
+
+
+def read_jwk_set(document: JsonValue, events: Events) -> Sequence[TokenKey]:
+    """Read the public keys of RS256 and ES256. Any other key is recorded and ignored.
+
+    Keys that share a name are ignored too, because a token could mean either.
+
+    Raises:
+        AuthingBadAnswer: not a JWK Set, or none of its keys is usable.
+    """
+    keys = []
+    for jwk in keys_of(document) or ():
+        try:
+            keys.append(_token_key(jwk))
+        except InvalidKey as error:
+            events.record("jwk_ignored", reason=error.reason)
+    uses = Counter(key.kid for key in keys if key.kid is not None)
+    unique = [key for key in keys if key.kid is None or uses[key.kid] == 1]
+    if not unique:
+        raise AuthingBadAnswer("bad_shape")
+    return unique
+
+
+def _token_key(jwk: JsonValue) -> TokenKey:
+    if not isinstance(jwk, dict):
+        raise InvalidKey("a JWK is an object", "not_an_object")
+    kid, key_ops = jwk.get("kid"), jwk.get("key_ops")
+    if not isinstance(kid, str | None):
+        raise InvalidKey("a kid is a string", "kid")
+    algorithm = _algorithm(jwk.get("kty"))
+    if key_ops is not None and not (isinstance(key_ops, list) and "verify" in key_ops):
+        raise InvalidKey("the key is not for verifying", "use")
+    if not PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise InvalidKey("a published key has no private member", "private")
+    return TokenKey(algorithm, load(jwk), kid)
+
+
+def _algorithm(kty: JsonValue) -> Algorithm:
+    match kty:
+        case "RSA":
+            return "RS256"
+        case "EC":
+            return "ES256"
+    raise InvalidKey("the key is for another algorithm than RS256 and ES256", "algorithm")

@@ -1,6 +1,6 @@
-"""One answer of the upstream, read with distrust: bounded, uncompressed, labelled, strict JSON.
+"""One request to Authing and its response: limited, uncompressed, labelled, strict JSON.
 
-Knows HTTP and JSON, and nothing of what Authing's documents mean.
+This module knows HTTP and JSON, and not what Authing's documents mean.
 """
 
 import math
@@ -12,24 +12,24 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from app.authing.client_errors import map_client_errors
+from app.authing.transport import map_client_errors
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
 MAX_BODY = 64 * 1024
 _DEFAULT_RETRY_AFTER = 2
-_LONGEST_RETRY_AFTER = 60
+_MAX_RETRY_AFTER = 60
 _JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
 
 
 @asynccontextmanager
-async def ask(
+async def send(
     http: httpx.AsyncClient, method: str, url: str, json: JsonValue = None
 ) -> AsyncIterator[httpx.Response]:
-    """Send one request, once, and hand out the answer with its body still unread.
+    """Send one request, once; yield the response before its body is read.
 
     Raises:
-        AuthingError: no answer could be had.
+        AuthingError: there was no response.
     """
     with map_client_errors():
         async with http.stream(method, url, json=json) as response:
@@ -40,7 +40,7 @@ async def read_json(response: httpx.Response, *, max_depth: int = 8) -> JsonValu
     """Read the body, at most 64 KiB of it.
 
     Raises:
-        AuthingBadAnswer: compressed, labelled as something else, too large, cut off, not JSON.
+        AuthingBadAnswer: compressed, another media type, too large, cut off, or not JSON.
         AuthingUnavailable: the connection broke.
     """
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -55,22 +55,22 @@ async def read_json(response: httpx.Response, *, max_depth: int = 8) -> JsonValu
 
 
 def retry_after(response: httpx.Response, now: datetime) -> int:
-    """Seconds to wait by Retry-After (RFC 9110 section 10.2.3), within 1 to 60; 2 by default."""
+    """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        # Compared by length first: int() refuses thousands of digits with an exception.
-        seconds = _LONGEST_RETRY_AFTER if len(text) > len("3600") else int(text)
+        # The length is checked first, because int() raises for thousands of digits.
+        seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)
     elif (instant := http_date(text)) is not None:
         seconds = math.ceil((instant - now).total_seconds())
     else:
         seconds = _DEFAULT_RETRY_AFTER
-    return max(1, min(seconds, _LONGEST_RETRY_AFTER))
+    return max(1, min(seconds, _MAX_RETRY_AFTER))
 
 
 def http_date(text: str) -> datetime | None:
-    """Read an HTTP date (RFC 9110 section 5.6.7); None if it is none."""
+    """Read an HTTP date (RFC 9110 section 5.6.7); None if it is not one."""
     try:
-        return parsedate_to_datetime(text).replace(tzinfo=UTC)  # always GMT, whatever it says
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)  # always GMT (RFC 9110)
     except ValueError:
         return None
 

@@ -1,19 +1,66 @@
-"""What Authing's answer decides, by HTTP status and business code. Pure.
+"""The meaning of Authing's response: status, business code, shape and user record. Pure.
 
 The vendor documents neither the status nor the code of a failed exchange, and its own clients
-disagree about which of the two to believe. So success needs both, and a number that nobody
-explains is a refusal of the ticket.
+disagree about which of the two decides. So success needs both, and an unknown code is a refusal of
+the ticket.
+
+Since 2020 the exchange has answered with a bare user, with an envelope around a user, and with an
+envelope around a string that holds the user as JSON; a sibling nests two envelopes. The reader is
+tolerant about the shape, and strict about codes, the user's id, the token and the blocks. Fields
+that are not named here are dropped, so that `salt` or `password` go no further.
 """
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, Literal, TypeAlias
 
+from app.authing.profile import claims_of
 from app.errors import (
+    AccountBlocked,
     AuthingBadAnswer,
     AuthingMisconfigured,
     AuthingUnavailable,
     TicketRejected,
 )
+from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
+Outcome: TypeAlias = Literal[
+    "dns",
+    "connect_refused",
+    "connect_timeout",
+    "tls",
+    "reset",
+    "deadline",
+    "http_5xx",
+    "rate_limited",
+    "auth_config",
+    "redirect",
+    "bad_status",
+    "bad_framing",
+    "bad_encoding",
+    "bad_content_type",
+    "too_large",
+    "bad_json",
+    "bad_shape",
+    "bad_token",
+    "jwks_unavailable",
+    "bulkhead",
+    "breaker_open",
+]
+"""The values that `AuthingError.outcome` may have."""
+
+MAX_DEPTH = 16
+"""Maximum nesting of a response; each JSON string inside counts from zero."""
+
+_MAX_UNWRAPS = 2
+_CODE_NAMES = ("code", "apiCode", "statusCode")
+_CODE_TEXT = re.compile(r"-?[0-9]{1,9}")
+_LARGEST_CODE = 999_999_999
+# We send it in a header and in a path. Authing's ids are 24 hex digits.
+_USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_NOT_BLOCKED = (None, False, 0, "", "0", "false")
 OK = 200
 _THROTTLED = 429
 # No permission; application missing; user pool missing.
@@ -23,17 +70,38 @@ _OURS_TO_FIX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPSta
 _WITH_RETRY_AFTER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The code that decides, and the innermost content."""
+
+    code: int | None
+    content: JsonValue = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """The user in the body of the response, not verified yet.
+
+    `claims` are OpenID Connect standard claims without `sub`.
+    """
+
+    user_id: str
+    unverified_token: str = field(repr=False)
+    unionid: str | None = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
+
+
 def is_success(status: int) -> bool:
-    """Whether the HTTP layer says yes."""
+    """Return whether the HTTP status means success."""
     return status in _SUCCESS
 
 
 def raise_for_status(status: int, *, retry_after: int) -> None:
-    """Decide what needs no look at the body.
+    """Raise for a status that decides without the body.
 
     Raises:
-        AuthingUnavailable: Authing is down or throttles us; the ticket was not judged.
-        AuthingBadAnswer: it sends us elsewhere. The secret goes nowhere else.
+        AuthingUnavailable: Authing is down or throttles us; it did not judge the ticket.
+        AuthingBadAnswer: a redirect; the secret is not sent to another place.
     """
     if status in _WITH_RETRY_AFTER:
         outcome = "rate_limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "http_5xx"
@@ -46,13 +114,13 @@ def raise_for_status(status: int, *, retry_after: int) -> None:
 
 
 def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
-    """Decide by the business code, and by the status where there is none.
+    """Raise for the business code; for the status if there is no code.
 
     Raises:
-        TicketRejected: any code that is not success and has no other meaning here.
-        AuthingMisconfigured: Authing refuses us, not the ticket.
-        AuthingUnavailable: the code says that we are throttled.
-        AuthingBadAnswer: the two layers contradict each other, or say nothing known.
+        TicketRejected: any code that is neither success nor listed here.
+        AuthingMisconfigured: Authing refuses our configuration, not the ticket.
+        AuthingUnavailable: the code says that Authing throttles us.
+        AuthingBadAnswer: status and code contradict each other, or both are unknown.
     """
     if code is not None and code != OK:
         if code == _THROTTLED:
@@ -64,3 +132,87 @@ def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
         if code is None and status in _OURS_TO_FIX:
             raise AuthingMisconfigured("auth_config")
         raise AuthingBadAnswer("bad_status")
+
+
+def unwrap(document: JsonValue) -> Envelope:
+    """Remove at most two envelopes. The first code that is not success decides.
+
+    Raises:
+        AuthingBadAnswer: a code is neither an integer nor the text of one.
+    """
+    code: int | None = None
+    content = document
+    for _ in range(_MAX_UNWRAPS + 1):
+        content = _decoded(content)
+        if not isinstance(content, dict):
+            break
+        found = _code_of(content)
+        code = code if found is None else found
+        inner = content.get("data")
+        if inner is None or code not in (None, OK):
+            return Envelope(code, content)
+        content = inner
+    return Envelope(code, None)
+
+
+def read_user(content: JsonValue) -> UserRecord:
+    """Read the innermost object as a user, perhaps in a `userEntity` wrapper.
+
+    Raises:
+        AccountBlocked: Authing has blocked or deleted the user.
+        AuthingBadAnswer: there is no user, or it has no id or no token.
+    """
+    if not isinstance(content, dict):
+        raise AuthingBadAnswer("bad_shape")
+    entity = content.get("userEntity")
+    user = {**content, **entity} if isinstance(entity, dict) else content
+    user_id = _user_id(user)
+    # Checked before the token, because a blocked user may get none.
+    if not all(_is_clearly_false(user.get(name)) for name in ("blocked", "isDeleted")):
+        raise AccountBlocked
+    token = _text(user, "id_token") or _text(user, "token")
+    if token is None:
+        raise AuthingBadAnswer("bad_shape")
+    return UserRecord(user_id, token, _text(user, "unionid"), claims_of(user))
+
+
+def _decoded(content: JsonValue) -> JsonValue:
+    if not isinstance(content, str):
+        return content
+    try:
+        return loads(content.encode(), max_depth=MAX_DEPTH)
+    except StrictJsonError:
+        return None
+
+
+def _code_of(level: Mapping[str, JsonValue]) -> int | None:
+    value = next((level[name] for name in _CODE_NAMES if level.get(name) is not None), None)
+    if value is None:
+        return None
+    if isinstance(value, str) and _CODE_TEXT.fullmatch(value):
+        return int(value)
+    # By type, because True is an int in Python.
+    if type(value) is int and abs(value) <= _LARGEST_CODE:
+        return value
+    raise AuthingBadAnswer("bad_shape")
+
+
+def _user_id(user: Mapping[str, JsonValue]) -> str:
+    ids = {_text(user, name) for name in ("_id", "id")} - {None}
+    match [*ids]:
+        case [str(user_id)] if _USER_ID.fullmatch(user_id):
+            return user_id
+    raise AuthingBadAnswer("bad_shape")
+
+
+def _is_clearly_false(flag: JsonValue) -> bool:
+    return (flag.strip().lower() if isinstance(flag, str) else flag) in _NOT_BLOCKED
+
+
+def _text(user: Mapping[str, JsonValue], name: str) -> str | None:
+    value = user.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise AuthingBadAnswer("bad_shape")
+    return value

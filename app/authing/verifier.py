@@ -1,56 +1,72 @@
-"""The token in Authing's answer, from an unverified string to signed claims.
+"""The token in Authing's response: from an unverified string to signed claims.
 
-The configured keys decide about the algorithm, never the token. Two generations of token are
-known: the legacy one carries `data` with the user and the pool and has no `iss` or `aud`; the
-later one is an OpenID Connect ID token. Knows keys and the time as ports, and no HTTP.
+The configured keys decide about the algorithm, never the token. Two generations of tokens are
+known: the legacy token has `data` with the user and the pool, and no `iss` or `aud`; the later one
+is an OpenID Connect ID token. Keys and time come from interfaces; there is no HTTP here.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
-from app.authing.keys import TokenKey, TokenKeys
+from typing_extensions import override
+
 from app.errors import AuthingTokenInvalid
 from app.jose.jws import InvalidJws, instant, unverified_header, verified_claims
 from app.sessions.ports import Clock
 
-LEEWAY = timedelta(seconds=30)
-"""How far Authing's clock and ours may be apart."""
+Algorithm: TypeAlias = Literal["HS256", "RS256", "ES256"]
 
-_LONGEST_LIFE = timedelta(days=3653)
+LEEWAY = timedelta(seconds=30)
+"""Maximum difference between Authing's clock and ours."""
+
+_MAX_LIFETIME = timedelta(days=3653)
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
+_MIN_HMAC_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class SignedClaims:
-    """What a token says whose signature and times are good and which was made for us.
+class TokenKey:
+    """A key that may have signed the token, with its only algorithm (RFC 8725 section 3.1)."""
 
-    `issued_at` is never in the future. The pool or the audience is not told: it is ours.
-    """
-
-    user_id: str
-    unionid: str | None = field(repr=False)
-    issued_at: datetime
-    expires_at: datetime
+    algorithm: Algorithm
+    material: Any = field(repr=False)
+    kid: str | None = None
 
 
-class Verifier(Protocol):
-    """Decides whether Authing made a token, for us, now."""
+class TokenKeys(Protocol):
+    """The source of the keys."""
 
-    async def verify(self, unverified_token: str) -> SignedClaims:
-        """Verify the token.
+    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        """Return the keys to try.
+
+        `algorithm` and `kid` come from the token's unverified header and may only narrow the
+        choice.
 
         Raises:
-            AuthingTokenInvalid: it is not good.
-            AuthingUnavailable: what the decision needs cannot be had.
+            AuthingUnavailable: there are no keys and they cannot be fetched.
         """
         ...
 
 
+class SharedSecretKeys(TokenKeys):
+    """HS256 secrets, tried in this order: Authing does not document which secret signs."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        # HMAC pads a short key with zeros (RFC 2104 section 2), so this changes no signature. It
+        # avoids the library's warning about Authing's shorter secrets.
+        padded = (secret.encode().ljust(_MIN_HMAC_BYTES, b"\0") for secret in secrets)
+        self._keys = [TokenKey("HS256", material) for material in padded]
+
+    @override
+    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        return self._keys
+
+
 @dataclass(frozen=True, slots=True)
 class ExpectedAudience:
-    """Who we are to Authing, as its token must name us; what is None may be anything.
+    """Names by which a token must say that it is for us; None accepts any value.
 
     A token without `data` names no pool: it is accepted only if issuer and audience are both given.
     """
@@ -60,25 +76,48 @@ class ExpectedAudience:
     audience: str | None = None
 
 
-class LocalVerifier:
-    """Verifies with keys at hand. `max_age` bounds the age of the token's `iat`; zero does not."""
+@dataclass(frozen=True, slots=True)
+class SignedClaims:
+    """The claims of a verified token. `issued_at` is never in the future."""
+
+    user_id: str
+    unionid: str | None = field(repr=False)
+    issued_at: datetime
+    expires_at: datetime
+
+
+class Verifier(Protocol):
+    """Decides whether Authing made a token for us and whether it is valid now."""
+
+    async def verify(self, unverified_token: str) -> SignedClaims:
+        """Verify the token.
+
+        Raises:
+            AuthingTokenInvalid: the token is not accepted.
+            AuthingUnavailable: the keys cannot be fetched.
+        """
+        ...
+
+
+class LocalVerifier(Verifier):
+    """Verifies with keys. `max_age` limits the age of the token's `iat`; zero means no limit."""
 
     def __init__(
-        self, keys: TokenKeys, recipient: ExpectedAudience, *, max_age: timedelta, clock: Clock
+        self, keys: TokenKeys, expected: ExpectedAudience, *, max_age: timedelta, clock: Clock
     ) -> None:
         self._keys = keys
-        self._recipient = recipient
+        self._expected = expected
         self._max_age = max_age or timedelta.max
         self._clock = clock
 
+    @override
     async def verify(self, unverified_token: str) -> SignedClaims:
-        """See Verifier."""
         try:
-            algorithm, kid = _unverified_choice(unverified_token)
+            algorithm, kid = _unverified_key_choice(unverified_token)
             keys = await self._keys.candidates(algorithm, kid)
-            claims = _verified_by_one_of(keys, unverified_token)
+            claims = _verified_by_any(keys, unverified_token)
             issued_at, expires_at = self._checked_times(claims)
-            _check_recipient(claims, self._recipient)
+            _check_audience(claims, self._expected)
             return SignedClaims(_user_id(claims), _unionid(claims), issued_at, expires_at)
         except InvalidJws as error:
             raise AuthingTokenInvalid("bad_token") from error
@@ -89,21 +128,21 @@ class LocalVerifier:
         not_before = instant(claims, "nbf") if "nbf" in claims else issued_at
         _require(max(issued_at, not_before) - LEEWAY <= now)
         _require(now - LEEWAY < expires_at)
-        _require(timedelta() < expires_at - issued_at <= _LONGEST_LIFE)
+        _require(timedelta() < expires_at - issued_at <= _MAX_LIFETIME)
         _require(now - issued_at <= self._max_age)
         return min(issued_at, now.replace(microsecond=0)), expires_at
 
 
-def _unverified_choice(unverified_token: str) -> tuple[str, str | None]:
+def _unverified_key_choice(unverified_token: str) -> tuple[str, str | None]:
     header = unverified_header(unverified_token, allowed=_HEADER_MEMBERS)
-    kind, kid = header.get("typ", "JWT"), header.get("kid")
-    # Never `at+jwt`: an access token of ours proves nothing about Authing.
-    _require(isinstance(kind, str) and kind.upper() == "JWT")
+    typ, kid = header.get("typ", "JWT"), header.get("kid")
+    # Never `at+jwt`: one of our own access tokens proves nothing about Authing.
+    _require(isinstance(typ, str) and typ.upper() == "JWT")
     _require(isinstance(kid, str | None))
     return header["alg"], kid
 
 
-def _verified_by_one_of(keys: Sequence[TokenKey], token: str) -> Mapping[str, Any]:
+def _verified_by_any(keys: Sequence[TokenKey], token: str) -> Mapping[str, Any]:
     refusal = InvalidJws()
     for key in keys:
         try:
@@ -113,14 +152,13 @@ def _verified_by_one_of(keys: Sequence[TokenKey], token: str) -> Mapping[str, An
     raise refusal
 
 
-def _check_recipient(claims: Mapping[str, Any], recipient: ExpectedAudience) -> None:
-    issuer, audience = recipient.issuer, recipient.audience
+def _check_audience(claims: Mapping[str, Any], expected: ExpectedAudience) -> None:
+    issuer, audience = expected.issuer, expected.audience
     _require(issuer in (None, claims.get("iss")))
-    # A list only if we are alone in it: what is for several, one of them could pass on to us.
+    # A list must hold only us: any other audience could have passed its token on to us.
     _require(audience is None or claims.get("aud") in (audience, [audience]))
     if "data" in claims:
-        pool = _agreed(_data(claims), "clientId", "userPoolId")
-        _require(pool == recipient.user_pool_id)
+        _require(_agreed(_data(claims), "clientId", "userPoolId") == expected.user_pool_id)
     else:
         _require(issuer is not None and audience is not None)
 
@@ -143,7 +181,7 @@ def _data(claims: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _agreed(members: Mapping[str, Any], *names: str) -> str:
-    """Read one fact that has several names: all that are there must be equal texts."""
+    """Read one fact that has several names: all values that are present must be equal strings."""
     found = [members[name] for name in names if members.get(name) is not None]
     _require(len(found) > 0 and isinstance(found[0], str) and found[0] != "")
     _require(all(value == found[0] for value in found))

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from app.authing.transport import build_client
+from app.authing.transport import build_client, deadline
 from app.commands.serve import ENV_FILE, SECRETS_DIR
 from app.config import Settings, load_settings
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
@@ -70,8 +70,12 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
 async def _ask_authing(settings: Settings) -> dict[str, str]:
     """Reach Authing over verified TLS and compare clocks. Sends no secret."""
     try:
-        async with build_client(authing_transport(settings)) as http:
-            theirs = await authing_client(settings, http, system_clock).probe()
+        async with (
+            build_client(authing_transport(settings)) as http,
+            deadline(settings.authing_timeout.total_seconds()),
+        ):
+            client = authing_client(settings, http, system_clock, _LastEvents())
+            theirs = await client.probe()
     except StartupError as error:
         return {"authing": str(error)}
     except AuthingUntrusted:

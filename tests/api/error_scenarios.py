@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from app.authing.bulkhead import MAX_CONCURRENT
+from app.authing.resilience import MAX_CONCURRENT
 from app.sessions.models import Identity
 from tests.support.running_app import RunningApp, bearer, phone_of
 

@@ -14,9 +14,8 @@ from typing import Any, Literal, TypeAlias
 import jwt
 
 from app.authing.client import AuthingClient
-from app.authing.keys import SharedSecretKeys
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import ExpectedAudience, LocalVerifier, Verifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys, Verifier
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -241,10 +240,10 @@ async def peer(
 # --- the client, wired as in production ---
 
 
-def hs256_verifier(*secrets: str, max_age: int = 600, **recipient: Any) -> LocalVerifier:
+def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalVerifier:
     return LocalVerifier(
         SharedSecretKeys(secrets or (SECRET,)),
-        ExpectedAudience(POOL, **recipient),
+        ExpectedAudience(POOL, **expected),
         max_age=timedelta(seconds=max_age),
         clock=clock,
     )
@@ -255,7 +254,6 @@ async def authing(
     base_url: str,
     *,
     verifier: Verifier | None = None,
-    deadline: float = 3.0,
     connections: int = 10,
     ca_file: Path | None = SMALL_CA_FILE,
 ) -> AsyncIterator[AuthingClient]:
@@ -266,6 +264,5 @@ async def authing(
             user_pool_id=POOL,
             user_pool_secret=SECRET,
             verifier=verifier or hs256_verifier(),
-            deadline=deadline,
             clock=clock,
         )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.authing.breaker import FAILURE_THRESHOLD, Breaker
+from app.authing.resilience import FAILURE_THRESHOLD, Breaker
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from app.authing.bulkhead import MAX_CONCURRENT, Bulkhead
+from app.authing.resilience import MAX_CONCURRENT, Bulkhead
 from app.errors import AuthingOverloaded, AuthingTimeout
 from app.sessions.models import Identity
 from tests.support.fakes import IDENTITY
@@ -58,10 +58,10 @@ async def settle() -> None:
 
 
 class Scene:
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, timeout: float) -> None:
         self.authing = Authing()
         self.looks = Looks()
-        self.bulkhead = Bulkhead(self.authing, deadline=deadline, sleep=self.looks.sleep)
+        self.bulkhead = Bulkhead(self.authing, timeout=timeout, sleep=self.looks.sleep)
         self.logins: list[Login] = []
 
     async def come(self, how_many: int = 1) -> list[Login]:
@@ -81,9 +81,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def full(deadline: float = 60) -> AsyncIterator[Scene]:
+async def full(seconds: float = 60) -> AsyncIterator[Scene]:
     """A bulkhead with every place taken by an exchange that hangs."""
-    scene = Scene(deadline)
+    scene = Scene(seconds)
     await scene.come(MAX_CONCURRENT)
     yield scene
     await scene.leave()
@@ -200,7 +200,7 @@ async def test_no_place_is_lost_when_a_turn_comes_as_the_line_is_sent_away() -> 
 
 
 async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
-    async with full(deadline=0.2) as scene:
+    async with full(seconds=0.2) as scene:
         started = asyncio.get_running_loop().time()
         [login] = await scene.come()
         await scene.authing.answer()
@@ -211,7 +211,7 @@ async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
 
 @pytest.mark.parametrize("failure", [AuthingTimeout("deadline"), ZeroDivisionError()])
 async def test_a_place_is_there_for_the_next_after_a_failure(failure: Exception) -> None:
-    scene = Scene(deadline=60)
+    scene = Scene(timeout=60)
     for _ in range(2 * MAX_CONCURRENT):
         [login] = await scene.come()
         scene.authing.waiting[0].set_exception(failure)

@@ -12,7 +12,8 @@ from typing import Any, get_args
 import pytest
 
 from app.authing.client import AuthingClient
-from app.authing.client_errors import Outcome
+from app.authing.result import Outcome
+from app.authing.transport import deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -387,9 +388,10 @@ async def test_the_probe_is_content_with_a_host_that_tells_no_time(
 
 
 async def test_the_probe_fails_with_the_same_words() -> None:
-    async with peer(Answer(b"", "hang")) as seen, authing(seen.url, deadline=0.1) as client:
+    async with peer(Answer(b"", "hang")) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingTimeout) as trouble:
-            await client.probe()
+            async with deadline(0.1):
+                await client.probe()
         assert trouble.value.outcome == "deadline"
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.authing.jwk import read_jwk_set
-from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks
+from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
 from app.authing.transport import build_client, build_transport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
 from tests.authing.builders import (
@@ -24,6 +22,7 @@ from tests.authing.builders import (
     json_answer,
     peer,
 )
+from tests.support.fakes import RecordedEvents
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 SHORT_RSA_KEY = rsa.generate_private_key(65537, 1024)  # noqa: S505  # to see it refused
@@ -57,7 +56,7 @@ GOOD = public_jwk(EC_KEY, kid="good")
     ],
 )
 def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm: str) -> None:
-    [key] = read_jwk_set({"keys": [jwk]})
+    [key] = read_jwk_set({"keys": [jwk]}, RecordedEvents())
     assert (key.algorithm, key.kid) == (algorithm, jwk.get("kid"))
 
 
@@ -94,18 +93,16 @@ def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm:
         (public_jwk(SHORT_RSA_KEY), "too_short"),
     ],
 )
-def test_a_key_that_cannot_be_meant_is_left_out_with_a_word(
-    jwk: Any, reason: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        keys = read_jwk_set({"keys": [jwk, GOOD]})
+def test_a_key_that_cannot_be_meant_is_left_out_with_a_word(jwk: Any, reason: str) -> None:
+    events = RecordedEvents()
+    keys = read_jwk_set({"keys": [jwk, GOOD]}, events)
     assert [key.kid for key in keys] == ["good"]
-    assert caplog.messages == [f"jwk left out: {reason}"]
+    assert events.entries == [("jwk_ignored", "", {"reason": reason})]
 
 
 def test_keys_that_share_a_name_are_all_left_out() -> None:
     twins = [public_jwk(RSA_KEY, kid="twin"), public_jwk(EC_KEY, kid="twin")]
-    assert [key.kid for key in read_jwk_set({"keys": [*twins, GOOD]})] == ["good"]
+    assert [key.kid for key in read_jwk_set({"keys": [*twins, GOOD]}, RecordedEvents())] == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +111,7 @@ def test_keys_that_share_a_name_are_all_left_out() -> None:
 )
 def test_a_set_without_a_usable_key_is_a_bad_answer(document: Any) -> None:
     with pytest.raises(AuthingBadAnswer):
-        read_jwk_set(document)
+        read_jwk_set(document, RecordedEvents())
 
 
 # --- when it is fetched ---
@@ -140,20 +137,29 @@ class Issuer:
 
 
 class Running:
-    def __init__(self, keys: RemoteJwks, issuer: Issuer, watch: Stopwatch, seen: Peer) -> None:
+    def __init__(
+        self,
+        keys: RemoteJwks,
+        issuer: Issuer,
+        watch: Stopwatch,
+        seen: Peer,
+        events: RecordedEvents,
+    ) -> None:
         self.keys, self.issuer, self.watch, self.seen = keys, issuer, watch, seen
+        self.events = events
 
     async def find(self, kid: str | None = "good", algorithm: str = "ES256") -> list[str | None]:
         return [key.kid for key in await self.keys.candidates(algorithm, kid)]
 
 
 @asynccontextmanager
-async def running(deadline: float = 2.0) -> AsyncIterator[Running]:
+async def running(seconds: float = 2.0) -> AsyncIterator[Running]:
     issuer, watch = Issuer(), Stopwatch()
     async with peer(issuer) as seen, build_client(build_transport(SMALL_CA_FILE)) as http:
         url = f"{seen.url}/jwks.json"
-        keys = RemoteJwks(http, url, deadline=deadline, monotonic=watch)
-        yield Running(keys, issuer, watch, seen)
+        events = RecordedEvents()
+        keys = RemoteJwks(http, url, events, timeout=seconds, monotonic=watch)
+        yield Running(keys, issuer, watch, seen, events)
 
 
 async def test_the_set_is_fetched_once_and_kept() -> None:
@@ -218,9 +224,9 @@ BROKEN: dict[str, Answer | bytes] = {
 
 @pytest.mark.parametrize("how", BROKEN)
 async def test_the_old_keys_stay_in_force_when_a_fetch_fails(
-    how: str, caplog: pytest.LogCaptureFixture
+    how: str,
 ) -> None:
-    async with running(deadline=0.2) as it:
+    async with running(seconds=0.2) as it:
         await it.find()
         it.issuer.instead = BROKEN[how]
         it.watch.seconds += LIFETIME
@@ -228,12 +234,12 @@ async def test_the_old_keys_stay_in_force_when_a_fetch_fails(
         asked = len(it.seen.requests)
         assert await it.find() == ["good"]
         assert len(it.seen.requests) == asked  # the cooldown counts for failures as well
-        assert caplog.messages[-1].startswith("jwks fetch failed: ")
+        assert it.events.names[-1] == "jwks_fetch_failed"
 
 
 @pytest.mark.parametrize("how", BROKEN)
 async def test_without_any_keys_there_is_no_verdict_until_the_issuer_is_back(how: str) -> None:
-    async with running(deadline=0.2) as it:
+    async with running(seconds=0.2) as it:
         it.issuer.instead = BROKEN[how]
         with pytest.raises(AuthingUnavailable) as trouble:
             await it.find()

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.authing.phone import e164
-from app.authing.profile import claims_of
+from app.authing.profile import claims_of, e164
 from tests.authing.builders import make_user, oauth_profile
 
 

@@ -129,9 +129,7 @@ async def test_u3_u4_a_host_that_stalls_while_connecting_is_unavailable_after_tw
 ) -> None:
     async with (
         peer(GOOD) as silent,
-        authing(
-            silent.url.replace("http:", "https:"), ca_file=authority.file, deadline=5
-        ) as client,
+        authing(silent.url.replace("http:", "https:"), ca_file=authority.file) as client,
     ):
         started = asyncio.get_running_loop().time()
         with pytest.raises(AuthingUnavailable) as trouble:

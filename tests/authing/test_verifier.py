@@ -14,8 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.authing.keys import SharedSecretKeys, TokenKey
-from app.authing.verifier import ExpectedAudience, LocalVerifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys, TokenKey
 from app.errors import AuthingTokenInvalid
 from tests.authing.builders import (
     EPOCH,
@@ -262,11 +261,11 @@ async def test_c10_issuer_and_audience_must_match_exactly(claims: dict[str, Any]
     await refuses(sign_token(claims, key=RSA_KEY, algorithm="RS256"), verifier)
 
 
-@pytest.mark.parametrize("recipient", [{}, {"issuer": ISSUER}, {"audience": APP_ID}])
+@pytest.mark.parametrize("expected", [{}, {"issuer": ISSUER}, {"audience": APP_ID}])
 async def test_c10_a_token_that_names_no_pool_needs_both_issuer_and_audience(
-    recipient: dict[str, Any],
+    expected: dict[str, Any],
 ) -> None:
-    await refuses(sign_token(id_token_claims()), hs256_verifier(**recipient))
+    await refuses(sign_token(id_token_claims()), hs256_verifier(**expected))
 
 
 async def test_c10_an_hs256_id_token_is_believed_with_both() -> None:

@@ -147,7 +147,7 @@ async def test_no_repr_shows_a_secret_or_a_person(
         open_services(settings, drain=Drain(), transport=transport) as services,
         httpx.AsyncClient(transport=transport) as http,
     ):
-        client = authing_client(settings, http, system_clock)
+        client = authing_client(settings, http, system_clock, services.events)
         login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
         pair = await services.logins.log_in(login)
         ring = services.keys.ring

@@ -12,8 +12,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.keys import SharedSecretKeys
-from app.authing.verifier import ExpectedAudience, LocalVerifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
 from app.sessions.refresh_tokens import issue_refresh_token, verify_refresh_token
 from tests.forgeries.forge import b64

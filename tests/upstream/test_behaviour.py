@@ -12,8 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
-from app.authing.breaker import FAILURE_THRESHOLD, PROBE_INTERVAL
-from app.authing.bulkhead import MAX_CONCURRENT
+from app.authing.resilience import FAILURE_THRESHOLD, MAX_CONCURRENT, PROBE_INTERVAL
 from tests.authing.builders import Answer, Request, http_answer, json_answer
 from tests.upstream.fault_server import GOOD
 from tests.upstream.stage import GRACE, Reply, Stage, open_stage

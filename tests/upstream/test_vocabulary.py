@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from app.authing.client_errors import Outcome
+from app.authing.result import Outcome
 from tests.upstream.test_faults import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.authing.client import AuthingClient
-from app.authing.client_errors import map_client_error
-from app.authing.transport import build_client
+from app.authing.resilience import Bulkhead
+from app.authing.transport import build_client, map_client_error
 from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,
@@ -50,11 +50,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
 
 
 async def trouble_with(
-    answer: Answer | bytes, *, deadline: float = 3.0
+    answer: Answer | bytes, *, seconds: float = 3.0
 ) -> tuple[type[AuthingError], str]:
-    async with peer(answer) as seen, authing(seen.url, deadline=deadline) as client:
+    async with peer(answer) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingError) as trouble:
-            await client.exchange(TICKET)
+            await Bulkhead(client, timeout=seconds).exchange(TICKET)
         assert len(seen.requests) == 1  # nothing is sent twice
         return type(trouble.value), trouble.value.outcome
 
@@ -105,7 +105,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
 )
 async def test_u6_u7_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
     started = asyncio.get_running_loop().time()
-    assert await trouble_with(answer, deadline=0.3) == (AuthingTimeout, "deadline")
+    assert await trouble_with(answer, seconds=0.3) == (AuthingTimeout, "deadline")
     assert asyncio.get_running_loop().time() - started < 2.0
 
 
@@ -120,10 +120,10 @@ class StuckVerifier:
 async def test_the_deadline_includes_the_verification() -> None:
     async with (
         peer(GOOD) as seen,
-        authing(seen.url, verifier=StuckVerifier(), deadline=0.2) as client,
+        authing(seen.url, verifier=StuckVerifier()) as client,
     ):
         with pytest.raises(AuthingTimeout):
-            await client.exchange(TICKET)
+            await Bulkhead(client, timeout=0.2).exchange(TICKET)
 
 
 # --- answers that are none ---
@@ -269,10 +269,11 @@ async def test_exchanges_that_ran_out_of_time_leave_every_connection_usable() ->
     answers = iter([Answer(b"", "hang")] * 20)
     async with (
         peer(lambda _request: next(answers, Answer(GOOD))) as seen,
-        authing(seen.url, connections=10, deadline=1) as client,
+        authing(seen.url, connections=10) as client,
     ):
+        bulkhead = Bulkhead(client, timeout=1)
         for _ in range(2):
-            late = (client.exchange(TICKET) for _ in range(10))
+            late = (bulkhead.exchange(TICKET) for _ in range(10))
             outcomes = await asyncio.gather(*late, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {AuthingTimeout}
         plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(10)))
@@ -354,7 +355,6 @@ async def over(transport: httpx.AsyncBaseTransport) -> AsyncIterator[AuthingClie
             user_pool_id=POOL,
             user_pool_secret=SECRET,
             verifier=hs256_verifier(),
-            deadline=1,
         )
 
 

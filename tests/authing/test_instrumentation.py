@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from app.authing.resilience import InstrumentedIdentityProvider
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -13,7 +14,6 @@ from app.errors import (
     TicketRejected,
 )
 from app.sessions.models import Identity
-from app.telemetry.upstream import InstrumentedIdentityProvider
 from tests.support.fakes import IDENTITY, FakeIdentityProvider, RecordedEvents
 
 TICKET = "made-up-ticket"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.authing.envelope import Envelope, UserRecord, read_user, unwrap
+from app.authing.result import Envelope, UserRecord, read_user, unwrap
 from app.errors import AccountBlocked, AuthingBadAnswer
 from tests.authing.builders import USER_ID, encoded, make_user
 
