@@ -1,4 +1,4 @@
-"""What is served where: the whole surface, as README.md's table has it."""
+"""What is served where: the whole surface, as the table of docs/api.md has it."""
 
 ROUTES = {
     "/v1/launch": {"GET", "HEAD"},

@@ -1,5 +1,6 @@
-"""The table of errors: whole, worded in both languages, and the same as in docs/api.md."""
+"""The table of errors: whole, worded in both languages, and like docs/api.md, as are the routes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from app.api import messages
 from app.api.problems import PROBLEMS
 from app.errors import TicketgateError
+from tests.api.routes import ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
@@ -55,3 +57,21 @@ def test_the_page_has_the_same_table_as_the_code() -> None:
     rows = rows_of(PAGE.read_text("utf-8"))
     assert len(set(rows)) == len(rows)
     assert set(rows) == {(row.status, e.code, row.client_action) for e, row in PROBLEMS.items()}
+
+
+def test_the_page_has_the_same_routes_as_the_code() -> None:
+    section = PAGE.read_text("utf-8").partition("\n## Routes\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[A-Z].*?`) \| ", section.replace("\\|", "or"), re.MULTILINE)
+    told = {
+        (method, re.sub(r"\{\w+\}", "{}", path))
+        for cell in cells
+        for path in re.findall(r"(/[^\s?`,]*)", cell)
+        for method in re.findall(r"[A-Z]{3,}", cell)
+    }
+    # HEAD is told in a sentence; the pages that API_DOCS turns on are no part of the API.
+    served = {
+        (method, re.sub(r"\{\w+\}", "{}", path))
+        for path, methods in ROUTES.items()
+        for method in methods - {"HEAD"}
+    }
+    assert told == served | {("GET", "/docs"), ("GET", "/openapi.json")}
