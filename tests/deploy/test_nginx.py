@@ -1,4 +1,4 @@
-"""nginx in front of two services over one Valkey: real processes, with the files of `deploy/`."""
+"""nginx in front of two services over one Valkey, as real processes with the files of `deploy/`."""
 
 import signal
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from tests.e2e.leaks import found
 from tests.support.processes import Program
 from tests.support.valkey.program import ProgramMissing, program
 
+pytestmark = pytest.mark.long
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 UNHINDERED = {"RATE_LIMIT_LOGIN": "999999/second", "RATE_LIMIT_REFRESH": "999999/second"}
 PROBLEM = "application/problem+json"
@@ -25,7 +26,7 @@ PROBLEM = "application/problem+json"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if nginx_program() is None:
-        pytest.skip("nginx is not there")
+        pytest.skip("nginx is not installed")
     try:
         program()
     except ProgramMissing as missing:

@@ -1,4 +1,4 @@
-"""One service for each module: what is refused leaves nothing behind."""
+"""One service per module: refused requests leave nothing behind."""
 
 from collections.abc import AsyncIterator
 

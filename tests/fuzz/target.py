@@ -1,7 +1,7 @@
-"""A sandbox process to be fuzzed, and an app that has what a good request to it needs.
+"""A sandbox process to fuzz, and genuine credentials for generated requests.
 
-The description allows a ticket, a refresh token or a key to be any text of a form; the server takes
-only those that it knows. So what is generated to be good gets genuine ones.
+The description allows any text of a form for a ticket, a refresh token or a key; the server accepts
+only those that it issued. Requests that are meant to be valid get genuine ones.
 """
 
 import uuid
@@ -21,17 +21,17 @@ SETTINGS = {
     "RATE_LIMIT_REFRESH": UNHINDERED,
 }
 TOO_LONG = ["413", "414", "431"]
-"""What is too long is refused for that, whatever else is right or wrong about it."""
+"""A request that is too long is refused before anything else is checked."""
 REFUSED = ["400", "401", "404", "405", "415", "422", *TOO_LONG]
 TAKEN = ["200", "201", "204", "401", "404", *TOO_LONG]
 STRICT = ["400"]
-"""What no schema says of a body: no number that a double cannot hold, in no unknown field either;
-and a ticket or a refresh token is good once, while some cases are sent more often."""
+"""Rules that no schema expresses: a double must hold every number of a body, and a ticket or a
+refresh token is valid once, while some cases are sent more often."""
 
 
 @dataclass(frozen=True)
 class App:
-    """Signs in whenever somebody is needed."""
+    """Logs in whenever a request needs a session."""
 
     service: Service
 
@@ -46,7 +46,7 @@ class App:
         return SERVICE_KEY if kind == "service_key" else self.tokens()["access_token"]
 
     def complete(self, case: Case[Any]) -> Case[Any]:
-        """Put genuine credentials into a case that is meant to be good."""
+        """Put genuine credentials into a case that is meant to be valid."""
         if case.meta is None or not case.meta.generation.mode.is_positive:
             return case
         body: Any = case.body
@@ -65,10 +65,10 @@ class App:
 
 
 def described_by(service: Service, *, cases: int | None, has_body: bool) -> BaseSchema:
-    """The description of the service, to be tried with so many cases an operation.
+    """The service's description, to be tried with `cases` per operation.
 
-    With None it is a few, always the same, and nobody looks at the clock. `has_body`: some of the
-    operations take one.
+    None: a few, always the same, without a limit on response times. `has_body`: some of the
+    operations take a body.
     """
     checks: dict[str, Any] = {
         "negative_data_rejection": {"expected-statuses": REFUSED},
@@ -102,7 +102,7 @@ def described_by(service: Service, *, cases: int | None, has_body: bool) -> Base
 
 
 def sign_in(described: BaseSchema, app: App) -> None:
-    """Have every case come with a credential of its own, if the operation needs one."""
+    """Give every case a credential of its own if the operation needs one."""
 
     @described.auth(refresh_interval=None)
     class Credential:

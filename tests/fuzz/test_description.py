@@ -1,9 +1,9 @@
-"""T7.1: Schemathesis believes the description of the API, and the API keeps to it.
+"""Schemathesis sends requests made from the OpenAPI description; the API must conform to it.
 
-Every check there is, over every operation, with a credential and without; what an operation gives
-is carried on to others in the end. A few cases each in `make test`; `make fuzz` tries 2,000, and
-then no answer may take longer than a second. That is the caller's second: other work on the machine
-shows in it, and then the service's own `duration_ms` tells whose fault it was.
+All of its checks run over every operation, with a credential and without, and over sequences of
+operations. `make test` tries one operation, `make test-all` all of them with a few cases each.
+`make fuzz` tries 2,000 cases; then a response may take at most one second, as the client measures
+it. On a busy machine, compare with `duration_ms` in the service's log.
 """
 
 import os
@@ -21,8 +21,13 @@ from tests.fuzz.target import SETTINGS, App, described_by, sign_in
 
 UNIT = ("examples", "coverage", "fuzzing")
 CASES = int(os.environ.get("FUZZ_CASES", "0")) or None
+REPRESENTATIVE = ("/v1/sessions/refresh", "POST")
 OPERATIONS = [
-    pytest.param(path, method, id=f"T7.1-{method}-{path}")
+    pytest.param(
+        *(path, method),
+        id=f"{method}-{path}",
+        marks=() if (path, method) == REPRESENTATIVE else pytest.mark.long,
+    )
     for path, methods in ROUTES.items()
     for method in sorted(methods - {"HEAD"})
 ]
@@ -47,12 +52,12 @@ def of(service: Service, path: str | None = None) -> BaseSchema:
 
 
 def told(found: CheckFailureInfo) -> str:
-    """What was wrong, and how to ask for it again."""
+    """The failure, and the request that shows it."""
     return f"{found.failure.title}: {found.failure.message}\n{found.code_sample}"
 
 
 def failures(described: BaseSchema, *phases: str) -> tuple[int, list[str]]:
-    """How many answers were checked, and what was wrong with them."""
+    """The number of responses checked, and their failures."""
     for name in (*UNIT, "stateful"):
         described.config.phases.get_by_name(name=name).enabled = name in phases
     answers, wrong = 0, []
@@ -76,7 +81,7 @@ def test_an_operation_keeps_to_its_description(service: Service, path: str, meth
 
 
 @pytest.mark.parametrize(("path", "method"), GUARDED)
-def test_who_has_no_credential_is_told_so_as_described(
+def test_a_request_without_a_credential_is_refused_as_described(
     service: Service, path: str, method: str
 ) -> None:
     described = of(service, path).include(path=path, method=method)
@@ -85,8 +90,11 @@ def test_who_has_no_credential_is_told_so_as_described(
     assert answers > 5
 
 
-@pytest.mark.parametrize("signed_in", [True, False], ids=["T7.1-stateful", "T7.1-stateful-nobody"])
-def test_what_one_operation_gives_another_takes(service: Service, *, signed_in: bool) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "anonymous"])
+def test_values_of_one_response_work_in_other_requests(
+    service: Service, *, signed_in: bool
+) -> None:
     described = of(service)
     if signed_in:
         sign_in(described, App(service))

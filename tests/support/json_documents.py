@@ -1,12 +1,12 @@
-"""T7.2: documents in the classes of the well-known suites of JSON parsers.
+"""JSON documents in the classes of the well-known test suites for parsers.
 
-`n`: no reader may take it (RFC 8259). `y`: every reader must. `i`: RFC 8259 lets readers differ,
-which is why ours refuses most of them. Names say the class, what it is, and where it stands.
+`n`: a parser must refuse it (RFC 8259). `y`: a parser must accept it. `i`: RFC 8259 leaves it to
+the parser; ours refuses most of them. A name tells the class, the peculiarity and the position.
 """
 
 from collections.abc import Iterator
 
-MAX_CONCURRENT = {"alone": "%s", "item": "[1, %s]", "member": '{"a": %s}'}
+_PLACES = {"alone": "%s", "item": "[1, %s]", "member": '{"a": %s}'}
 
 _NO_NUMBERS = {
     "minus": "-",
@@ -242,7 +242,7 @@ STRICTER = {
     "y-array-nine-levels": b"[" * 9 + b"]" * 9,
     "y-number-more-than-a-double-holds": b"9007199254740993",
 }
-"""Good JSON that we refuse on purpose: it can be read in two ways, or exhaust a reader."""
+"""Valid JSON that we refuse: parsers read it in two ways, or it exhausts them."""
 DIFFERS = {
     "i-number-huge-exponent": b"[1e400]",
     "i-number-minus-huge-exponent": b"[-1e400]",
@@ -279,7 +279,7 @@ DIFFERS = {
 
 def _everywhere(kind: str, table: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     for what, text in table.items():
-        for place, around in MAX_CONCURRENT.items():
+        for place, around in _PLACES.items():
             yield f"{kind}-{what}-{place}", (around % text).encode()
 
 

@@ -1,4 +1,4 @@
-"""T7.3: texts that have broken somebody's software, in the classes of the well-known lists."""
+"""Texts that have broken software, in the classes of the well-known lists."""
 
 import itertools
 
