@@ -13,7 +13,7 @@ _REFUSED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. A refusal is one line on stderr and code 2."""
+    """Run one command and return its exit code. A refusal is one line on stderr and code 2."""
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported here, so that a command loads only what it needs; above all, production never
-    # loads the sandbox.
+    # Imported here, so that a command loads only the modules it needs, and production never loads
+    # the sandbox.
     match options.command:
         case "serve":
             from app.commands import serve  # noqa: PLC0415
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add = actions.add_parser("add", help="publish a key without using it; oct binds refresh tokens")
     add.add_argument("--alg", choices=KEY_KINDS, default="ES256")
     for name, text in (("promote", "use a key from now on"), ("retire", "drop an unused key")):
-        # A kid may begin with "-", which must not make an option of it.
+        # A kid may begin with "-" and must not be read as an option.
         command = actions.add_parser(name, help=text, prefix_chars="+", add_help=False)
         command.add_argument("kid")
     actions.add_parser("list", help="show the keys, without their secrets")

@@ -1,7 +1,7 @@
 """The settings: read once at start from the environment, `.env` and `/run/secrets`, then frozen.
 
-Only `main` and the commands read them; everything else is given plain values. A name in capitals
-below is the variable of the same name; its meaning for an operator stands in `.env.example`.
+Only `main` and the commands read them; other modules get plain values. `.env.example` explains the
+variable of each field, which has the same name in capitals.
 """
 
 import os
@@ -29,6 +29,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from typing_extensions import override
 
 from app.errors import StartupError
 from app.store_url import RedisUrl, SqliteUrl, parse_store_url
@@ -76,7 +77,7 @@ def _secret_of(min_bytes: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _comma_separated(value: object) -> object:
+def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
@@ -121,6 +122,8 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 AuthingSecret = Annotated[SecretStr, _secret_of(16)]
 ServiceKey = Annotated[SecretStr, _secret_of(32)]
+T = TypeVar("T")
+CommaSeparated = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -138,9 +141,7 @@ class Settings(BaseSettings):
     authing_user_pool_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     authing_user_pool_secret: AuthingSecret
     authing_token_mode: Literal["hs256", "jwks"] = "hs256"
-    authing_token_secrets: Annotated[
-        tuple[AuthingSecret, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = ()
+    authing_token_secrets: CommaSeparated[AuthingSecret] = ()
     authing_jwks_url: WebAddress | None = None
     authing_issuer: str | None = None
     authing_audience: str | None = None
@@ -168,15 +169,11 @@ class Settings(BaseSettings):
     store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
     store_ca_file: Path | None = None
 
-    service_api_keys: Annotated[
-        tuple[ServiceKey, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = ()
+    service_api_keys: CommaSeparated[ServiceKey] = ()
 
     rate_limit_login: Rate = "30/minute"
     rate_limit_refresh: Rate = "60/minute"
-    trusted_proxies: Annotated[
-        tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = ()
+    trusted_proxies: CommaSeparated[Network] = ()
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -191,7 +188,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        # The text names the variable, because a rule over several fields has no field of its own.
+        # The text names the variable, because such a rule belongs to no single field.
         if self.session_idle_ttl > self.session_absolute_ttl:
             raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
         if self.session_access_ttl > self.session_idle_ttl:
@@ -203,6 +200,7 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
+    @override
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -211,25 +209,24 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over `.env`, and that over secret files."""
+        # The environment wins over `.env`, and that over secret files.
         folder = getattr(file_secret_settings, "secrets_dir", None)
         secret_files = _SecretFiles(settings_cls, folder)
         return init_settings, env_settings, dotenv_settings, secret_files
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """One file a setting, in a folder.
+    """Reads one file a setting from a folder.
 
-    Unlike the library's own source it takes an empty file for unset, as an empty variable is, and
-    names the setting whose file cannot be read.
+    Unlike the library's own source, an empty file means unset, and an error names the setting.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], folder: Path | None) -> None:
         super().__init__(settings_cls)
         self._folder = folder
 
+    @override
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Read the file of one setting."""
         del field
         path = (self._folder or Path()) / field_name.upper()
         if not os.path.lexists(path):
@@ -240,8 +237,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
             name = field_name.upper()
             raise StartupError(f"{name}: {path} cannot be read as a text file") from None
 
+    @override
     def __call__(self) -> dict[str, Any]:
-        """Read the files of all settings."""
         if self._folder is None:
             return {}
         fields = self.settings_cls.model_fields
@@ -269,7 +266,7 @@ def load_settings(
 
 
 def _check_env_file(path: Path) -> None:
-    # The library passes over a line that it cannot parse, and with it over a setting.
+    # The library skips a line that it cannot parse, and so would skip a setting.
     try:
         with path.open(encoding="utf-8") as lines:
             for binding in parse_stream(lines):

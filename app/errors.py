@@ -1,12 +1,11 @@
-"""Every way Ticketgate says no, as one tree of exceptions with stable codes.
+"""All errors of Ticketgate: one tree of exceptions with stable codes.
 
-A class carries a `code`, never a status: how HTTP shows it is decided by one table in
-`app/api/problems.py`. None carries free text, because a text that was made near a secret ends up
-in a log; what an operator needs beyond the code is a word of a closed vocabulary (`outcome`) or a
-number.
+A class has a `code` and no HTTP status; `app/api/problems.py` maps one to the other. No error has
+free text, because texts end up in logs and may hold a secret. Beyond the code, an operator gets a
+word of a closed vocabulary (`outcome`) or a number.
 
     TicketgateError
-    ├── RequestError                  the request itself is not good
+    ├── RequestError                  the request itself is wrong
     │   ├── MalformedRequest              malformed_request
     │   ├── InvalidRequest                invalid_request (with a list of fields)
     │   ├── IdempotencyKeyMismatch        idempotency_key_mismatch
@@ -18,14 +17,15 @@ number.
     │   ├── UnsupportedMediaType          unsupported_media_type
     │   ├── LoginCancelled                login_cancelled
     │   └── ExtMsgUnsupported             ext_msg_unsupported
-    ├── LoginRefused                  there will be no session for this ticket
+    ├── LoginRefused                  no session will be made from this ticket
     │   ├── TicketRejected                ticket_rejected
     │   ├── TicketUsed                    ticket_used
     │   ├── AccountBlocked                account_blocked
     │   └── UserBanned                    user_banned (with the end of the ban)
-    ├── LoginInProgress                   login_in_progress
-    ├── RateLimited                       rate_limited
-    ├── AuthingError                  Authing could not be asked, or not be believed
+    ├── TryLater                      the same request may be sent again, later
+    │   ├── LoginInProgress               login_in_progress
+    │   └── RateLimited                   rate_limited
+    ├── AuthingError                  Authing gave no result that can be believed
     │   ├── AuthingUnavailable            authing_unavailable
     │   ├── AuthingTimeout                authing_timeout
     │   ├── AuthingOverloaded             authing_overloaded
@@ -33,14 +33,14 @@ number.
     │   ├── AuthingBadAnswer              authing_bad_answer
     │   ├── AuthingTokenInvalid           authing_token_invalid
     │   └── AuthingUntrusted              authing_untrusted
-    ├── RefreshRefused                the refresh token in the body is not good
+    ├── RefreshRefused                the refresh token in the body is refused
     │   ├── RefreshTokenInvalid           refresh_token_invalid
-    │   └── RefreshSessionEnded           session_ended (with the ending's name)
-    ├── AccessRefused                 the bearer token is not good
+    │   └── RefreshSessionEnded           session_ended (with the reason)
+    ├── AccessRefused                 the bearer token is refused
     │   ├── AccessTokenMissing            access_token_missing
     │   ├── AccessTokenInvalid            access_token_invalid
     │   ├── AccessTokenExpired            access_token_expired
-    │   └── AccessSessionEnded            session_ended (with the ending's name)
+    │   └── AccessSessionEnded            session_ended (with the reason)
     ├── StoreUnavailable                  store_unavailable
     └── InternalError                     internal_error
 """
@@ -52,16 +52,13 @@ from typing import ClassVar
 
 
 class TicketgateError(Exception):
-    """Root of everything that Ticketgate refuses on purpose."""
+    """The root of all errors that a request can cause."""
 
     code: ClassVar[str]
 
 
-# --- the request itself ---
-
-
 class RequestError(TicketgateError):
-    """The request is not one that this API takes."""
+    """The request itself is wrong."""
 
 
 class MalformedRequest(RequestError):
@@ -95,13 +92,13 @@ class IdempotencyKeyMismatch(RequestError):
 
 
 class NotFound(RequestError):
-    """No such path, or nothing of that name there."""
+    """No such path, or no resource with this id."""
 
     code = "not_found"
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, but not with this method; `allowed` are those it has."""
+    """The path exists, but not with this method. `allowed` lists its methods."""
 
     code = "method_not_allowed"
 
@@ -135,18 +132,15 @@ class UnsupportedMediaType(RequestError):
 
 
 class LoginCancelled(RequestError):
-    """The user declined in the mini program, says `ext_msg`."""
+    """`ext_msg` says that the user declined in the mini program."""
 
     code = "login_cancelled"
 
 
 class ExtMsgUnsupported(RequestError):
-    """`ext_msg` holds no ticket: another flow's answer, or something garbled."""
+    """`ext_msg` holds no ticket: it is of another login flow, or damaged."""
 
     code = "ext_msg_unsupported"
-
-
-# --- a login ---
 
 
 class LoginRefused(TicketgateError):
@@ -180,7 +174,7 @@ class AccountBlocked(LoginRefused):
 
 
 class UserBanned(LoginRefused):
-    """We have banned the user, until an instant or (None) until somebody lifts it."""
+    """The user is banned here, until an instant or (None) until the ban is lifted."""
 
     code = "user_banned"
 
@@ -189,34 +183,30 @@ class UserBanned(LoginRefused):
         self.until = until
 
 
-class LoginInProgress(TicketgateError):
-    """Another request is exchanging this ticket. `retry_after` is in seconds."""
+class TryLater(TicketgateError):
+    """Nothing was done. The same request may be sent again after `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class LoginInProgress(TryLater):
+    """Another request is exchanging this ticket."""
 
     code = "login_in_progress"
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__()
-        self.retry_after = retry_after
 
-
-class RateLimited(TicketgateError):
-    """Too many of this kind. Says nothing about any session. `retry_after` is in seconds."""
+class RateLimited(TryLater):
+    """Too many requests of this kind. Says nothing about any session."""
 
     code = "rate_limited"
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__()
-        self.retry_after = retry_after
-
-
-# --- Authing could not be asked, or not be believed ---
-
 
 class AuthingError(TicketgateError):
-    """No verdict about the user could be had.
+    """Authing gave no result that can be believed; the user is not judged.
 
-    `outcome` is one word of a closed vocabulary that tells an operator what happened (for logs and
-    metrics). `retry_after` is in seconds.
+    `outcome` is a word of a closed vocabulary for logs and metrics. `retry_after` is in seconds.
     """
 
     def __init__(self, outcome: str, *, retry_after: int = 2) -> None:
@@ -226,54 +216,51 @@ class AuthingError(TicketgateError):
 
 
 class AuthingUnavailable(AuthingError):
-    """No connection, a 5xx, Authing throttles us; or it was so too often to ask again just now."""
+    """No connection, a 5xx, a throttled request, or an open breaker after many of these."""
 
     code = "authing_unavailable"
 
 
 class AuthingTimeout(AuthingError):
-    """The deadline of the exchange passed; what Authing did with the ticket is unknown."""
+    """The deadline of the exchange passed. The ticket may be used or not."""
 
     code = "authing_timeout"
 
 
 class AuthingOverloaded(AuthingError):
-    """As many exchanges as we allow are under way already; Authing was not asked."""
+    """The maximum of concurrent exchanges is reached; Authing was not asked."""
 
     code = "authing_overloaded"
 
 
 class AuthingMisconfigured(AuthingError):
-    """Authing refuses us, not the user: pool id, pool secret or address are wrong."""
+    """Authing refuses this service: the pool id, the pool secret or the address is wrong."""
 
     code = "authing_misconfigured"
 
 
 class AuthingBadAnswer(AuthingError):
-    """The answer is not one that Authing's documents or clients know."""
+    """The response has no form that Authing's documents or clients know."""
 
     code = "authing_bad_answer"
 
 
 class AuthingTokenInvalid(AuthingError):
-    """The token in the answer does not verify, or speaks of another pool or user."""
+    """The token in the response does not verify, or is of another pool or user."""
 
     code = "authing_token_invalid"
 
 
 class AuthingUntrusted(AuthingError):
-    """TLS could not establish that the peer is Authing. Nothing was sent."""
+    """The TLS certificate of Authing does not verify. Nothing was sent."""
 
     code = "authing_untrusted"
 
 
-# --- our own tokens ---
-
-
 class EndedSession(TicketgateError):
-    """The session has ended; `reason` is the name of the ending.
+    """The session has ended; `reason` is an EndReason.
 
-    `replaced_by` is the device type of the login that replaced it, if the app told one.
+    `replaced_by` is the device type of the login that replaced it, if known.
     """
 
     code = "session_ended"
@@ -285,21 +272,21 @@ class EndedSession(TicketgateError):
 
 
 class RefreshRefused(TicketgateError):
-    """The refresh token in the body is not good."""
+    """The refresh token in the body is refused."""
 
 
 class RefreshTokenInvalid(RefreshRefused):
-    """Not a refresh token of ours, or its session is not known (any more)."""
+    """Not a refresh token of this service, or its session is unknown."""
 
     code = "refresh_token_invalid"
 
 
 class RefreshSessionEnded(EndedSession, RefreshRefused):
-    """The session has ended. See EndedSession."""
+    """The session of this token has ended."""
 
 
 class AccessRefused(TicketgateError):
-    """The bearer token in `Authorization` is not good."""
+    """The bearer token in `Authorization` is refused."""
 
 
 class AccessTokenMissing(AccessRefused):
@@ -309,42 +296,36 @@ class AccessTokenMissing(AccessRefused):
 
 
 class AccessTokenInvalid(AccessRefused):
-    """Not an access token of ours."""
+    """Not an access token of this service."""
 
     code = "access_token_invalid"
 
 
 class AccessTokenExpired(AccessRefused):
-    """Ours and genuine, but its time is over."""
+    """A genuine access token that has expired."""
 
     code = "access_token_expired"
 
 
 class AccessSessionEnded(EndedSession, AccessRefused):
-    """The session has ended. See EndedSession."""
-
-
-# --- ourselves ---
+    """The session of this token has ended."""
 
 
 class StoreUnavailable(TicketgateError):
-    """The store could not be asked. Says nothing about any session: they live on."""
+    """The store cannot be reached. Says nothing about any session: they live on."""
 
     code = "store_unavailable"
     retry_after = 2
 
 
 class InternalError(TicketgateError):
-    """A bug of ours. Its cause is logged by type and place only."""
+    """A bug in this service. The log names its type and place only."""
 
     code = "internal_error"
-
-
-# --- at start ---
 
 
 class StartupError(Exception):
     """The service cannot start as configured. The text is one line that names the setting.
 
-    The only error with a text: it is made from names and rules, never from a setting's value.
+    Its text is made of names and rules, never of the value of a setting.
     """

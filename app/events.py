@@ -1,8 +1,7 @@
-"""Everything that is worth telling an operator, as one closed set of events.
+"""The closed set of events for operators; docs/logs.md says what each one means.
 
-An event is a word with ids, closed words and numbers: never a text made from data. The same events
-are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so that the two cannot
-tell different stories. What each event means for an operator stands in docs/logs.md.
+An event is a name with ids, closed words and numbers, never a text made from data. The same events
+are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so logs and metrics agree.
 """
 
 from typing import Literal, Protocol, TypeAlias
@@ -46,7 +45,6 @@ class Events(Protocol):
         """Record one event.
 
         `fields` are names and values of the log's closed set (docs/logs.md); any other name is a
-        bug and raises ValueError. `error` is the bug of ours that caused the event; only its type
-        and its places in the code are told.
+        bug and raises ValueError. `error` is the bug that caused the event; only its type and its
+        places in the code are logged.
         """
-        ...

@@ -1,7 +1,7 @@
-"""The key file on disk: making it, rolling it over, and following it while the service runs.
+"""The key file on disk: create it, roll its keys over, and follow it while the service runs.
 
-The file is a private JWK Set (RFC 7517); what its keys mean is the core's business. It is replaced
-in one step, so a reader never sees half of it, and is readable by its owner only.
+The file is a private JWK Set (RFC 7517) that only its owner can read. It is replaced in one step,
+so a reader never sees half of it. `app.jose.key_ring` knows the meaning of its keys.
 """
 
 import json
@@ -36,10 +36,10 @@ class KeyFile:
     """A `KeySource` that follows a file. A broken new file keeps the keys that work."""
 
     def __init__(self, path: Path, events: Events) -> None:
-        """Load the keys. Every reload, and every failure to reload, is recorded.
+        """Load the keys. Each reload and each failed reload is recorded as an event.
 
         Raises:
-            StartupError: there is no usable key file to begin with.
+            StartupError: there is no usable key file.
         """
         self._path = path
         self._events = events
@@ -49,11 +49,11 @@ class KeyFile:
 
     @property
     def ring(self) -> KeyRing:
-        """The keys in force."""
+        """The current keys."""
         return self._ring
 
     def follow(self) -> None:
-        """Take over the file's keys if it has changed since the last look."""
+        """Load the file again if it has changed since the last call."""
         stamp = _stamp(self._path)
         if stamp == self._seen:
             return
@@ -68,7 +68,7 @@ class KeyFile:
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with the file into the one line of a StartupError."""
+    """Turn an error of the file into a StartupError."""
     try:
         yield
     except (OSError, KeyFileError) as error:
@@ -90,30 +90,30 @@ def read_keys(path: Path) -> KeyRing:
 
 
 def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:
-    """Make a new file with one signing and one binding key; return their kids. Never overwrites."""
+    """Make a file with a signing key and a secret key; return their kids. Never overwrites."""
     keys = [_generate(algorithm), _generate("oct")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A link instead of a rename: of two who begin at once, the second is told.
+    # A link instead of a rename fails if the file exists by now.
     _write(path, keys, put=_link_new)
     return [thumbprint(key) for key in keys]
 
 
 def add(path: Path, kind: KeyKind) -> str:
-    """Append a key: published and accepted, not used yet. Returns its kid."""
+    """Append a key, which is published and accepted but not used yet. Return its kid."""
     key = _generate(kind)
     _write(path, [*_members(path), key])
     return thumbprint(key)
 
 
 def promote(path: Path, kid: str) -> None:
-    """Put a key in front of the others of its kind: it signs, or binds, from now on."""
+    """Move a key before the others of its kind, so that it is the one in use."""
     keys = _members(path)
     chosen = _named(keys, kid)
     _write(path, [chosen, *(key for key in keys if key is not chosen)])
 
 
 def retire(path: Path, kid: str) -> None:
-    """Drop a key that is no longer used: what it signed or bound is refused from now on."""
+    """Remove a key that is not in use. Tokens made with it are refused from now on."""
     keys = _members(path)
     chosen = _named(keys, kid)
     in_use = next(key for key in keys if _is_oct(key) == _is_oct(chosen))
@@ -123,7 +123,7 @@ def retire(path: Path, kid: str) -> None:
 
 
 def describe(path: Path) -> list[str]:
-    """One line a key, in order: kid, kind, and whether it is the one in use. No secrets."""
+    """Return one line a key, in order: kid, kind, and its use. No secrets."""
     ring = read_keys(path)
     lines = [f"{key.kid}  {key.algorithm}" for key in ring.signing_keys]
     lines[0] += "  signs access tokens"
@@ -133,7 +133,7 @@ def describe(path: Path) -> list[str]:
 
 
 def _members(path: Path) -> list[dict[str, Any]]:
-    read_keys(path)  # a file that the service would refuse is not built upon
+    read_keys(path)  # refuse to change a file that the service would refuse
     return jwk_set_members(path.read_bytes())
 
 
@@ -180,7 +180,7 @@ def _write(
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
     try:
         if path.exists():
-            # Whoever rolls the keys, the service must still be able to read them.
+            # Root may roll over the keys; the service must still be able to read them.
             owner = path.stat()
             with suppress(PermissionError):
                 os.chown(handle, owner.st_uid, owner.st_gid)
@@ -195,8 +195,8 @@ def _write(
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    # The time of change tells of new owners and modes too. Mounted secrets are swapped as links:
-    # then it is another inode.
+    # The time of change covers new owners and modes too. Swapping the link of a mounted secret
+    # changes the inode.
     try:
         status = path.stat()
     except OSError:

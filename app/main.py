@@ -1,8 +1,7 @@
-"""The composition root: the only module that sees every part, and where they are put together.
+"""The composition root: the only module that sees every package.
 
-What can refuse to start (keys, store, certificates) is opened before there is a server, so that a
-refusal is one line and not a half-started process; what was opened is closed in reverse when the
-server has left.
+Everything that can refuse to start (keys, store, certificates) is opened before the server exists,
+so that a refusal is one line. It is closed in reverse order after the server has stopped.
 """
 
 import asyncio
@@ -44,13 +43,13 @@ from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents, Metrics
 
 _LEASE_MARGIN = timedelta(seconds=4)
-"""A lease outlives the deadline of its exchange by this, so that no living holder loses it."""
+"""A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
 _CLOCK_SKEW = timedelta(seconds=30)
-"""How much longer a ticket may live by Authing's clock than by ours."""
+"""A ticket may live this much longer by Authing's clock than by ours."""
 
 
 def system_clock() -> datetime:
-    """The current instant, in whole seconds."""
+    """Return the current instant in UTC, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -65,9 +64,9 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open everything that a route may call; close it at the end.
 
-    `transport` replaces the wire to Authing: the sandbox and tests hang a fake Authing there,
-    below the real client and the real verification. `timer` tells the seconds of the rate limits
-    and of the breaker.
+    `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
+    the real client and the real verification. `timer` returns monotonic seconds for the rate limits
+    and the breaker.
 
     Raises:
         StartupError: one line that names the setting.
@@ -134,12 +133,12 @@ async def open_services(
 def create_app(
     settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
-    """The HTTP application over open services."""
+    """Build the HTTP application over open services."""
     return build_app(services, api_docs=settings.api_docs, extra_routes=extra_routes)
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    """The real wire to Authing.
+    """Return the real transport to Authing.
 
     Raises:
         StartupError: the CA file cannot be used.
@@ -154,7 +153,7 @@ def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 def authing_client(
     settings: Settings, http: httpx.AsyncClient, clock: Clock, events: Events
 ) -> AuthingClient:
-    """The client, with the verification that the settings ask for."""
+    """Return the client, with the verification of the settings."""
     pool_secret = settings.authing_user_pool_secret.get_secret_value()
     keys: SharedSecretKeys | RemoteJwks
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
@@ -200,15 +199,15 @@ async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
     if isinstance(settings.store_url, SqliteUrl):
         yield None
         return
-    from app.stores.redis import open_client  # noqa: PLC0415  # SQLite does without the extra
+    from app.stores.redis import open_client  # noqa: PLC0415  # an extra that SQLite does not need
 
     async with open_client(settings.store_url, settings.store_ca_file) as client:
         yield redis_storage(client)
 
 
 def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:
-    # Derived from the current secret key, and so the same on all instances. No refresh token's MAC
-    # is made of a message of this length.
+    # Derived from the current secret key, and so the same on all instances. No refresh token has a
+    # message of this length.
     return lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1")
 
 
@@ -233,13 +232,13 @@ async def housekeeping(
     follow_seconds: float = 10,
     purge_seconds: float = 60,
 ) -> AsyncIterator[None]:
-    """Follow the key file and purge the store, for as long as the context is open."""
+    """Follow the key file and purge the store while the context is open."""
 
     async def follow_keys() -> None:
         keys.follow()
 
     async def purge() -> None:
-        with suppress(StoreUnavailable):  # /readyz reports the store; the next round will purge
+        with suppress(StoreUnavailable):  # /readyz reports the store, and the next round purges
             purged = await maintenance.purge(clock())
             if purged:
                 events.record("purged", count=purged)
@@ -261,5 +260,5 @@ async def _repeat(seconds: float, action: Callable[[], Awaitable[None]], events:
         await asyncio.sleep(seconds)
         try:
             await action()
-        except Exception as error:  # noqa: BLE001  # a bug in one round must not end all rounds
+        except Exception as error:  # noqa: BLE001  # a bug in one round must not end the rounds
             events.record("housekeeping_failed", error=error)

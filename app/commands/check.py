@@ -1,4 +1,4 @@
-"""`check`: will this configuration work? One line a check, with what to do; never a secret."""
+"""`check`: will this configuration work? Prints one line a check, with advice and no secrets."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from app.main import authing_client, authing_transport, system_clock
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
-"""Authing's tokens have 30 s of leeway, and clocks drift on."""
+"""Less than the leeway of 30 s for Authing's tokens, because clocks drift."""
 _WARNING = "warning: "
 
 
 def run() -> int:
-    """Print one line a check; 0 only if all are good."""
+    """Print one line a check; return 0 only if all are good."""
     try:
         settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
     except StartupError as error:
-        return _report({"settings": str(error)})
+        return _print({"settings": str(error)})
     findings = {"settings": ""}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
     findings |= asyncio.run(_ask_others(settings))
-    return _report(findings)
+    return _print(findings)
 
 
 async def _ask_others(settings: Settings) -> dict[str, str]:
@@ -50,7 +50,7 @@ class _LastEvents(Events):
 
 
 async def _ask_store(settings: Settings) -> dict[str, str]:
-    """Open the store and write. A store that loses its data in a crash is worth a warning."""
+    """Open the store and write. Warn about a store that loses its data in a crash."""
     events = _LastEvents()
     try:
         async with open_store(
@@ -68,7 +68,7 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
 
 
 async def _ask_authing(settings: Settings) -> dict[str, str]:
-    """Reach Authing over verified TLS and compare clocks. Sends no secret."""
+    """Connect to Authing over verified TLS and compare clocks. Sends no secret."""
     try:
         async with (
             build_client(authing_transport(settings)) as http,
@@ -84,7 +84,7 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
     except AuthingError as error:
         return {"authing": f"AUTHING_BASE_URL: cannot be reached ({error.code}, {error.outcome})"}
     if theirs is None:
-        return {"authing": "", "clock": "Authing's answer has no Date to compare with"}
+        return {"authing": "", "clock": "Authing's response has no Date to compare with"}
     skew = abs(system_clock() - theirs)
     late = f"differs from Authing's by {skew.total_seconds():.0f} s; synchronise it (NTP)"
     return {"authing": "", "clock": late if skew > _TOLERATED_SKEW else ""}
@@ -98,9 +98,9 @@ def _refusal(attempt: Callable[[], object]) -> str:
     return ""
 
 
-def _report(findings: dict[str, str]) -> int:
+def _print(findings: dict[str, str]) -> int:
     failures = [text for text in findings.values() if text and not text.startswith(_WARNING)]
     for name, text in findings.items():
         verdict = "FAIL  " if text in failures else "ok    "
-        print(f"{name:10} {verdict}{text}".rstrip())  # noqa: T201  # its answer
+        print(f"{name:10} {verdict}{text}".rstrip())  # noqa: T201  # the output
     return 1 if failures else 0

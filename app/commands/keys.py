@@ -1,8 +1,8 @@
-"""`keys`: makes the key file and rolls its keys over (contract section 6).
+"""`keys`: makes the key file and rolls its keys over.
 
-The service follows the file, so each step takes effect within 30 s without a restart. The order
-that logs nobody out: `add`, wait until every instance and verifier has seen the key (five minutes,
-the JWKS's cache life), `promote`, wait until what the old key signed or bound is over, `retire`.
+The service follows the file: each step takes effect within 30 s, without a restart. This order ends
+no session: `add`; wait five minutes, until every instance and verifier knows the key; `promote`;
+wait until all tokens of the old key have expired; `retire`.
 """
 
 import os
@@ -27,7 +27,7 @@ def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str) -> int:
         raise StartupError("SESSION_KEYS_FILE: is required (or give --file)")
     with keyfile.refusals(path):
         _do(action, path, kind, kid)
-        print("\n".join(keyfile.describe(path)))  # noqa: T201  # a command's answer
+        print("\n".join(keyfile.describe(path)))  # noqa: T201  # the output
     return 0
 
 

@@ -1,8 +1,8 @@
 """`sandbox`: the same server against the built-in fake Authing, ready to try.
 
 Only the wire is replaced: the real client posts to a fake Authing in this process, and the real
-verification judges the token. It reads no `.env` and no secret files, so that trying it out on a
-machine with production settings cannot touch production.
+verification checks its token. The sandbox reads no `.env` and no secret files, so it cannot use
+production settings of the machine.
 """
 
 import secrets
@@ -30,7 +30,7 @@ Ctrl-C stops it. Sessions stay in {store}.
 
 
 class SandboxSettings(Settings):
-    """The settings, with defaults that need nothing from outside."""
+    """The settings, with defaults that need no other service."""
 
     session_issuer: WebAddress = "http://127.0.0.1:8000"
     session_keys_file: Path = Path("sandbox-data/keys.json")
@@ -41,7 +41,7 @@ class SandboxSettings(Settings):
 
 
 def run() -> int:
-    """Serve the sandbox until told to stop.
+    """Serve the sandbox until a signal stops it.
 
     Raises:
         StartupError: something is wrong with the settings or what they point at.
@@ -51,7 +51,7 @@ def run() -> int:
         SandboxSettings,
         env_file=None,
         secrets_dir=None,
-        # All that is said of Authing, so that nothing meant for the real one gets here.
+        # Every setting of the real Authing is replaced.
         authing_base_url="http://localhost",
         authing_user_pool_id=_POOL_ID,
         authing_user_pool_secret=secret,
@@ -77,7 +77,7 @@ def run() -> int:
         url = settings.store_url
         store = url.path if isinstance(url, SqliteUrl) else "Redis"
         banner = _BANNER.format(address=f"http://{host}:{port}", store=store)
-        print(banner, flush=True)  # noqa: T201  # what `make run` is to print
+        print(banner, flush=True)  # noqa: T201  # the output of `make run`
 
     return run_with(
         settings,

@@ -1,4 +1,4 @@
-"""`serve`: the production server. Also what `sandbox` runs, over another transport."""
+"""`serve`: the production server. `sandbox` runs it too, with another transport."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ SECRETS_DIR = Path("/run/secrets")
 
 
 def run() -> int:
-    """Serve until told to stop.
+    """Serve until a signal stops it.
 
     Raises:
         StartupError: something is wrong with the settings or what they point at.
@@ -34,7 +34,7 @@ def run_with(
     extra_routes: Sequence[BaseRoute] = (),
     on_start: Callable[[int], None] | None = None,
 ) -> int:
-    """Serve with these settings in this process; `on_start` is told the port."""
+    """Serve with these settings. `on_start` is called with the port when the server listens."""
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, transport, extra_routes, on_start))

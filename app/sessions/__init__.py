@@ -1,1 +1,1 @@
-"""The core: what a session is and what it promises. Pure: no framework, no I/O."""
+"""The core: sessions, logins, bans and tokens. No framework and no I/O."""

@@ -1,4 +1,4 @@
-"""The access token: a JWS that any service can verify with our JWKS (RFC 9068)."""
+"""Access tokens: JWTs that any service can verify with our JWKS (RFC 9068)."""
 
 import re
 import secrets
@@ -14,14 +14,14 @@ from app.jose.key_ring import KeyRing
 from app.sessions.models import Session
 
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
-# The generation stands in `jti`, so that a verifier of ours that looks at the store knows whether
-# the *successor* is in use, while no claim is added to RFC 9068's.
+# `jti` holds the generation, so that a use of the token shows which generation is in use. RFC 9068
+# gets no additional claim by this.
 _JTI = re.compile(r"(?P<generation>[0-9]{1,10})\.[A-Za-z0-9_-]{22}", re.ASCII)
 _CLOCK_SKEW = timedelta(seconds=30)
 
 
 class AccessClaims(NamedTuple):
-    """What a genuine access token says, as far as we need it."""
+    """The claims of a genuine access token that this service uses."""
 
     session_id: str
     generation: int
@@ -30,7 +30,7 @@ class AccessClaims(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenCodec:
-    """The fixed part of our access tokens. `max_lifetime` bounds `exp - iat`."""
+    """Issues and verifies access tokens. `max_lifetime` is the limit of `exp - iat`."""
 
     issuer: str
     audience: str
@@ -40,7 +40,7 @@ class AccessTokenCodec:
     def issue(self, ring: KeyRing, session: Session, now: datetime) -> tuple[str, int]:
         """Sign an access token; return it with its lifetime in seconds.
 
-        It never outlives the session (contract section 4, promise 6).
+        It never outlives the session (promise 6).
         """
         expires_at = min(now + self.max_lifetime, session.expires_at)
         issued, expires = int(now.timestamp()), int(expires_at.timestamp())
@@ -61,11 +61,13 @@ class AccessTokenCodec:
         return token, expires - issued
 
     def verify(self, ring: KeyRing, token: str, now: datetime) -> AccessClaims:
-        """Believe a token only if every part of it is as we write it. `exp` has no leeway.
+        """Return the claims of a token whose every part is as `issue` writes it.
+
+        `exp` has no leeway; `iat` and `nbf` may be 30 s ahead.
 
         Raises:
-            AccessTokenExpired: genuine, but over.
-            AccessTokenInvalid: anything else, without saying what.
+            AccessTokenExpired: genuine, but expired.
+            AccessTokenInvalid: anything else; the reason is not told.
         """
         try:
             return self._verify(ring, token, now)
@@ -84,13 +86,13 @@ class AccessTokenCodec:
         if any(claims.get(name) != value for name, value in expected.items()):
             raise jws.InvalidJws
         access_claims = _access_claims(claims)
-        self._check_times(claims, now)  # last, so that only a genuine token is called expired
+        self._check_times(claims, now)  # last: only a genuine token is called expired
         return access_claims
 
     def _check_times(self, claims: Any, now: datetime) -> None:
         issued_at, expires_at = jws.instant(claims, "iat"), jws.instant(claims, "exp")
         jws.instant(claims, "auth_time")
-        # Not written by us, but whoever finds it must obey it (RFC 7519 section 4.1.5).
+        # `issue` writes no `nbf`, but a verifier must obey it (RFC 7519 section 4.1.5).
         not_before = jws.instant(claims, "nbf") if "nbf" in claims else issued_at
         if max(issued_at, not_before) > now + _CLOCK_SKEW:
             raise jws.InvalidJws

@@ -1,4 +1,4 @@
-"""Banning users, for the rest of the backend."""
+"""Bans of users, set by the rest of the backend."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,17 +11,17 @@ from app.sessions.ports import BanStore, Clock
 
 @dataclass(frozen=True, slots=True)
 class BanService:
-    """Bans users, lifts bans, and shows them. Every method raises StoreUnavailable."""
+    """Sets, shows and lifts bans. Every method may raise StoreUnavailable."""
 
     store: BanStore
     clock: Clock
     events: Events
 
     async def ban(self, subject: str, reason: str, until: datetime | None) -> Ban:
-        """Ban the user, or change the ban. Their sessions end in the same step.
+        """Ban the user or change the ban. The sessions of the user end in the same step.
 
         Raises:
-            InvalidRequest: the ban would be over already.
+            InvalidRequest: `until` is not in the future.
         """
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
         if until is not None and until <= ban.created_at:
@@ -31,7 +31,7 @@ class BanService:
         return ban
 
     async def find(self, subject: str) -> Ban:
-        """The ban in force.
+        """Return the ban in force.
 
         Raises:
             NotFound: there is none.
@@ -42,5 +42,5 @@ class BanService:
         return ban
 
     async def lift(self, subject: str) -> None:
-        """Lift the ban. Lifting none is no error."""
+        """Lift the ban, if there is one."""
         await self.store.lift(subject)

@@ -1,13 +1,12 @@
-"""Makes new sessions, and the tokens that a login and every refresh return.
+"""Makes new sessions, and the token pairs that logins and refreshes return.
 
-Knows the keys, the form of tokens and all lifetimes. Decides nothing about who may have a session.
+It knows the keys, the form of tokens and all lifetimes. It does not decide who may have a session.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from app.jose.key_ring import KeyRing
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
 from app.sessions.ports import KeySource
@@ -16,7 +15,7 @@ from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long sessions live. A recovery window of zero makes every replay a reuse."""
+    """How long sessions live. With a recovery window of zero, every replay is a reuse."""
 
     idle: timedelta
     absolute: timedelta
@@ -25,7 +24,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
-    """Makes new sessions, and the tokens of a session's current generation."""
+    """Makes new sessions, and the token pair of a session's current generation."""
 
     keys: KeySource
     access_tokens: AccessTokenCodec
@@ -34,7 +33,7 @@ class TokenIssuer:
     def new_session(
         self, identity: Identity, device: Device | None, now: datetime
     ) -> tuple[Session, Profile]:
-        """Make a session of generation 0, not stored yet, and its profile in the clear."""
+        """Make a session of generation 0, which is not stored yet, and its plain profile."""
         key, session_id = self.keys.ring.current_secret_key, new_session_id()
         profile = Profile(claims=dict(identity.claims), device=device)
         session = Session(
@@ -53,13 +52,17 @@ class TokenIssuer:
         return session, profile
 
     def profile(self, session: Session) -> Profile:
-        """Decrypt the session's profile. Retired keys cost the profile, never the session."""
-        return decrypted_profile(self.keys.ring, session)
+        """Decrypt the profile with any accepted key. It is empty if all those keys are retired."""
+        for key in self.keys.ring.secret_keys:
+            plaintext = key.decrypt(session.encrypted_profile, session.id.encode())
+            if plaintext is not None:
+                return _from_json(plaintext)
+        return Profile(claims={}, device=None)
 
     def token_pair(
         self, session: Session, profile: Profile, now: datetime, *, replayed: bool = False
     ) -> TokenPair:
-        """The tokens of the session's current generation: always the same refresh token."""
+        """Make a token pair of the current generation, always with the same refresh token."""
         ring = self.keys.ring
         access_token, expires_in = self.access_tokens.issue(ring, session, now)
         key = ring.secret_key(session.secret_kid)
@@ -73,15 +76,6 @@ class TokenIssuer:
             refresh_expires_in=int((session.expires_at - now).total_seconds()),
             replayed=replayed,
         )
-
-
-def decrypted_profile(ring: KeyRing, session: Session) -> Profile:
-    """Decrypt the profile with whichever accepted key encrypted it; empty if none did."""
-    for key in ring.secret_keys:
-        plaintext = key.decrypt(session.encrypted_profile, session.id.encode())
-        if plaintext is not None:
-            return _from_json(plaintext)
-    return Profile(claims={}, device=None)
 
 
 def _to_json(profile: Profile) -> bytes:

@@ -1,8 +1,8 @@
-"""Login: one ticket becomes one session, however often the app has to ask (promises 1 and 2).
+"""Login: one ticket becomes one session (promises 1 and 2).
 
-The ticket is leased in the store before Authing is asked, so that it becomes one session at any
-concurrency. An app that lost the response asks again with the same idempotency key and gets the
-same session. A login whose app has hung up is finished all the same: its retry finds the session.
+The ticket is leased in the store before Authing is asked, so it becomes one session at any
+concurrency. An app that lost the response sends the same idempotency key again and gets the same
+session. A login is finished even if its app has disconnected, so that a retry finds the session.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _MAX_RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the app sends. The key is the app's own name for this login, the same in every retry."""
+    """What the app sends. The app chooses the key and sends the same in every retry."""
 
     ticket: str = field(repr=False)
     device: Device | None = None
@@ -67,17 +67,17 @@ class LoginService:
         """Exchange a ticket for its one session.
 
         Raises:
-            TicketUsed: it has become a session already, and this is no retry of that login.
+            TicketUsed: the ticket has a session already, and this is no retry of that login.
             IdempotencyKeyMismatch: the key was used with another ticket.
             LoginInProgress: another instance is exchanging the ticket.
             LoginRefused, UserBanned: the ticket or the user is refused for good.
-            AuthingError: Authing could not be asked, or not be believed; the ticket may be retried.
+            AuthingError: Authing gave no usable result; the ticket may be retried.
             StoreUnavailable: the session could not be stored.
         """
         ticket_hash = _sha256(login.ticket)
         first = self._in_flight.get(ticket_hash)
         if first is not None:
-            # Any failure of the first login is the failure of all, except one about its key.
+            # A failure of the first login fails all of them, except a conflict of its own key.
             with suppress(IdempotencyKeyMismatch):
                 await asyncio.shield(first)
             return await self._attempt(login, ticket_hash)
@@ -89,7 +89,7 @@ class LoginService:
     def _finished(self, ticket_hash: bytes, task: asyncio.Task[TokenPair]) -> None:
         del self._in_flight[ticket_hash]
         if not task.cancelled():
-            task.exception()  # retrieved, even if every caller has hung up
+            task.exception()  # retrieved, because every caller may have disconnected
 
     async def _attempt(self, login: Login, ticket_hash: bytes) -> TokenPair:
         lease = self._new_lease(login, ticket_hash)
@@ -130,7 +130,7 @@ class LoginService:
                 assert_never(also_unreachable)
 
     async def _release(self, lease: TicketLease) -> None:
-        with suppress(StoreUnavailable):  # then the lease runs out by itself
+        with suppress(StoreUnavailable):  # then the lease expires
             await self.tickets.release(lease)
 
     def _replay(self, session: Session | None) -> TokenPair:

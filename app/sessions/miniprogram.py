@@ -1,6 +1,6 @@
-"""What the app hands to the WeChat SDK, and the `extMsg` that comes back. Pure.
+"""The launch request for the WeChat SDK, and the ticket in the `extMsg` that comes back.
 
-Decided here and not in the app, so that another pool or mini program needs no app release.
+The service decides both, so that a change of pool or mini program needs no app release.
 """
 
 import re
@@ -15,7 +15,7 @@ MiniProgramType: TypeAlias = Literal["release", "test", "preview"]
 Platform: TypeAlias = Literal["ios", "android", "harmony"]
 
 _NUMBERS: Mapping[MiniProgramType, int] = {"release": 0, "test": 1, "preview": 2}
-# The constants of WeChat's SDKs. The one for HarmonyOS has none, it takes the number.
+# The constants of WeChat's SDKs. The SDK for HarmonyOS takes the number instead.
 _CONSTANTS: Mapping[tuple[Platform | None, MiniProgramType], str] = {
     ("ios", "release"): "WXMiniProgramTypeRelease",
     ("ios", "test"): "WXMiniProgramTypeTest",
@@ -24,7 +24,7 @@ _CONSTANTS: Mapping[tuple[Platform | None, MiniProgramType], str] = {
     ("android", "test"): "MINIPROGRAM_TYPE_TEST",
     ("android", "preview"): "MINIPROGRAM_TYPE_PREVIEW",
 }
-# Authing's tickets have looked like JWTs; this allows every form of token there is.
+# Authing's tickets look like JWTs. This accepts the characters of every form of token.
 _TICKET = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
 
 
@@ -53,7 +53,7 @@ class MiniProgram:
     get_phone: bool
 
     def launch(self, platform: Platform | None = None, *, get_phone: bool | None = None) -> Launch:
-        """Fill in the request for a platform. `get_phone` overrides the setting."""
+        """Make the launch request for a platform. `get_phone` overrides the setting."""
         query = urlencode(
             {
                 "userPoolId": self.user_pool_id,
@@ -62,22 +62,21 @@ class MiniProgram:
                 "useSelfWxapp": int(self.self_hosted),
             }
         )
-        kind = self.type
         return Launch(
             user_name=self.user_name,
-            path=f"{self.path}{'&' if '?' in self.path else '?'}{query}",
-            mini_program_type=_NUMBERS[kind],
-            mini_program_type_name=_CONSTANTS.get((platform, kind), kind),
+            path=f"{self.path}?{query}",
+            mini_program_type=_NUMBERS[self.type],
+            mini_program_type_name=_CONSTANTS.get((platform, self.type), self.type),
         )
 
 
 def ticket_from_ext_msg(ext_msg: str) -> str:
-    """Take the ticket out of the raw string that WeChat returned to the app.
+    """Return the ticket in the raw string that WeChat returned to the app.
 
     Raises:
-        LoginCancelled: it says that the user declined.
-        ExtMsgUnsupported: it holds no ticket, or not exactly one. The JSON form of Authing's newer
-            SDKs holds a code of WeChat, which is exchanged elsewhere.
+        LoginCancelled: the user declined.
+        ExtMsgUnsupported: there is not exactly one ticket. The JSON form of Authing's newer SDKs
+            holds a code of WeChat instead, which this service cannot exchange.
     """
     message = ext_msg.strip().removeprefix("?")
     if message.startswith("{"):
@@ -86,7 +85,7 @@ def ticket_from_ext_msg(ext_msg: str) -> str:
     codes = {unquote(value).strip() for name, value in fields if name == "code"}
     if codes == {"400"}:
         raise LoginCancelled
-    # Not unquote_plus: a plus sign is itself in a ticket.
+    # Not unquote_plus: a ticket may contain a plus sign.
     tickets = {clean_ticket(unquote(value)) for name, value in fields if name == "ticket"}
     match [*tickets]:
         case [str(ticket)] if codes <= {"200"}:
@@ -95,7 +94,7 @@ def ticket_from_ext_msg(ext_msg: str) -> str:
 
 
 def clean_ticket(raw: str) -> str | None:
-    """Trim a ticket, and decode it if the app forgot to; None if it cannot be one."""
+    """Trim a ticket and decode it if it is percent-encoded; None if it is no ticket."""
     ticket = raw.strip()
     if "%" in ticket:
         ticket = unquote(ticket).strip()

@@ -1,6 +1,6 @@
-"""The nouns of the core, as frozen values. Instants are aware UTC datetimes, whole seconds.
+"""The values of the core, all frozen. Instants are aware UTC datetimes in whole seconds.
 
-What is secret or personal is left out of every repr, because reprs end up in tracebacks.
+Secret and personal members are left out of every repr, because reprs end up in tracebacks.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user for whom the identity provider vouches. Made only from a token that verified.
+    """A user, as the verified token of the identity provider describes them.
 
-    `claims` are OpenID Connect standard claims (OIDC Core 5.1) without `sub`; what is not known is
+    `claims` are OpenID Connect standard claims (OIDC Core 5.1) without `sub`. Unknown claims are
     absent, never null.
     """
 
@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What the app says of the phone it runs on. Shown to the user, never trusted."""
+    """The phone as the app describes it. Shown to the user, never trusted."""
 
     id: str | None = field(default=None, repr=False)
     type: str | None = None
@@ -34,7 +34,7 @@ class Device:
 
 
 class EndReason(StrEnum):
-    """Why a session is over; the app is told this word."""
+    """Why a session has ended. The app gets this word."""
 
     LOGGED_OUT = "logged_out"
     REVOKED = "revoked"
@@ -48,14 +48,12 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in device; also one family of refresh tokens.
+    """One signed-in device, which is also one family of refresh tokens.
 
-    `generation` counts rotations. `secret_kid` names the key that binds the refresh token of this
-    generation, so that a replay computes the same token even after another key became current.
-    `encrypted_profile` is the user's claims and the device, encrypted. `last_used_at` is when the
-    current generation was made: at login, then by each rotation. The session is over at
-    `expires_at` unless it is refreshed before; a refresh moves that, but never past
-    `absolute_expires_at`.
+    `generation` counts rotations. `secret_kid` names the key of this generation's refresh token, so
+    that a replay computes the same token after a change of keys. `encrypted_profile` holds the
+    user's claims and the device. `last_used_at` is the time of the login or of the last rotation.
+    The session expires at `expires_at`; a refresh moves that, never past `absolute_expires_at`.
     """
 
     id: str
@@ -73,9 +71,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A user who may not have sessions, until an instant or until it is lifted.
+    """A user who may not have sessions, until an instant or (None) until the ban is lifted.
 
-    `reason` is a word of the operator's vocabulary, for the operator; the user is not told.
+    `reason` is a word for the operator; the user does not get it.
     """
 
     subject: str
@@ -86,7 +84,7 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The sealed part of a session, opened: the user's claims and the device."""
+    """The decrypted profile of a session: the user's claims and the device."""
 
     claims: Mapping[str, Any] = field(repr=False)
     device: Device | None
@@ -94,7 +92,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login or a refresh hands to the app. Lifetimes in seconds from `issued_at`."""
+    """The result of a login or a refresh. Lifetimes are in seconds from `issued_at`."""
 
     session: Session
     profile: Profile

@@ -1,4 +1,4 @@
-"""What a store command found and did. Each command returns one of a few of these values."""
+"""The outcomes of store commands. Each command returns one of a few of these values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from app.sessions.models import EndReason, Session
-
-# --- a session ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The session is over, and this is why. `changed`: it was this command that ended it."""
+    """The session has ended for this reason. `changed`: this command ended it."""
 
     reason: EndReason
     replaced_by: str | None = None
@@ -28,15 +26,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No such session, or its tombstone has been purged."""
-
-
-# --- a refresh ---
+    """There is no such session, or its tombstone has been purged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The refresh token was the current one and has been replaced by its successor.
+    """The refresh token was the current one; its successor is current now.
 
     `rolled_forward`: it was one generation ahead of the store, which must have lost a write.
     """
@@ -47,7 +42,7 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The refresh token was the predecessor of the current, unused one, which is given again."""
+    """The refresh token was the predecessor of the current token, which is not used yet."""
 
     session: Session
 
@@ -57,12 +52,9 @@ ReuseKind: TypeAlias = Literal["recent_previous", "stale", "ahead"]
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The refresh token had been used already. The session has been ended; this is committed."""
+    """The refresh token was used before. The session has ended, and this is committed."""
 
     kind: ReuseKind
-
-
-# --- a login ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +71,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyUsed:
-    """The ticket has become a session already.
+    """The ticket has a session already.
 
-    `session` is only given to a login with the same idempotency key, while that session is active
-    and has not been refreshed.
+    `session` is set only for a login with the same idempotency key, while that session is active
+    and not refreshed.
     """
 
     session: Session | None
@@ -95,13 +87,13 @@ class KeyConflict:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The session is stored. `replaced` are the ids of the sessions that ended for it."""
+    """The session is stored. `replaced` are the ids of the sessions that it replaced."""
 
     replaced: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """The user may not have sessions; `until` None means without end."""
+    """The user is banned; `until` None means without end."""
 
     until: datetime | None

@@ -1,8 +1,7 @@
-"""The interfaces through which the core reaches the outside.
+"""The interfaces through which the core uses stores, Authing, keys and the clock.
 
-Named for their role; the implementations are named for their technology. Every store command is
-atomic and durable before it returns, and raises StoreUnavailable when the store cannot be asked.
-That says nothing about a session: it lives on (promise 9).
+Every store command is atomic, and durable before it returns. It raises StoreUnavailable if the
+store cannot be reached; that says nothing about a session, which lives on (promise 9).
 """
 
 from collections.abc import Callable, Sequence
@@ -28,42 +27,38 @@ from app.sessions.outcomes import (
 )
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Returns the current instant: aware, in UTC, in whole seconds, so that limits are exact in
-responses and in rows."""
+"""Returns the current instant in UTC, in whole seconds, as responses and stores hold it."""
 
 
 class IdentityProvider(Protocol):
     """Turns a one-time ticket into a user."""
 
     async def exchange(self, ticket: str) -> Identity:
-        """Exchange the ticket. Not repeatable: the provider may consume it.
+        """Exchange the ticket. The provider may consume it, so do not repeat the call.
 
         Raises:
             LoginRefused: the ticket or the user is refused for good.
-            AuthingError: the provider could not be asked, or not be believed.
+            AuthingError: the provider gave no result that can be believed.
         """
-        ...
 
 
 class KeySource(Protocol):
-    """Gives the keys in force now; they may change while the service runs."""
+    """Holds the current keys, which may change while the service runs."""
 
     @property
     def ring(self) -> KeyRing:
         """The current key ring."""
-        ...
 
 
 class RateLimit(Protocol):
-    """Counts requests by name: a client address, a session id."""
+    """Limits requests by name, such as a client address or a session id."""
 
     async def __call__(self, name: str, /) -> None:
         """Count one request of this name.
 
         Raises:
-            RateLimited: it is one too many.
+            RateLimited: there were too many of this name.
         """
-        ...
 
 
 # --- tickets ---
@@ -73,9 +68,9 @@ class RateLimit(Protocol):
 class TicketLease:
     """One login's exclusive use of a ticket while it is exchanged.
 
-    Ticket and idempotency key are only hashes (SHA-256). `holder` is unique to the attempt. After
-    `lease_ends_at` the holder must have died and another login may take over; at `expires_at` the
-    ticket itself has expired and the lease is forgotten.
+    The ticket and the idempotency key are SHA-256 hashes. `holder` is unique to the attempt. After
+    `lease_ends_at` another login may take over. At `expires_at` the ticket itself has expired, and
+    the lease is deleted.
     """
 
     ticket_hash: bytes
@@ -88,7 +83,7 @@ class TicketLease:
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """How many sessions a user may have; `max_per_user` 0 means any number."""
+    """How many sessions a user may have. `max_per_user` 0 means any number."""
 
     max_per_user: int
     one_per_device_type: bool
@@ -99,20 +94,17 @@ class TicketStore(Protocol):
 
     async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
         """Lease a ticket before it is exchanged."""
-        ...
 
     async def release(self, lease: TicketLease) -> None:
-        """Give up the lease of a ticket that became no session. No effect on another's lease."""
-        ...
+        """Release this lease, so that the ticket can be tried again. Other leases stay."""
 
     async def create_session(
         self, lease: TicketLease, session: Session, limits: SessionLimits
     ) -> Opened | AlreadyUsed | Banned:
-        """Store a new session and note that the ticket became it, unless it has become another.
+        """Store the session as the one of this ticket, unless the ticket has another already.
 
-        A ban is looked at in the same step, and releases the lease.
+        A ban of the user is found in the same step, and releases the lease.
         """
-        ...
 
 
 # --- sessions ---
@@ -122,7 +114,7 @@ class TicketStore(Protocol):
 class Rotation:
     """One presented refresh token, as a command to the store.
 
-    `presented` is its generation. `secret_kid` is for the successor, if one is made.
+    `presented` is its generation. `secret_kid` names the key of the successor, if one is made.
     """
 
     session_id: str
@@ -139,74 +131,63 @@ class SessionStore(Protocol):
     async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        """Look the session up for a bearer of an access token of this generation.
+        """Find the session of an access token of this generation.
 
-        The first use of the current generation closes the recovery window of its predecessor.
+        The first use of the current generation ends the recovery window of its predecessor.
         """
-        ...
 
     async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
-        """Rotate, replay, or end the session, by comparing generations (promises 3 and 4)."""
-        ...
+        """Compare generations, then rotate, replay or end the session (promises 3 and 4)."""
 
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         """The user's active sessions, oldest first."""
-        ...
 
     async def end(
         self, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
-        """End a session of this user. The first reason that is given stays."""
-        ...
+        """End a session of this user. A reason given earlier stays."""
 
     async def end_all(
         self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
         """End the user's active sessions except `keep`; return the ids of those that ended."""
-        ...
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         """End the user's sessions, and remove the user from them and from older tombstones."""
-        ...
 
 
 # --- bans ---
 
 
 class BanStore(Protocol):
-    """Keeps users who may not have sessions."""
+    """Keeps the bans of users."""
 
     async def put(self, ban: Ban) -> Sequence[str]:
-        """Ban the user and end all their sessions in the same step; return the ended ids."""
-        ...
+        """Ban the user and end all sessions of the user; return the ids of those."""
 
     async def lift(self, subject: str) -> None:
         """Delete the ban, if there is one."""
-        ...
 
     async def find(self, subject: str, now: datetime) -> Ban | None:
         """The ban in force."""
-        ...
 
 
 # --- the store as a whole ---
 
 
 class Maintenance(Protocol):
-    """Looks after the store itself."""
+    """Purges and checks the store."""
 
     async def purge(self, now: datetime) -> int:
         """Delete what has expired for good; return how many rows."""
-        ...
 
     async def check_writable(self) -> None:
-        """Return if a write would succeed now."""
-        ...
+        """Write something, to see that the store can be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """One open store: its three ports, and its maintenance."""
+    """The ports of one open store."""
 
     tickets: TicketStore
     sessions: SessionStore

@@ -1,7 +1,7 @@
-"""The refresh token: session and generation under a MAC, opaque to the app.
+"""Refresh tokens: a session id and a generation under a MAC, opaque to the app.
 
-It is computed, never stored: a dump of the store yields none, and every instance that holds the
-keys computes the same successor again (promise 3).
+They are computed and never stored. So a dump of the store contains none, and every instance
+computes the same successor (promise 3).
 """
 
 import hmac
@@ -26,7 +26,7 @@ def new_session_id() -> str:
 
 
 class RefreshClaims(NamedTuple):
-    """What a genuine refresh token says."""
+    """The content of a genuine refresh token."""
 
     session_id: str
     generation: int
@@ -39,10 +39,10 @@ def issue_refresh_token(key: SecretKey, session_id: str, generation: int) -> str
 
 
 def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
-    """Check the MAC against every accepted key and take the token apart.
+    """Verify the MAC with every accepted key and return the content.
 
     Raises:
-        RefreshTokenInvalid: not issued by us.
+        RefreshTokenInvalid: not issued with one of these keys.
     """
     if not _REFRESH_TOKEN.fullmatch(token):
         raise RefreshTokenInvalid

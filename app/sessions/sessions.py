@@ -1,8 +1,7 @@
-"""Active sessions: refresh, look up, list, end. Read this page first: promises 3 to 6 in code.
+"""Active sessions: refresh, authenticate, list, end (promises 3 to 6).
 
-Whatever must be atomic is one command of the store that returns an outcome, and an end is committed
-there before anybody is told. The store, the keys and the time are only known as ports. How a
-session begins is in `login`.
+Each atomic decision is one store command that returns an outcome. The end of a session is committed
+before it is recorded or told to the app. How a session begins is in `login`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 
 @dataclass(frozen=True, slots=True)
 class SessionService:
-    """Refreshes, shows and ends sessions."""
+    """Refreshes, shows and ends sessions. Every method may raise StoreUnavailable."""
 
     store: SessionStore
     issuer: TokenIssuer
@@ -39,9 +38,9 @@ class SessionService:
         """Rotate the refresh token, or return its one successor again (promises 3 and 4).
 
         Raises:
-            RefreshTokenInvalid: not ours, or of a session that is not known.
-            RefreshSessionEnded: the session is over, perhaps because this token was reused.
-            RateLimited: too often; nothing has changed.
+            RefreshTokenInvalid: not issued by this service, or of an unknown session.
+            RefreshSessionEnded: the session has ended, perhaps because this token was reused.
+            RateLimited: too many refreshes; nothing has changed.
             StoreUnavailable: nothing is known to have changed.
         """
         presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
@@ -69,11 +68,11 @@ class SessionService:
                 assert_never(unreachable)
 
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
-        """Find the active session of a bearer. Asks the store, so that an end counts at once.
+        """Return the active session of an access token. Asks the store, so an end counts at once.
 
         Raises:
-            AccessRefused: the token is not good, or its session is over.
-            StoreUnavailable: nothing is known of the session.
+            AccessRefused: the token is refused, or its session has ended.
+            StoreUnavailable: the store cannot be reached; the session lives on.
         """
         claims = self._verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
@@ -85,50 +84,38 @@ class SessionService:
                 raise AccessTokenInvalid
 
     async def active_sessions(self, subject: str) -> Sequence[tuple[Session, Profile]]:
-        """The user's active sessions, oldest first.
-
-        Raises:
-            StoreUnavailable: they cannot be read.
-        """
+        """Return the user's active sessions, oldest first, with their profiles."""
         found = await self.store.active_sessions(subject, self.clock())
         return [(session, self.issuer.profile(session)) for session in found]
 
     async def log_out(self, access_token: str) -> None:
-        """End the bearer's own session. Doing it again is no error.
+        """End the session of an access token. It may have ended already.
 
         Raises:
-            AccessRefused: the token is not good. A session that is over already is no error here.
-            StoreUnavailable: the session is not known to have ended.
+            AccessRefused: the token is refused.
+            StoreUnavailable: the session may not have ended.
         """
         claims = self._verify(access_token)
         await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
 
     async def revoke(self, subject: str, session_id: str) -> None:
-        """End one of the user's sessions. Doing it again is no error.
+        """End one of the user's sessions. It may have ended already.
 
         Raises:
             NotFound: the user has and had no such session.
-            StoreUnavailable: the session is not known to have ended.
+            StoreUnavailable: the session may not have ended.
         """
         outcome = await self._end(session_id, subject, EndReason.REVOKED)
         if isinstance(outcome, Unknown):
             raise NotFound
 
     async def end_all(self, subject: str, reason: EndReason, *, keep: str | None = None) -> None:
-        """End the user's sessions for this reason, except `keep`.
-
-        Raises:
-            StoreUnavailable: they are not known to have ended.
-        """
+        """End the user's sessions for this reason, except `keep`."""
         ended = await self.store.end_all(subject, reason, self.clock(), keep=keep)
         self._record_ended(ended, reason)
 
     async def erase(self, subject: str) -> None:
-        """End the user's sessions and erase what is stored of the user.
-
-        Raises:
-            StoreUnavailable: nothing is known to have been erased.
-        """
+        """End the user's sessions and erase what is stored of the user."""
         ended = await self.store.erase(subject, self.clock())
         self._record_ended(ended, EndReason.ERASED)
 

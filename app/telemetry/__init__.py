@@ -1,1 +1,1 @@
-"""Code that tells operators what happens: logs, and what Authing did last."""
+"""Records events: logs and metrics."""

@@ -1,9 +1,8 @@
-"""Logs: one JSON object a line, with a closed set of fields, so that nothing else can get in.
+"""Logs: one JSON object a line, with a closed set of fields.
 
-Our events are words with labelled ids and numbers; no text is ever made from data. A record of
-another library keeps its template without the arguments, because those are where a URL or a
-header would be. Of an exception only its types and the places in the code are told: texts and
-frame locals are where secrets hide.
+Events are names with labelled ids and numbers; no text is made from data. A record of a library
+keeps its template without the arguments, which may hold a URL or a header. An exception is logged
+by its types and its places in the code, because texts and frame locals may hold secrets.
 """
 
 import json
@@ -35,8 +34,8 @@ _FIELDS = (
     "version",
     "port",
 )
-# Libraries that tell of requests below this level, or what we tell better; warnings come through.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
+# Libraries that log requests below this level, or events that we log ourselves.
+_WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
 
 
 class LoggedEvents(Events):
@@ -60,7 +59,7 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _TALKATIVE:
+    for name in _WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -69,6 +68,7 @@ class _Formatter(logging.Formatter):
         super().__init__()
         self._render = render
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         return self._render(dict(_parts(record)))
 
@@ -92,13 +92,13 @@ def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
-    told: list[BaseException] = []  # a chain may lead back to itself
+    seen: list[BaseException] = []  # a chain may lead back to itself
     current: BaseException | None = error
-    while current is not None and current not in told:
+    while current is not None and current not in seen:
         frames = traceback.extract_tb(current.__traceback__)
         places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         yield {"type": type(current).__qualname__, "at": places}
-        told.append(current)
+        seen.append(current)
         current = current.__cause__ or current.__context__
 
 
@@ -109,5 +109,5 @@ def _as_json(parts: dict[str, Any]) -> str:
 def _as_text(parts: dict[str, Any]) -> str:
     time, level, event = parts.pop("time"), parts.pop("level"), parts.pop("event")
     line = " ".join([time[11:19], f"{level:7}", event, *(f"{k}={v}" for k, v in parts.items())])
-    # One line, and nothing that moves the cursor of who reads it.
+    # Escaped, so that it is one line and cannot control the terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

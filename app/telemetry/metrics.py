@@ -1,8 +1,4 @@
-"""Metrics in Prometheus' exposition, on a port of their own, counted from what is logged.
-
-Logging and counting see the same closed events, so nothing can be a label that may not be logged,
-and a metric never tells another story than the log.
-"""
+"""Prometheus metrics on a port of their own, counted from the same events as the log."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,19 +29,19 @@ class Metrics:
         )
         self._sessions = Counter(
             "ticketgate_session_events",
-            "What happened to sessions; detail is the name of the ending or the kind of reuse",
+            "Events of sessions; detail is the reason of an end or the kind of a reuse",
             ["event", "detail"],
             registry=self.registry,
         )
         self._store = Counter(
             "ticketgate_store_events",
-            "Commands that failed, detail says how, and writes that no replica confirmed in time",
+            "Failed commands, by kind in detail, and writes that no replica confirmed in time",
             ["event", "detail"],
             registry=self.registry,
         )
-        self._outages_of_shared_limits = Counter(
+        self._rate_limit_outages = Counter(
             "ticketgate_rate_limit_outages",
-            "How often the counts of a fleet were out of reach, so that each process counted alone",
+            "How often the shared counts were out of reach, so that each process counted alone",
             registry=self.registry,
         )
 
@@ -61,14 +57,14 @@ class Metrics:
             case "store_failed" | "write_unconfirmed":
                 self._store.labels(event, fields.get("kind", "")).inc()
             case "rate_limits_local":
-                self._outages_of_shared_limits.inc()
+                self._rate_limit_outages.inc()
             case _ if "session_id" in fields:
                 detail = fields.get("reason", fields.get("kind", ""))
                 self._sessions.labels(event, detail).inc()
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[None]:
-        """Serve the exposition at `/metrics` while the context is open.
+        """Serve the metrics at `/metrics` while the context is open.
 
         Raises:
             StartupError: the port cannot be listened on.

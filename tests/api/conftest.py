@@ -56,7 +56,7 @@ def outcome(request: pytest.FixtureRequest, provoked: Provoked) -> Outcome:
 def logging_as_in_production() -> Iterator[io.StringIO]:
     """Log as JSON, to the place that is given, and everything."""
     root = logging.getLogger()
-    loggers = [root, *(logging.getLogger(name) for name in logs._TALKATIVE)]
+    loggers = [root, *(logging.getLogger(name) for name in logs._WARNINGS_ONLY)]
     handlers, levels = root.handlers[:], [logger.level for logger in loggers]
     with contextlib.redirect_stdout(io.StringIO()) as output:
         logs.configure("debug", "json")

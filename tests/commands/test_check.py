@@ -286,7 +286,7 @@ def test_a_clock_that_cannot_be_compared_is_told(
 
         assert failure(shell("check")) == (
             "clock",
-            "Authing's answer has no Date to compare with",
+            "Authing's response has no Date to compare with",
         )
 
 
