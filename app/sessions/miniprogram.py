@@ -64,7 +64,7 @@ class MiniProgram:
         )
         return Launch(
             user_name=self.user_name,
-            path=f"{self.path}?{query}",
+            path=f"{self.path}{'&' if '?' in self.path else '?'}{query}",
             mini_program_type=_NUMBERS[self.type],
             mini_program_type_name=_CONSTANTS.get((platform, self.type), self.type),
         )
