@@ -22,7 +22,7 @@ from app.events import EventName
 from app.keyfile import KeyFile
 from app.main import create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
-from app.sandbox.tokens import SigningKeys
+from app.sandbox.personas import SigningKeys
 from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.miniprogram import Launch

@@ -1,6 +1,6 @@
-"""Runs a sandbox on a port of its own: `python -m app.sandbox --port 0 --pool ID --secret S`.
+"""Runs a sandbox on a separate port: `python -m app.sandbox --port 0 --pool ID --secret S`.
 
-For tests that need a real Authing-like peer in another process. Loopback only.
+For tests that need a fake Authing in another process. Loopback only.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from app.sandbox import SandboxOptions, create_sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. Says where on stdout, once connections are accepted."""
+    """Serve until SIGINT or SIGTERM. Prints the URL once connections are accepted."""
     parser = argparse.ArgumentParser(prog="python -m app.sandbox", description="A fake Authing.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--pool", required=True, help="the user pool's id")

@@ -1,8 +1,8 @@
-"""The upstream: Authing's exchange of a ticket for a user, and its JWKS.
+"""The fake Authing: the exchange of a ticket for a user, and the JWKS.
 
 The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in JSON. A refusal is an
-envelope with a business code and `data: null`: 2224 another pool, 1001 the secret, 2231 no ticket
-in the body, 2207 an unknown or used ticket, 2206 an expired one.
+envelope with a business code and `data: null`: 2224 another pool, 1001 another secret, 2231 no
+ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket.
 """
 
 import hmac
@@ -16,15 +16,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox.faults import answer_instead, drop, spoil, wait_if_slow
-from app.sandbox.json_body import json_object
-from app.sandbox.options import SandboxOptions
-from app.sandbox.personas import Persona, user_record
-from app.sandbox.state import Refusal, SandboxState, Ticket
-from app.sandbox.tokens import user_token
+from app.sandbox.personas import Persona, SigningKeys, user_record
+from app.sandbox.state import Refusal, SandboxOptions, SandboxState, Ticket, json_object
+
+_FIFTEEN_DAYS = 1_296_000
+_HOUR = 3_600
 
 
 def authing_routes(state: SandboxState) -> list[Route]:
-    """Give the routes at which the product expects Authing."""
+    """Return the routes that the product calls at Authing."""
 
     async def jwks(_request: Request) -> Response:
         state.jwks_reads += 1
@@ -77,6 +77,44 @@ class Exchange:
         )
 
 
+def user_token(
+    options: SandboxOptions, keys: SigningKeys, persona: Persona, now: int
+) -> tuple[str, int]:
+    """Return the `token` of the user object and its expiry in seconds since 1970."""
+    if options.token_algorithm == "HS256":
+        return keys.hs256(_legacy_claims(options, persona, now)), now + _FIFTEEN_DAYS
+    return keys.rs256(_oidc_claims(options, persona, now)), now + _HOUR
+
+
+def _legacy_claims(options: SandboxOptions, persona: Persona, now: int) -> dict[str, Any]:
+    pool = options.user_pool_id
+    data = {
+        "type": "user",
+        "userPoolId": pool,
+        "unionid": persona.unionid,
+        "id": persona.user_id,
+        "clientId": pool,
+    }
+    return {"data": data, "iat": now, "exp": now + _FIFTEEN_DAYS}
+
+
+def _oidc_claims(options: SandboxOptions, persona: Persona, now: int) -> dict[str, Any]:
+    profile = {
+        "nickname": persona.nickname,
+        "picture": persona.photo,
+        "gender": "U",
+        "email": None,
+    }
+    return {
+        "sub": persona.user_id,
+        "aud": options.audience,
+        "iss": options.issuer,
+        "iat": now,
+        "exp": now + _HOUR,
+        **profile,
+    }
+
+
 def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:
     if pool != options.user_pool_id:
         raise Refusal(2224, "用户池不存在")
@@ -102,7 +140,7 @@ def _envelope(code: int | str, message: str, data: object) -> dict[str, Any]:
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
-    # With the charset, as the framework behind the real one writes it.
+    # With the charset, as Authing's framework sends it.
     return JSONResponse(content, status, media_type="application/json; charset=utf-8")
 
 

@@ -1,22 +1,22 @@
-"""How a fault looks on the wire.
+"""The faults of an exchange, as the client sees them.
 
 =================  =============================================================  ==============
-kind               what the client sees                                           the ticket
+kind               the client sees                                                the ticket
 =================  =============================================================  ==============
-slow               nothing for `seconds`, then the answer, if it is still there   spent at the end
-drop               the connection closes without an answer                        untouched
-accept_then_drop   the same                                                       spent
+slow               nothing for `seconds`, then the response                       used at the end
+drop               the connection closes without a response                       untouched
+accept_then_drop   the same                                                       used
 http_500           500 and an envelope                                            untouched
 http_503           503, HTML, Retry-After                                         untouched
 rate_limited       429, an envelope, Retry-After                                  untouched
-html               200 and a page, as a captive portal gives                      untouched
+html               200 and a page, like a captive portal                          untouched
 redirect           307 to the same address: following it is a second exchange     untouched
-truncated          half of the answer under the Content-Length of the whole       spent
-bad_token          a good answer whose token somebody else signed                 spent
+truncated          half of the response, with the Content-Length of the whole     spent
+bad_token          a good response whose token another key signed                 used
 =================  =============================================================  ==============
 
 In one process (`httpx.ASGITransport`) there is no connection: a drop raises ConnectionResetError
-through the transport, and a truncated answer merely ends early.
+through the transport, and a truncated response ends early.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.sandbox.options import Fault
+from app.sandbox.state import Fault
 
 _PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 _BUSY = "<!doctype html><title>503</title><p>Service Unavailable"
 
 
 async def wait_if_slow(fault: Fault, request: Request) -> bool:
-    """Wait as the fault demands; False if the client has hung up meanwhile."""
+    """Wait if the fault is `slow`; return False if the client has disconnected meanwhile."""
     if fault.kind != "slow":
         return True
     await asyncio.sleep(fault.seconds)
@@ -41,7 +41,7 @@ async def wait_if_slow(fault: Fault, request: Request) -> bool:
 
 
 def answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
-    """Give what is answered without a look at the ticket, if this fault does so."""
+    """Return the response that replaces the exchange; None if the fault does not replace it."""
     retry = {"Retry-After": str(math.ceil(fault.seconds))}
     answers: dict[str, ASGIApp] = {
         "drop": drop,
@@ -55,7 +55,7 @@ def answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
 
 
 def spoil(fault: Fault, answer: Response) -> ASGIApp:
-    """Give what becomes of a finished answer on its way."""
+    """Return the response as the fault changes it."""
     if fault.kind == "accept_then_drop":
         return drop
     return Truncated(answer) if fault.kind == "truncated" else answer
@@ -68,13 +68,13 @@ async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Truncated:
-    """Sends half of an answer and then hangs up."""
+    """Sends half of a response and then closes the connection."""
 
     def __init__(self, answer: Response) -> None:
         self._answer = answer
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the head as it is and the first half of the body."""
+        """Send the unchanged head and the first half of the body."""
         body = bytes(self._answer.body)
         head = {"status": self._answer.status_code, "headers": self._answer.raw_headers}
         await send({"type": "http.response.start", **head})
@@ -85,13 +85,13 @@ class Truncated:
 
 
 async def _hang_up(receive: Receive, send: Send) -> bool:
-    # ASGI has no word for closing a connection. Under uvicorn, `send` is a method of the cycle
-    # that owns the socket's transport; elsewhere there is no transport, and nothing is done.
+    # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
+    # that owns the socket's transport. Elsewhere there is no transport, and nothing happens.
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         return False
     transport.close()
-    # The request has been read, so the next message is that it is over. uvicorn would answer 500
-    # for an app that returns before it has noticed.
+    # The request has been read, so the next message is the disconnect. uvicorn would send 500 for
+    # an app that returns before that.
     await receive()
     return True

@@ -1,31 +1,42 @@
-"""The people of the sandbox, all made up. A name always means the same person.
+"""The made-up users of the sandbox, their records, and the keys that sign their tokens.
 
-Every fact about a persona is derived from the name, so any number of people can be had, and two
-sandboxes agree about them. Phone numbers are 13800138000, the number that every Chinese form shows
-as its example, and its ninety-nine neighbours.
+All facts about a persona derive from its name, so there are any number of personas, and two
+sandboxes agree about them. Phone numbers are 13800138000, the example number of Chinese forms, and
+the 99 numbers after it.
+
+Tokens are signed with hmac and RSA directly, not with the JWT library that the product verifies
+with. So a mistake of that library cannot hide on both sides.
 """
 
 import base64
 import hashlib
+import hmac
 import json
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 
 FAMILIAR = {
     "lin": "林小满",
     "chen": "陈一诺",
     "tuan": "团团🐼",
-    "placeholder": "微信用户",  # what WeChat has shown since 2022 unless the user chose a name
+    "placeholder": "微信用户",  # WeChat's default since 2022
     "blocked": "已停用",
     "deleted": "已注销",
 }
-"""The personas that the page offers: name to nickname. Any other name is its own nickname."""
+"""The personas on the page: name to nickname. Any other name is its own nickname."""
 
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """One made-up person as the user pool knows them."""
+    """One made-up user of the pool."""
 
     name: str
     nickname: str
@@ -36,7 +47,7 @@ class Persona:
 
     @classmethod
     def named(cls, name: str) -> "Persona":
-        """Give the person of this name."""
+        """Return the persona of this name."""
         digest = hashlib.sha256(f"ticketgate sandbox {name}".encode()).digest()
         opaque = base64.urlsafe_b64encode(digest).decode()
         return cls(
@@ -50,17 +61,17 @@ class Persona:
 
     @property
     def photo(self) -> str:
-        """A picture's address that resolves nowhere real (RFC 2606)."""
+        """The URL of a picture, at a reserved domain (RFC 2606)."""
         return f"https://example.com/avatars/{self.name}.png"
 
 
 def user_record(
     persona: Persona, token: str, *, now: int, expires_at: int, get_phone: bool
 ) -> dict[str, Any]:
-    """Write the user object of Authing's 2020 documents.
+    """Return the user object of Authing's 2020 documents.
 
-    The phone number is there only if it was asked for: masked at the top, clear inside `oauth`,
-    which is a string of JSON.
+    With `get_phone` it has the phone number: masked at the top, complete inside `oauth`, which is a
+    JSON string.
     """
     masked = f"{persona.phone[:3]}****{persona.phone[-4:]}"
     return {
@@ -105,3 +116,64 @@ def _wechat_profile(persona: Persona, *, get_phone: bool) -> dict[str, Any]:
 def _iso(seconds: int) -> str:
     instant = datetime.fromtimestamp(seconds, UTC)
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class SigningKeys:
+    """A user pool's keys: the secret of its legacy tokens and the RSA key of its OIDC tokens."""
+
+    def __init__(self, secret: str, kid: str = "sandbox-1") -> None:
+        self._secret = secret.encode()
+        self._kid = kid
+
+    @cached_property
+    def _rsa(self) -> RSAPrivateKey:
+        # Made at first use, because it takes a noticeable part of a second.
+        return generate_private_key(public_exponent=65_537, key_size=2048)
+
+    def hs256(self, claims: Mapping[str, Any]) -> str:
+        """Sign as a legacy pool does; the header has no kid."""
+
+        def sign(data: bytes) -> bytes:
+            return hmac.digest(self._secret, data, hashlib.sha256)
+
+        return _compact({"alg": "HS256", "typ": "JWT"}, claims, sign)
+
+    def rs256(self, claims: Mapping[str, Any]) -> str:
+        """Sign as an OpenID Connect application does."""
+
+        def sign(data: bytes) -> bytes:
+            return self._rsa.sign(data, PKCS1v15(), SHA256())
+
+        return _compact({"alg": "RS256", "typ": "JWT", "kid": self._kid}, claims, sign)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public RSA key as a JWK Set (RFC 7517)."""
+        public = self._rsa.public_key().public_numbers()
+        numbers = {"n": _base64url_number(public.n), "e": _base64url_number(public.e)}
+        return {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid, **numbers}]}
+
+    def impostor(self) -> "SigningKeys":
+        """Return other keys under the same kid; their signatures must never verify."""
+        return SigningKeys(secrets.token_hex(32), self._kid)
+
+
+def new_ticket() -> str:
+    """Return a ticket that looks like Authing's: a JWS of hundreds of characters."""
+    return SigningKeys(secrets.token_hex(32)).hs256({"jti": secrets.token_hex(64)})
+
+
+def _compact(
+    header: Mapping[str, Any], claims: Mapping[str, Any], sign: Callable[[bytes], bytes]
+) -> str:
+    signed = b".".join(
+        _base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
+    )
+    return b".".join((signed, _base64url(sign(signed)))).decode()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _base64url_number(number: int) -> str:
+    return _base64url(number.to_bytes((number.bit_length() + 7) // 8)).decode()

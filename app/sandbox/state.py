@@ -1,16 +1,140 @@
-"""What one sandbox remembers: tickets, counts, the fault in force. No globals, no HTTP."""
+"""The options of a sandbox and its state: tickets, counts and the current fault. No HTTP.
 
+Values are checked when they are made. A refusal names the member and the rule, never the value.
+"""
+
+import json
+import re
+import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from app.sandbox.options import Consent, Fault, SandboxOptions
-from app.sandbox.tokens import SigningKeys, new_ticket
+from app.sandbox.personas import SigningKeys, new_ticket
 
-_MOST_TICKETS = 100_000  # a day-long load test must not fill the memory; the oldest are forgotten
+SHAPES = ("bare", "envelope_object", "envelope_string", "nested")
+ALGORITHMS = ("HS256", "RS256")
+REFUSAL_STATUSES = (200, 400)
+FAULTS = (
+    "none",
+    "slow",
+    "drop",
+    "accept_then_drop",
+    "http_500",
+    "http_503",
+    "rate_limited",
+    "html",
+    "truncated",
+    "redirect",
+    "bad_token",
+)
+SWITCHES = (
+    "shape",
+    "code_as_text",
+    "need_secret",
+    "ticket_ttl",
+    "single_use",
+    "token_algorithm",
+    "refusal_status",
+)
+"""The options that may change while the sandbox runs."""
+
+_DAY = 86_400
+_TEN_MINUTES = 600
+_MAX_TICKETS = 100_000  # a long load test must not fill the memory; the oldest are dropped
+
+
+class BadInput(ValueError):
+    """A value that the sandbox refuses; the text names the member and the rule."""
+
+
+def _one_of(choices: tuple[Any, ...]) -> tuple[str, Callable[[Any], bool]]:
+    return f"one of {', '.join(map(str, choices))}", choices.__contains__
+
+
+_FLAG = ("true or false", lambda value: type(value) is bool)
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "shape": _one_of(SHAPES),
+    "token_algorithm": _one_of(ALGORITHMS),
+    "refusal_status": _one_of(REFUSAL_STATUSES),
+    "ticket_ttl": ("whole seconds, 1 to 86400", lambda v: type(v) is int and 0 < v <= _DAY),
+    **dict.fromkeys(("code_as_text", "need_secret", "single_use", "get_phone", "approve"), _FLAG),
+    "kind": _one_of(FAULTS),
+    "times": (
+        "a whole number from 1, or absent",
+        lambda v: v is None or (type(v) is int and v > 0),
+    ),
+    "seconds": (
+        "a number, 0 to 600",
+        lambda v: type(v) in (int, float) and 0 <= v <= _TEN_MINUTES,
+    ),
+    "persona": (
+        "1 to 32 of a-z, 0-9, _ and -",
+        lambda v: isinstance(v, str) and bool(re.fullmatch(r"[a-z0-9_-]{1,32}", v)),
+    ),
+}
+
+
+class _Checked:
+    """Checks the members of a dataclass by their rules."""
+
+    def __post_init__(self) -> None:
+        for member, (rule, holds) in _RULES.items():
+            if hasattr(self, member) and not holds(getattr(self, member)):
+                raise BadInput(f"{member}: {rule}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxOptions(_Checked):
+    """The settings of the fake user pool.
+
+    `need_secret` and `ticket_ttl` (seconds) are the two switches of Authing's console. `shape` and
+    `code_as_text` choose among the responses that Authing has sent over the years. No public source
+    gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. `issuer` and
+    `audience` are for RS256. `clock` returns seconds since 1970. `login_url` is shown on the page
+    as the place to post a ticket to.
+    """
+
+    user_pool_id: str
+    user_pool_secret: str = field(repr=False)
+    shape: str = "bare"
+    code_as_text: bool = False
+    need_secret: bool = True
+    ticket_ttl: int = 120
+    single_use: bool = True
+    token_algorithm: str = "HS256"
+    refusal_status: int = 200
+    issuer: str = "https://sandbox.example/oidc"
+    audience: str = "sandbox-app"
+    login_url: str = "http://127.0.0.1:8000/v1/sessions"
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Fault(_Checked):
+    """A fault of the next `times` exchanges; None means all, until it is cleared.
+
+    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`.
+    `faults.py` describes each kind.
+    """
+
+    kind: str = "none"
+    times: int | None = None
+    seconds: float = 3
+
+
+@dataclass(frozen=True)
+class Consent(_Checked):
+    """The user's choices in the mini program."""
+
+    persona: str = "lin"
+    get_phone: bool = True
+    approve: bool = True
 
 
 class Refusal(Exception):
-    """The pool says no, with a business code and Authing's kind of message."""
+    """The pool refuses an exchange, with a business code and a message like Authing's."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code)
@@ -20,7 +144,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Ticket:
-    """A ticket that was handed out. `attempts` counts arrivals, `logins` those that succeeded."""
+    """An issued ticket. `attempts` counts its exchanges, `logins` the successful ones."""
 
     persona: str
     get_phone: bool
@@ -30,7 +154,7 @@ class Ticket:
 
 
 class SandboxState:
-    """The memory of one sandbox; tests read it, and may replace `keys` to roll the pool's keys."""
+    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
@@ -43,8 +167,8 @@ class SandboxState:
         self.jwks_reads = 0
 
     def issue(self, consent: Consent) -> str:
-        """Hand out a ticket; its life is counted from now."""
-        if len(self.tickets) == _MOST_TICKETS:
+        """Issue a ticket; its life starts now."""
+        if len(self.tickets) == _MAX_TICKETS:
             self.tickets.popitem(last=False)
         expires_at = self.options.clock() + self.options.ticket_ttl
         ticket = new_ticket()
@@ -53,7 +177,7 @@ class SandboxState:
         return ticket
 
     def arrive(self, ticket: str) -> Fault:
-        """Count an exchange and say what shall go wrong with it."""
+        """Count an exchange and return its fault."""
         self.exchanges += 1
         if ticket in self.tickets:
             self.tickets[ticket].attempts += 1
@@ -64,10 +188,10 @@ class SandboxState:
         return fault
 
     def redeem(self, ticket: str) -> Ticket:
-        """Spend a ticket.
+        """Use a ticket.
 
         Raises:
-            Refusal: none, unknown, used or expired. Which codes Authing uses is not known.
+            Refusal: no ticket, or an unknown, used or expired one. Authing's codes are not known.
         """
         if not ticket:
             raise Refusal(2231, "参数不完整")
@@ -79,3 +203,12 @@ class SandboxState:
         known.logins += 1
         self.logins += 1
         return known
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Decode one JSON object; None for any other body."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from app.sandbox.options import FAULTS
+from app.sandbox.state import FAULTS
 from tests.e2e.conftest import Authing, Service
 
 PERSONA = "c4nary-nickname"

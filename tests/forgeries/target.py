@@ -10,8 +10,8 @@ import jwt
 from app import keyfile
 from app.jose.key_ring import SigningKey
 from app.keyfile import KeyFile
+from app.sandbox.authing import user_token
 from app.sandbox.personas import Persona
-from app.sandbox.tokens import user_token
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import access_parts
 from tests.sessions.builders import make_ring

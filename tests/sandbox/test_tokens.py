@@ -9,7 +9,7 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet, OctKey
 
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
-from app.sandbox.tokens import SigningKeys
+from app.sandbox.personas import SigningKeys
 
 Exchange = Callable[..., Awaitable[httpx.Response]]
 Switch = Callable[..., None]

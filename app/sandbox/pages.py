@@ -1,0 +1,190 @@
+"""The pages under `/sandbox`: a form that plays the mini program, and the control API.
+
+The page is plain HTML under a strict Content-Security-Policy, without scripts and external files.
+The control API issues tickets, changes switches, sets faults and returns counts, as JSON without
+secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
+"""
+
+import json
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.personas import FAMILIAR
+from app.sandbox.state import SWITCHES, BadInput, Consent, Fault, SandboxState, json_object
+
+Command = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+_STATIC = Path(__file__).with_name("static")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def control_routes(state: SandboxState) -> list[Route]:
+    """Return the routes of the control API."""
+    control = Control(state)
+    table: list[tuple[str, str, Command]] = [
+        ("POST", "/sandbox/tickets", control.issue_ticket),
+        ("GET", "/sandbox/settings", control.settings),
+        ("PATCH", "/sandbox/settings", control.change_settings),
+        ("PUT", "/sandbox/fault", control.set_fault),
+        ("DELETE", "/sandbox/fault", control.clear_fault),
+        ("GET", "/sandbox/stats", control.stats),
+    ]
+    return [Route(path, _endpoint(command), methods=[method]) for method, path, command in table]
+
+
+class Control:
+    """The commands: each takes and returns a JSON object, or raises BadInput."""
+
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+
+    def issue_ticket(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Play the mini program: `{persona?, get_phone?, approve?}`."""
+        _only(body, ("persona", "get_phone", "approve"))
+        return mini_program_answer(self._state, Consent(**body))
+
+    def settings(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the switches."""
+        return {name: getattr(self._state.options, name) for name in SWITCHES}
+
+    def change_settings(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change all given switches or none; return all switches."""
+        _only(body, SWITCHES)
+        self._state.options = replace(self._state.options, **body)
+        return self.settings(body)
+
+    def set_fault(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Set a fault: `{kind, times?, seconds?}`."""
+        _only(body, ("kind", "times", "seconds"))
+        self._state.fault = Fault(**{"kind": "", **body})
+        return asdict(self._state.fault)
+
+    def clear_fault(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+        """End the fault."""
+        self._state.fault = Fault()
+        return asdict(self._state.fault)
+
+    def stats(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the counts so far."""
+        names = ("tickets_issued", "exchanges", "logins", "jwks_reads")
+        counts = {name: getattr(self._state, name) for name in names}
+        return {**counts, "fault": asdict(self._state.fault)}
+
+
+def mini_program_answer(state: SandboxState, consent: Consent) -> dict[str, Any]:
+    """Return what the mini program gives to the app, and the ticket by itself.
+
+    `ext_msg` is the string that WeChat delivers: a query string with unencoded Chinese.
+    """
+    pool = {"user_pool_id": state.options.user_pool_id}
+    if not consent.approve:
+        return {"ext_msg": "code=400&message=用户取消授权", **pool}
+    ticket = state.issue(consent)
+    ext_msg = f"code=200&message=授权成功&ticket={ticket}"
+    return {
+        "ticket": ticket,
+        "ext_msg": ext_msg,
+        "expires_in": state.options.ticket_ttl,
+        **pool,
+    }
+
+
+def refusal(error: BadInput) -> Response:
+    """Return the response to bad input."""
+    return JSONResponse({"error": str(error)}, 422)
+
+
+def _endpoint(command: Command) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return JSONResponse(command(_members(await request.body())))
+        except BadInput as error:
+            return refusal(error)
+
+    return endpoint
+
+
+def _members(body: bytes) -> Mapping[str, Any]:
+    members = json_object(body or b"{}")
+    if members is None:
+        raise BadInput("body: one JSON object")
+    return members
+
+
+def _only(body: Mapping[str, Any], members: tuple[str, ...]) -> None:
+    if not body.keys() <= set(members):
+        raise BadInput(f"body: only the members {', '.join(members)}")
+
+
+def page_routes(state: SandboxState) -> list[Route]:
+    """Return the routes of the page, with and without the trailing slash."""
+    page = Page(state)
+    style = (_STATIC / "page.css").read_bytes()
+
+    async def stylesheet(_request: Request) -> Response:
+        return Response(style, media_type="text/css")
+
+    return [
+        *(Route(path, page.empty) for path in ("/sandbox", "/sandbox/")),
+        *(Route(path, page.submitted, methods=["POST"]) for path in ("/sandbox", "/sandbox/")),
+        Route("/sandbox/page.css", stylesheet),
+    ]
+
+
+class Page:
+    """The page before and after the user's choice in the mini program."""
+
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        self._page = Template((_STATIC / "page.html").read_text("utf-8"))
+        self._answer = Template((_STATIC / "answer.html").read_text("utf-8"))
+
+    async def empty(self, _request: Request) -> Response:
+        """Show the form."""
+        return self._show("", chosen="lin")
+
+    async def submitted(self, request: Request) -> Response:
+        """Show the form and the mini program's answer."""
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        persona = form.get("persona", "")
+        try:
+            consent = Consent(persona, "get_phone" in form, form.get("choice") == "approve")
+        except BadInput as error:
+            return refusal(error)
+        return self._show(self._answered(consent), chosen=persona)
+
+    def _answered(self, consent: Consent) -> str:
+        options = self._state.options
+        answer = {"ticket": "none", **mini_program_answer(self._state, consent)}
+        body = json.dumps({"ext_msg": answer["ext_msg"]}, ensure_ascii=False)
+        json_type = "Content-Type: application/json"
+        curl = shlex.join(["curl", "-sS", options.login_url, "-H", json_type, "-d", body])
+        values = {**answer, "ticket_ttl": options.ticket_ttl, "curl": curl}
+        return self._answer.substitute({name: escape(str(text)) for name, text in values.items()})
+
+    def _show(self, answer: str, chosen: str) -> Response:
+        names = {**FAMILIAR, chosen: FAMILIAR.get(chosen, chosen)}
+        personas = "".join(
+            f'<option value="{name}"{" selected" * (name == chosen)}>{nickname} ({name})</option>'
+            for name, nickname in names.items()
+        )
+        return HTMLResponse(
+            self._page.substitute(answer=answer, personas=personas), headers=_HEADERS
+        )
