@@ -445,6 +445,6 @@ def test_the_example_says_where_secret_files_go() -> None:
     assert str(SECRETS_DIR) in EXAMPLE.read_text()
 
 
-def test_c16_a_ticket_is_taken_to_live_120_seconds_whatever_the_pool_calls_it() -> None:
-    # Authing's two spellings of the pool's own value disagree, so it is a setting of ours.
+def test_a_ticket_lives_120_seconds_by_default() -> None:
+    # Authing spells the pool's own value in two ways that disagree, so it is a setting here.
     assert load().authing_ticket_ttl == timedelta(seconds=120)

@@ -1,4 +1,4 @@
-"""T7.7: the ways in which a good credential may come wrong, one row each."""
+"""The wrong places of a good credential, one row each."""
 
 from dataclasses import dataclass, field
 

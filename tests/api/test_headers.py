@@ -1,4 +1,4 @@
-"""T7.6: the headers that every response has, and those that none has."""
+"""The headers that every response has, and those that none has."""
 
 import httpx
 import pytest
@@ -37,13 +37,13 @@ def cache_control_of(path: str) -> str:
     return "public, max-age=300" if path in CACHEABLE else "no-store"
 
 
-@pytest.mark.parametrize("case", CASES, ids="T7.6-{}".format)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcome) -> None:
     check_headers(outcome.response)
 
 
 SERVED = [
-    pytest.param(method, path, id=f"T7.6-success-{method}-{path}")
+    pytest.param(method, path, id=f"success-{method}-{path}")
     for path, methods in ROUTES.items()
     for method in sorted(methods)
 ]
@@ -58,7 +58,7 @@ ASKED: dict[int, tuple[str, str, dict[str, str]]] = {
     431: ("GET", "", {"Cookie": "x" * 16384}),
 }
 REFUSED = [
-    pytest.param(path, status, id=f"T7.6-{status}-{path}")
+    pytest.param(path, status, id=f"{status}-{path}")
     for path in (*ROUTES, "/v1/nothing")
     for status in ASKED
 ]

@@ -1,4 +1,4 @@
-"""T7.7: good credentials, brought in every way but the right one. None is taken, none is spent."""
+"""Good credentials in wrong places: none is accepted, and none is used up."""
 
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +26,7 @@ def request(confused: Row, held: dict[str, str]) -> httpx.Request:
     )
 
 
-@pytest.mark.parametrize("confused", [pytest.param(each, id=f"T7.7-{each.id}") for each in ROWS])
+@pytest.mark.parametrize("confused", [pytest.param(each, id=each.id) for each in ROWS])
 async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
     app: RunningApp, confused: Row
 ) -> None:

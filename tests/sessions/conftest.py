@@ -1,6 +1,8 @@
-"""The core's services over fakes: a clock that stands still, one user, a store in memory."""
+"""The core's services over a real SQLite store, a fake clock and a fake identity provider."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.ports import SessionLimits, Stores
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
-from tests.support.fake_store import FakeStore
+from tests.sessions.controlled_store import ControlledStore, controlled_store
 from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents, unlimited
 
 LIFETIMES = Lifetimes(
@@ -33,12 +35,13 @@ def provider() -> FakeIdentityProvider:
 
 
 @pytest.fixture
-def store() -> FakeStore:
-    return FakeStore()
+def store(tmp_path: Path) -> Iterator[ControlledStore]:
+    with controlled_store(tmp_path / "sessions.db") as opened:
+        yield opened
 
 
 @pytest.fixture
-def stores(store: FakeStore) -> Stores:
+def stores(store: ControlledStore) -> Stores:
     return store.ports
 
 

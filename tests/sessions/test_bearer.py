@@ -16,7 +16,7 @@ from app.errors import (
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.sessions import SessionService
-from tests.support.fake_store import FakeState, FakeStore
+from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import IDENTITY, FakeClock, RecordedEvents
 
 SECOND = timedelta(seconds=1)
@@ -68,9 +68,9 @@ async def test_what_is_no_access_token_is_refused(
 
 
 async def test_a_session_that_the_store_does_not_know_is_not_believed(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
-    store.restore(FakeState())
+    store.restore(EMPTY)
     with pytest.raises(AccessTokenInvalid):
         await service.authenticate(login.access_token)
 
@@ -87,7 +87,7 @@ async def test_a_session_of_another_user_is_not_believed(
 
 
 async def test_while_the_store_is_down_no_bearer_is_called_invalid(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):
@@ -120,9 +120,9 @@ async def test_logging_out_twice_is_no_error_and_is_noted_once(
 
 
 async def test_logging_out_after_the_session_is_forgotten_is_no_error(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
-    store.restore(FakeState())
+    store.restore(EMPTY)
     await service.log_out(login.access_token)
 
 
@@ -155,7 +155,7 @@ async def test_no_refresh_in_flight_survives_a_logout(
 
 
 async def test_a_logout_that_was_not_kept_is_not_confirmed(
-    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):

@@ -19,7 +19,7 @@ from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import SECOND
-from tests.support.fake_store import FakeStore
+from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents
 
 USER = IDENTITY.subject
@@ -206,7 +206,7 @@ async def test_nothing_is_noted_that_the_store_has_not_confirmed(
     service: SessionService,
     bans: BanService,
     phones: list[TokenPair],
-    store: FakeStore,
+    store: ControlledStore,
     events: RecordedEvents,
 ) -> None:
     store.down = True

@@ -32,7 +32,7 @@ from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 from app.sessions.sessions import SessionService
-from tests.support.fake_store import FakeState, FakeStore
+from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import (
     IDENTITY,
     START,
@@ -155,7 +155,7 @@ async def test_a_login_is_audited_by_the_session_alone(
 async def test_what_authing_does_not_vouch_for_makes_no_session(
     logins: LoginService,
     provider: FakeIdentityProvider,
-    store: FakeStore,
+    store: ControlledStore,
     events: RecordedEvents,
     failure: TicketgateError,
 ) -> None:
@@ -163,16 +163,16 @@ async def test_what_authing_does_not_vouch_for_makes_no_session(
     with pytest.raises(type(failure)) as caught:
         await logins.log_in(Login(TICKET, DEVICE))
     assert caught.value is failure
-    assert (store.backup(), events.entries) == (FakeState(), [])
+    assert (store.rows(), events.entries) == (EMPTY, [])
 
 
 async def test_a_session_that_could_not_be_kept_is_not_handed_out(
-    logins: LoginService, store: FakeStore, events: RecordedEvents
+    logins: LoginService, store: ControlledStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):
         await logins.log_in(Login(TICKET, DEVICE))
-    assert (store.backup(), events.entries) == (FakeState(), [])
+    assert (store.rows(), events.entries) == (EMPTY, [])
 
 
 async def test_what_a_login_prints_of_itself_holds_no_token_and_nothing_personal(
@@ -317,7 +317,7 @@ async def test_one_of_many_who_hangs_up_takes_nobody_with_it(
 
 
 async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_event_loop(
-    logins: LoginService, provider: FakeIdentityProvider, store: FakeStore
+    logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore
 ) -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
@@ -328,7 +328,7 @@ async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_e
     await outcomes_of(gone)
     provider.gate.set()
     async with asyncio.timeout(10):
-        while store.backup() != FakeState():  # noqa: ASYNC110  # nobody is there to be awaited
+        while store.rows() != EMPTY:  # noqa: ASYNC110  # nobody is there to be awaited
             await asyncio.sleep(0)
     await asyncio.sleep(0)
     del gone
@@ -362,14 +362,14 @@ async def test_a_login_that_the_end_of_the_process_cut_off_is_taken_over_after_i
 async def test_a_failing_exchange_is_told_to_all_who_waited_and_the_next_attempt_may_succeed(
     logins: LoginService,
     provider: FakeIdentityProvider,
-    store: FakeStore,
+    store: ControlledStore,
     failure: TicketgateError,
 ) -> None:
     provider.failure = failure
     outcomes = await outcomes_of(*(logins.log_in(LOGIN) for _ in range(CALLERS)))
     assert outcomes == [failure] * CALLERS
     assert provider.tickets == [TICKET]
-    assert store.backup() == FakeState()
+    assert store.rows() == EMPTY
     provider.failure = None
     assert (await logins.log_in(LOGIN)).replayed is False
     assert provider.tickets == [TICKET] * 2
@@ -389,7 +389,7 @@ async def test_after_a_timeout_the_exchange_is_tried_again_only_when_the_app_ask
 
 
 async def test_a_bug_in_the_exchange_releases_the_ticket_too(
-    logins: LoginService, store: FakeStore
+    logins: LoginService, store: ControlledStore
 ) -> None:
     class Broken(FakeIdentityProvider):
         async def exchange(self, ticket: str) -> Any:
@@ -397,7 +397,7 @@ async def test_a_bug_in_the_exchange_releases_the_ticket_too(
 
     with pytest.raises(ZeroDivisionError):
         await replace(logins, identity_provider=Broken()).log_in(LOGIN)
-    assert store.backup() == FakeState()
+    assert store.rows() == EMPTY
 
 
 async def test_a_key_of_another_ticket_is_refused_before_authing_is_asked(
@@ -518,7 +518,7 @@ async def test_a_lease_that_is_longer_than_the_life_of_tickets_is_kept_all_the_s
 
 
 async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
-    logins: LoginService, provider: FakeIdentityProvider, store: FakeStore, clock: FakeClock
+    logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore, clock: FakeClock
 ) -> None:
     provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("read_timeout")
     login = asyncio.create_task(logins.log_in(LOGIN))
@@ -535,7 +535,10 @@ async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
 
 
 async def test_a_session_that_could_not_be_kept_after_the_exchange_is_not_handed_out(
-    logins: LoginService, provider: FakeIdentityProvider, store: FakeStore, events: RecordedEvents
+    logins: LoginService,
+    provider: FakeIdentityProvider,
+    store: ControlledStore,
+    events: RecordedEvents,
 ) -> None:
     provider.gate = asyncio.Event()
     login = asyncio.create_task(logins.log_in(LOGIN))
@@ -545,5 +548,5 @@ async def test_a_session_that_could_not_be_kept_after_the_exchange_is_not_handed
     with pytest.raises(StoreUnavailable):
         await login
     store.down = False
-    assert store.backup().records == {}
+    assert store.rows()["sessions"] == []
     assert events.names == []

@@ -95,23 +95,23 @@ def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
         f"code=200&ticket={quote(TICKET.replace('.', '%2E'))}",
     ],
 )
-def test_s2_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:
+def test_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:
     assert ticket_from_ext_msg(ext_msg) == TICKET
 
 
 @pytest.mark.parametrize("ticket", ["a+b/c==", "a%2Bb%2Fc%3D%3D", "a%252Bb%252Fc%253D%253D"])
-def test_s2_plus_and_equals_signs_belong_to_the_ticket(ticket: str) -> None:
+def test_plus_and_equals_signs_belong_to_the_ticket(ticket: str) -> None:
     assert ticket_from_ext_msg(f"code=200&ticket={ticket}") == "a+b/c=="
 
 
-def test_s2_a_ticket_may_be_a_jwt() -> None:
+def test_a_ticket_may_be_a_jwt() -> None:
     assert ticket_from_ext_msg(f"code=200&ticket={sign_token()}") == sign_token()
 
 
 @pytest.mark.parametrize(
     "ext_msg", ["code=400&message=用户取消授权", "?code=400", f"code=400&ticket={TICKET}"]
 )
-def test_s2_code_400_is_the_user_who_declined(ext_msg: str) -> None:
+def test_code_400_means_that_the_user_declined(ext_msg: str) -> None:
     with pytest.raises(LoginCancelled):
         ticket_from_ext_msg(ext_msg)
 
@@ -123,7 +123,7 @@ def test_s2_code_400_is_the_user_who_declined(ext_msg: str) -> None:
         f' {{"code":200,"a":"&ticket={TICKET}&"}}',
     ],
 )
-def test_c12_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
+def test_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
     with pytest.raises(ExtMsgUnsupported):
         ticket_from_ext_msg(ext_msg)
 
@@ -148,7 +148,7 @@ def test_c12_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> N
         "just text",
     ],
 )
-def test_s2_what_holds_no_single_ticket_is_not_supported(ext_msg: str) -> None:
+def test_a_string_without_exactly_one_ticket_is_not_supported(ext_msg: str) -> None:
     with pytest.raises(ExtMsgUnsupported):
         ticket_from_ext_msg(ext_msg)
 

@@ -18,7 +18,7 @@ from app.sessions.models import TokenPair
 from app.sessions.refresh_tokens import issue_refresh_token, new_session_id, verify_refresh_token
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import make_ring
-from tests.support.fake_store import FakeState, FakeStore
+from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import START, FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents
 
 SECOND = timedelta(seconds=1)
@@ -213,9 +213,9 @@ async def test_a_token_of_the_future_ends_the_session(
 
 
 async def test_a_token_that_the_store_has_forgotten_is_rolled_forward_and_audited(
-    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
 ) -> None:
-    backup = store.backup()
+    backup = store.rows()
     acknowledged = await service.refresh(login.refresh_token)
     store.restore(backup)
     rolled_forward = await service.refresh(acknowledged.refresh_token)
@@ -227,9 +227,9 @@ async def test_a_token_that_the_store_has_forgotten_is_rolled_forward_and_audite
 
 
 async def test_an_access_token_that_the_store_has_forgotten_still_works(
-    service: SessionService, login: TokenPair, store: FakeStore
+    service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
-    backup = store.backup()
+    backup = store.rows()
     acknowledged = await service.refresh(login.refresh_token)
     store.restore(backup)
     session, _profile = await service.authenticate(acknowledged.access_token)
@@ -264,9 +264,9 @@ async def test_a_session_refreshed_every_day_ends_at_its_absolute_limit(
 
 
 async def test_a_session_that_is_not_known_any_more_is_no_ending(
-    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
 ) -> None:
-    store.restore(FakeState())
+    store.restore(EMPTY)
     with pytest.raises(RefreshTokenInvalid):
         await service.refresh(login.refresh_token)
     assert events.names == ["session_opened"]
@@ -291,7 +291,7 @@ async def test_a_token_of_another_environment_is_refused_and_does_no_harm(
 
 
 async def test_while_the_store_is_down_nothing_is_said_of_the_session(
-    service: SessionService, login: TokenPair, store: FakeStore, events: RecordedEvents
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
 ) -> None:
     store.down = True
     with pytest.raises(StoreUnavailable):

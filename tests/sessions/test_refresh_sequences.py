@@ -1,7 +1,7 @@
-"""Sixteen lives of a session that other systems get wrong, over the service and the SQLite store.
+"""Sequences of refreshes that other systems get wrong, over the service and the SQLite store.
 
-Each is lived twice: with the store open all the time, and with a store that is closed and opened
-again between any two steps, which is what a restart of the service is to a session.
+Each runs twice: with the store open all the time, and with a store that is closed and opened again
+between any two steps, as by a restart of the service.
 """
 
 import shutil
@@ -56,15 +56,15 @@ async def login(logins: LoginService) -> TokenPair:
 
 
 async def chain(service: SessionService, first: TokenPair, rotations: int) -> list[TokenPair]:
-    """Refresh that often; all pairs, the first included."""
+    """Refresh this often; return all pairs, the first included."""
     pairs = [first]
     for _ in range(rotations):
         pairs.append(await service.refresh(pairs[-1].refresh_token))
     return pairs
 
 
-async def ending_told_to(service: SessionService, pair: TokenPair) -> str:
-    """Why the session is over, which a refresh and a look must tell alike."""
+async def reason_of_end(service: SessionService, pair: TokenPair) -> str:
+    """Return why the session has ended; a refresh and an access token must get the same reason."""
     with pytest.raises(RefreshSessionEnded) as refreshed:
         await service.refresh(pair.refresh_token)
     with pytest.raises(AccessSessionEnded) as seen:
@@ -78,7 +78,7 @@ async def lives(service: SessionService, pair: TokenPair) -> bool:
     return pair.session.id in [session.id for session, _profile in listed]
 
 
-async def test_s1_a_chain_of_fifty_refreshes_is_one_session(
+async def test_a_chain_of_50_refreshes_is_one_session(
     service: SessionService, login: TokenPair, clock: FakeClock
 ) -> None:
     pair = login
@@ -89,7 +89,7 @@ async def test_s1_a_chain_of_fifty_refreshes_is_one_session(
         assert (session.id, session.generation) == (login.session.id, generation)
 
 
-async def test_s2_the_predecessor_after_the_window_ends_the_session(
+async def test_the_predecessor_after_the_window_ends_the_session(
     service: SessionService, login: TokenPair, clock: FakeClock, events: RecordedEvents
 ) -> None:
     successor = await service.refresh(login.refresh_token)
@@ -102,7 +102,7 @@ async def test_s2_the_predecessor_after_the_window_ends_the_session(
         await service.refresh(successor.refresh_token)
 
 
-async def test_s3_the_predecessor_gets_the_same_successor(
+async def test_the_predecessor_within_the_window_gets_the_same_successor(
     service: SessionService, login: TokenPair, clock: FakeClock
 ) -> None:
     successor = await service.refresh(login.refresh_token)
@@ -112,7 +112,7 @@ async def test_s3_the_predecessor_gets_the_same_successor(
     assert again.refresh_token == successor.refresh_token
 
 
-async def test_s4_a_refresh_whose_answer_was_lost_can_be_tried_again_and_goes_on(
+async def test_a_refresh_with_a_lost_response_can_be_repeated(
     service: SessionService, login: TokenPair
 ) -> None:
     pair = login
@@ -123,7 +123,7 @@ async def test_s4_a_refresh_whose_answer_was_lost_can_be_tried_again_and_goes_on
     assert pair.session.generation == 10
 
 
-async def test_s5_two_tabs_that_refresh_go_on_with_the_same_token(
+async def test_two_tabs_that_refresh_get_the_same_token(
     service: SessionService, login: TokenPair
 ) -> None:
     one = await service.refresh(login.refresh_token)
@@ -135,29 +135,29 @@ async def test_s5_two_tabs_that_refresh_go_on_with_the_same_token(
 
 
 @pytest.mark.parametrize("order", ["thief first", "owner first"])
-async def test_s6_of_thief_and_owner_whoever_comes_second_ends_the_session(
+async def test_the_second_of_thief_and_owner_ends_the_session(
     service: SessionService, login: TokenPair, order: str
 ) -> None:
     first = await service.refresh(login.refresh_token)
-    await service.authenticate(first.access_token)  # first in use, by whichever of the two
+    await service.authenticate(first.access_token)  # the successor is in use
     with pytest.raises(RefreshSessionEnded) as second:
         await service.refresh(login.refresh_token)
     assert second.value.reason == "refresh_reused", order
-    assert await ending_told_to(service, first) == "refresh_reused", order
+    assert await reason_of_end(service, first) == "refresh_reused", order
 
 
-async def test_s7_the_first_token_after_the_third_ends_the_session_within_the_window_too(
+async def test_an_older_token_ends_the_session_within_the_window_too(
     service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     pairs = await chain(service, login, 3)
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(pairs[0].refresh_token)
     assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
-    assert await ending_told_to(service, pairs[3]) == "refresh_reused"
+    assert await reason_of_end(service, pairs[3]) == "refresh_reused"
 
 
 @pytest.mark.parametrize("presented", [0, 1, 2])
-async def test_s8_no_branch_of_four_generations_survives_a_reuse(
+async def test_a_reuse_ends_every_branch_of_four_generations(
     service: SessionService, login: TokenPair, presented: int
 ) -> None:
     pairs, tree = [login], [login]
@@ -169,10 +169,10 @@ async def test_s8_no_branch_of_four_generations_survives_a_reuse(
     with pytest.raises(RefreshSessionEnded):
         await service.refresh(pairs[presented].refresh_token)
     for pair in tree:
-        assert await ending_told_to(service, pair) == "refresh_reused"
+        assert await reason_of_end(service, pair) == "refresh_reused"
 
 
-async def test_s9_a_restart_between_any_two_steps_changes_nothing(
+async def test_a_restart_between_any_two_steps_changes_nothing(
     logins: LoginService, service: SessionService, clock: FakeClock, stores: Stores
 ) -> None:
     login = await logins.log_in(Login("made-up-ticket", None, "made-up-key"))
@@ -181,16 +181,16 @@ async def test_s9_a_restart_between_any_two_steps_changes_nothing(
     again = await service.refresh(login.refresh_token)
     assert (again.refresh_token, again.replayed) == (lost.refresh_token, True)
     await service.authenticate(again.access_token)
-    with pytest.raises(RefreshSessionEnded):  # that it was seen is not forgotten
+    with pytest.raises(RefreshSessionEnded):  # the use of the successor was stored
         await service.refresh(login.refresh_token)
     clock.advance(7 * DAY - SECOND)
     await stores.maintenance.purge(clock())
-    with pytest.raises(RefreshSessionEnded) as caught:  # nor why it ended
+    with pytest.raises(RefreshSessionEnded) as caught:  # and so was the reason of the end
         await service.refresh(again.refresh_token)
     assert caught.value.reason == "refresh_reused"
 
 
-async def test_s10_three_rotations_in_one_second_are_three_generations(
+async def test_three_rotations_in_one_second_are_three_generations(
     service: SessionService, login: TokenPair
 ) -> None:
     pairs = await chain(service, login, 3)
@@ -201,7 +201,7 @@ async def test_s10_three_rotations_in_one_second_are_three_generations(
         await service.refresh(pairs[1].refresh_token)
 
 
-async def test_s11_the_idle_limit_is_exact_to_the_second(
+async def test_the_idle_limit_is_exact_to_the_second(
     service: SessionService, login: TokenPair, clock: FakeClock
 ) -> None:
     clock.advance(14 * DAY - SECOND)
@@ -212,7 +212,7 @@ async def test_s11_the_idle_limit_is_exact_to_the_second(
     assert caught.value.reason == "expired"
 
 
-async def test_s11_the_absolute_limit_is_exact_to_the_second(
+async def test_the_absolute_limit_is_exact_to_the_second(
     service: SessionService, login: TokenPair, clock: FakeClock
 ) -> None:
     pair = login
@@ -237,7 +237,7 @@ async def test_s11_the_absolute_limit_is_exact_to_the_second(
         ("all", ["revoked", "revoked", "revoked"]),
     ],
 )
-async def test_s12_a_logout_ends_exactly_the_sessions_it_names(
+async def test_a_logout_ends_exactly_the_named_sessions(
     logins: LoginService, service: SessionService, scope: str, told: list[str | None]
 ) -> None:
     phones = [await logins.log_in(Login(f"ticket-{number}")) for number in range(3)]
@@ -252,10 +252,10 @@ async def test_s12_a_logout_ends_exactly_the_sessions_it_names(
         if reason is None:
             assert await lives(service, phone)
         else:
-            assert await ending_told_to(service, phone) == reason
+            assert await reason_of_end(service, phone) == reason
 
 
-async def test_s13_logging_out_twice_or_with_garbage_harms_nobody(
+async def test_a_repeated_or_invalid_logout_ends_no_other_session(
     logins: LoginService, service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     other = await logins.log_in(Login("another-ticket"))
@@ -271,22 +271,22 @@ async def test_s13_logging_out_twice_or_with_garbage_harms_nobody(
     assert await lives(service, other)
 
 
-async def test_s14_a_kick_or_a_ban_counts_at_once_and_a_banned_user_stays_out(
+async def test_a_kick_or_a_ban_counts_at_once_and_a_banned_user_cannot_log_in(
     logins: LoginService, service: SessionService, bans: BanService, login: TokenPair
 ) -> None:
     await service.end_all(USER, EndReason.KICKED)
-    assert await ending_told_to(service, login) == "kicked"
+    assert await reason_of_end(service, login) == "kicked"
     again = await logins.log_in(Login("second-ticket"))
     await bans.ban(USER, "spam", None)
-    assert await ending_told_to(service, again) == "banned"
+    assert await reason_of_end(service, again) == "banned"
     with pytest.raises(UserBanned):
         await logins.log_in(Login("third-ticket"))
     await bans.lift(USER)
-    assert await ending_told_to(service, again) == "banned"
+    assert await reason_of_end(service, again) == "banned"
     assert await lives(service, await logins.log_in(Login("third-ticket")))
 
 
-async def test_s14_a_user_blocked_at_authing_gets_no_new_session_and_keeps_the_old(
+async def test_a_user_blocked_at_authing_keeps_the_old_session_and_gets_no_new_one(
     logins: LoginService,
     service: SessionService,
     provider: FakeIdentityProvider,
@@ -299,7 +299,7 @@ async def test_s14_a_user_blocked_at_authing_gets_no_new_session_and_keeps_the_o
 
 
 @pytest.mark.parametrize("differs", ["keys", "store"])
-async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_either(
+async def test_tokens_of_another_environment_are_refused_and_change_nothing(
     service: SessionService,
     login: TokenPair,
     tmp_path: Path,
@@ -321,7 +321,7 @@ async def test_s15_tokens_of_another_environment_are_refused_and_do_no_harm_in_e
 
 
 @pytest.mark.parametrize("stores", ["restarting"], indirect=True)
-async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once_and_noted(
+async def test_a_token_one_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once(
     service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:
     backup = path.with_name("backup.db")
@@ -339,7 +339,7 @@ async def test_s16_a_token_ahead_of_a_store_that_lost_a_write_is_rolled_forward_
 
 
 @pytest.mark.parametrize("stores", ["restarting"], indirect=True)
-async def test_s16_a_token_two_ahead_is_no_lost_write(
+async def test_a_token_two_ahead_ends_the_session(
     service: SessionService, login: TokenPair, path: Path, events: RecordedEvents
 ) -> None:
     backup = path.with_name("backup.db")
