@@ -20,20 +20,19 @@ from app.events import Events
 from app.sessions.ports import Stores
 from app.store_url import RedisUrl
 from app.stores.redis.bans import RedisBans
-from app.stores.redis.engine import MAX_CONCURRENT, RedisEngine
+from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
 from app.stores.redis.maintenance import RedisMaintenance
 from app.stores.redis.sessions import RedisSessions
 from app.stores.redis.tickets import RedisTickets
 
-_TIMEOUT = 1.0
 _SENTINEL_TIMEOUT = 0.3
 
 
 @asynccontextmanager
 async def open_redis_store(
-    url: RedisUrl, *, ca_file: Path | None, events: Events
+    url: RedisUrl, *, ca_file: Path | None, events: Events, command_timeout: float = TIMEOUT
 ) -> AsyncIterator[Stores]:
-    """Open the store at this address; close it at the end.
+    """Open the store at this address; close it at the end. `command_timeout` in seconds.
 
     The service starts even when the server cannot be reached: it is not ready until the server
     can be, and the server is checked then.
@@ -41,8 +40,8 @@ async def open_redis_store(
     Raises:
         StartupError: one line that says what is wrong with the server or the CA file.
     """
-    async with open_client(url, ca_file) as client:
-        engine = RedisEngine(client, events)
+    async with open_client(url, ca_file, command_timeout) as client:
+        engine = RedisEngine(client, events, command_timeout)
         maintenance = RedisMaintenance(engine, events)
         with suppress(StoreUnavailable):
             await maintenance.check_server()
@@ -50,7 +49,9 @@ async def open_redis_store(
 
 
 @asynccontextmanager
-async def open_client(url: RedisUrl, ca_file: Path | None) -> AsyncIterator[Redis]:
+async def open_client(
+    url: RedisUrl, ca_file: Path | None, command_timeout: float = TIMEOUT
+) -> AsyncIterator[Redis]:
     """Make the client, which connects when it is used; close all connections at the end.
 
     The client is for one server, or for the master that Sentinels name. Sentinels are asked
@@ -61,7 +62,7 @@ async def open_client(url: RedisUrl, ca_file: Path | None) -> AsyncIterator[Redi
     """
     tls = _tls_options(ca_file) if url.tls else {}
     options = {
-        **_options(_TIMEOUT),
+        **_options(command_timeout),
         **tls,
         "username": url.username,
         "password": url.password,

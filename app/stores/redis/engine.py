@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 MAX_CONCURRENT = 16
 """Maximum concurrent commands. Further callers queue while replies keep arriving."""
-_TIMEOUT = 1.0
+TIMEOUT = 1.0
 """Seconds for one command, a second run included."""
-_OUTAGE_AFTER = 0.9
+_TIMER_ERROR = 0.1
+"""Seconds by which a time-out may come early: uvloop's timers do."""
 _FAIL_FAST_FOR = 0.5
-"""After 0.9 s without any reply, fail commands immediately for the next 0.5 s. The first is a
-little shorter than the time-out, because uvloop's timers may fire early."""
+"""After a time-out without any reply, fail commands immediately for the next 0.5 s."""
 _FAILURES = (
     exceptions.RedisError,
     OSError,
@@ -45,11 +45,12 @@ Question: TypeAlias = tuple[str | int, ...]
 
 
 class RedisEngine:
-    """Runs scripts and plain commands."""
+    """Runs scripts and plain commands; `timeout` in seconds, for each of them."""
 
-    def __init__(self, client: Redis, events: Events) -> None:
+    def __init__(self, client: Redis, events: Events, timeout: float = TIMEOUT) -> None:
         self._client = client
         self._events = events
+        self._timeout = timeout
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._last_reply_at = float("-inf")
         self._fail_fast_until = float("-inf")
@@ -112,10 +113,11 @@ class RedisEngine:
             if started < self._fail_fast_until:
                 raise StoreUnavailable
             try:
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     reply = await self._run_twice_if_lost(run)
             except _FAILURES as error:
-                if time.monotonic() - max(started, self._last_reply_at) >= _OUTAGE_AFTER:
+                silence = time.monotonic() - max(started, self._last_reply_at)
+                if silence >= self._timeout - _TIMER_ERROR:
                     self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
                 # The type is for the operator. The text may quote what was sent.
                 self._events.record("store_failed", kind=type(error).__name__)
