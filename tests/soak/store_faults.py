@@ -1,4 +1,4 @@
-"""Proof: what was acknowledged survives `kill -9` of the store, at each step of login and refresh.
+"""Acknowledged writes survive `kill -9` of the store, at each step of login and refresh.
 
 Between the service and its Valkey lies a network that cuts the connection right after a certain
 command has been carried out. Then Valkey is killed and started over its append-only file, while the
@@ -35,7 +35,7 @@ _RECOVERY = 5.0
 _OUTAGE_ANSWER = 1.5
 """Seconds within which the service says that it cannot ask its store."""
 _PROBE_SECONDS = 0.05
-_WAITED_FOR = (scripts.TAKE, scripts.RESERVE, scripts.REDEEM, scripts.OPEN, scripts.ROTATE)
+_WAITED_FOR = (scripts.ACQUIRE, scripts.CREATE_SESSION, scripts.ROTATE)
 _SLOW_LOADING = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
 
 
@@ -150,17 +150,17 @@ class RunningApp:
 # --- the steps: each ends with a dead store and an owner who has to ask again ---
 
 
-async def before_the_claim(world: RunningApp) -> None:
+async def before_the_lease(world: RunningApp) -> None:
     """The store dies before it is asked at all."""
     owner = await world.owner()
     world.kill()
     await world.fails(world.login(owner))
 
 
-async def after_the_claim(world: RunningApp) -> None:
-    """The ticket is claimed, and nobody has heard so."""
+async def after_the_lease(world: RunningApp) -> None:
+    """The ticket is leased, and the reply is lost."""
     owner = await world.owner()
-    world.isolate(_run_of(scripts.TAKE))
+    world.isolate(_run_of(scripts.ACQUIRE))
     await world.fails(world.login(owner))
     world.kill()
 
@@ -172,7 +172,7 @@ async def after_the_exchange(world: RunningApp) -> None:
     await authing.call("PUT", "/sandbox/fault", {"kind": "slow", "seconds": 0.3, "times": 1})
     world.network.commands.clear()
     login = asyncio.create_task(world.fails(world.login(owner)))
-    await asyncio.to_thread(world.network.wait_for, _run_of(scripts.RESERVE))
+    await asyncio.to_thread(world.network.wait_for, _run_of(scripts.ACQUIRE))
     await asyncio.sleep(0.1)  # its answer is on the way back, and the exchange has begun
     world.network.refuse()
     world.kill()
@@ -180,10 +180,9 @@ async def after_the_exchange(world: RunningApp) -> None:
 
 
 async def after_the_write(world: RunningApp) -> None:
-    """The session is kept, and nobody has heard so."""
+    """The session is stored, and the reply is lost."""
     owner = await world.owner()
-    steps = (scripts.REDEEM, scripts.OPEN)
-    world.isolate(_run_of(steps[world.kills % 2]))
+    world.isolate(_run_of(scripts.CREATE_SESSION))
     await world.fails(world.login(owner))
     world.kill()
 
@@ -202,7 +201,7 @@ async def before_the_refresh(world: RunningApp) -> None:
 
 
 async def after_the_rotation(world: RunningApp) -> None:
-    """The session has rotated, and nobody has heard so."""
+    """The session has rotated, and the reply is lost."""
     owner = await world.signed_in()
     world.isolate(_run_of(scripts.ROTATE))
     await world.fails(world.refresh(owner))
@@ -244,8 +243,8 @@ def _info(server: Server) -> str:
 
 
 STEPS: tuple[Callable[[RunningApp], Awaitable[None]], ...] = (
-    before_the_claim,
-    after_the_claim,
+    before_the_lease,
+    after_the_lease,
     after_the_exchange,
     after_the_write,
     after_the_login,
@@ -324,7 +323,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
         valkey = stack.enter_context(standalone(folder / "valkey", appendonly=True))
         network = stack.enter_context(Proxy(valkey.port))
         async with (
-            # A dead holder's claim is taken over when an exchange must have ended: soon, here.
+            # A dead holder's lease ends when an exchange must have ended: soon, here.
             fleet(folder, STORE_URL=network.url, AUTHING_TIMEOUT="1") as running,
             telephony() as http,
         ):
