@@ -39,7 +39,7 @@ async def test_a_limit_is_a_count_in_a_time(
     assert await admitted(limit, 1) == 1
 
 
-async def test_who_is_refused_is_told_whole_seconds_after_which_it_works(
+async def test_retry_after_is_in_whole_seconds_and_suffices(
     limiter: RateLimiter, timer: Timer
 ) -> None:
     limit = limiter.limit("login", "30/minute")
@@ -52,7 +52,7 @@ async def test_who_is_refused_is_told_whole_seconds_after_which_it_works(
     await limit(ADDRESS)
 
 
-async def test_a_whole_number_of_seconds_goes_up_too_because_only_then_it_works(
+async def test_retry_after_is_rounded_up_from_whole_seconds_too(
     limiter: RateLimiter, timer: Timer
 ) -> None:
     limit = limiter.limit("login", "1/minute")
@@ -66,7 +66,7 @@ async def test_a_whole_number_of_seconds_goes_up_too_because_only_then_it_works(
     assert await admitted(limit, 1) == 1
 
 
-async def test_limits_of_two_kinds_have_nothing_to_do_with_each_other(limiter: RateLimiter) -> None:
+async def test_limits_of_two_kinds_count_separately(limiter: RateLimiter) -> None:
     login, refresh = limiter.limit("login", "3/minute"), limiter.limit("refresh", "5/minute")
     assert await admitted(login, 9) == 3
     assert await admitted(refresh, 9) == 5
@@ -76,9 +76,7 @@ async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> No
     assert await admitted(limiter.limit("login", None), 1000) == 1000
 
 
-async def test_names_are_hashed_under_a_key_and_with_another_key_counting_begins_anew(
-    events: Recorded, timer: Timer
-) -> None:
+async def test_another_hash_key_starts_counting_anew(events: Recorded, timer: Timer) -> None:
     keys = [b"the key of today"]
     limiter = RateLimiter(None, secret=lambda: keys[-1], events=events, clock=timer)
     limit = limiter.limit("login", "3/minute")

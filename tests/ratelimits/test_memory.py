@@ -1,4 +1,4 @@
-"""The counts of one process: a sliding window that holds, tells when, and stays small."""
+"""The counts of one process: a sliding window in bounded memory."""
 
 import math
 import sys
@@ -26,7 +26,7 @@ def thirty(timer: Timer) -> MemoryCounter:
     return MemoryCounter(30, MINUTE, timer)
 
 
-def test_as_many_as_the_limit_says_are_admitted_and_no_more(thirty: MemoryCounter) -> None:
+def test_exactly_the_limit_is_admitted(thirty: MemoryCounter) -> None:
     assert admitted(thirty, 100) == 30
 
 
@@ -35,7 +35,7 @@ def test_one_name_does_not_count_for_another(thirty: MemoryCounter) -> None:
     assert admitted(thirty, 100, OTHER) == 30
 
 
-def test_a_new_minute_does_not_begin_with_a_clean_slate(
+def test_the_previous_minute_still_counts_in_proportion(
     thirty: MemoryCounter, timer: Timer
 ) -> None:
     timer.now += 59
@@ -46,13 +46,13 @@ def test_a_new_minute_does_not_begin_with_a_clean_slate(
     assert admitted(thirty, 100) == 14
 
 
-def test_two_idle_minutes_forget_everything(thirty: MemoryCounter, timer: Timer) -> None:
+def test_two_idle_minutes_reset_the_count(thirty: MemoryCounter, timer: Timer) -> None:
     assert admitted(thirty, 100) == 30
     timer.now += 2 * MINUTE
     assert admitted(thirty, 100) == 30
 
 
-def test_who_is_refused_is_told_when_and_refusals_do_not_push_that_away(
+def test_refusals_do_not_postpone_the_next_possible_request(
     thirty: MemoryCounter, timer: Timer
 ) -> None:
     admitted(thirty, 30)
@@ -71,7 +71,7 @@ def test_who_is_refused_is_told_when_and_refusals_do_not_push_that_away(
     seconds=st.sampled_from([1, 60, 3600]),
     pauses=st.lists(st.floats(0, 1), max_size=60),
 )
-def test_one_more_is_possible_when_it_was_said_to_be_and_not_before(
+def test_one_more_is_possible_exactly_at_the_announced_time(
     amount: int, seconds: int, pauses: list[float]
 ) -> None:
     timer = Timer()
@@ -91,7 +91,7 @@ def test_one_more_is_possible_when_it_was_said_to_be_and_not_before(
 
 
 @given(pauses=st.lists(st.floats(0, 30), min_size=1, max_size=200))
-def test_never_more_than_twice_the_limit_in_any_minute_at_any_rhythm(pauses: list[float]) -> None:
+def test_no_minute_admits_more_than_twice_the_limit(pauses: list[float]) -> None:
     timer = Timer()
     counts = MemoryCounter(5, MINUTE, timer)
     hits: list[float] = []
@@ -103,7 +103,7 @@ def test_never_more_than_twice_the_limit_in_any_minute_at_any_rhythm(pauses: lis
         assert sum(hit - MINUTE < each <= hit for each in hits) <= 2 * 5
 
 
-def test_memory_is_bounded_however_many_names_come(timer: Timer) -> None:
+def test_memory_is_bounded_for_any_number_of_names(timer: Timer) -> None:
     """Two windows of the size that this bounds, for each of two limits: less than 64 MiB."""
     counts = MemoryCounter(30, MINUTE, timer)
     tracemalloc.start()
@@ -118,16 +118,16 @@ def test_memory_is_bounded_however_many_names_come(timer: Timer) -> None:
     assert 2 * peak < 64 * 2**20
 
 
-def test_a_full_window_still_limits_those_who_are_in_it(timer: Timer) -> None:
+def test_a_full_window_still_limits_its_names(timer: Timer) -> None:
     counts = MemoryCounter(30, MINUTE, timer)
     for number in range(MAX_NAMES - 1):
         counts.count(number.to_bytes(16, "big"))
     assert admitted(counts, 100) == 30
     assert len(counts._current) == MAX_NAMES
-    assert admitted(counts, 100, OTHER) == 30  # who comes on top begins a new window
+    assert admitted(counts, 100, OTHER) == 30  # one name too many starts a new window
     assert (len(counts._current), len(counts._previous)) == (1, MAX_NAMES)
-    assert admitted(counts, 100) == 0  # which forgets nobody of the last one
+    assert admitted(counts, 100) == 0  # the previous window still counts
 
 
-def test_a_name_takes_as_little_room_as_it_can() -> None:
+def test_a_name_takes_at_most_64_bytes() -> None:
     assert sys.getsizeof(NAME) <= 64

@@ -1,4 +1,4 @@
-"""Counts in a real Valkey: shared by a fleet, hashed, and never worth waiting for."""
+"""Counts in a real Valkey: shared by all instances, hashed, and never waited for."""
 
 import asyncio
 import time
@@ -94,12 +94,12 @@ async def test_instances_at_a_master_behind_sentinels_count_together(
     await count_together(stack, valkey_sentinels.url)
 
 
-async def test_a_database_of_its_own_is_used(stack: AsyncExitStack, valkey: Server) -> None:
+async def test_the_database_of_the_url_is_used(stack: AsyncExitStack, valkey: Server) -> None:
     await count_together(stack, f"{valkey.url}/3")
     assert valkey.cli("DBSIZE") == 0
 
 
-async def test_over_tls_the_server_is_known_by_the_ca_file(
+async def test_tls_trusts_a_server_with_a_certificate_of_the_ca_file(
     stack: AsyncExitStack, valkey: Server, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -108,7 +108,7 @@ async def test_over_tls_the_server_is_known_by_the_ca_file(
         await stack.aclose()
 
 
-async def test_over_tls_a_server_that_the_public_authorities_do_not_know_gets_nothing(
+async def test_tls_without_a_ca_file_sends_nothing_to_an_unknown_server(
     stack: AsyncExitStack, valkey: Server, tmp_path: Path, events: Recorded
 ) -> None:
     with Proxy(valkey.port, tls=Authority(tmp_path).server()) as proxy:
@@ -119,7 +119,7 @@ async def test_over_tls_a_server_that_the_public_authorities_do_not_know_gets_no
 
 
 @pytest.mark.parametrize("user", ["", "default"])
-async def test_a_password_is_given_decoded(
+async def test_a_quoted_password_is_decoded(
     stack: AsyncExitStack, tmp_path: Path, user: str
 ) -> None:
     with standalone(tmp_path) as server:
@@ -162,7 +162,7 @@ async def test_tls_to_sentinels_is_tls_with_the_ca_file(
 # --- what is kept there ---
 
 
-async def test_what_is_kept_is_a_hash_that_only_we_can_compute_and_it_expires(
+async def test_counts_are_stored_under_keyed_hashes_and_expire(
     stack: AsyncExitStack, valkey: Server
 ) -> None:
     limiter = await instance(stack, valkey.url, **PATIENT)
@@ -186,7 +186,7 @@ async def test_instances_with_another_secret_compute_other_hashes(
     assert len(valkey.cli("KEYS", "*")) == 2
 
 
-async def test_who_is_refused_is_told_when_one_more_is_possible(
+async def test_a_refusal_announces_when_one_more_is_possible(
     stack: AsyncExitStack, valkey: Server
 ) -> None:
     limit = (await instance(stack, valkey.url, **PATIENT)).limit("login", "2/second")
@@ -198,7 +198,9 @@ async def test_who_is_refused_is_told_when_one_more_is_possible(
     await limit(ADDRESS)
 
 
-async def test_a_minute_is_told_as_one(stack: AsyncExitStack, valkey: Server) -> None:
+async def test_a_refusal_by_a_limit_per_minute_announces_about_a_minute(
+    stack: AsyncExitStack, valkey: Server
+) -> None:
     limit = (await instance(stack, valkey.url, **PATIENT)).limit("login", "1/minute")
     await limit(ADDRESS)
     with pytest.raises(RateLimited) as refused:
@@ -206,7 +208,7 @@ async def test_a_minute_is_told_as_one(stack: AsyncExitStack, valkey: Server) ->
     assert 58 <= refused.value.retry_after <= 61
 
 
-async def test_at_any_concurrency_no_more_are_admitted(
+async def test_200_concurrent_requests_admit_exactly_the_limit(
     stack: AsyncExitStack, valkey: Server
 ) -> None:
     events = Recorded()
@@ -221,7 +223,7 @@ async def test_at_any_concurrency_no_more_are_admitted(
 # --- when the store is down or slow ---
 
 
-async def test_t11_without_the_store_the_local_limit_holds_neither_none_nor_all(
+async def test_the_local_limit_applies_without_the_store(
     stack: AsyncExitStack, valkey: Server, events: Recorded
 ) -> None:
     limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
@@ -235,7 +237,7 @@ async def test_t11_without_the_store_the_local_limit_holds_neither_none_nor_all(
     assert events.errors != []
 
 
-async def test_a_store_that_hangs_is_waited_for_once_and_only_for_a_moment(
+async def test_a_hanging_store_delays_one_request_for_a_moment(
     stack: AsyncExitStack, valkey: Server, events: Recorded
 ) -> None:
     limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
@@ -249,7 +251,7 @@ async def test_a_store_that_hangs_is_waited_for_once_and_only_for_a_moment(
     assert events.names == ["rate_limits_local"]
 
 
-async def test_all_who_are_waiting_when_it_hangs_wait_together(
+async def test_concurrent_requests_wait_together_for_a_hanging_store(
     stack: AsyncExitStack, valkey: Server, events: Recorded
 ) -> None:
     limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
@@ -261,7 +263,7 @@ async def test_all_who_are_waiting_when_it_hangs_wait_together(
 
 
 class Client(MemoryStorage):
-    """A client whose answers are given by hand. Once, it does not hear that it is to stop."""
+    """A client whose replies the test gives. It ignores its first cancellation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -277,14 +279,14 @@ class Client(MemoryStorage):
         return await answer
 
 
-async def test_a_client_that_does_not_stop_when_told_to_is_not_waited_for(events: Recorded) -> None:
+async def test_a_client_that_ignores_cancellation_is_not_awaited(events: Recorded) -> None:
     limiter = RateLimiter(Client(), secret=lambda: SECRET, events=events, timeout=0.01)
     async with asyncio.timeout(5):
         assert await admitted(limiter.limit("login", "30/minute"), 100) == 30
     assert events.names == ["rate_limits_local"]
 
 
-async def test_a_late_answer_from_before_an_outage_does_not_end_it(
+async def test_a_late_reply_from_before_an_outage_does_not_end_it(
     events: Recorded, timer: Timer
 ) -> None:
     client = Client()
@@ -301,7 +303,7 @@ async def test_a_late_answer_from_before_an_outage_does_not_end_it(
     assert events.names == ["rate_limits_local"]
 
 
-async def test_after_a_rest_one_request_looks_again_and_nobody_waits_for_it(
+async def test_one_request_probes_after_the_cooldown_and_others_do_not_wait(
     stack: AsyncExitStack, valkey: Server, events: Recorded, timer: Timer
 ) -> None:
     limiter = await instance(stack, valkey.url, events=events, timer=timer, **PATIENT)
@@ -320,7 +322,7 @@ async def test_after_a_rest_one_request_looks_again_and_nobody_waits_for_it(
     assert events.names == ["rate_limits_local", "rate_limits_shared"]
 
 
-async def test_when_the_store_is_back_counting_goes_on_where_it_was(
+async def test_counting_resumes_when_the_store_is_back(
     stack: AsyncExitStack, valkey: Server, events: Recorded, timer: Timer
 ) -> None:
     limiter = await instance(stack, valkey.url, events=events, timer=timer)
@@ -336,7 +338,7 @@ async def test_when_the_store_is_back_counting_goes_on_where_it_was(
     assert events.names == ["rate_limits_local", "rate_limits_shared"]
 
 
-async def test_each_outage_is_told(
+async def test_each_outage_is_recorded(
     stack: AsyncExitStack, valkey: Server, events: Recorded, timer: Timer
 ) -> None:
     limiter = await instance(stack, valkey.url, events=events, timer=timer)
@@ -352,7 +354,7 @@ async def test_each_outage_is_told(
     assert events.names == ["rate_limits_local", "rate_limits_shared"] * 2
 
 
-async def test_an_answer_that_nobody_waited_for_is_given_to_nobody_else(
+async def test_an_abandoned_reply_reaches_no_other_request(
     stack: AsyncExitStack, valkey: Server, timer: Timer
 ) -> None:
     limiter = await instance(stack, valkey.url, timer=timer)
@@ -371,7 +373,7 @@ async def test_an_answer_that_nobody_waited_for_is_given_to_nobody_else(
         assert await admitted(full, 20) == 0
 
 
-async def test_a_server_that_wants_a_password_is_no_reason_to_admit_all_or_none(
+async def test_the_local_limit_applies_when_the_server_wants_a_password(
     stack: AsyncExitStack, tmp_path: Path, events: Recorded
 ) -> None:
     with standalone(tmp_path) as server:

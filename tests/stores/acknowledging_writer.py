@@ -1,4 +1,4 @@
-"""A program that writes sessions without end and prints each name once the store has answered."""
+"""A program that writes sessions until it is killed, and prints the id of each committed one."""
 
 import asyncio
 import sys

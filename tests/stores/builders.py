@@ -1,4 +1,4 @@
-"""Made-up sessions, claims and bans, and the commands that the store tests send about them."""
+"""Made-up sessions, leases and bans, and the commands that the store tests send about them."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -89,8 +89,8 @@ def ban_of(
 
 
 async def keep(store: Stores, session: Session, limits: SessionLimits = UNLIMITED) -> list[str]:
-    """Have the session kept, by a claim that outlasts every purge; which ones it replaced."""
-    claim = lease_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
-    opened = await store.tickets.create_session(claim, session, limits)
+    """Have the session kept, by a lease that outlasts every purge; which ones it replaced."""
+    lease = lease_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
+    opened = await store.tickets.create_session(lease, session, limits)
     assert isinstance(opened, Opened)
     return list(opened.replaced)

@@ -1,4 +1,4 @@
-"""What each store holds, byte for byte, as somebody who has got hold of a copy sees it."""
+"""The bytes of each store, as a thief of a copy sees them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,7 +69,7 @@ class Keys:
                 for item in row.items():
                     yield from item
             case other:
-                raise AssertionError(f"nobody looks into a {other!r}")
+                raise AssertionError(f"no reader for the type {other!r}")
 
 
 def _bytes(word: Any) -> bytes:

@@ -11,9 +11,7 @@ from typing import Any
 
 from app.sessions.models import Ban, Session
 from app.sessions.ports import Maintenance, Rotation, Stores, TicketLease
-from app.store_url import parse_store_url
-from app.stores import open_store
-from tests.support.fakes import RecordedEvents
+from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.monitor import Monitor
 from tests.support.valkey.servers import SentinelTrio, Server
 
@@ -102,8 +100,7 @@ async def timed_redis_store(servers: Server | SentinelTrio) -> AsyncIterator[Sto
     master = servers.master if isinstance(servers, SentinelTrio) else servers
     with Monitor(master) as monitor:
         clock = ExpiryClock(master, monitor)
-        url = parse_store_url(servers.url)
-        async with open_store(url, ca_file=None, events=RecordedEvents()) as stores:
+        async with opened(servers.url, command_timeout=PATIENCE) as stores:
             tickets: Any = _TimedPort(stores.tickets, clock)
             sessions: Any = _TimedPort(stores.sessions, clock)
             bans: Any = _TimedPort(stores.bans, clock)

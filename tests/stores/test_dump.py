@@ -1,4 +1,4 @@
-"""A copy of the store, after many logins through the real client: it lets nobody in.
+"""A copy of the store, after many logins through the real client: it contains no credential.
 
 The number of logins is DUMP_LOGINS.
 """
@@ -52,9 +52,9 @@ def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
     yield base64.urlsafe_b64decode(mac + "=")
 
 
-@pytest.fixture(params=["T12-sqlite", "T12-valkey"])
+@pytest.fixture(params=["sqlite", "valkey"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AtRest]:
-    if request.param == "T12-sqlite":
+    if request.param == "sqlite":
         yield Files(tmp_path / "data")
     else:
         with closing(Keys(request.getfixturevalue("valkey"))) as keys:
@@ -74,7 +74,7 @@ def settings(tmp_path: Path, store: AtRest, monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
-async def test_a_copy_of_the_store_yields_no_credential_and_nothing_personal(
+async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     settings: Settings, store: AtRest
 ) -> None:
     sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
@@ -104,7 +104,7 @@ async def test_a_copy_of_the_store_yields_no_credential_and_nothing_personal(
 
 
 @pytest.mark.parametrize("beside", [0, 1, 2, 3, 4])
-def test_the_search_finds_what_is_written_in_another_way(beside: int) -> None:
+def test_the_search_finds_a_secret_in_every_encoding(beside: int) -> None:
     secret, around = "a-made-up-secret-?~?~", b"x" * beside
     written = around + secret.encode() + b"more"
     for dump in (

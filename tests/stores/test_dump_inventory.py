@@ -62,7 +62,7 @@ def written(command: list[str]) -> Iterator[Column]:
     if name.upper() in LEAVES_NOTHING_NEW:
         return
     kind = next((kind for kind, form in KINDS.items() if re.fullmatch(form, words[0])), None)
-    assert kind, f"nobody has said what this is: {command}"
+    assert kind, f"KINDS lacks the key of {command}"
     if name.upper() in WRITES_FIELDS:
         for field in words[1::2]:
             yield kind, field
@@ -71,7 +71,7 @@ def written(command: list[str]) -> Iterator[Column]:
         yield kind, "value"
 
 
-async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> None:
+async def test_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> None:
     async with running_app(tmp_path) as world:
         with closing(sqlite3.connect(world.store_file)) as database:
             found = set(
@@ -83,7 +83,7 @@ async def test_t12_the_inventory_names_every_column_of_sqlite(tmp_path: Path) ->
     assert found == documented("SQLite")
 
 
-async def test_t12_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
+async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
     limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
     with Monitor(valkey) as monitor:
         async with running_app(

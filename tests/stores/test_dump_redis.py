@@ -1,4 +1,4 @@
-"""What Redis keeps of people who sign in, come back, leave, are banned, and are erased.
+"""What Redis stores about users that log in, refresh, log out, are banned and are erased.
 
 The names of keys count too: there are subjects in some.
 """
@@ -32,8 +32,8 @@ async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[RunningApp]:
         yield opened
 
 
-@pytest.mark.parametrize("erased", [False, True], ids=["T12-signed-in", "T12-erased"])
-async def test_nothing_in_redis_lets_anybody_in_or_tells_who_they_are(
+@pytest.mark.parametrize("erased", [False, True], ids=["signed in", "erased"])
+async def test_redis_contains_no_credential_and_nothing_personal(
     world: RunningApp, keys: Keys, *, erased: bool
 ) -> None:
     tokens = await everything_that_happens_to(world, "lin")
@@ -45,7 +45,7 @@ async def test_nothing_in_redis_lets_anybody_in_or_tells_who_they_are(
     assert [secret for secret in secrets if dump.holds(secret)] == []
 
 
-async def test_t12_within_a_second_of_an_erasure_redis_does_not_name_the_user(
+async def test_an_erased_user_is_gone_from_redis_within_a_second(
     world: RunningApp, keys: Keys
 ) -> None:
     theirs = await everything_that_happens_to(world, "chen")
@@ -62,9 +62,7 @@ async def test_t12_within_a_second_of_an_erasure_redis_does_not_name_the_user(
     assert dump.holds(other)
 
 
-async def test_t12_every_key_has_an_end_but_for_a_ban_without_one(
-    world: RunningApp, keys: Keys
-) -> None:
+async def test_every_key_expires_except_a_ban_without_end(world: RunningApp, keys: Keys) -> None:
     tokens = await everything_that_happens_to(world, "lin")
     subject: str = tokens["user"]["sub"]
     for_now = {"reason": "spam", "until": "2030-01-01T00:00:00Z"}

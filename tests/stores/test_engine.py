@@ -20,13 +20,13 @@ from tests.stores.full_disk import no_room_to_grow
     [("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1), ("temp_store", 2)],
     ids=["write-ahead log", "synchronous FULL", "secure delete", "memory for temporary data"],
 )
-async def test_the_connection_is_set_up_to_keep_and_to_forget(
+async def test_the_connection_has_the_settings_for_durability_and_erasure(
     engine: SqliteEngine, pragma: str, value: object
 ) -> None:
     assert await engine.run(lambda db: db.execute(f"PRAGMA {pragma}").fetchone()[0]) == value
 
 
-async def test_a_command_is_answered_with_its_result(engine: SqliteEngine) -> None:
+async def test_a_command_returns_its_result(engine: SqliteEngine) -> None:
     assert await engine.run(write("a")) == 1
     assert await engine.run(read_all) == ["a"]
 
@@ -34,7 +34,7 @@ async def test_a_command_is_answered_with_its_result(engine: SqliteEngine) -> No
 # --- batches ---
 
 
-async def test_commands_that_wait_together_share_one_commit(engine: SqliteEngine) -> None:
+async def test_queued_commands_share_one_commit(engine: SqliteEngine) -> None:
     statements: list[str] = []
     await engine.run(lambda db: db.set_trace_callback(statements.append))
     await run_together(engine, *(write(str(number)) for number in range(100)))
@@ -43,18 +43,18 @@ async def test_commands_that_wait_together_share_one_commit(engine: SqliteEngine
     assert statements.count("COMMIT") == 3
 
 
-async def test_a_crowd_is_answered_in_the_order_of_its_coming(engine: SqliteEngine) -> None:
+async def test_1000_commands_run_in_the_order_of_arrival(engine: SqliteEngine) -> None:
     texts = [str(number) for number in range(1000)]
     assert await run_together(engine, *map(write, texts)) == [1] * 1000
     assert await engine.run(read_all) == texts
 
 
-async def test_a_command_sees_what_those_before_it_have_done(engine: SqliteEngine) -> None:
+async def test_a_command_sees_the_writes_of_earlier_ones(engine: SqliteEngine) -> None:
     outcomes = await run_together(engine, write("a"), read_all, write("b"), read_all)
     assert outcomes == [1, ["a"], 1, ["a", "b"]]
 
 
-async def test_a_command_that_fails_takes_nobody_with_it_and_leaves_nothing(
+async def test_a_failed_command_leaves_nothing_and_fails_no_other(
     engine: SqliteEngine,
 ) -> None:
     class OwnError(Exception):
@@ -69,7 +69,7 @@ async def test_a_command_that_fails_takes_nobody_with_it_and_leaves_nothing(
     assert await engine.run(read_all) == ["a", "b"]
 
 
-async def test_a_command_that_sqlite_refuses_takes_nobody_with_it(engine: SqliteEngine) -> None:
+async def test_a_command_that_sqlite_refuses_fails_no_other(engine: SqliteEngine) -> None:
     first, twice, last = await run_together(engine, write("a"), write("a"), write("b"))
     assert (first, last) == (1, 1)
     assert isinstance(twice, StoreUnavailable)
@@ -77,7 +77,7 @@ async def test_a_command_that_sqlite_refuses_takes_nobody_with_it(engine: Sqlite
     assert await engine.run(read_all) == ["a", "b"]
 
 
-async def test_the_command_of_a_caller_who_has_gone_is_done_all_the_same(
+async def test_the_command_of_a_cancelled_caller_is_committed(
     engine: SqliteEngine,
 ) -> None:
     async with HeldUp(engine):
@@ -94,7 +94,7 @@ async def test_the_command_of_a_caller_who_has_gone_is_done_all_the_same(
 # --- faults ---
 
 
-async def test_a_lock_held_by_another_is_no_answer_for_a_second_and_then_forgotten(
+async def test_a_lock_of_another_connection_makes_the_store_unavailable(
     engine: SqliteEngine, file: Path
 ) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -126,14 +126,14 @@ def _allow_pages(more: int) -> Callable[[sqlite3.Connection], None]:
     return command
 
 
-async def test_a_full_disk_is_no_answer_and_changes_nothing_until_there_is_room(
+async def test_a_full_disk_fails_writes_and_changes_nothing(
     engine: SqliteEngine,
 ) -> None:
     await engine.run(write("before"))
     await engine.run(_allow_pages(1))
     large = write("large", attachment=bytes(100_000))
     outcomes = await run_together(engine, large, write("small"))
-    # SQLite may give up its whole transaction; then nobody of the batch was promised anything.
+    # SQLite may give up its whole transaction; then no command of the batch has succeeded.
     assert isinstance(outcomes[0], StoreUnavailable)
     told = ["small"] if outcomes[1] == 1 else []
     assert await engine.run(read_all) == ["before", *told]
@@ -141,7 +141,7 @@ async def test_a_full_disk_is_no_answer_and_changes_nothing_until_there_is_room(
     assert await engine.run(large) == 1
 
 
-async def test_a_commit_that_fails_fails_everybody_and_the_next_one_works(
+async def test_a_failed_commit_fails_its_batch_and_the_next_one_works(
     engine: SqliteEngine, file: Path
 ) -> None:
     await engine.run(write("before"))
@@ -165,7 +165,7 @@ BEGIN
 """
 
 
-async def test_a_commit_that_is_refused_fails_everybody_and_the_next_one_works(file: Path) -> None:
+async def test_a_refused_commit_fails_its_batch_and_the_next_one_works(file: Path) -> None:
     def answer(db: sqlite3.Connection, text: str) -> int:
         return db.execute("INSERT INTO notes VALUES ('answer', NULL, ?)", (text,)).rowcount
 
@@ -182,7 +182,7 @@ async def test_a_commit_that_is_refused_fails_everybody_and_the_next_one_works(f
 # --- the end ---
 
 
-async def test_closing_finishes_what_waits(file: Path) -> None:
+async def test_closing_finishes_queued_commands(file: Path) -> None:
     engine = SqliteEngine(file, [SCHEMA])
     async with HeldUp(engine):
         waiting = [asyncio.create_task(engine.run(write(text))) for text in "abc"]
@@ -194,7 +194,7 @@ async def test_closing_finishes_what_waits(file: Path) -> None:
         assert await reopened.run(read_all) == ["a", "b", "c"]
 
 
-async def test_a_command_after_the_end_is_refused_and_does_not_wait_for_ever(file: Path) -> None:
+async def test_a_command_after_closing_is_refused(file: Path) -> None:
     engine = SqliteEngine(file, [SCHEMA])
     engine.close()
     with pytest.raises(StoreUnavailable):
@@ -206,7 +206,7 @@ def _wait_until_closing(engine: SqliteEngine) -> None:
         time.sleep(0.001)
 
 
-async def test_a_command_that_comes_during_the_end_is_refused_and_does_not_wait_for_ever(
+async def test_a_command_during_closing_is_refused(
     file: Path,
 ) -> None:
     engine = SqliteEngine(file, [SCHEMA])

@@ -44,20 +44,20 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert file.is_file()
 
 
-def test_a_link_is_followed_to_where_there_is_nothing_yet(file: Path) -> None:
+def test_a_link_to_a_missing_file_is_followed(file: Path) -> None:
     target = file.parent / "data" / "notes.db"
     file.symlink_to(target)
     open_and_close(file)
     assert target.is_file()
 
 
-def test_an_empty_file_is_made_ours(file: Path) -> None:
+def test_an_empty_file_is_initialised(file: Path) -> None:
     file.touch()
     with closing(SqliteEngine(file, [SCHEMA])) as engine:
         assert asyncio.run(engine.run(write("a"))) == 1
 
 
-def test_what_was_written_is_there_after_a_restart(file: Path) -> None:
+def test_written_data_survives_a_restart(file: Path) -> None:
     for text in "abc":
         with closing(SqliteEngine(file, [SCHEMA])) as engine:
             asyncio.run(engine.run(write(text)))
@@ -120,7 +120,7 @@ def _columns(db: sqlite3.Connection) -> list[str]:
     return [row["name"] for row in db.execute("SELECT name FROM pragma_table_info('notes')")]
 
 
-def test_a_file_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_it(
+def test_a_file_of_an_older_version_is_migrated_with_its_data(
     file: Path,
 ) -> None:
     with closing(SqliteEngine(file, [SCHEMA])) as engine:
@@ -131,9 +131,7 @@ def test_a_file_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_it
             assert asyncio.run(engine.run(read_all)) == ["a"]
 
 
-def test_a_step_that_fails_is_taken_back_and_the_older_version_can_go_on(
-    file: Path, refusal: Refusal
-) -> None:
+def test_a_failed_migration_is_rolled_back(file: Path, refusal: Refusal) -> None:
     with closing(SqliteEngine(file, [SCHEMA])) as engine:
         asyncio.run(engine.run(write("a")))
     refusal(file, migrations=[SCHEMA, f"{LATER}; ALTER TABLE missing ADD COLUMN more TEXT"])
@@ -155,7 +153,7 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_was(
 # --- not usable ---
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     # A file stands where a folder is needed; permissions would not stop root.
     (tmp_path / "data").write_text("a file")
     assert "cannot write" in refusal(tmp_path / "data" / "notes.db")
@@ -166,7 +164,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused(file: Path, refusal: Refus
     refusal(file)
 
 
-def test_a_database_in_memory_is_refused_as_it_would_forget(
+def test_a_database_in_memory_is_refused(
     tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,7 @@ def _killed_while_writing(path: Path, after: int) -> list[str]:
     return [name.strip() for name in names if name.endswith("\n")]
 
 
-async def test_every_acknowledged_session_is_there_after_a_kill(tmp_path: Path) -> None:
+async def test_every_acknowledged_session_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     acknowledged = _killed_while_writing(path, after=200)
     assert len(acknowledged) >= 200

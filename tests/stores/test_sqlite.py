@@ -1,4 +1,4 @@
-"""What the SQLite store promises beyond the contract: what its file holds, and who waits how long.
+"""The SQLite store beyond the contract: what its file contains, and how long commands wait.
 
 The contract itself is in the folder beside this file, for every store alike.
 """
@@ -47,18 +47,18 @@ def on_disk(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_a_store_that_cannot_be_opened_says_so_in_one_line(store: Stores, path: Path) -> None:
+def test_a_second_opening_of_the_store_is_refused_in_one_line(store: Stores, path: Path) -> None:
     with pytest.raises(StartupError, match=r"^STORE_URL: .* in use by another process"):
         open_sqlite_store(path).__enter__()
 
 
-async def test_a_full_disk_is_noticed_by_the_check_for_readiness(store: Stores, path: Path) -> None:
+async def test_check_writable_notices_a_full_disk(store: Stores, path: Path) -> None:
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
         await store.maintenance.check_writable()
     await store.maintenance.check_writable()
 
 
-async def test_a_refresh_that_could_not_be_written_can_be_repeated(
+async def test_a_rotation_that_failed_on_a_full_disk_changes_nothing(
     store: Stores, path: Path
 ) -> None:
     session = make_session()
@@ -68,7 +68,7 @@ async def test_a_refresh_that_could_not_be_written_can_be_repeated(
     assert await store.sessions.touch("session-a", 0, NOW) == Active(session)
 
 
-async def test_who_asks_during_a_large_purge_is_answered_before_it_is_over(
+async def test_a_large_purge_lets_other_commands_run_in_between(
     store: Stores,
 ) -> None:
     names = [f"session-{number}" for number in range(3000)]
@@ -114,7 +114,7 @@ async def _erase_when_expired(store: Stores) -> None:
 @pytest.mark.parametrize(
     "end", [_log_out, _reuse, _replace, _kick, _ban, _erase, _erase_when_expired]
 )
-async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
+async def test_an_ended_session_leaves_no_profile_on_the_disk(
     path: Path, end: Callable[[Stores], Awaitable[None]]
 ) -> None:
     with open_sqlite_store(path) as store:
@@ -123,7 +123,7 @@ async def test_the_profile_of_an_ended_session_is_gone_from_the_disk(
     assert SECRET not in on_disk(path)
 
 
-async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Path) -> None:
+async def test_an_erased_user_leaves_nothing_on_the_disk(path: Path) -> None:
     user = "somebody-in-particular"
     with open_sqlite_store(path) as store:
         for number, ending in enumerate([None, EndReason.LOGGED_OUT]):
@@ -138,7 +138,7 @@ async def test_an_erased_user_is_gone_from_the_disk_with_all_tombstones(path: Pa
     assert b"made-up-phone" not in on_disk(path)
 
 
-async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
+async def test_a_purged_session_leaves_nothing_on_the_disk(path: Path) -> None:
     with open_sqlite_store(path) as store:
         await keep(store, make_session(subject="somebody-in-particular", encrypted_profile=SECRET))
         assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
@@ -146,7 +146,7 @@ async def test_a_purged_session_is_gone_from_the_disk(path: Path) -> None:
     assert SECRET not in on_disk(path)
 
 
-async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
+async def test_a_lifted_or_purged_ban_leaves_nothing_on_the_disk(path: Path) -> None:
     with open_sqlite_store(path) as store:
         await store.bans.put(ban_of("somebody-in-particular"))
         await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
@@ -155,7 +155,7 @@ async def test_a_lifted_or_purged_ban_is_gone_from_the_disk(path: Path) -> None:
     assert b"somebody-" not in on_disk(path)
 
 
-async def test_a_session_is_never_replaced_by_another_of_the_same_name(store: Stores) -> None:
+async def test_a_session_never_overwrites_another_with_the_same_id(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
     with pytest.raises(StoreUnavailable):

@@ -1,4 +1,4 @@
-"""All that can happen to somebody who signs in, over the API of a real service."""
+"""All that can happen to a user, over the API of a real service."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ DEVICE = {"id": "id-of-a-made-up-phone", "type": "ios", "name": "phone of a made
 
 
 async def everything_that_happens_to(world: RunningApp, persona: str) -> dict[str, Any]:
-    """Come and go, be robbed, replaced and banned; the tokens that are good at last."""
+    """Log in and out, be robbed, replaced and banned; return the tokens that are valid at last."""
     ended = await world.log_in(persona, device=DEVICE)
     await world.log_out(ended)
     stolen = await world.log_in(persona)
@@ -21,7 +21,7 @@ async def everything_that_happens_to(world: RunningApp, persona: str) -> dict[st
     await world.log_in(persona, device=DEVICE)
     key = f"made-up-idempotency-key-of-{persona}"
     replacing = await world.try_log_in(world.ticket(persona), key, device=DEVICE)
-    living = world.tokens(replacing, 201)
-    refreshed = await world.refresh(living["refresh_token"])
+    active = world.tokens(replacing, 201)
+    refreshed = await world.refresh(active["refresh_token"])
     await world.get("/v1/me", refreshed)
     return refreshed

@@ -1,4 +1,4 @@
-"""Random histories: the store answers as the model does, and no promise is broken.
+"""Random histories: the store has the outcomes of a model, and breaks no promise.
 
 The model is the fake store. As two things can be wrong alike, what the contract promises is
 checked beside it.
@@ -65,7 +65,7 @@ async def lift_ban(store: Stores, at: Moment) -> None:
 VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
     "rotate": lambda store, at: store.sessions.rotate(at.rotation(WINDOW)),
     "rotate strictly": lambda store, at: store.sessions.rotate(at.rotation(0 * DAY)),
-    "see": lambda store, at: store.sessions.touch(at.session_id, at.generation, at.now),
+    "touch": lambda store, at: store.sessions.touch(at.session_id, at.generation, at.now),
     "end": lambda store, at: store.sessions.end(
         at.session_id, at.user, EndReason.LOGGED_OUT, at.now
     ),
@@ -76,7 +76,7 @@ VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
     "list": lambda store, at: store.sessions.active_sessions(at.user, at.now),
     "purge": lambda store, at: store.maintenance.purge(at.now),
 }
-LIKELY = [*["rotate"] * 6, *["see"] * 2, *VERBS]
+LIKELY = [*["rotate"] * 6, *["touch"] * 2, *VERBS]
 PAUSES = [0 * SECOND, SECOND, HOUR, WINDOW - SECOND, WINDOW, IDLE - SECOND, IDLE, 7 * DAY]
 OFFSETS = [0, 0, 0, -1, -1, -2, 1, 2]
 
@@ -135,7 +135,7 @@ async def follow(store: Stores, model: FakeStore, session_id: str, steps: list[S
         promises.check(outcome, now)
 
 
-def test_any_history_is_answered_as_the_model_does(factory: StoreFactory, folder: Path) -> None:
+def test_any_history_has_the_outcomes_of_the_model(factory: StoreFactory, folder: Path) -> None:
     model, numbers = FakeStore(), count()
     with asyncio.Runner() as runner:
         opened = factory(folder)

@@ -1,4 +1,4 @@
-"""Users who may not have sessions: from the very step of the ban to the very second of its end."""
+"""Bans: they end sessions and refuse logins, up to the second of their end."""
 
 from datetime import datetime
 
@@ -26,10 +26,10 @@ UNTIL = NOW + HOUR
 
 
 async def log_in(store: Stores, at: datetime = NOW) -> object:
-    claim = lease_of(f"ticket of {at}", at=at)
-    await store.tickets.acquire(claim)
+    lease = lease_of(f"ticket of {at}", at=at)
+    await store.tickets.acquire(lease)
     return await store.tickets.create_session(
-        claim, make_session(f"session at {at}", created_at=at), UNLIMITED
+        lease, make_session(f"session at {at}", created_at=at), UNLIMITED
     )
 
 
@@ -56,7 +56,7 @@ async def test_a_banned_user_gets_no_session_and_is_told_until_when(
     assert await store.sessions.touch(f"session at {NOW}", 0, NOW) == Unknown()
 
 
-async def test_a_ban_that_is_met_releases_the_claim(store: Stores) -> None:
+async def test_a_ban_at_login_releases_the_lease(store: Stores) -> None:
     await store.bans.put(ban_of())
     await log_in(store)
     assert (
@@ -64,19 +64,19 @@ async def test_a_ban_that_is_met_releases_the_claim(store: Stores) -> None:
     )
 
 
-async def test_a_ban_that_is_met_does_not_release_the_claim_of_another(
+async def test_a_ban_at_login_does_not_release_the_lease_of_another_holder(
     store: Stores,
 ) -> None:
-    slow, heir = lease_of(), lease_of(holder="holder-b", at=NOW + HOUR)
+    slow, successor = lease_of(), lease_of(holder="holder-b", at=NOW + HOUR)
     await store.bans.put(ban_of())
     await store.tickets.acquire(slow)
-    await store.tickets.acquire(heir)
+    await store.tickets.acquire(successor)
     assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Banned(None)
     third = lease_of(holder="holder-c", at=NOW + HOUR)
     assert await store.tickets.acquire(third) != Acquired()
 
 
-async def test_a_ban_replaces_nobody(store: Stores) -> None:
+async def test_a_login_refused_by_a_ban_replaces_no_session(store: Stores) -> None:
     await store.bans.put(ban_of(until=NOW + SECOND))
     await log_in(store, NOW + SECOND)
     await store.bans.lift(SUBJECT)
@@ -89,7 +89,7 @@ async def test_a_ban_replaces_nobody(store: Stores) -> None:
     assert len(await store.sessions.active_sessions(SUBJECT, NOW + SECOND)) == 1
 
 
-async def test_a_ban_is_over_at_the_very_second_of_its_end(store: Stores) -> None:
+async def test_a_ban_is_over_at_the_second_of_its_end(store: Stores) -> None:
     ban = ban_of(until=UNTIL)
     await store.bans.put(ban)
     assert await store.bans.find(SUBJECT, UNTIL - SECOND) == ban
@@ -103,7 +103,7 @@ async def test_a_ban_without_end_stays(store: Stores) -> None:
     assert await store.bans.find(SUBJECT, NOW + 10_000 * DAY) == ban_of()
 
 
-async def test_who_is_not_banned_has_no_ban(store: Stores) -> None:
+async def test_a_user_who_is_not_banned_has_no_ban(store: Stores) -> None:
     await store.bans.put(ban_of("other"))
     assert await store.bans.find(SUBJECT, NOW) is None
     assert await log_in(store) == Opened([])
@@ -127,22 +127,22 @@ async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(
     assert await log_in(store) == Opened([])
 
 
-async def test_lifting_no_ban_is_no_error(store: Stores) -> None:
+async def test_lifting_a_ban_that_does_not_exist_is_allowed(store: Stores) -> None:
     await store.bans.put(ban_of("other"))
     await store.bans.lift(SUBJECT)
     assert await store.bans.find("other", NOW) == ban_of("other")
 
 
-async def test_a_ban_does_not_rename_what_was_over(store: Stores) -> None:
+async def test_a_ban_does_not_change_an_earlier_end_reason(store: Stores) -> None:
     await keep(store, make_session())
     assert await store.bans.put(ban_of(at=NOW + IDLE)) == []
     assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
 
 
-async def test_the_session_of_a_banned_user_is_not_told_to_a_retry(store: Stores) -> None:
-    claim = lease_of(key="key-a")
-    await store.tickets.acquire(claim)
-    await store.tickets.create_session(claim, make_session(), UNLIMITED)
+async def test_a_retry_of_a_banned_user_gets_no_session(store: Stores) -> None:
+    lease = lease_of(key="key-a")
+    await store.tickets.acquire(lease)
+    await store.tickets.create_session(lease, make_session(), UNLIMITED)
     await store.bans.put(ban_of())
     assert await store.tickets.acquire(lease_of(key="key-a", holder="holder-b")) == AlreadyUsed(
         None
@@ -162,7 +162,7 @@ async def test_erasing_a_user_forgets_a_ban_that_is_over(store: Stores) -> None:
     assert await store.maintenance.purge(UNTIL) == 1  # the other's
 
 
-async def test_a_purge_takes_the_bans_that_are_over_and_no_others(store: Stores) -> None:
+async def test_a_purge_deletes_only_bans_that_are_over(store: Stores) -> None:
     await store.bans.put(ban_of("user-a", until=UNTIL))
     await store.bans.put(ban_of("user-b", until=UNTIL + SECOND))
     await store.bans.put(ban_of("user-c"))

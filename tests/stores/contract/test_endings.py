@@ -1,4 +1,4 @@
-"""When a session is over, and that it stays over under the name it got first."""
+"""When a session is over, and that its first end reason stays."""
 
 from datetime import datetime
 
@@ -27,14 +27,14 @@ TOMBSTONE_LIFE = 7 * DAY
 # --- limits ---
 
 
-async def test_a_session_lives_in_the_second_before_its_end(store: Stores) -> None:
+async def test_a_session_is_active_in_the_second_before_its_end(store: Stores) -> None:
     await keep(store, make_session())
     last = NOW + IDLE - SECOND
     assert isinstance(await store.sessions.touch("session-a", 0, last), Active)
     assert isinstance(await store.sessions.rotate(rotation_of(0, at=last)), Rotated)
 
 
-async def test_a_session_has_expired_at_the_very_second_of_its_end(store: Stores) -> None:
+async def test_a_session_has_expired_at_the_second_of_its_end(store: Stores) -> None:
     await keep(store, make_session())
     assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
     assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
@@ -44,7 +44,7 @@ async def test_a_session_has_expired_at_the_very_second_of_its_end(store: Stores
     )
 
 
-async def test_a_spent_token_of_an_expired_session_is_told_that_it_expired(
+async def test_a_used_token_of_an_expired_session_is_reported_as_expired(
     store: Stores,
 ) -> None:
     await keep(store, make_session(generation=5))
@@ -76,7 +76,7 @@ async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: Stores)
     )
 
 
-async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: Stores) -> None:
+async def test_a_replay_and_a_touch_do_not_move_the_idle_limit(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.rotate(rotation_of(0))
     await store.sessions.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
@@ -88,7 +88,7 @@ async def test_neither_a_replay_nor_a_look_moves_the_idle_limit(store: Stores) -
 
 
 @pytest.mark.parametrize("reason", EndReason)
-async def test_an_ended_session_says_why_whatever_token_is_presented(
+async def test_an_ended_session_gives_its_reason_to_every_generation(
     store: Stores, reason: EndReason
 ) -> None:
     await keep(store, make_session(generation=5))
@@ -100,7 +100,7 @@ async def test_an_ended_session_says_why_whatever_token_is_presented(
         assert await store.sessions.rotate(rotation_of(generation)) == Ended(reason)
 
 
-async def test_the_first_ending_stays(store: Stores) -> None:
+async def test_the_first_end_reason_stays(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
     again = await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
@@ -108,7 +108,7 @@ async def test_the_first_ending_stays(store: Stores) -> None:
     assert await store.sessions.touch("session-a", 0, NOW + ABSOLUTE) == Ended(EndReason.LOGGED_OUT)
 
 
-async def test_ending_what_was_never_there_is_no_error(store: Stores) -> None:
+async def test_ending_a_session_that_never_existed_is_unknown(store: Stores) -> None:
     assert await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) == Unknown()
     assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
 
@@ -127,7 +127,7 @@ async def _is_told(store: Stores, session_id: str, ending: EndReason, at: dateti
     return await store.sessions.touch(session_id, 0, at) == Ended(ending)
 
 
-async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: Stores) -> None:
+async def test_an_end_reason_is_kept_for_seven_days(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW + HOUR)
     forgotten = NOW + HOUR + TOMBSTONE_LIFE
@@ -138,7 +138,7 @@ async def test_an_ending_is_told_for_seven_days_and_then_forgotten(store: Stores
     assert await store.sessions.rotate(rotation_of(0, at=forgotten)) == Unknown()
 
 
-async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: Stores) -> None:
+async def test_an_expiry_is_kept_for_seven_days(store: Stores) -> None:
     await keep(store, make_session())
     forgotten = NOW + IDLE + TOMBSTONE_LIFE
     assert await store.maintenance.purge(forgotten - SECOND) == 0
@@ -147,13 +147,13 @@ async def test_an_expiry_is_told_for_seven_days_and_then_forgotten(store: Stores
     assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
 
 
-async def test_a_purge_takes_nothing_that_lives(store: Stores) -> None:
+async def test_a_purge_keeps_active_sessions(store: Stores) -> None:
     await keep(store, make_session("session-a", created_at=NOW - 29 * DAY))
     assert await store.maintenance.purge(NOW) == 0
     assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
 
 
-async def test_a_store_that_works_says_so_and_keeps_what_it_has(store: Stores) -> None:
+async def test_check_writable_changes_no_session(store: Stores) -> None:
     session = make_session()
     await keep(store, session)
     await store.maintenance.check_writable()

@@ -1,4 +1,4 @@
-"""How many sessions a user may have: who has to go, and that they are told for whom."""
+"""How many sessions a user may have: which one is replaced, and by which device type."""
 
 import pytest
 
@@ -37,7 +37,7 @@ async def log_in(
     return await keep(store, session, limits)
 
 
-async def living(store: Stores) -> list[str]:
+async def active(store: Stores) -> list[str]:
     return [
         session.id for session in await store.sessions.active_sessions(SUBJECT, NOW + 100 * SECOND)
     ]
@@ -46,37 +46,37 @@ async def living(store: Stores) -> list[str]:
 async def test_without_limits_a_user_may_have_any_number_of_sessions(store: Stores) -> None:
     for number in range(20):
         assert await log_in(store, number, UNLIMITED, "ios") == []
-    assert len(await living(store)) == 20
+    assert len(await active(store)) == 20
 
 
-async def test_the_oldest_session_goes_when_there_are_too_many(store: Stores) -> None:
+async def test_the_oldest_session_is_replaced_at_the_limit(store: Stores) -> None:
     assert await log_in(store, 1, TWO) == []
     assert await log_in(store, 2, TWO) == []
     assert await log_in(store, 3, TWO) == ["session-1"]
-    assert await living(store) == ["session-2", "session-3"]
+    assert await active(store) == ["session-2", "session-3"]
 
 
-async def test_a_limit_that_was_made_smaller_takes_the_oldest_first(store: Stores) -> None:
+async def test_a_lowered_limit_replaces_the_oldest_sessions_first(store: Stores) -> None:
     for number in (3, 1, 4, 2):
         await log_in(store, number, UNLIMITED)
     assert await log_in(store, 5, TWO) == ["session-1", "session-2", "session-3"]
-    assert await living(store) == ["session-4", "session-5"]
+    assert await active(store) == ["session-4", "session-5"]
 
 
-async def test_of_sessions_of_one_second_the_first_that_was_kept_is_the_oldest(
+async def test_the_first_written_session_of_one_second_is_the_oldest(
     store: Stores,
 ) -> None:
     replaced = [await keep(store, make_session(name), TWO) for name in ("z", "a", "m")]
     assert replaced == [[], [], ["z"]]
 
 
-async def test_with_a_limit_of_one_only_the_newest_session_lives(store: Stores) -> None:
+async def test_only_the_newest_session_is_active_with_a_limit_of_one(store: Stores) -> None:
     for number in range(5):
         await log_in(store, number, ONE)
-    assert await living(store) == ["session-4"]
+    assert await active(store) == ["session-4"]
 
 
-async def test_a_session_that_is_over_counts_for_nothing(store: Stores) -> None:
+async def test_an_ended_session_does_not_count_towards_the_limit(store: Stores) -> None:
     await log_in(store, 1, TWO)
     await log_in(store, 2, TWO)
     await store.sessions.end("session-2", SUBJECT, EndReason.LOGGED_OUT, NOW + 2 * SECOND)
@@ -86,7 +86,7 @@ async def test_a_session_that_is_over_counts_for_nothing(store: Stores) -> None:
     assert await store.sessions.touch("session-1", 0, later) == Ended(EndReason.EXPIRED)
 
 
-async def test_a_user_takes_no_room_from_another(store: Stores) -> None:
+async def test_sessions_of_another_user_do_not_count_towards_the_limit(store: Stores) -> None:
     for number in (1, 2):
         await log_in(store, number, BOTH, "ios", subject=f"user-{number}")
     assert await log_in(store, 3, BOTH, "ios") == []
@@ -96,15 +96,15 @@ async def test_a_second_phone_of_a_type_replaces_the_first(store: Stores) -> Non
     await log_in(store, 1, ONE_PHONE, "ios")
     await log_in(store, 2, ONE_PHONE, "android")
     assert await log_in(store, 3, ONE_PHONE, "ios") == ["session-1"]
-    assert await living(store) == ["session-2", "session-3"]
+    assert await active(store) == ["session-2", "session-3"]
 
 
-async def test_phones_that_do_not_say_what_they_are_replace_nobody(store: Stores) -> None:
+async def test_phones_of_unknown_type_replace_no_session(store: Stores) -> None:
     for number, device_type in enumerate([None, "ios", None]):
         assert await log_in(store, number, ONE_PHONE, device_type) == []
 
 
-async def test_without_the_limit_phones_of_a_type_live_side_by_side(store: Stores) -> None:
+async def test_phones_of_one_type_coexist_without_the_limit(store: Stores) -> None:
     await log_in(store, 1, TWO, "ios")
     assert await log_in(store, 2, TWO, "ios") == []
 
@@ -116,7 +116,7 @@ async def test_under_both_limits_the_same_type_goes_first_and_then_the_oldest(
     await log_in(store, 2, BOTH, "ios")
     assert await log_in(store, 3, BOTH, "ios") == ["session-2"]
     assert await log_in(store, 4, BOTH) == ["session-1"]
-    assert await living(store) == ["session-3", "session-4"]
+    assert await active(store) == ["session-3", "session-4"]
 
 
 async def test_under_both_limits_a_surplus_goes_together_with_the_same_type(
@@ -126,11 +126,13 @@ async def test_under_both_limits_a_surplus_goes_together_with_the_same_type(
         await log_in(store, number, UNLIMITED, device_type)
     replaced = await log_in(store, 4, BOTH, "ios")
     assert sorted(replaced) == ["session-0", "session-1", "session-3"]
-    assert await living(store) == ["session-2", "session-4"]
+    assert await active(store) == ["session-2", "session-4"]
 
 
 @pytest.mark.parametrize("newcomer", ["ios", None])
-async def test_who_was_replaced_is_told_by_what(store: Stores, newcomer: str | None) -> None:
+async def test_a_replaced_session_names_the_device_type_that_replaced_it(
+    store: Stores, newcomer: str | None
+) -> None:
     await log_in(store, 1, ONE, "android")
     await log_in(store, 2, ONE, newcomer)
     ending = Ended(EndReason.REPLACED, replaced_by=newcomer)
@@ -139,10 +141,10 @@ async def test_who_was_replaced_is_told_by_what(store: Stores, newcomer: str | N
     assert again == ending
 
 
-async def test_a_login_that_was_redeemed_by_another_replaces_nobody(store: Stores) -> None:
-    claim = lease_of()
-    await store.tickets.acquire(claim)
-    await store.tickets.create_session(claim, make_session("session-a"), ONE)
-    outcome = await store.tickets.create_session(claim, make_session("session-b"), ONE)
+async def test_a_login_with_a_used_ticket_replaces_no_session(store: Stores) -> None:
+    lease = lease_of()
+    await store.tickets.acquire(lease)
+    await store.tickets.create_session(lease, make_session("session-a"), ONE)
+    outcome = await store.tickets.create_session(lease, make_session("session-b"), ONE)
     assert outcome == AlreadyUsed(None)
     assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)

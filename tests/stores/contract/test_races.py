@@ -1,4 +1,4 @@
-"""Many callers at once: one decision, and everybody is told the same."""
+"""Concurrent callers: one decision, and the same outcome for all."""
 
 import asyncio
 from collections import Counter
@@ -37,7 +37,7 @@ from tests.stores.builders import (
 CALLERS = 100
 
 
-async def test_one_token_presented_a_hundred_times_at_once_has_one_successor(
+async def test_one_of_100_concurrent_rotations_makes_the_successor(
     store: Stores,
 ) -> None:
     await keep(store, make_session())
@@ -49,7 +49,7 @@ async def test_one_token_presented_a_hundred_times_at_once_has_one_successor(
     assert [session.generation for session in sessions] == [1]
 
 
-async def test_without_a_window_one_of_a_hundred_wins_and_the_session_ends(
+async def test_one_of_100_rotations_without_a_window_wins_and_the_session_ends(
     store: Stores,
 ) -> None:
     await keep(store, make_session())
@@ -65,7 +65,7 @@ async def _log_out_during_a_refresh(store: Stores, session_id: str, *, log_out_f
     assert Ended(EndReason.LOGGED_OUT, changed=True) in await asyncio.gather(*both)
 
 
-async def test_no_refresh_in_flight_survives_an_ending(store: Stores) -> None:
+async def test_no_rotation_in_flight_survives_an_end(store: Stores) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
     await asyncio.gather(*(keep(store, make_session(name)) for name in names))
     await asyncio.gather(
@@ -80,7 +80,7 @@ async def test_no_refresh_in_flight_survives_an_ending(store: Stores) -> None:
         assert outcomes == [Ended(EndReason.LOGGED_OUT)] * CALLERS
 
 
-async def test_of_many_endings_exactly_one_is_the_ending(store: Stores) -> None:
+async def test_one_of_100_concurrent_ends_is_reported_as_changed(store: Stores) -> None:
     await keep(store, make_session())
     ends = [
         store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) for _ in range(CALLERS)
@@ -97,14 +97,14 @@ async def test_sessions_that_are_refreshed_at_once_keep_apart(store: Stores) -> 
         *(store.sessions.rotate(rotation_of(0, session_id=name)) for name in names)
     )
     seen = await asyncio.gather(*(store.sessions.touch(name, 1, NOW) for name in names))
-    living = [each.session for each in seen if isinstance(each, Active)]
-    assert [(session.id, session.subject) for session in living] == [
+    active = [each.session for each in seen if isinstance(each, Active)]
+    assert [(session.id, session.subject) for session in active] == [
         (name, f"user of {name}") for name in names
     ]
-    assert {session.generation for session in living} == {1}
+    assert {session.generation for session in active} == {1}
 
 
-async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: Stores) -> None:
+async def test_a_purge_deletes_thousands_of_due_sessions(store: Stores) -> None:
     names = [f"session-{number}" for number in range(2001)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
     await keep(store, make_session("alive", expires_at=NOW + IDLE + 8 * DAY))
@@ -118,47 +118,47 @@ async def test_a_purge_takes_all_that_is_due_however_much_it_is(store: Stores) -
 # --- logins ---
 
 
-async def test_of_a_hundred_who_claim_one_ticket_at_once_one_has_it(store: Stores) -> None:
-    claims = [lease_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
-    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, claims)))
+async def test_one_of_100_concurrent_logins_acquires_the_ticket(store: Stores) -> None:
+    leases = [lease_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
+    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, leases)))
     assert outcomes == {Acquired(): 1, Held(NOW + LEASE): CALLERS - 1}
 
 
-async def test_of_a_hundred_who_take_over_at_once_one_has_it(store: Stores) -> None:
+async def test_one_of_100_concurrent_takeovers_acquires_the_ticket(store: Stores) -> None:
     await store.tickets.acquire(lease_of())
     late = [lease_of(holder=f"holder-{n}", at=NOW + LEASE) for n in range(CALLERS)]
     outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, late)))
     assert outcomes == {Acquired(): 1, Held(NOW + 2 * LEASE): CALLERS - 1}
 
 
-async def test_of_a_hundred_who_open_a_session_for_one_ticket_one_does(
+async def test_one_of_100_concurrent_creations_opens_the_session(
     store: Stores,
 ) -> None:
-    claim = lease_of(key="key-a")
-    await store.tickets.acquire(claim)
+    lease = lease_of(key="key-a")
+    await store.tickets.acquire(lease)
     names = [f"session-{number}" for number in range(CALLERS)]
-    opening = (store.tickets.create_session(claim, make_session(name), UNLIMITED) for name in names)
+    opening = (store.tickets.create_session(lease, make_session(name), UNLIMITED) for name in names)
     outcomes = await asyncio.gather(*opening)
-    (living,) = await store.sessions.active_sessions(SUBJECT, NOW)
+    (active,) = await store.sessions.active_sessions(SUBJECT, NOW)
     assert outcomes.count(Opened([])) == 1
-    assert outcomes.count(AlreadyUsed(living)) == CALLERS - 1
+    assert outcomes.count(AlreadyUsed(active)) == CALLERS - 1
 
 
-async def test_logins_at_once_never_leave_a_user_more_sessions_than_the_limit(
+async def test_concurrent_logins_never_exceed_the_session_limit(
     store: Stores,
 ) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
     one = SessionLimits(max_per_user=1, one_per_device_type=False)
     replaced = await asyncio.gather(*(keep(store, make_session(name), one) for name in names))
-    (living,) = await store.sessions.active_sessions(SUBJECT, NOW)
-    assert sorted([*chain(*replaced), living.id]) == sorted(names)
+    (active,) = await store.sessions.active_sessions(SUBJECT, NOW)
+    assert sorted([*chain(*replaced), active.id]) == sorted(names)
 
 
 async def test_no_login_in_flight_survives_a_ban(store: Stores) -> None:
-    claims = [lease_of(f"ticket-{number}") for number in range(20)]
+    leases = [lease_of(f"ticket-{number}") for number in range(20)]
     opening = [
-        store.tickets.create_session(claim, make_session(f"session-{number}"), UNLIMITED)
-        for number, claim in enumerate(claims)
+        store.tickets.create_session(lease, make_session(f"session-{number}"), UNLIMITED)
+        for number, lease in enumerate(leases)
     ]
     outcomes = [
         await opening[0],

@@ -1,6 +1,6 @@
-"""What a presented refresh token leads to: its one successor, again its one successor, or the end.
+"""A presented refresh token leads to its one successor, to that successor again, or to the end.
 
-All by comparing generations; the clock only bounds how long a predecessor may come back.
+Generations decide. The clock only bounds how long a predecessor may be replayed.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ async def test_the_current_token_rotates_to_the_next_generation(store: Stores) -
     )
 
 
-async def test_what_a_rotation_answered_is_what_is_kept(store: Stores) -> None:
+async def test_the_session_that_a_rotation_returns_is_stored(store: Stores) -> None:
     await keep(store, make_session())
     rotated = await store.sessions.rotate(rotation_of(0, at=RECENT))
     assert isinstance(rotated, Rotated)
@@ -65,7 +65,7 @@ async def test_rotations_within_one_second_are_told_apart(store: Stores) -> None
     assert await store.sessions.rotate(rotation_of(1)) == Reused("stale")
 
 
-async def test_a_session_that_was_never_there_is_unknown(store: Stores) -> None:
+async def test_a_session_that_never_existed_is_unknown(store: Stores) -> None:
     await keep(store, make_session("session-b"))
     assert await store.sessions.rotate(rotation_of(0)) == Unknown()
     assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
@@ -74,7 +74,7 @@ async def test_a_session_that_was_never_there_is_unknown(store: Stores) -> None:
 # --- the predecessor comes back ---
 
 
-async def test_the_predecessor_is_given_the_same_successor_as_often_as_it_asks(
+async def test_the_predecessor_gets_the_same_successor_every_time(
     store: Stores,
 ) -> None:
     await keep(store, make_session())
@@ -95,7 +95,7 @@ async def test_the_successor_still_rotates_after_a_replay(store: Stores) -> None
     assert rotated.session.generation == 2
 
 
-async def test_seeing_the_successor_in_use_closes_the_window(store: Stores) -> None:
+async def test_touching_the_successor_closes_the_window(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.rotate(rotation_of(0))
     assert isinstance(await store.sessions.touch("session-a", 1, NOW), Active)
@@ -103,7 +103,7 @@ async def test_seeing_the_successor_in_use_closes_the_window(store: Stores) -> N
     assert await store.sessions.rotate(rotation_of(1)) == Ended(EndReason.REFRESH_REUSED)
 
 
-async def test_seeing_the_successor_twice_leaves_the_session_alive(store: Stores) -> None:
+async def test_touching_the_successor_twice_leaves_the_session_active(store: Stores) -> None:
     await keep(store, make_session())
     await store.sessions.rotate(rotation_of(0))
     first = await store.sessions.touch("session-a", 1, NOW)

@@ -1,4 +1,4 @@
-"""A ticket in the hands of logins: one holder at a time, one session, and no way round that."""
+"""Tickets: one holder at a time, and one session."""
 
 from dataclasses import replace
 
@@ -24,9 +24,9 @@ from tests.stores.builders import (
 RETRY = lease_of(key="key-a", holder="holder-b", at=NOW + SECOND)
 
 
-async def redeem(store: Stores, claim: TicketLease, session_id: str = "session-a") -> None:
-    assert await store.tickets.acquire(claim) == Acquired()
-    assert await store.tickets.create_session(claim, make_session(session_id), UNLIMITED) == Opened(
+async def use_ticket(store: Stores, lease: TicketLease, session_id: str = "session-a") -> None:
+    assert await store.tickets.acquire(lease) == Acquired()
+    assert await store.tickets.create_session(lease, make_session(session_id), UNLIMITED) == Opened(
         []
     )
 
@@ -34,13 +34,13 @@ async def redeem(store: Stores, claim: TicketLease, session_id: str = "session-a
 # --- taken and held ---
 
 
-async def test_a_ticket_that_nobody_holds_can_be_claimed(store: Stores) -> None:
+async def test_a_free_ticket_can_be_acquired(store: Stores) -> None:
     assert await store.tickets.acquire(lease_of("ticket-a")) == Acquired()
     assert await store.tickets.acquire(lease_of("ticket-b", holder="holder-b")) == Acquired()
 
 
 @pytest.mark.parametrize("key", [None, "key-a", "key-b"])
-async def test_a_ticket_that_is_held_can_be_claimed_by_nobody_else(
+async def test_a_held_ticket_cannot_be_acquired_by_another_holder(
     store: Stores, key: str | None
 ) -> None:
     await store.tickets.acquire(lease_of(key="key-a"))
@@ -48,18 +48,18 @@ async def test_a_ticket_that_is_held_can_be_claimed_by_nobody_else(
     assert await store.tickets.acquire(later) == Held(NOW + LEASE)
 
 
-async def test_a_refused_claim_does_not_make_the_lease_longer(store: Stores) -> None:
+async def test_a_refused_acquire_does_not_extend_the_lease(store: Stores) -> None:
     await store.tickets.acquire(lease_of())
     await store.tickets.acquire(lease_of(holder="holder-b", at=NOW + LEASE - SECOND))
     assert await store.tickets.acquire(lease_of(holder="holder-c", at=NOW + LEASE)) == Acquired()
 
 
-async def test_a_ticket_is_taken_over_at_the_very_second_at_which_the_lease_ends(
+async def test_a_ticket_can_be_taken_over_at_the_second_at_which_the_lease_ends(
     store: Stores,
 ) -> None:
     await store.tickets.acquire(lease_of())
-    heir = lease_of(holder="holder-b", at=NOW + LEASE)
-    assert await store.tickets.acquire(heir) == Acquired()
+    successor = lease_of(holder="holder-b", at=NOW + LEASE)
+    assert await store.tickets.acquire(successor) == Acquired()
     third = lease_of(holder="holder-c", at=NOW + LEASE + SECOND)
     assert await store.tickets.acquire(third) == Held(NOW + 2 * LEASE)
 
@@ -67,19 +67,19 @@ async def test_a_ticket_is_taken_over_at_the_very_second_at_which_the_lease_ends
 # --- released ---
 
 
-async def test_a_released_ticket_can_be_claimed_at_once(store: Stores) -> None:
+async def test_a_released_ticket_can_be_acquired_at_once(store: Stores) -> None:
     await store.tickets.acquire(lease_of(key="key-a"))
     await store.tickets.release(lease_of(key="key-a"))
     assert await store.tickets.acquire(lease_of(key="key-b", holder="holder-b")) == Acquired()
 
 
-async def test_a_released_ticket_sets_its_key_free(store: Stores) -> None:
+async def test_a_released_ticket_frees_its_idempotency_key(store: Stores) -> None:
     await store.tickets.acquire(lease_of("ticket-a", key="key-a"))
     await store.tickets.release(lease_of("ticket-a", key="key-a"))
     assert await store.tickets.acquire(lease_of("ticket-b", key="key-a")) == Acquired()
 
 
-async def test_who_was_taken_over_cannot_release_the_claim_of_the_heir(
+async def test_a_former_holder_cannot_release_the_lease_of_its_successor(
     store: Stores,
 ) -> None:
     slow = lease_of()
@@ -91,29 +91,29 @@ async def test_who_was_taken_over_cannot_release_the_claim_of_the_heir(
 
 
 async def test_a_ticket_that_became_a_session_cannot_be_released(store: Stores) -> None:
-    claim = lease_of(key="key-a")
-    await redeem(store, claim)
-    await store.tickets.release(claim)
+    lease = lease_of(key="key-a")
+    await use_ticket(store, lease)
+    await store.tickets.release(lease)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
 
 
-async def test_releasing_what_nobody_holds_is_no_error(store: Stores) -> None:
+async def test_releasing_a_free_ticket_is_allowed(store: Stores) -> None:
     await store.tickets.release(lease_of())
     assert await store.tickets.acquire(lease_of()) == Acquired()
 
 
-# --- redeemed ---
+# --- used ---
 
 
-async def test_a_session_that_was_opened_is_kept_as_it_is(store: Stores) -> None:
-    await redeem(store, lease_of())
+async def test_a_created_session_is_stored_unchanged(store: Stores) -> None:
+    await use_ticket(store, lease_of())
     assert await store.sessions.touch("session-a", 0, NOW) == Active(make_session())
 
 
-async def test_who_comes_again_with_the_same_key_is_told_the_session_as_often_as_they_ask(
+async def test_a_retry_with_the_same_key_gets_the_session_every_time(
     store: Stores,
 ) -> None:
-    await redeem(store, lease_of(key="key-a"))
+    await use_ticket(store, lease_of(key="key-a"))
     for second in range(3):
         at = NOW + second * LEASE
         again = lease_of(key="key-a", holder=f"holder-{second}", at=at)
@@ -121,39 +121,39 @@ async def test_who_comes_again_with_the_same_key_is_told_the_session_as_often_as
 
 
 @pytest.mark.parametrize("lost", ["no key", "another key", "no key at first", "no key ever"])
-async def test_who_comes_without_the_same_key_is_told_nothing(store: Stores, lost: str) -> None:
+async def test_a_retry_without_the_same_key_gets_no_session(store: Stores, lost: str) -> None:
     first = None if lost in {"no key at first", "no key ever"} else "key-a"
     second = {"another key": "key-b", "no key at first": "key-a"}.get(lost)
-    await redeem(store, lease_of(key=first))
+    await use_ticket(store, lease_of(key=first))
     assert await store.tickets.acquire(
         replace(RETRY, key_hash=lease_of(key=second).key_hash)
     ) == AlreadyUsed(None)
 
 
-async def test_a_session_that_has_been_refreshed_is_told_to_nobody(store: Stores) -> None:
-    await redeem(store, lease_of(key="key-a"))
+async def test_a_retry_gets_no_session_that_has_been_refreshed(store: Stores) -> None:
+    await use_ticket(store, lease_of(key="key-a"))
     await store.sessions.rotate(rotation_of(0))
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
 
 
-async def test_a_session_that_has_ended_is_told_to_nobody(store: Stores) -> None:
-    await redeem(store, lease_of(key="key-a"))
+async def test_a_retry_gets_no_session_that_has_ended(store: Stores) -> None:
+    await use_ticket(store, lease_of(key="key-a"))
     await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
 
 
-async def test_a_session_that_has_expired_is_told_to_nobody(store: Stores) -> None:
-    claim = lease_of(key="key-a")
+async def test_a_retry_gets_no_session_that_has_expired(store: Stores) -> None:
+    lease = lease_of(key="key-a")
     brief = make_session(expires_at=NOW + SECOND, absolute_expires_at=NOW + SECOND)
-    await store.tickets.acquire(claim)
-    await store.tickets.create_session(claim, brief, UNLIMITED)
+    await store.tickets.acquire(lease)
+    await store.tickets.create_session(lease, brief, UNLIMITED)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
 
 
-async def test_a_session_that_has_been_used_but_not_refreshed_is_told_again(
+async def test_a_retry_gets_a_session_that_was_used_but_not_refreshed(
     store: Stores,
 ) -> None:
-    await redeem(store, lease_of(key="key-a"))
+    await use_ticket(store, lease_of(key="key-a"))
     await store.sessions.touch("session-a", 0, NOW)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
 
@@ -161,27 +161,27 @@ async def test_a_session_that_has_been_used_but_not_refreshed_is_told_again(
 # --- keys ---
 
 
-@pytest.mark.parametrize("redeemed", [False, True], ids=["held", "redeemed"])
+@pytest.mark.parametrize("used", [False, True], ids=["held", "used"])
 async def test_a_key_that_belongs_to_a_ticket_serves_no_other(
     store: Stores,
-    redeemed: bool,  # noqa: FBT001  # pytest names it
+    used: bool,  # noqa: FBT001  # pytest names it
 ) -> None:
     first = lease_of("ticket-a", key="key-a")
-    await (redeem(store, first) if redeemed else store.tickets.acquire(first))
+    await (use_ticket(store, first) if used else store.tickets.acquire(first))
     assert await store.tickets.acquire(lease_of("ticket-b", key="key-a")) == KeyConflict()
     assert await store.tickets.acquire(lease_of("ticket-b", key="key-b")) == Acquired()
 
 
-async def test_many_tickets_can_be_claimed_without_a_key(store: Stores) -> None:
+async def test_many_tickets_can_be_used_without_a_key(store: Stores) -> None:
     for number in range(3):
-        await redeem(store, lease_of(f"ticket-{number}"), f"session-{number}")
+        await use_ticket(store, lease_of(f"ticket-{number}"), f"session-{number}")
 
 
-async def test_an_heir_brings_a_key_of_its_own(store: Stores) -> None:
+async def test_a_takeover_brings_its_own_idempotency_key(store: Stores) -> None:
     await store.tickets.acquire(lease_of(key="key-a"))
-    heir = lease_of(key="key-b", holder="holder-b", at=NOW + LEASE)
-    await redeem(store, heir)
-    assert await store.tickets.acquire(replace(heir, holder="holder-c")) == AlreadyUsed(
+    successor = lease_of(key="key-b", holder="holder-b", at=NOW + LEASE)
+    await use_ticket(store, successor)
+    assert await store.tickets.acquire(replace(successor, holder="holder-c")) == AlreadyUsed(
         make_session()
     )
     assert (
@@ -192,68 +192,68 @@ async def test_an_heir_brings_a_key_of_its_own(store: Stores) -> None:
 # --- two holders, one session ---
 
 
-async def test_a_slow_holder_learns_that_the_heir_was_faster(store: Stores) -> None:
+async def test_a_slow_holder_gets_the_session_of_its_successor(store: Stores) -> None:
     slow = lease_of(key="key-a")
     await store.tickets.acquire(slow)
-    await redeem(store, lease_of(key="key-a", holder="holder-b", at=NOW + LEASE))
+    await use_ticket(store, lease_of(key="key-a", holder="holder-b", at=NOW + LEASE))
     outcome = await store.tickets.create_session(slow, make_session("session-b"), UNLIMITED)
     assert outcome == AlreadyUsed(make_session())
     assert await store.sessions.touch("session-b", 0, NOW) == Unknown()
 
 
-async def test_a_slow_holder_with_another_key_is_not_told_the_session_of_the_heir(
+async def test_a_slow_holder_with_another_key_gets_no_session_of_its_successor(
     store: Stores,
 ) -> None:
     slow = lease_of(key="key-a")
     await store.tickets.acquire(slow)
-    await redeem(store, lease_of(key="key-b", holder="holder-b", at=NOW + LEASE))
+    await use_ticket(store, lease_of(key="key-b", holder="holder-b", at=NOW + LEASE))
     assert await store.tickets.create_session(
         slow, make_session("session-b"), UNLIMITED
     ) == AlreadyUsed(None)
 
 
-async def test_an_heir_learns_that_the_slow_holder_came_first_after_all(
+async def test_a_successor_gets_the_session_of_a_slow_holder_that_came_first(
     store: Stores,
 ) -> None:
     slow = lease_of(key="key-a")
-    heir = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
+    successor = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
     await store.tickets.acquire(slow)
-    await store.tickets.acquire(heir)
+    await store.tickets.acquire(successor)
     assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
     assert await store.tickets.create_session(
-        heir, make_session("session-b"), UNLIMITED
+        successor, make_session("session-b"), UNLIMITED
     ) == AlreadyUsed(make_session())
-    await store.tickets.release(heir)
+    await store.tickets.release(successor)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
 
 
-async def test_a_slow_holder_makes_the_session_if_the_heir_has_given_up(
+async def test_a_slow_holder_creates_the_session_if_its_successor_gave_up(
     store: Stores,
 ) -> None:
     slow = lease_of(key="key-a")
-    heir = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
+    successor = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
     await store.tickets.acquire(slow)
-    await store.tickets.acquire(heir)
-    await store.tickets.release(heir)  # Authing told it that the ticket was used
+    await store.tickets.acquire(successor)
+    await store.tickets.release(successor)  # Authing told it that the ticket was used
     assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
     stranger = lease_of(holder="holder-c", at=NOW + LEASE)
     assert await store.tickets.acquire(stranger) == AlreadyUsed(None)
     assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
     assert await store.tickets.create_session(
-        heir, make_session("session-b"), UNLIMITED
+        successor, make_session("session-b"), UNLIMITED
     ) == AlreadyUsed(make_session())
 
 
-async def test_a_slow_holder_whose_key_serves_another_ticket_by_now_takes_it_from_nobody(
+async def test_a_slow_holder_does_not_take_its_key_back_from_another_ticket(
     store: Stores,
 ) -> None:
     slow = lease_of("ticket-a", key="key-a")
     await store.tickets.acquire(slow)
-    heir = lease_of("ticket-a", holder="holder-b", at=NOW + LEASE)
-    await store.tickets.acquire(heir)
-    await store.tickets.release(heir)
+    successor = lease_of("ticket-a", holder="holder-b", at=NOW + LEASE)
+    await store.tickets.acquire(successor)
+    await store.tickets.release(successor)
     other = lease_of("ticket-b", key="key-a", holder="holder-c", at=NOW + LEASE)
-    await redeem(store, other, "session-b")
+    await use_ticket(store, other, "session-b")
     assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
     assert await store.tickets.acquire(replace(other, holder="d")) == AlreadyUsed(
         make_session("session-b")
@@ -263,13 +263,13 @@ async def test_a_slow_holder_whose_key_serves_another_ticket_by_now_takes_it_fro
 # --- forgotten ---
 
 
-@pytest.mark.parametrize("redeemed", [False, True], ids=["held", "redeemed"])
-async def test_a_claim_is_forgotten_at_the_very_second_at_which_its_ticket_is_over(
+@pytest.mark.parametrize("used", [False, True], ids=["held", "used"])
+async def test_a_lease_is_forgotten_at_the_second_at_which_its_ticket_expires(
     store: Stores,
-    redeemed: bool,  # noqa: FBT001  # pytest names it
+    used: bool,  # noqa: FBT001  # pytest names it
 ) -> None:
-    claim = lease_of("ticket-a", key="key-a")
-    await (redeem(store, claim) if redeemed else store.tickets.acquire(claim))
+    lease = lease_of("ticket-a", key="key-a")
+    await (use_ticket(store, lease) if used else store.tickets.acquire(lease))
     last = lease_of("ticket-b", key="key-a", at=NOW + TICKET_LIFE - SECOND)
     assert await store.tickets.acquire(last) == KeyConflict()
     assert await store.tickets.acquire(lease_of("ticket-a", at=NOW + TICKET_LIFE)) == Acquired()
@@ -279,20 +279,20 @@ async def test_a_claim_is_forgotten_at_the_very_second_at_which_its_ticket_is_ov
     )
 
 
-async def test_a_purge_takes_claims_whose_tickets_are_over_and_no_sessions(
+async def test_a_purge_deletes_expired_tickets_and_no_sessions(
     store: Stores,
 ) -> None:
     await store.tickets.acquire(lease_of("ticket-a"))
-    await redeem(store, lease_of("ticket-b"))
+    await use_ticket(store, lease_of("ticket-b"))
     await store.tickets.acquire(lease_of("ticket-c", at=NOW + SECOND))
     assert await store.maintenance.purge(NOW + TICKET_LIFE - SECOND) == 0
     assert await store.maintenance.purge(NOW + TICKET_LIFE) == 2
     assert isinstance(await store.sessions.touch("session-a", 0, NOW + TICKET_LIFE), Active)
 
 
-async def test_a_retry_after_the_session_was_purged_is_told_nothing(store: Stores) -> None:
-    claim = lease_of(key="key-a", life=100 * DAY)
-    await redeem(store, claim)
+async def test_a_retry_after_the_purge_of_its_session_gets_no_session(store: Stores) -> None:
+    lease = lease_of(key="key-a", life=100 * DAY)
+    await use_ticket(store, lease)
     assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
     again = lease_of(key="key-a", holder="holder-b", at=NOW + IDLE + 7 * DAY)
     assert await store.tickets.acquire(again) == AlreadyUsed(None)

@@ -42,16 +42,16 @@ async def listed(store: Stores, subject: str = SUBJECT) -> list[str]:
 async def test_a_users_sessions_are_listed_oldest_first(store: Stores) -> None:
     assert await listed(store) == ["oldest", "middle", "newest"]
     assert await listed(store, OTHER) == ["other"]
-    assert await listed(store, "nobody") == []
+    assert await listed(store, "unknown") == []
 
 
-async def test_sessions_of_one_second_are_listed_as_they_were_kept(store: Stores) -> None:
+async def test_sessions_of_one_second_are_listed_in_the_order_of_writing(store: Stores) -> None:
     for name in ("z", "a", "m"):
         await keep(store, make_session(name, created_at=NOW, subject="user-c"))
     assert await listed(store, "user-c") == ["z", "a", "m"]
 
 
-async def test_a_session_is_listed_as_it_stands(store: Stores) -> None:
+async def test_a_session_is_listed_with_its_current_generation(store: Stores) -> None:
     rotated = await store.sessions.rotate(rotation_of(0, session_id="other", at=LATER))
     assert isinstance(rotated, Rotated)
     assert list(await store.sessions.active_sessions(OTHER, LATER)) == [rotated.session]
@@ -114,14 +114,14 @@ async def test_keeping_the_session_of_another_keeps_nothing(store: Stores) -> No
     assert await listed(store, OTHER) == ["other"]
 
 
-async def test_what_was_over_is_not_ended_again(store: Stores) -> None:
+async def test_ended_sessions_are_not_ended_again(store: Stores) -> None:
     await store.sessions.end("middle", SUBJECT, EndReason.LOGGED_OUT, LATER)
     assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, LATER) == ["oldest", "newest"]
     assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, LATER) == []
     assert await store.sessions.touch("middle", 0, LATER) == Ended(EndReason.LOGGED_OUT)
 
 
-async def test_what_had_expired_is_not_called_kicked(store: Stores) -> None:
+async def test_expired_sessions_stay_expired(store: Stores) -> None:
     assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW + IDLE) == []
     assert await store.sessions.touch("oldest", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
 
@@ -129,20 +129,20 @@ async def test_what_had_expired_is_not_called_kicked(store: Stores) -> None:
 # --- erased ---
 
 
-async def test_an_erased_users_sessions_end_and_say_so(store: Stores) -> None:
+async def test_the_sessions_of_an_erased_user_end_as_erased(store: Stores) -> None:
     assert await store.sessions.erase(SUBJECT, LATER) == ["oldest", "middle", "newest"]
     assert await store.sessions.touch("oldest", 0, LATER) == Ended(EndReason.ERASED)
     assert await listed(store, OTHER) == ["other"]
 
 
-async def test_older_endings_of_an_erased_user_keep_their_names(store: Stores) -> None:
+async def test_older_end_reasons_of_an_erased_user_stay(store: Stores) -> None:
     await store.sessions.end("middle", SUBJECT, EndReason.LOGGED_OUT, LATER)
     assert await store.sessions.erase(SUBJECT, NOW + IDLE) == []
     assert await store.sessions.touch("oldest", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
     assert await store.sessions.touch("middle", 0, NOW + IDLE) == Ended(EndReason.LOGGED_OUT)
 
 
-async def test_nothing_tells_whose_an_erased_session_was(store: Stores) -> None:
+async def test_an_erased_session_belongs_to_no_user(store: Stores) -> None:
     await store.sessions.end("middle", SUBJECT, EndReason.LOGGED_OUT, LATER)
     await store.sessions.erase(SUBJECT, LATER)
     for name in ("oldest", "middle", "newest"):
@@ -151,7 +151,7 @@ async def test_nothing_tells_whose_an_erased_session_was(store: Stores) -> None:
     assert await store.sessions.erase(SUBJECT, LATER) == []
 
 
-async def test_a_tombstone_without_a_user_is_told_for_its_seven_days_and_then_forgotten(
+async def test_a_tombstone_without_a_user_stays_for_seven_days(
     store: Stores,
 ) -> None:
     await store.sessions.erase(OTHER, LATER)
@@ -162,7 +162,7 @@ async def test_a_tombstone_without_a_user_is_told_for_its_seven_days_and_then_fo
     assert await store.sessions.touch("other", 0, forgotten) == Unknown()
 
 
-async def test_who_was_erased_may_come_back(store: Stores) -> None:
+async def test_an_erased_user_can_log_in_again(store: Stores) -> None:
     await store.sessions.erase(SUBJECT, LATER)
     await keep(store, make_session("again", created_at=LATER))
     assert await listed(store) == ["again"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.sessions.ports import Stores
-from tests.stores.redis.opening import opened
+from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
@@ -24,14 +24,22 @@ def proxy(valkey: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def store(proxy: Proxy, events: RecordedEvents) -> AsyncIterator[Stores]:
+def command_timeout() -> float:
+    """Seconds that the store has for a command; a module about time overrides it."""
+    return PATIENCE
+
+
+@pytest.fixture
+async def store(
+    proxy: Proxy, events: RecordedEvents, command_timeout: float
+) -> AsyncIterator[Stores]:
     """An instance on the other side of the proxy."""
-    async with opened(proxy.url, events) as instance:
+    async with opened(proxy.url, events, command_timeout=command_timeout) as instance:
         yield instance
 
 
 @pytest.fixture
 async def other(valkey: Server) -> AsyncIterator[Stores]:
     """Another instance, with a good network."""
-    async with opened(valkey.url) as instance:
+    async with opened(valkey.url, command_timeout=PATIENCE) as instance:
         yield instance

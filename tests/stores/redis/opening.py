@@ -10,14 +10,16 @@ from redis.asyncio import Redis
 from app.errors import StoreUnavailable
 from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.store_url import parse_store_url
-from app.stores import open_store
-from app.stores.redis.engine import RedisEngine
+from app.store_url import RedisUrl, parse_store_url
+from app.stores.redis import open_redis_store
+from app.stores.redis.engine import TIMEOUT, RedisEngine
 from app.stores.redis.maintenance import RedisMaintenance
 from tests.stores.builders import NOW
 from tests.support.fakes import RecordedEvents
 
 SESSION = new_session_id()
+PATIENCE = 30.0
+"""Seconds for a command, where a test is not about time and the machine may be busy."""
 RECOVERY = 5.0
 """Seconds within which a store works again, once the server does."""
 
@@ -31,10 +33,18 @@ def fields_of(events: RecordedEvents, name: str) -> list[str]:
 
 @asynccontextmanager
 async def opened(
-    url: str, events: RecordedEvents | None = None, *, ca_file: Path | None = None
+    url: str,
+    events: RecordedEvents | None = None,
+    *,
+    ca_file: Path | None = None,
+    command_timeout: float = TIMEOUT,
 ) -> AsyncIterator[Stores]:
+    address = parse_store_url(url)
+    assert isinstance(address, RedisUrl)
     recorded = events if events is not None else RecordedEvents()
-    async with open_store(parse_store_url(url), ca_file=ca_file, events=recorded) as store:
+    async with open_redis_store(
+        address, ca_file=ca_file, events=recorded, command_timeout=command_timeout
+    ) as store:
         yield store
 
 

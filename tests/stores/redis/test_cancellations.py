@@ -88,7 +88,7 @@ class Crowd:
         await asyncio.gather(*map(self.ask, names))
 
 
-def test_no_reply_reaches_another_and_no_connection_is_lost(
+def test_cancelled_commands_mix_up_no_replies_and_leak_no_connection(
     valkey: Server, runner: asyncio.Runner
 ) -> None:
     async def scenario(proxy: Proxy) -> None:
@@ -107,7 +107,9 @@ def test_no_reply_reaches_another_and_no_connection_is_lost(
         runner.run(scenario(proxy))
 
 
-async def test_who_gives_up_while_waiting_takes_nobodys_turn(store: Stores, proxy: Proxy) -> None:
+async def test_callers_cancelled_in_the_queue_do_not_block_others(
+    store: Stores, proxy: Proxy
+) -> None:
     crowd = Crowd(store)
     await crowd.settle()
     (subject, *_) = crowd.sessions

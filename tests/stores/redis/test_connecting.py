@@ -30,7 +30,7 @@ async def test_the_number_after_the_slash_is_the_database(valkey: Server) -> Non
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Server]:
-    """A server with a password for everybody, and a user of its own."""
+    """A server with a password for the default user, and with the user `gate`."""
     with standalone(tmp_path) as server:
         server.cli(
             "ACL", "SETUSER", "gate", "on", f">{PASSWORD}", "~{tg}:*", "+@all", "-@dangerous"
@@ -45,13 +45,13 @@ def with_login(server: Server, login: str) -> str:
 
 
 @pytest.mark.parametrize("user", ["", "gate", "default"])
-async def test_who_knows_the_password_gets_in(guarded: Server, user: str) -> None:
+async def test_the_right_password_is_accepted(guarded: Server, user: str) -> None:
     async with opened(with_login(guarded, f"{user}:{QUOTED}")) as store:
         await store.maintenance.check_writable()
 
 
-@pytest.mark.parametrize("login", ["", ":wrong@", "gate:wrong@", "nobody:wrong@"])
-async def test_who_does_not_is_not_ready_and_says_so(guarded: Server, login: str) -> None:
+@pytest.mark.parametrize("login", ["", ":wrong@", "gate:wrong@", "unknown:wrong@"])
+async def test_a_wrong_password_makes_the_store_unavailable(guarded: Server, login: str) -> None:
     events = RecordedEvents()
     async with opened(guarded.url.replace("://", f"://{login}"), events) as store:
         assert await fails(store.maintenance.check_writable())
@@ -67,7 +67,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
 
 
-async def test_rediss_speaks_tls_to_a_server_that_the_ca_file_vouches_for(
+async def test_rediss_trusts_a_server_with_a_certificate_of_the_ca_file(
     valkey: Server, authority: Authority
 ) -> None:
     with Proxy(valkey.port, tls=authority.server()) as proxy:
@@ -77,7 +77,7 @@ async def test_rediss_speaks_tls_to_a_server_that_the_ca_file_vouches_for(
 
 
 @pytest.mark.parametrize("wrong", ["authority", "no CA file", "name", "expired"])
-async def test_a_server_that_cannot_prove_who_it_is_gets_no_command(
+async def test_a_server_with_an_invalid_certificate_gets_no_command(
     valkey: Server, authority: Authority, tmp_path: Path, wrong: str
 ) -> None:
     name = "127.0.0.2" if wrong == "name" else "127.0.0.1"
@@ -90,7 +90,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_no_command(
         assert proxy.commands == []
 
 
-async def test_a_server_without_tls_is_not_spoken_to_in_plain(valkey: Server) -> None:
+async def test_rediss_sends_nothing_in_plain_text(valkey: Server) -> None:
     with Proxy(valkey.port) as proxy:
         url = proxy.url.replace("redis://", f"rediss://:{SECRET}@")
         async with opened(url) as store:
@@ -99,9 +99,7 @@ async def test_a_server_without_tls_is_not_spoken_to_in_plain(valkey: Server) ->
 
 
 @pytest.mark.parametrize("text", [None, "", "not a certificate", "\x80"])
-async def test_a_ca_file_that_is_none_is_refused_at_the_start(
-    tmp_path: Path, text: str | None
-) -> None:
+async def test_an_invalid_ca_file_is_refused_at_the_start(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "ca.pem"
     if text is not None:
         file.write_text(text, "latin-1")

@@ -17,7 +17,9 @@ def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
 
 
-async def test_sqlite_needs_no_client_of_redis(without_the_extra: None, tmp_path: Path) -> None:
+async def test_sqlite_does_not_need_the_redis_client(
+    without_the_extra: None, tmp_path: Path
+) -> None:
     file = tmp_path / "sessions.db"
     async with open_store(
         parse_store_url(f"sqlite:///{file}"), ca_file=None, events=RecordedEvents()

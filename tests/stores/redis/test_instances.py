@@ -35,7 +35,7 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
-from tests.stores.redis.opening import SESSION, engine_of, opened
+from tests.stores.redis.opening import PATIENCE, SESSION, engine_of, opened
 from tests.support.valkey.servers import Server
 
 INSTANCES = 4
@@ -46,10 +46,11 @@ ROUNDS = 5
 @pytest.fixture
 async def fleet(valkey: Server) -> AsyncIterator[Sequence[Stores]]:
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(opened(valkey.url)) for _ in range(INSTANCES)]
+        opening = [opened(valkey.url, command_timeout=PATIENCE) for _ in range(INSTANCES)]
+        yield [await stack.enter_async_context(one) for one in opening]
 
 
-async def test_a_hundred_refreshes_of_one_token_make_one_successor(
+async def test_100_concurrent_rotations_make_one_successor(
     fleet: Sequence[Stores],
 ) -> None:
     await keep(fleet[0], make_session(SESSION))
@@ -64,7 +65,7 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(
         assert [session.generation for session in told] == [generation + 1]
 
 
-async def test_without_a_window_one_wins_and_the_session_ends(
+async def test_one_of_100_rotations_without_a_window_wins_and_the_session_ends(
     fleet: Sequence[Stores],
 ) -> None:
     await keep(fleet[0], make_session(SESSION))
@@ -76,16 +77,16 @@ async def test_without_a_window_one_wins_and_the_session_ends(
     assert kinds == {Rotated: 1, Reused: 1, Ended: CALLERS - 2}
 
 
-async def test_a_hundred_logins_with_one_ticket_have_one_holder_and_make_one_session(
+async def test_100_logins_with_one_ticket_make_one_session(
     fleet: Sequence[Stores],
 ) -> None:
     async def log_in(number: int) -> object:
         store = fleet[number % INSTANCES]
-        claim = lease_of(ticket, key="key-a", holder=f"holder-{number}")
-        outcome = await store.tickets.acquire(claim)
+        lease = lease_of(ticket, key="key-a", holder=f"holder-{number}")
+        outcome = await store.tickets.acquire(lease)
         if outcome != Acquired():
             return outcome
-        return await store.tickets.create_session(claim, make_session(new_session_id()), UNLIMITED)
+        return await store.tickets.create_session(lease, make_session(new_session_id()), UNLIMITED)
 
     for number in range(ROUNDS):
         ticket = f"ticket-{number}"
@@ -109,16 +110,16 @@ async def _forget_ticket(store: Stores, ticket: str) -> None:
     await engine_of(store).execute("DEL", ticket_key(lease_of(ticket).ticket_hash))
 
 
-async def test_one_key_with_many_tickets_at_once_serves_at_most_one(
+async def test_one_idempotency_key_serves_one_of_100_tickets(
     fleet: Sequence[Stores],
 ) -> None:
-    claims = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
-    calls = [one.tickets.acquire(claim) for one, claim in zip(cycle(fleet), claims, strict=False)]
+    leases = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
+    calls = [one.tickets.acquire(lease) for one, lease in zip(cycle(fleet), leases, strict=False)]
     kinds = Counter(map(type, await asyncio.gather(*calls)))
     assert kinds == {Acquired: 1, KeyConflict: CALLERS - 1}
 
 
-async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket_is_held(
+async def test_a_key_conflict_comes_before_a_held_ticket(
     fleet: Sequence[Stores],
 ) -> None:
     first, second, *_ = fleet
@@ -131,7 +132,7 @@ async def test_a_key_that_serves_another_ticket_is_refused_also_where_the_ticket
 
 
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])
-async def test_nothing_of_a_session_lives_after_its_end_was_answered(
+async def test_no_token_of_a_session_works_after_its_end_was_acknowledged(
     fleet: Sequence[Stores], how: str
 ) -> None:
     ends = {

@@ -1,4 +1,4 @@
-"""A reply that is lost after the commit: the command is asked again and answers as the first time.
+"""A reply that is lost after the commit: the second run of the command replies as its first run.
 
 Without that, a rotation whose reply is lost would look like a theft to the store's own client.
 """
@@ -55,7 +55,7 @@ async def keep_some(store: Stores, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
-async def test_five_hundred_rotations_whose_replies_are_lost_are_all_answered(
+async def test_500_rotations_with_lost_replies_all_succeed(
     store: Stores, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
@@ -74,7 +74,7 @@ async def test_five_hundred_rotations_whose_replies_are_lost_are_all_answered(
     assert isinstance(await store.sessions.touch(SESSION, 501, NOW), Active)
 
 
-async def test_a_rotation_that_is_lost_twice_is_no_answer_and_the_app_asks_again(
+async def test_a_rotation_whose_reply_is_lost_twice_is_replayed_to_the_next_request(
     store: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
@@ -87,9 +87,7 @@ async def test_a_rotation_that_is_lost_twice_is_no_answer_and_the_app_asks_again
     assert again.session.generation == 2
 
 
-async def test_a_healed_rotation_and_a_reuse_are_told_again_as_what_they_were(
-    store: Stores, proxy: Proxy
-) -> None:
+async def test_a_second_run_repeats_a_roll_forward_and_a_reuse(store: Stores, proxy: Proxy) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
@@ -101,7 +99,7 @@ async def test_a_healed_rotation_and_a_reuse_are_told_again_as_what_they_were(
 
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
-async def test_a_second_run_that_finds_the_session_used_further_does_not_judge(
+async def test_a_second_run_never_ends_a_session_for_reuse(
     store: Stores, other: Stores, proxy: Proxy, window: timedelta
 ) -> None:
     await keep(store, make_session(SESSION))
@@ -119,7 +117,7 @@ async def test_a_second_run_that_finds_the_session_used_further_does_not_judge(
     assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)
 
 
-async def test_a_second_run_does_not_take_back_an_end_that_came_between(
+async def test_a_second_run_does_not_undo_an_end_in_between(
     store: Stores, other: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))
@@ -133,7 +131,7 @@ async def test_a_second_run_does_not_take_back_an_end_that_came_between(
     assert await late == Ended(EndReason.LOGGED_OUT)
 
 
-async def test_an_end_is_told_to_have_just_happened_and_only_once(
+async def test_an_end_with_a_lost_reply_is_reported_as_changed_once(
     store: Stores, proxy: Proxy
 ) -> None:
     ids = await keep_some(store, 51)
@@ -159,7 +157,7 @@ EndAll = Callable[[Stores], Awaitable[object]]
     ],
     ids=["end_all", "ban", "erase"],
 )
-async def test_all_who_were_ended_are_told_and_those_of_another_command_are_not(
+async def test_a_second_run_returns_the_ids_that_its_first_run_ended(
     store: Stores, proxy: Proxy, script: Script, end_them: EndAll
 ) -> None:
     await end_them(store)
@@ -173,38 +171,38 @@ async def test_all_who_were_ended_are_told_and_those_of_another_command_are_not(
     assert proxy.lost == 20
 
 
-async def test_who_was_replaced_by_a_login_is_told(store: Stores, proxy: Proxy) -> None:
+async def test_a_second_run_of_a_login_returns_the_replaced_ids(
+    store: Stores, proxy: Proxy
+) -> None:
     only = SessionLimits(max_per_user=1, one_per_device_type=False)
     (before,) = await keep_some(store, 1)
     for number in range(50):
         new = make_session(new_session_id())
-        claim = lease_of(f"ticket-{number}")
+        lease = lease_of(f"ticket-{number}")
         lose(proxy, scripts.CREATE_SESSION)
-        assert await store.tickets.create_session(claim, new, only) == Opened([before])
+        assert await store.tickets.create_session(lease, new, only) == Opened([before])
         before = new.id
     assert proxy.lost == 50
     assert [one.id for one in await store.sessions.active_sessions(SUBJECT, NOW)] == [before]
 
 
-async def test_a_claim_is_its_holders_and_a_ticket_is_redeemed_once(
+async def test_a_login_with_lost_replies_leases_and_uses_its_ticket_once(
     store: Stores, proxy: Proxy
 ) -> None:
     await store.tickets.acquire(lease_of("first", key="first key"))
     await keep_some(store, 1)
     for number in range(50):
-        claim = lease_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
+        lease = lease_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
         session = make_session(new_session_id())
         for script in (scripts.ACQUIRE, scripts.CREATE_SESSION):
             lose(proxy, script)
-        assert await store.tickets.acquire(claim) == Acquired()
-        assert await store.tickets.create_session(claim, session, UNLIMITED) == Opened([])
-        assert await store.tickets.acquire(claim) == AlreadyUsed(session)
+        assert await store.tickets.acquire(lease) == Acquired()
+        assert await store.tickets.create_session(lease, session, UNLIMITED) == Opened([])
+        assert await store.tickets.acquire(lease) == AlreadyUsed(session)
     assert proxy.lost == 100
 
 
-async def test_a_released_ticket_is_free_also_when_nobody_heard_so(
-    store: Stores, proxy: Proxy
-) -> None:
+async def test_a_release_with_a_lost_reply_frees_the_ticket(store: Stores, proxy: Proxy) -> None:
     await store.tickets.release(lease_of("another"))
     await store.tickets.acquire(lease_of())
     lose(proxy, scripts.RELEASE)
@@ -212,7 +210,7 @@ async def test_a_released_ticket_is_free_also_when_nobody_heard_so(
     assert await store.tickets.acquire(lease_of(holder="next")) == Acquired()
 
 
-async def test_what_was_not_answered_at_all_changes_nothing_for_the_next(
+async def test_a_cut_connection_does_not_affect_the_next_command(
     store: Stores, proxy: Proxy
 ) -> None:
     await keep(store, make_session(SESSION))

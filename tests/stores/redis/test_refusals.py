@@ -1,4 +1,4 @@
-"""A server that answers, but not with what was asked for: never anything but "ask again later"."""
+"""A server that refuses commands: each raises StoreUnavailable and nothing else."""
 
 import asyncio
 import socket
@@ -39,8 +39,8 @@ from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 Command = Callable[[Stores], Awaitable[object]]
 WRITES: dict[str, Command] = {
-    "claim": lambda store: store.tickets.acquire(lease_of("new", key="new")),
-    "open": lambda store: store.tickets.create_session(
+    "acquire": lambda store: store.tickets.acquire(lease_of("new", key="new")),
+    "create_session": lambda store: store.tickets.create_session(
         lease_of("new"), make_session(SESSION), UNLIMITED
     ),
     "rotate": lambda store: store.sessions.rotate(rotation_of(0, session_id=SESSION)),
@@ -48,14 +48,14 @@ WRITES: dict[str, Command] = {
 }
 COMMANDS: dict[str, Command] = WRITES | {
     "release": lambda store: store.tickets.release(lease_of()),
-    "see": lambda store: store.sessions.touch(SESSION, 0, NOW),
-    "sessions_of": lambda store: store.sessions.active_sessions(SUBJECT, NOW),
+    "touch": lambda store: store.sessions.touch(SESSION, 0, NOW),
+    "active_sessions": lambda store: store.sessions.active_sessions(SUBJECT, NOW),
     "end": lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW),
     "end_all": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
     "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
-    "lift_ban": lambda store: store.bans.lift(SUBJECT),
-    "ban": lambda store: store.bans.put(ban_of()),
-    "find_ban": lambda store: store.bans.find(SUBJECT, NOW),
+    "lift": lambda store: store.bans.lift(SUBJECT),
+    "put": lambda store: store.bans.put(ban_of()),
+    "find": lambda store: store.bans.find(SUBJECT, NOW),
 }
 
 
@@ -70,7 +70,7 @@ async def failed(store: Stores, commands: dict[str, Command]) -> list[str]:
     return [name for name, command in commands.items() if await fails(command(store))]
 
 
-async def test_a_server_that_is_not_there_fails_every_command_and_is_back_at_once(
+async def test_a_dead_server_fails_every_command_until_it_is_back(
     server: Server,
 ) -> None:
     events = RecordedEvents()
@@ -83,7 +83,7 @@ async def test_a_server_that_is_not_there_fails_every_command_and_is_back_at_onc
         assert await seconds_until_it_works(store) < RECOVERY
 
 
-async def test_scripts_are_taught_again_after_a_flush_and_after_a_restart(server: Server) -> None:
+async def test_scripts_are_loaded_again_after_a_flush_and_after_a_restart(server: Server) -> None:
     async with opened(server.url) as store:
         for forget in (lambda: server.cli("SCRIPT", "FLUSH"), lambda: _restart(server)):
             await keep(store, make_session(SESSION))
@@ -107,7 +107,7 @@ def too_few_replicas(server: Server) -> Callable[[], object]:
     return lambda: server.cli("CONFIG", "SET", "min-replicas-to-write", "0")
 
 
-def replica_of_nobody(server: Server) -> Callable[[], object]:
+def replica_without_a_master(server: Server) -> Callable[[], object]:
     server.cli("CONFIG", "SET", "replica-serve-stale-data", "no")
     server.cli("REPLICAOF", "127.0.0.1", "1")
     return lambda: server.cli("REPLICAOF", "NO", "ONE")
@@ -128,10 +128,10 @@ def cannot_save(server: Server) -> Callable[[], object]:
 
 @pytest.mark.parametrize(
     "harm",
-    [full, too_few_replicas, cannot_save, read_only, replica_of_nobody],
+    [full, too_few_replicas, cannot_save, read_only, replica_without_a_master],
     ids=["OOM", "NOREPLICAS", "MISCONF", "READONLY", "MASTERDOWN"],
 )
-async def test_a_server_that_takes_no_writes_is_unavailable_and_takes_them_again(
+async def test_a_server_that_refuses_writes_is_unavailable_until_it_accepts_them(
     server: Server, harm: Callable[[Server], Callable[[], object]]
 ) -> None:
     async with opened(server.url) as store:
@@ -144,7 +144,7 @@ async def test_a_server_that_takes_no_writes_is_unavailable_and_takes_them_again
         assert await failed(store, COMMANDS) == []
 
 
-async def test_a_password_that_is_set_meanwhile_is_asked_for_in_vain(server: Server) -> None:
+async def test_a_password_set_later_makes_new_connections_fail(server: Server) -> None:
     with Proxy(server.port) as proxy:
         async with opened(proxy.url) as store:
             server.cli("CONFIG", "SET", "requirepass", "new")
@@ -153,7 +153,7 @@ async def test_a_password_that_is_set_meanwhile_is_asked_for_in_vain(server: Ser
             assert await failed(store, COMMANDS) == list(COMMANDS)
 
 
-async def test_no_more_clients_is_unavailable_until_there_are_fewer(server: Server) -> None:
+async def test_a_server_at_its_client_limit_is_unavailable(server: Server) -> None:
     server.cli("CONFIG", "SET", "maxclients", "4")
     with crowd(server, 4) as leave:
         async with opened(server.url) as store:
@@ -185,7 +185,7 @@ def _takes(server: Server) -> bool:
         return False
 
 
-async def test_a_key_of_another_type_is_unavailable_and_touches_no_other_session(
+async def test_a_key_of_another_type_affects_no_other_session(
     server: Server,
 ) -> None:
     async with opened(server.url) as store:
@@ -197,7 +197,7 @@ async def test_a_key_of_another_type_is_unavailable_and_touches_no_other_session
         assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
 
 
-async def test_after_everything_was_deleted_sessions_are_unknown(server: Server) -> None:
+async def test_sessions_are_unknown_after_a_flush(server: Server) -> None:
     async with opened(server.url) as store:
         await keep(store, make_session(SESSION))
         server.cli("FLUSHALL")
@@ -207,7 +207,7 @@ async def test_after_everything_was_deleted_sessions_are_unknown(server: Server)
         assert await failed(store, COMMANDS) == []
 
 
-async def test_a_server_that_is_loading_its_data_is_unavailable_until_it_has(
+async def test_a_server_that_is_loading_its_data_is_unavailable(
     tmp_path: Path,
 ) -> None:
     slow = ["--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"]

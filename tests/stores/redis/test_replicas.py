@@ -27,7 +27,7 @@ async def rotate(store: Stores, generation: int) -> float:
     return time.monotonic() - begun
 
 
-async def test_a_write_that_was_acknowledged_is_on_the_replica(
+async def test_an_acknowledged_write_is_on_the_replica(
     valkey_sentinels: SentinelTrio,
 ) -> None:
     events = RecordedEvents()
@@ -41,7 +41,7 @@ async def test_a_write_that_was_acknowledged_is_on_the_replica(
     assert fields_of(events, "write_unconfirmed") == []
 
 
-async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_nothing(
+async def test_a_frozen_replica_delays_writes_and_is_recorded_but_fails_none(
     valkey_sentinels: SentinelTrio,
 ) -> None:
     events = RecordedEvents()
@@ -57,7 +57,7 @@ async def test_a_replica_that_is_frozen_delays_a_write_and_is_noted_but_fails_no
     assert len(fields_of(events, "write_unconfirmed")) == 5
 
 
-async def test_without_replicas_nobody_waits(valkey: Server) -> None:
+async def test_a_write_without_replicas_does_not_wait(valkey: Server) -> None:
     events = RecordedEvents()
     async with opened(valkey.url, events) as store:
         await keep(store, make_session(SESSION))
@@ -72,7 +72,7 @@ def follower(valkey: Server, tmp_path: Path) -> Iterator[Server]:
         yield replica
 
 
-async def test_a_replica_that_comes_later_is_found(valkey: Server, follower: Server) -> None:
+async def test_a_replica_that_connects_later_is_found(valkey: Server, follower: Server) -> None:
     async with opened(valkey.url, RecordedEvents()) as store:
         await keep(store, make_session(SESSION))
         follower.start()
@@ -83,7 +83,7 @@ async def test_a_replica_that_comes_later_is_found(valkey: Server, follower: Ser
         assert replicas._count == 1
 
 
-def test_what_could_not_be_asked_is_asked_again() -> None:
+def test_replicas_are_asked_for_again_after_a_failed_question() -> None:
     replicas = Replicas()
     first = replicas.questions()
     failed = dict.fromkeys(first, ConnectionError())

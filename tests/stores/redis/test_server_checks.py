@@ -20,7 +20,7 @@ def refusal(info: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("version", ["6.2.0", "6.10.1", "7.0.15", "8.0.0", "255.255.255"])
-def test_a_server_that_is_fit_is_nothing_to_talk_about(version: str) -> None:
+def test_a_suitable_server_records_nothing(version: str) -> None:
     events = RecordedEvents()
     check_server_info(FIT | {"redis_version": version}, events)
     assert events.entries == []
@@ -48,7 +48,7 @@ def test_a_server_without_an_append_only_file_is_recorded() -> None:
 # --- real servers ---
 
 
-async def test_a_server_that_keeps_a_log_of_its_writes_is_fit(tmp_path: Path) -> None:
+async def test_a_server_with_an_append_only_file_records_nothing(tmp_path: Path) -> None:
     events = RecordedEvents()
     with standalone(tmp_path, appendonly=True) as server:
         async with opened(server.url, events) as store:
@@ -67,7 +67,7 @@ async def test_a_server_that_evicts_keys_is_refused_at_the_start(tmp_path: Path)
     assert "maxmemory-policy noeviction" in str(refused.value)
 
 
-async def test_a_store_opens_without_its_server_and_works_when_that_is_there(
+async def test_a_store_opens_without_its_server_and_works_later(
     tmp_path: Path,
 ) -> None:
     events = RecordedEvents()
@@ -81,7 +81,7 @@ async def test_a_store_opens_without_its_server_and_works_when_that_is_there(
     assert fields_of(events, "store_not_durable") == ["no_append_only_file"]
 
 
-async def test_a_server_that_came_late_and_is_not_fit_is_not_written_to(tmp_path: Path) -> None:
+async def test_an_unsuitable_server_that_came_late_is_not_written_to(tmp_path: Path) -> None:
     with standalone(tmp_path, extra=["--maxmemory-policy", "allkeys-lru"]) as server:
         server.kill()
         async with opened(server.url) as store:

@@ -1,7 +1,7 @@
 """One client's connection through the proxy: it carries bytes both ways, and counts commands and
 replies so that the proxy can take away the reply of a certain command.
 
-It knows requests and replies only: a subscription, which answers more than once, is not for it.
+It expects one reply for each command, so it does not support subscriptions.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Link:
         self._server = server
         self._rules = rules
         self._asked = 0
-        self._answered = 0
+        self._replied = 0
         self._doomed: set[int] = set()
         self._silent = False
 
@@ -108,8 +108,8 @@ class Link:
     def _is_lost(self, parser: hiredis.Reader, data: bytes) -> bool:
         for reply in _parsed(parser, data):
             if not isinstance(reply, hiredis.PushNotification):
-                self._answered += 1
-                if self._answered in self._doomed:
+                self._replied += 1
+                if self._replied in self._doomed:
                     self._rules.lost()
                     return True
         return False

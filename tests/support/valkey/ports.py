@@ -14,7 +14,7 @@ _COUNT = 20_000
 def reserve() -> socket.socket:
     """Reserve a TCP port of 127.0.0.1 until the returned socket is closed.
 
-    That socket is bound to the *UDP* port of the same number, which nobody here uses. It keeps
+    That socket is bound to the *UDP* port of the same number, which is not used here. It keeps
     other test runs away, whatever happens to the TCP port meanwhile, and goes with the process.
     """
     while True:

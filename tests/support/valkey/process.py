@@ -106,25 +106,25 @@ class Server:
         assert not self._crashed(), (self.folder / "server.log").read_text()
 
     def cli(self, *command: str | int | bytes) -> Any:
-        """Send one command and return the answer as it is on the wire, text decoded.
+        """Send one command and return the raw reply, with text decoded.
 
         Raises:
             hiredis.ReplyError: the server says no.
-            OSError: it is not there, or has not answered in five seconds (TimeoutError).
+            OSError: it is not there, or has not replied in five seconds (TimeoutError).
         """
         reader = hiredis.Reader(encoding="utf-8", errors="replace")
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             connection.sendall(_packed(command))
-            while (answer := reader.gets()) is False:
+            while (reply := reader.gets()) is False:
                 if not (data := connection.recv(65536)):
                     raise ConnectionResetError
                 reader.feed(data)
-        if isinstance(answer, hiredis.ReplyError):
-            raise answer
-        return answer
+        if isinstance(reply, hiredis.ReplyError):
+            raise reply
+        return reply
 
     def freeze(self) -> None:
-        """Stop it in its tracks (SIGSTOP): connections stay open, and nothing answers."""
+        """Stop it in its tracks (SIGSTOP): connections stay open, and nothing replys."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)

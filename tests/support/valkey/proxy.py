@@ -146,7 +146,7 @@ class Proxy:
         self._links.add(task)
         self._tell(opened=1)
         try:
-            with suppress(OSError, asyncio.CancelledError):  # `cut` cancels; nobody waits for more
+            with suppress(OSError, asyncio.CancelledError):  # `cut` cancels
                 await self._serve(Side(reader, writer))
         finally:
             writer.transport.abort()

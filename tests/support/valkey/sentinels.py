@@ -16,8 +16,8 @@ _QUORUM = 2
 class SentinelTrio:
     """A failover begins a second after the master's death.
 
-    Sentinels wait ten seconds after one failover before they begin the next, so a test that makes
-    two needs that patience or two trios.
+    Sentinels wait ten seconds after one failover before the next one begins. A test with two
+    failovers needs that time, or two trios.
     """
 
     pair: tuple[Server, Server]
@@ -29,7 +29,7 @@ class SentinelTrio:
 
     @property
     def master(self) -> Server:
-        """Whom the sentinels name; while a failover is under way, not all the same one."""
+        """The server that the first sentinel names. During a failover, others may name another."""
         _, port = self.sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         first, second = self.pair
         return first if first.port == int(port) else second
@@ -43,8 +43,8 @@ class SentinelTrio:
     @property
     def intact(self) -> bool:
         first, second = self.pair
-        everybody = (*self.pair, *self.sentinels)
-        return all(one.intact for one in everybody) and self._settled(first, second)
+        servers = (*self.pair, *self.sentinels)
+        return all(one.intact for one in servers) and self._settled(first, second)
 
     def flush(self) -> None:
         """Forget all data, in the replica too."""
@@ -87,7 +87,7 @@ class SentinelTrio:
 
 @contextmanager
 def sentinel_trio(folder: Path) -> Iterator[SentinelTrio]:
-    """A pair and three sentinels who know of everybody."""
+    """A pair and three sentinels that know all servers."""
     with ExitStack() as stack:
         master, replica, *watchers = (
             stack.enter_context(Server(folder / name))
@@ -104,7 +104,7 @@ def sentinel_trio(folder: Path) -> Iterator[SentinelTrio]:
 
 
 def _configure(watchers: Sequence[Server], master: Server, replica: Server) -> None:
-    """Write down what sentinels find out about each other in their first ten seconds."""
+    """Write the configuration that sentinels would discover in their first ten seconds."""
     names = {one: token_hex(20) for one in watchers}
     for one in watchers:
         lines = [

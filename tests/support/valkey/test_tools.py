@@ -54,9 +54,7 @@ with standalone(Path(sys.argv[1])) as server:
 """
 
 
-def test_a_server_dies_with_the_process_that_started_it_however_that_ends(
-    valkey: Server, tmp_path: Path
-) -> None:
+def test_a_server_dies_with_the_process_that_started_it(valkey: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-c", ORPHAN, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as starter:
         assert starter.stdout is not None
@@ -77,7 +75,7 @@ def _refuses(server: Server) -> bool:
     return False
 
 
-def test_a_killed_server_comes_back_on_its_port_with_what_it_kept(
+def test_a_killed_server_comes_back_on_its_port_with_its_data(
     valkey: Server, tmp_path: Path
 ) -> None:
     with standalone(tmp_path, appendonly=True) as server:
@@ -93,14 +91,12 @@ def test_a_killed_server_comes_back_on_its_port_with_what_it_kept(
     [lambda server: server.cli("SET", "left", "behind"), Server.freeze, Server.kill],
     ids=["written", "frozen", "killed"],
 )
-def test_what_a_test_does_to_the_shared_server_is_gone_for_the_next(
-    valkey: Server, harm: Callable[[Server], None]
-) -> None:
+def test_each_test_gets_a_fresh_server(valkey: Server, harm: Callable[[Server], None]) -> None:
     assert valkey.cli("DBSIZE") == 0
     harm(valkey)
 
 
-def test_the_replica_becomes_the_master_and_the_dead_one_follows_it(
+def test_a_failover_promotes_the_replica(
     valkey_sentinels: SentinelTrio,
 ) -> None:
     dead = valkey_sentinels.kill_master()
@@ -112,7 +108,7 @@ def test_the_replica_becomes_the_master_and_the_dead_one_follows_it(
     assert dead.cli("GET", "after") == "1"
 
 
-def test_a_server_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_SERVER", "/no/redis-server")
     with pytest.raises(ProgramMissing, match=r"^/no/redis-server is not there$"):
         program()
@@ -164,7 +160,7 @@ async def test_a_delay_delays(client: Redis, proxy: Proxy) -> None:
     assert time.monotonic() - begun >= 0.2
 
 
-async def test_a_network_that_swallows_accepts_and_never_answers(
+async def test_a_swallowing_network_accepts_and_never_replies(
     client: Redis, proxy: Proxy, valkey: Server
 ) -> None:
     proxy.swallow()
@@ -176,7 +172,9 @@ async def test_a_network_that_swallows_accepts_and_never_answers(
     assert await client.ping()
 
 
-async def test_refused_and_cut_is_what_a_dead_host_is(client: Redis, proxy: Proxy) -> None:
+async def test_a_refused_and_cut_network_looks_like_a_dead_host(
+    client: Redis, proxy: Proxy
+) -> None:
     await client.ping()
     assert (proxy.open, proxy.opened) == (1, 1)
     proxy.refuse()
@@ -190,7 +188,9 @@ async def test_refused_and_cut_is_what_a_dead_host_is(client: Redis, proxy: Prox
     assert (proxy.open, proxy.opened) == (1, 2)
 
 
-async def test_tls_is_believed_by_the_authority_only(valkey: Server, tmp_path: Path) -> None:
+async def test_only_clients_of_the_authority_trust_the_tls_server(
+    valkey: Server, tmp_path: Path
+) -> None:
     authority = Authority(tmp_path)
     stranger = Authority(tmp_path / "stranger")
     with Proxy(valkey.port, tls=authority.server()) as proxy:
