@@ -1,80 +1,108 @@
-"""How many connections there may be, and whose turn it is to go when there are more.
+"""How many connections there may be, which one is closed when there are more, and how.
 
-A server that refuses the newcomer when it is full can be filled by clients that say nothing. This
-one does what nginx does: who has kept us waiting longest makes room. It counts connections and
-knows nothing of what they say.
+Closing a new connection at the limit would let clients that send nothing fill the server. So, like
+nginx, it closes the connection that has waited longest. Nothing here knows HTTP.
 """
 
+import asyncio
 import resource
 import sys
 from itertools import chain
 from typing import Protocol
 
+from typing_extensions import override
+
 MAX_CONNECTIONS = 4096
-"""Twice the 2,000 slow ones that must not be felt; at worst they hold 100 MiB of half requests."""
+"""Twice the 2,000 slow clients that must not be felt; at worst 100 MiB of unfinished requests."""
 
 RESERVED_FDS = 2048 + 256
-"""Not for connections: as many as may be accepted at one stroke, and what the service opens."""
+"""Kept free for one burst of accepted connections and for the files that the service opens."""
 
 
 class Connection(Protocol):
-    """A connection."""
+    """A connection, as the limiter sees it."""
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         """Close at once."""
         ...
 
 
 class ConnectionLimiter:
-    """Knows who is waited for: those from whom a request is due, and those who rest between two."""
+    """Tracks which connections wait for a request, are answered, or are idle."""
 
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._here: set[Connection] = set()
-        self._due: dict[
-            Connection, None
-        ] = {}  # dicts keep their order: who has been here longest first
-        self._resting: dict[Connection, None] = {}
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: set[Connection] = set()
+        # dicts keep their order: the connection that has waited longest comes first
+        self._receiving: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
 
-    def enter(self, guest: Connection) -> None:
-        """Take in a new connection, from which a request is due.
+    def opened(self, connection: Connection) -> None:
+        """Add a new connection, whose request is due.
 
-        When there is no place, the one goes from which a request is due for the longest time, else
-        the one that has rested longest; and only when all others are being answered, the guest.
+        At the limit, evict the connection that has waited longest for its request, else the one
+        that has been idle longest, else (all others are being answered) the new one.
         """
-        if len(self._here) >= self._places:
-            loser = next(chain(self._due, self._resting, [guest]))
-            self.leave(loser)
-            loser.make_room()
-            if loser is guest:
+        if len(self._open) >= self._limit:
+            loser = next(chain(self._receiving, self._idle, [connection]))
+            self.closed(loser)
+            loser.evict()
+            if loser is connection:
                 return
-        self._here.add(guest)
-        self.awaits(guest)
+        self._open.add(connection)
+        self.receiving(connection)
 
-    def awaits(self, guest: Connection) -> None:
-        """A request is due: it has begun, or nothing has come yet."""
-        self._resting.pop(guest, None)
-        self._due[guest] = None
+    def receiving(self, connection: Connection) -> None:
+        """Note that a request is due: its first bytes came, or the connection is new."""
+        self._idle.pop(connection, None)
+        self._receiving[connection] = None
 
-    def serves(self, guest: Connection) -> None:
-        """A request has come; as long as it is answered, the guest stays."""
-        self._due.pop(guest, None)
+    def responding(self, connection: Connection) -> None:
+        """Note that a whole request came. The connection is safe until it is answered."""
+        self._receiving.pop(connection, None)
 
-    def rests(self, guest: Connection) -> None:
-        """It has been answered, and the connection is kept."""
-        self._resting[guest] = None
+    def idle(self, connection: Connection) -> None:
+        """Note that the response was sent and the connection is kept."""
+        self._idle[connection] = None
 
-    def leave(self, guest: Connection) -> None:
-        """The connection is gone."""
-        self._here.discard(guest)
-        self._due.pop(guest, None)
-        self._resting.pop(guest, None)
+    def closed(self, connection: Connection) -> None:
+        """Forget the connection."""
+        self._open.discard(connection)
+        self._receiving.pop(connection, None)
+        self._idle.pop(connection, None)
+
+
+class LingeringClose(asyncio.Transport):
+    """A transport whose `close()` closes only our side; its maker closes the rest in time.
+
+    Closing a socket while the peer sends makes the kernel reset the connection, and the peer may
+    lose a response that it has not read yet (RFC 9112 section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._closed = False
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._transport.write(data)
+
+    @override
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
+
+    @override
+    def close(self) -> None:
+        if not self.is_closing():
+            self._closed = True
+            self._transport.write_eof()
 
 
 def raise_fd_limit(most: int = MAX_CONNECTIONS) -> int:
-    """Raise the limit on open files as far as it is needed and allowed; how many connections fit.
+    """Raise the limit on open files as far as needed and allowed; return how many connections fit.
 
-    The soft limit is often 1,024 for the sake of programs that use select(2), which this is not.
+    The soft limit is often 1,024 for programs that use select(2). This is none.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit, wanted = _number(soft), most + RESERVED_FDS

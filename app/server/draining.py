@@ -1,8 +1,8 @@
-"""The HTTP server with a drain: uvicorn, taught to leave without dropping anybody.
+"""The HTTP server: uvicorn that drains before it stops.
 
-On SIGTERM an orchestrator takes the instance out of its balancer only when it has noticed. So the
-service says "not ready" first, serves on for a while, and only then stops accepting (contract
-section 8). A second signal, or Ctrl-C, skips the wait. It knows nothing of what it serves.
+After SIGTERM an orchestrator needs a moment to take the instance out of its load balancer. So the
+service says "not ready" first, serves for a while, and only then stops accepting. A second signal,
+or Ctrl-C, skips the wait. Nothing here knows the application.
 """
 
 import asyncio
@@ -15,29 +15,30 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from app.errors import StartupError
 from app.server.connections import ConnectionLimiter, raise_fd_limit
-from app.server.protocol import RECEIVE_SECONDS, Parser, gated
+from app.server.protocol import RECEIVE_SECONDS, strict_protocol
 
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than the usual 60 s of a proxy, so that it is the proxy who closes idle connections."""
+"""Longer than the usual 60 s of a proxy, so that the proxy closes idle connections first."""
 _LAST_REQUEST_SECONDS = 0.3
-"""How long after the address was closed a request may still arrive that was on its way."""
+"""After the address is closed, requests that are on their way may still arrive for this long."""
 
 
 class Drain:
-    """Whether the process is about to leave. Shared by the server and `/readyz`."""
+    """Whether the process is about to stop. Shared by the server and `/readyz`."""
 
     def __init__(self) -> None:
         self._started = False
 
     def start(self) -> None:
-        """Say so from now on."""
+        """Begin to drain, for good."""
         self._started = True
 
     def started(self) -> bool:
-        """True once the process is about to leave."""
+        """Tell whether the process is about to stop."""
         return self._started
 
 
@@ -51,28 +52,30 @@ class DrainingServer(uvicorn.Server):
         delay: float,
         on_start: Callable[[int], None],
     ) -> None:
-        """Made inside the running loop, which a signal handler could not find."""
+        """Must run inside the loop: a signal handler cannot find it later."""
         super().__init__(config)
         self._drain = drain
         self._delay = delay
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
 
+    @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell which port it became."""
+        """Start, then pass the port to `on_start`."""
         await super().startup(sockets)
         self._on_start(self.servers[0].sockets[0].getsockname()[1])
 
+    @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the address, and a moment later the connections on which nothing is asked.
+        """Stop accepting; a moment later, close the connections without a request in flight.
 
-        Who has connected is taken in first, because closing resets what waits in the queue.
+        First accept what waits in the kernel's queue, because closing the address resets it.
         """
         self._drain.start()
         listening = sockets or []
-        # Bounded: while other workers take from the same queue, it may never be empty.
+        # Bounded: while clients keep connecting, the queue may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
-        while _somebody_waits(listening) and self._loop.time() < end:  # noqa: ASYNC110  # no event
+        while _connections_wait(listening) and self._loop.time() < end:  # noqa: ASYNC110  # no event
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
@@ -81,34 +84,34 @@ class DrainingServer(uvicorn.Server):
         await asyncio.sleep(_LAST_REQUEST_SECONDS)
         await super().shutdown(sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
-        """Begin to drain on the first SIGTERM; leave at once on anything else.
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first SIGTERM; stop at once on any other signal.
 
-        Unlike uvicorn's own, it does not raise the signal again afterwards: leaving when told to
-        is a success.
+        Unlike uvicorn's method, it does not raise the signal again at the end: the exit code is 0.
         """
         first = not self._drain.started()
         self._drain.start()
         if sig == signal.SIGTERM and first:
-            self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._leave)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._stop)
         else:
             self.force_exit = self.should_exit and sig == signal.SIGINT
-            self._leave()
+            self._stop()
 
-    def _leave(self) -> None:
+    def _stop(self) -> None:
         self.should_exit = True
 
 
-def _somebody_waits(listening: list[socket.socket]) -> bool:
+def _connections_wait(listening: list[socket.socket]) -> bool:
     readable, _, _ = select.select(listening, [], [], 0)
     return bool(readable)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address before anything else is done; nobody can connect yet.
+    """Bind the address before anything else is opened. Nothing can connect until it listens.
 
     Raises:
-        StartupError: the address is taken, or not of this machine.
+        StartupError: the address is in use, or does not belong to this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -136,23 +139,24 @@ def build_server(
     on_start: Callable[[int], None],
     receive_seconds: float = RECEIVE_SECONDS,
     max_connections: int | None = None,
-    parser: Parser = "httptools",
 ) -> DrainingServer:
     """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port.
 
-    A request must have come within `receive_seconds` of its first byte. Without `max_connections`
-    there are as many as the limit on open files has room for.
+    A request must be complete `receive_seconds` after its first byte. Without `max_connections`,
+    the limit on open files decides.
     """
-    lobby = ConnectionLimiter(raise_fd_limit() if max_connections is None else max_connections)
+    limiter = ConnectionLimiter(raise_fd_limit() if max_connections is None else max_connections)
     config = uvicorn.Config(
         app,
-        http=gated(parser, lobby=lobby, receive_seconds=receive_seconds, is_draining=drain.started),
+        http=strict_protocol(
+            limiter=limiter, receive_seconds=receive_seconds, is_draining=drain.started
+        ),
         ws="none",
-        lifespan="off",  # what the service needs is open before the server exists
+        lifespan="off",  # the service opens everything before the server exists
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whose X-Forwarded-For to believe is a decision of ours, not of an environment variable.
+        # The application decides which X-Forwarded-For it believes, not an environment variable.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=shutdown_timeout,

@@ -1,124 +1,225 @@
-"""The lines of an HTTP/1.x request, read as strictly as RFC 9112 allows, and then some.
+"""Reads the requests of one connection: httptools parses, this module limits and checks.
 
-Where RFC 9112 lets a recipient choose between tolerating and refusing, this refuses: every
-tolerance is a place where a proxy in front may read another request than we do (request
-smuggling). Pure functions on bytes; they know neither sockets nor what the requests are for.
+httptools gets one whole line at a time, and each request gets a new parser. So sizes are counted
+while bytes arrive, no parser sees two requests, and it does not matter how the network cut the
+bytes. Where RFC 9112 lets a server tolerate or refuse, this refuses: a proxy in front may read the
+tolerated request differently (request smuggling). No I/O, no clock.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Generator
+from typing import TypeAlias
 
-from app.errors import BodyTooLarge, MalformedRequest, UriTooLong
+import httptools
+
+from app.errors import BodyTooLarge, HeaderTooLarge, MalformedRequest, RequestError, UriTooLong
 
 Field: TypeAlias = tuple[bytes, bytes]
 """A header field: its name in lower case, and its value without the white space around it."""
 
-CHUNKED: Final = "chunked"
-MAX_BODY_BYTES = 8 * 1024
 MAX_TARGET_BYTES = 2 * 1024
+MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADER_FIELDS = 100
+MAX_BODY_BYTES = 8 * 1024
+_MAX_REQUEST_LINE = MAX_TARGET_BYTES + 32
+_EMPTY_LINE = b"\r\n"
+_MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
-# Those that both of uvicorn's parsers know. CONNECT is not: it would turn the connection into a
-# tunnel. Which of them a path takes is the application's decision.
-_METHODS = frozenset(
-    b"ACL BIND CHECKOUT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE "
-    b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND "
-    b"UNLINK UNLOCK".split()
+_SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+# Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])\r\n")
+# The host of RFC 3986 section 3.2.2, which may be empty, and a port.
+_HOST = re.compile(
+    rb"(\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?"
 )
-# Origin form only (RFC 9112 section 3.2.1), in visible ASCII without a fragment.
-_REQUEST_LINE = re.compile(rb'([A-Z]+) (/[!"$-~]*) HTTP/1\.([01])')
-# No white space before the colon, no fold, and in the value no control character but the tab.
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:[0-9]{1,5})?")
-# No chunk extensions: nobody who speaks to this API has any use for them, and smugglers have.
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+
+Steps: TypeAlias = Generator[None, None, None]
+"""Pauses whenever more bytes are needed."""
 
 
-def request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Method, target and minor version.
+class Request:
+    """One request. httptools fills in `headers` and `body`; uvicorn asks it like its parser.
 
-    Raises:
-        MalformedRequest: not `METHOD /path HTTP/1.0` or `HTTP/1.1`.
-        UriTooLong: the target has more than 2 KiB.
+    While it is incomplete, or refused, it holds the part that was read. `awaits_continue`: the
+    client waits for 100 Continue before it sends the body.
     """
+
+    def __init__(self, method: bytes = b"GET", target: bytes = b"/") -> None:
+        self.method = method
+        self.target = target
+        self.http_version = "1.1"
+        self.headers: list[Field] = []
+        self.body = bytearray()
+        self.awaits_continue = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a field; called by httptools."""
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_body(self, data: bytes) -> None:
+        """Add a part of the body; called by httptools."""
+        self.body += data
+
+    def get_method(self) -> bytes:
+        """Return the method; called by uvicorn, like the three below."""
+        return self.method
+
+    def get_http_version(self) -> str:
+        """Return `1.0` or `1.1`."""
+        return self.http_version
+
+    def should_keep_alive(self) -> bool:
+        """Tell whether the client lets the connection be kept."""
+        return b"close" not in self.tokens(b"connection")
+
+    def should_upgrade(self) -> bool:
+        """Return False: no other protocol is spoken here."""
+        return False
+
+    def tokens(self, name: bytes) -> frozenset[bytes]:
+        """Return the members of a field that is a list of words, in lower case."""
+        values = b",".join(value for known, value in self.headers if known == name)
+        return frozenset(word.strip(b" \t").lower() for word in values.split(b","))
+
+
+class RequestReader:
+    """Reads one request after the other. After a refusal it must not be used again.
+
+    `request` is the one that is being read. `begun`: a part of it has arrived, maybe all of it.
+    """
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._expect_request()
+
+    def _expect_request(self) -> None:
+        self.request = Request()
+        self._steps = _read(self._received, self.request)
+        self.begun = bool(self._received)
+
+    @property
+    def held(self) -> int:
+        """Number of bytes that are received but not parsed."""
+        return len(self._received)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes as they arrive."""
+        self._received += data
+        self.begun = True
+
+    def next_request(self) -> Request | None:
+        """Return the next request, or None while it is incomplete.
+
+        Raises:
+            RequestError: it is malformed or too large. Where the next one begins is unknown.
+        """
+        request = self.request
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._expect_request()
+            return request
+        except (httptools.HttpParserError, ValueError):
+            raise MalformedRequest from None
+        return None
+
+
+def _read(received: bytearray, request: Request) -> Steps:
+    parser = httptools.HttpRequestParser(request)
+    while not (line := _line(received, _MAX_REQUEST_LINE, UriTooLong)):
+        yield
+    if line == _EMPTY_LINE:  # RFC 9112 section 2.2: tolerate one empty line before a request
+        while not (line := _line(received, _MAX_REQUEST_LINE, UriTooLong)):
+            yield
+    _parse_request_line(line, request)
+    # httptools does not know every method. The method changes nothing about framing.
+    parser.feed_data(b"POST" + line[len(request.method) :])
+    yield from _fields(received, parser)
+    length = _body_length(request)
+    if length != 0 and not received and request.http_version == "1.1":
+        request.awaits_continue = b"100-continue" in request.tokens(b"expect")
+    if length is None:
+        yield from _chunks(received, parser, request)
+    else:
+        yield from _data(received, parser, length)
+
+
+def _line(received: bytearray, limit: int, too_long: type[RequestError]) -> bytes:
+    """Take a line, or return nothing while it is incomplete."""
+    end = received.find(b"\n", 0, limit) + 1
+    if not end and len(received) >= limit:
+        raise too_long
+    line = bytes(received[:end])
+    del received[:end]
+    return line
+
+
+def _fields(received: bytearray, parser: httptools.HttpRequestParser) -> Steps:
+    limit, number, line = MAX_HEADER_BYTES + len(_EMPTY_LINE), 0, b""
+    while line != _EMPTY_LINE:
+        while not (line := _line(received, limit, HeaderTooLarge)):
+            yield
+        limit -= len(line)
+        number += line != _EMPTY_LINE
+        if limit < 0 or number > MAX_HEADER_FIELDS:
+            raise HeaderTooLarge
+        # httptools leaves out the body of a request with Upgrade, so it sees another name.
+        parser.feed_data(b"x-" + line if line[:8].lower() == b"upgrade:" else line)
+
+
+def _data(received: bytearray, parser: httptools.HttpRequestParser, size: int) -> Steps:
+    while size:
+        while not received:
+            yield
+        piece = bytes(received[:size])
+        del received[:size]
+        size -= len(piece)
+        parser.feed_data(piece)
+
+
+def _chunks(received: bytearray, parser: httptools.HttpRequestParser, request: Request) -> Steps:
+    size = -1
+    while size:
+        while not (line := _line(received, _MAX_CHUNK_LINE, MalformedRequest)):
+            yield
+        parser.feed_data(line)
+        size = int(line, 16)  # refuses chunk extensions; httptools refuses other additions
+        if len(request.body) + size > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        if size:
+            yield from _data(received, parser, size + len(_EMPTY_LINE))
+    number = len(request.headers)
+    yield from _fields(received, parser)
+    del request.headers[number:]  # trailer fields, which httptools reports like header fields
+
+
+def _parse_request_line(line: bytes, request: Request) -> None:
     match = _REQUEST_LINE.fullmatch(line)
-    if match is None or match[1] not in _METHODS:
+    if match is None:
         raise MalformedRequest
     if len(match[2]) > MAX_TARGET_BYTES:
         raise UriTooLong
-    return match[1], match[2], match[3]
+    request.method, request.target, request.http_version = match[1], match[2], match[3].decode()
 
 
-def field(line: bytes) -> Field:
-    """One header field.
+def _body_length(request: Request) -> int | None:
+    """Return the size of the body, None for chunks (RFC 9112 sections 3.2 and 6.3).
 
-    Raises:
-        MalformedRequest: it is not `name: value`, or continues the line before it (obs-fold).
+    Exactly one Host, which HTTP/1.0 may omit; one Content-Length or Transfer-Encoding at most.
     """
-    match = _FIELD.fullmatch(line)
-    if match is None:
+    fields = [field for field in request.headers if field[0] in _SOLE]
+    values = dict(fields)
+    is_old = request.http_version == "1.0"
+    host = values.get(b"host", b"" if is_old else None)
+    if host is None or not _HOST.fullmatch(host) or len(fields) > len(values):
         raise MalformedRequest
-    return match[1].lower(), match[2].strip(b" \t")
-
-
-def check_host(minor: bytes, fields: Sequence[Field]) -> None:
-    """RFC 9112 section 3.2: HTTP/1.1 has one Host; two, or an odd one, nobody may have.
-
-    Raises:
-        MalformedRequest: so it is not.
-    """
-    host = _sole(fields, b"host")
-    if host is None and minor == b"0":
-        return
-    if host is None or not _HOST.fullmatch(host):
-        raise MalformedRequest
-
-
-def body_length(minor: bytes, fields: Sequence[Field]) -> int | Literal["chunked"] | None:
-    """How long the body is: a number of bytes, `CHUNKED`, or None without a body.
-
-    RFC 9112 section 6.3, without its tolerance for a length that is repeated or overridden.
-
-    Raises:
-        MalformedRequest: the fields leave a doubt.
-        BodyTooLarge: more than 8 KiB are announced.
-    """
-    coding, length = _sole(fields, b"transfer-encoding"), _sole(fields, b"content-length")
+    length, coding = values.get(b"content-length"), values.get(b"transfer-encoding")
     if coding is not None:
-        if length is not None or minor == b"0" or coding.lower() != b"chunked":
+        if length is not None or is_old or coding.lower() != b"chunked":
             raise MalformedRequest
-        return CHUNKED
-    return None if length is None else _small(length)
-
-
-def chunk_size(line: bytes) -> int:
-    """The size of a chunk; 0 is the last.
-
-    Raises:
-        MalformedRequest: it is not a plain hexadecimal number.
-    """
-    if not _CHUNK_SIZE.fullmatch(line):
-        raise MalformedRequest
-    return int(line, 16)
-
-
-def tokens(fields: Sequence[Field], name: bytes) -> frozenset[bytes]:
-    """The members of a field that is a list of words, in lower case."""
-    values = b",".join(value for known, value in fields if known == name)
-    return frozenset(word.strip(b" \t").lower() for word in values.split(b","))
-
-
-def _sole(fields: Sequence[Field], name: bytes) -> bytes | None:
-    values = [value for known, value in fields if known == name]
-    if len(values) > 1:
-        raise MalformedRequest
-    return values[0] if values else None
-
-
-def _small(digits: bytes) -> int:
-    if not digits.isdigit():
-        raise MalformedRequest
-    # By their number first: int() of thousands of digits raises.
-    if len(digits.lstrip(b"0")) > len("8192") or int(digits[-4:]) > MAX_BODY_BYTES:
+        return None
+    # httptools has checked the digits; int() refuses thousands of zeros.
+    size = int((length or b"").lstrip(b"0") or b"0")
+    if size > MAX_BODY_BYTES:
         raise BodyTooLarge
-    return int(digits[-4:])
+    return size

@@ -1,7 +1,4 @@
-"""No core dumps: what is in the memory of this process is keys and tokens.
-
-It knows nothing of them; it asks the kernel, for the whole process and for good.
-"""
+"""No core dumps: the memory of this process holds keys and tokens."""
 
 import ctypes
 import resource
@@ -11,13 +8,13 @@ _PR_SET_DUMPABLE = 4
 
 
 def disable_core_dumps() -> None:
-    """Let no crash write this process's memory anywhere, and nobody but root read it.
+    """Forbid core dumps, and reading this process's memory by other users than root.
 
     The limit alone is not enough: where `core_pattern` is a pipe, as with systemd-coredump, the
-    kernel passes the limit over, and inside a container that pattern is the host's. A process that
-    is not dumpable (Linux, prctl(2)) is dumped by neither way, and its `/proc/<pid>/mem` and
-    `environ` are closed to other processes of the same user. Programs that it starts begin
-    dumpable again, though with the limit.
+    kernel ignores the limit, and a container has the pattern of its host. A process that is not
+    dumpable (Linux, prctl(2)) is dumped in neither case, and its `/proc/<pid>/mem` and `environ`
+    are closed to other processes of the same user. Programs that it starts are dumpable again,
+    but keep the limit.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(AttributeError):  # only Linux has it

@@ -1,120 +1,111 @@
-"""The gate before uvicorn's parser: lets through one judged request at a time, within a deadline.
+"""uvicorn's httptools protocol, with strict framing, a deadline and a connection limit.
 
-Whichever parser is behind it, it is given only whole requests in one unambiguous spelling, so its
-own tolerance does not matter. A refusal is answered by the application, as everything is, so that
-it looks and is logged like every other: it gets an empty request in place of the refused one, with
-the reason in `scope["state"]`. See docs/decisions/0008-framing.md.
+The application gets only whole requests, one at a time. It answers refused requests too, so that
+refusals look and are logged like every other error: it gets an empty request, with the reason in
+`scope["state"]`. See docs/decisions/0013-one-parser.md.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.middleware import REFUSAL
 from app.errors import RequestError
-from app.server.connections import ConnectionLimiter
-from app.server.lingering_close import LingeringClose
-from app.server.reader import Request, RequestReader
+from app.server.connections import ConnectionLimiter, LingeringClose
+from app.server.framing import Request, RequestReader
 
 RECEIVE_SECONDS = 10.0
 LINGER_SECONDS = 2.0
-"""How long a client that was refused may take to stop sending and read why."""
+"""How long a refused client may take to stop sending and read the response."""
 
 _MAX_HELD = 32 * 1024
-"""Bytes kept of requests that were sent before the one before them was answered."""
+"""Bytes of further requests that are held while one is answered. Beyond, reading pauses."""
 
-_FOR_THE_ANSWER = frozenset({b"accept-language", b"x-request-id"})
+_FOR_THE_RESPONSE = frozenset({b"accept-language", b"x-request-id"})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-Parser = Literal["httptools", "h11"]
 
+class StrictHttpProtocol(HttpToolsProtocol):
+    """One connection. `strict_protocol` sets the attributes that all connections share.
 
-if TYPE_CHECKING:
+    uvicorn's own queue of pipelined requests and its flow control for reading stay unused.
+    """
 
-    class _Parser(asyncio.Protocol):
-        """What uvicorn's two parsers have in common, as far as it is used here."""
-
-        app_state: dict[str, Any]
-        loop: asyncio.AbstractEventLoop
-        transport: asyncio.Transport
-
-        def shutdown(self) -> None: ...
-        def on_response_complete(self) -> None: ...
-        def _unset_keepalive_if_required(self) -> None: ...
-else:
-    _Parser = asyncio.Protocol
-
-
-class _Gate(_Parser):
-    """One connection. `gated` fills in what they all share."""
-
-    lobby: ConnectionLimiter
+    limiter: ConnectionLimiter
     receive_seconds: float
     is_draining: Callable[[], bool]
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Expect a request within the deadline, if there is a place."""
         super().connection_made(transport)
         self._socket = transport
         self._reader = RequestReader()
-        self._answering = self._refused = self._leaving = False
+        self._responding = self._refused = self._leaving = self._ended = False
         self._timer = self.loop.call_later(self.receive_seconds, transport.abort)
-        self.lobby.enter(self)
+        self.limiter.opened(self)
 
-    def make_room(self) -> None:
-        """Close at once."""
+    def evict(self) -> None:
+        """Close at once, to make room for another connection."""
         self._socket.abort()
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """Judge what has come."""
         if self._refused:
-            return  # where the next request would begin cannot be known any more
-        if not self._answering and not self._reader.has_begun:
-            self._expect_the_rest()
-        self._reader.feed(data)
-        if not self._answering:
+            return  # where the next request would begin is unknown
+        if not self._responding and not self._reader.begun:
+            self._expect_request()
+        self._reader.receive_data(data)
+        if not self._responding:
             self._advance()
-        self._take_no_more_than_can_be_held()
+        self._limit_held()
 
+    @override
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's never keeps it open
+        """Keep a half-closed connection open until its whole requests are answered."""
+        self._ended = True
+        return self._responding and not self.transport.is_closing()
+
+    @override
     def on_response_complete(self) -> None:
-        """Go on to the next request, which may have come meanwhile."""
         super().on_response_complete()
-        if self.transport.is_closing():
-            return
-        self._answering = False
-        if self._reader.has_begun:
-            self._expect_the_rest()
-            self._advance()
-            self._take_no_more_than_can_be_held()
-        else:
-            self.lobby.rests(self)
+        if not self.transport.is_closing():
+            self._go_on()
+        if self._ended and (self._refused or not self._responding):
+            self._socket.close()
 
+    def _go_on(self) -> None:
+        self._responding = False
+        if self._reader.begun:
+            self._expect_request()
+            self._advance()
+            self._limit_held()
+        else:
+            self.limiter.idle(self)
+
+    @override
     def shutdown(self) -> None:
-        """Close when what is in flight is done; a request of which a part has come is in flight."""
+        """Close when the request in flight is answered; a request of which a part came counts."""
         self._leaving = True
-        if self._answering or not self._reader.has_begun:
+        if self._responding or not self._reader.begun:
             super().shutdown()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
         self._timer.cancel()
-        self._reader.close()
-        self.lobby.leave(self)
+        self.limiter.closed(self)
         super().connection_lost(exc)
 
-    def _expect_the_rest(self) -> None:
+    def _expect_request(self) -> None:
         self._unset_keepalive_if_required()
         self._close_in(self.receive_seconds)
-        self.lobby.awaits(self)
+        self.limiter.receiving(self)
 
-    def _take_no_more_than_can_be_held(self) -> None:
-        # Past uvicorn's flow control, which would resume whenever the application asks for a body.
+    def _limit_held(self) -> None:
         if self._reader.held > _MAX_HELD:
             self._socket.pause_reading()
-        else:
+        elif not self._ended:
             self._socket.resume_reading()
 
     def _close_in(self, seconds: float) -> None:
@@ -123,52 +114,47 @@ class _Gate(_Parser):
 
     def _advance(self) -> None:
         try:
-            request = self._reader.next()
+            request = self._reader.next_request()
         except RequestError as error:
             self._refuse(error)
-        else:
-            if request is not None:
-                self._let_through(request)
-            elif self._reader.invitation_due:
-                self._reader.invitation_due = False
-                self._socket.write(_CONTINUE)
+            return
+        if request is not None:
+            # While draining too: the client should not send its next request into the closing.
+            self._respond(request, last=self._leaving or self.is_draining())
+        elif self._reader.request.awaits_continue:
+            self._reader.request.awaits_continue = False
+            self._socket.write(_CONTINUE)
 
-    def _let_through(self, request: Request) -> None:
+    def _respond(self, request: Request, *, last: bool) -> None:
+        """Start the application's task."""
+        self._responding = True
         self._timer.cancel()
-        self.lobby.serves(self)
-        self._answering = True
-        # While draining too: a proxy that keeps this connection would send its next request into
-        # the moment of closing, and must not repeat it.
-        super().data_received(request.encode(last=self._leaving or self.is_draining()))
+        self.limiter.responding(self)
+        self.on_message_begin()
+        self.parser = request  # type: ignore[assignment]  # has the methods that uvicorn calls
+        self.url = request.target
+        self.headers += request.headers
+        self.on_headers_complete()
+        self.cycle.body = request.body
+        self.cycle.keep_alive &= not last
+        self.on_message_complete()
 
     def _refuse(self, error: RequestError) -> None:
-        kept = [field for field in self._reader.fields if field[0] in _FOR_THE_ANSWER]
-        instead = Request(self._reader.method, b"/", b"1", [(b"host", b"refused"), *kept], None)
-        self._refused = self._answering = True
-        self._reader.close()
-        self._close_in(LINGER_SECONDS)
+        read = self._reader.request
+        empty = Request(read.method)
+        empty.headers = [field for field in read.headers if field[0] in _FOR_THE_RESPONSE]
+        self._reader = RequestReader()
+        self._refused = True
         self.transport = LingeringClose(self._socket)
-        # Without its traceback, which leads back here: no work for the garbage collector.
-        self.app_state = self.app_state | {REFUSAL: error.with_traceback(None)}
-        super().data_received(instead.encode(last=True))
+        # A new one: the traceback of the raised one leads back here, a cycle for the collector.
+        self.app_state = self.app_state | {REFUSAL: type(error)()}
+        self._respond(empty, last=True)
+        self._close_in(LINGER_SECONDS)
 
 
-class _GatedHttpTools(_Gate, HttpToolsProtocol):
-    """The gate before httptools."""
-
-
-class _GatedH11(_Gate, H11Protocol):
-    """The gate before h11."""
-
-
-def gated(
-    parser: Parser,
-    *,
-    lobby: ConnectionLimiter,
-    receive_seconds: float,
-    is_draining: Callable[[], bool],
-) -> type[asyncio.Protocol]:
-    """A class for uvicorn's `http=`, which makes one object of it for each connection."""
-    gate = {"httptools": _GatedHttpTools, "h11": _GatedH11}[parser]
-    shared = {"lobby": lobby, "receive_seconds": receive_seconds}
-    return type("Gated", (gate,), shared | {"is_draining": staticmethod(is_draining)})
+def strict_protocol(
+    *, limiter: ConnectionLimiter, receive_seconds: float, is_draining: Callable[[], bool]
+) -> type[StrictHttpProtocol]:
+    """Return a class for uvicorn's `http=`, which makes one object of it per connection."""
+    shared = {"limiter": limiter, "receive_seconds": receive_seconds}
+    return type("Bound", (StrictHttpProtocol,), shared | {"is_draining": staticmethod(is_draining)})

@@ -1,70 +1,66 @@
-"""A real server on a real socket, over each of uvicorn's parsers, around an echo."""
+"""The server around an echo: over real sockets, or one connection without any."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
+import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from app.api.middleware import RejectEarly, RequestContext
+from app.server.connections import ConnectionLimiter
 from app.server.draining import Drain, DrainingServer, bind, build_server
-from app.server.protocol import Parser
+from app.server.protocol import StrictHttpProtocol, strict_protocol
+from tests.support.fakes import RecordedEvents
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
 
     @property
     def echo(self) -> dict[str, Any]:
-        """What the application has seen, or the problem."""
+        """What the application received, or the problem."""
         echo: dict[str, Any] = json.loads(self.body)
         return echo
 
 
 @dataclass
-class House:
-    """The server, and what got as far as the application."""
+class Echo:
+    """The application. `reached` lists the paths of the requests that it received."""
 
-    parser: Parser
     reached: list[str] = field(default_factory=list)
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    events: RecordedEvents = field(default_factory=RecordedEvents)
     held: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
-    port: int = 0
-    server: DrainingServer | None = None
-    running: asyncio.Task[None] | None = None
 
     @property
-    def application(self) -> ASGIApp:
-        return RequestContext(RejectEarly(self.echo), log=self.record)
+    def app(self) -> ASGIApp:
+        return RequestContext(RejectEarly(self._echo), self.events)
 
-    def record(self, event: str, *, error: Exception | None = None, **fields: str | int) -> None:
-        self.lines.append({"event": event, "error": error, **fields})
-
-    async def echo(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Say what has come; on `/hold` not before the test releases it."""
+    async def _echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Return the request; on `/hold` only after `release`."""
         self.reached.append(scope["path"])
         if scope["path"] == "/hold":
             self.held.set()
             await self.release.wait()
         message = await receive()
         assert not message["more_body"]
-        target = scope["raw_path"] + (
-            b"?" + scope["query_string"] if scope["query_string"] else b""
-        )
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
         seen = {
             "method": scope["method"],
-            "target": target.decode(),
+            "version": scope["http_version"],
+            "target": (scope["raw_path"] + query).decode(),
             "headers": [
                 [name.decode(), value.decode("latin-1")] for name, value in scope["headers"]
             ],
@@ -75,13 +71,77 @@ class House:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def say(self, *pieces: bytes) -> list[Answer]:
+
+# --- one connection without a socket ---
+
+
+class FakeTransport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 80)})
+        self.written = bytearray()
+        self.closed = self.aborted = self.reading_paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed
+        self.written += data
+
+    def write_eof(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.reading_paused = True
+
+    def resume_reading(self) -> None:
+        self.reading_paused = False
+
+
+def connect(app: ASGIApp) -> tuple[StrictHttpProtocol, FakeTransport]:
+    """A connection inside the running loop."""
+    config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False)
+    bound = strict_protocol(
+        limiter=ConnectionLimiter(1), receive_seconds=TIMEOUT, is_draining=lambda: False
+    )
+    protocol, transport = bound(config, ServerState(), {}), FakeTransport()
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+async def exchange(app: ASGIApp, raw: bytes, *, piece: int | None = None) -> list[Response]:
+    """Send bytes in pieces of a size, and return every response."""
+    protocol, transport = connect(app)
+    for start in range(0, len(raw), piece or len(raw)):
+        protocol.data_received(raw[start : start + (piece or len(raw))])
+    while protocol.tasks:
+        await asyncio.wait(set(protocol.tasks))
+    protocol.connection_lost(None)
+    return responses(bytes(transport.written))
+
+
+# --- over sockets ---
+
+
+@dataclass
+class EchoServer(Echo):
+    port: int = 0
+    server: DrainingServer = field(init=False)
+    running: asyncio.Task[None] = field(init=False)
+
+    async def say(self, *pieces: bytes) -> list[Response]:
         """Send, and read until the server closes the connection."""
         async with self.connected() as (reader, writer):
             for piece in pieces:
                 writer.write(piece)
                 await asyncio.sleep(0)
-            return answers(await until_end(reader))
+            return responses(await until_end(reader))
 
     async def refuses(self) -> None:
         """Wait until no new connection is accepted."""
@@ -90,11 +150,15 @@ class House:
                 async with self.connected():
                     await asyncio.sleep(0.01)
 
-    async def left(self) -> None:
-        """Wait until the server has left by itself."""
-        assert self.running is not None
-        async with asyncio.timeout(PATIENCE):
+    async def stopped(self) -> None:
+        """Wait until the server has stopped by itself."""
+        async with asyncio.timeout(TIMEOUT):
             await self.running
+
+    def connections(self) -> list[StrictHttpProtocol]:
+        return [
+            c for c in self.server.server_state.connections if isinstance(c, StrictHttpProtocol)
+        ]
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -107,44 +171,38 @@ class House:
                 await writer.wait_closed()
 
 
-Serve: TypeAlias = Callable[..., Awaitable[House]]
-
-
-@pytest.fixture(params=get_args(Parser))
-def parser(request: pytest.FixtureRequest) -> Parser:
-    chosen: Parser = request.param
-    return chosen
+Serve: TypeAlias = Callable[..., Awaitable[EchoServer]]
 
 
 @pytest.fixture
-async def serve(parser: Parser) -> AsyncIterator[Serve]:
+async def serve() -> AsyncIterator[Serve]:
     """Start a server, with more arguments of `build_server`."""
     async with AsyncExitStack() as stack:
 
-        async def serve(**options: Any) -> House:
-            return await stack.enter_async_context(serving(parser, **options))
+        async def serve(**options: Any) -> EchoServer:
+            return await stack.enter_async_context(serving(**options))
 
         yield serve
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=get_args(Parser))
-async def open_house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
-    """One for all tests of a module, because starting and leaving takes a quarter of a second."""
-    async with serving(request.param) as house:
-        yield house
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_server() -> AsyncIterator[EchoServer]:
+    """One for all tests of a module: each start and stop takes 0.3 s."""
+    async with serving() as server:
+        yield server
 
 
 @pytest.fixture
-def house(open_house: House) -> House:
-    for kept in (open_house.reached, open_house.lines):
-        kept.clear()
-    open_house.held, open_house.release = asyncio.Event(), asyncio.Event()
-    return open_house
+def server(shared_server: EchoServer) -> EchoServer:
+    shared_server.reached.clear()
+    shared_server.events.entries.clear()
+    shared_server.held, shared_server.release = asyncio.Event(), asyncio.Event()
+    return shared_server
 
 
 @asynccontextmanager
-async def serving(parser: Parser, **options: Any) -> AsyncIterator[House]:
-    house = House(parser)
+async def serving(**options: Any) -> AsyncIterator[EchoServer]:
+    echo = EchoServer()
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     settings: dict[str, Any] = {
         "drain": Drain(),
@@ -152,43 +210,49 @@ async def serving(parser: Parser, **options: Any) -> AsyncIterator[House]:
         "shutdown_timeout": 5,
         "on_start": started.set_result,
     } | options
-    house.server = build_server(house.application, parser=parser, **settings)
+    echo.server = build_server(echo.app, **settings)
     with bind("127.0.0.1", 0) as listener:
-        house.running = asyncio.create_task(house.server.serve(sockets=[listener]))
-        house.port = await started
-        yield house
-        house.release.set()
-        house.server.should_exit = True
-        await house.running
+        echo.running = asyncio.create_task(echo.server.serve(sockets=[listener]))
+        echo.port = await started
+        yield echo
+        echo.release.set()
+        echo.server.should_exit = True
+        await echo.running
 
 
-async def until(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not seen():  # noqa: ASYNC110  # what is looked at has no event
-            await asyncio.sleep(0.01)
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while not condition():  # noqa: ASYNC110  # the condition has no event
+            await asyncio.sleep(0.005)
 
 
 async def until_end(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         return await reader.read()
 
 
-async def one_answer(reader: asyncio.StreamReader) -> Answer:
-    """The next answer on a connection that is kept."""
-    async with asyncio.timeout(PATIENCE):
+async def until_end_or_reset(reader: asyncio.StreamReader) -> bytes:
+    with suppress(ConnectionError):
+        return await until_end(reader)
+    return b""
+
+
+async def next_response(reader: asyncio.StreamReader) -> Response:
+    """The next response on a connection that is kept."""
+    async with asyncio.timeout(TIMEOUT):
         head = await reader.readuntil(b"\r\n\r\n")
-        (answer,) = answers(head)
-        length = int(answer.headers.get("content-length", "0"))
-        return Answer(answer.status, answer.headers, await reader.readexactly(length))
+        (response,) = responses(head)
+        length = int(response.headers.get("content-length", "0"))
+        return Response(response.status, response.headers, await reader.readexactly(length))
 
 
-def answers(raw: bytes) -> list[Answer]:
+def responses(raw: bytes) -> list[Response]:
     found = []
     while raw:
         head, _, raw = raw.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
         length = int(headers.get("content-length", "0"))
-        found.append(Answer(int(status.split()[1]), headers, raw[:length]))
+        found.append(Response(int(status.split()[1]), headers, raw[:length]))
         raw = raw[length:]
     return found

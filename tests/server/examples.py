@@ -1,4 +1,4 @@
-"""Requests as bytes: those that are refused for their framing, and those that are not."""
+"""Requests as bytes: malformed ones, and well-formed ones."""
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n"
 GET = b"GET /first HTTP/1.1\r\nHost: api.test\r\n"
@@ -23,9 +23,9 @@ def first_line(line: bytes) -> bytes:
     return line + b"\r\nHost: api.test\r\n\r\n"
 
 
-# What follows each of them on the connection is the smuggled request, which nobody may answer.
+# Tests append SMUGGLED to each, which must never be answered.
 MALFORMED: dict[str, bytes] = {
-    # who is right about the length?
+    # lengths
     "cl-te": post(b"Content-Length: 5", b"Transfer-Encoding: chunked") + EMPTY,
     "te-cl": post(b"Transfer-Encoding: chunked", b"Content-Length: 5") + EMPTY,
     "te-cl-zero": post(b"Transfer-Encoding: chunked", b"Content-Length: 0") + EMPTY,
@@ -41,7 +41,7 @@ MALFORMED: dict[str, bytes] = {
     "cl-empty": post(b"Content-Length:"),
     "cl-with-a-space-inside": post(b"Content-Length: 1 0") + b"0123456789",
     "cl-in-other-digits": post(b"Content-Length: \xef\xbc\x92") + b"{}",
-    # a coding that somebody else may read as chunked
+    # codings that another parser may read as chunked
     "te-twice": post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked") + EMPTY,
     "te-list": post(b"Transfer-Encoding: chunked, chunked") + EMPTY,
     "te-identity": post(b"Transfer-Encoding: identity"),
@@ -74,18 +74,19 @@ MALFORMED: dict[str, bytes] = {
     "tab-before-colon": post(b"Transfer-Encoding\t: chunked") + EMPTY,
     "no-colon": get(b"X-A"),
     "no-name": get(b": 1"),
+    "upgrade-space-before-colon": get(b"Upgrade : h2c"),
+    "upgrade-bare-cr": get(b"Upgrade: h2c\rTransfer-Encoding: chunked"),
     "nul-in-a-name": get(b"X\0A: 1"),
     "nul-in-a-value": get(b"X-A: 1\x002"),
     "delete-in-a-value": get(b"X-A: 1\x7f"),
     "control-in-a-name": post(b"\x01Content-Length: 2") + b"{}",
     "letter-beyond-ascii-in-a-name": get("Schlüssel: 1".encode()),
     "slash-in-a-name": get(b"X/A: 1"),
-    # whom is it for?
+    # host and target
     "no-host": b"GET /first HTTP/1.1\r\n\r\n",
     "two-hosts": get(b"Host: other.test"),
     "two-equal-hosts": get(b"Host: api.test"),
     "two-hosts-http-1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
-    "empty-host": b"GET /first HTTP/1.1\r\nHost:\r\n\r\n",
     "host-list": b"GET /first HTTP/1.1\r\nHost: a.test, b.test\r\n\r\n",
     "host-with-a-path": b"GET /first HTTP/1.1\r\nHost: api.test/admin\r\n\r\n",
     "host-with-a-user": b"GET /first HTTP/1.1\r\nHost: user@api.test\r\n\r\n",
@@ -96,7 +97,6 @@ MALFORMED: dict[str, bytes] = {
     "target-at-host": target(b"@evil.test"),
     "target-asterisk": b"OPTIONS * HTTP/1.1\r\nHost: api.test\r\n\r\n",
     "target-authority": b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test\r\n\r\n",
-    "connect-with-a-path": b"CONNECT / HTTP/1.1\r\nHost: api.test\r\n\r\n",
     "target-without-slash": target(b"first"),
     "target-query-only": target(b"?a=b"),
     "target-backslash": target(b"\\first"),
@@ -119,8 +119,6 @@ MALFORMED: dict[str, bytes] = {
     "space-at-the-end": first_line(b"GET /first HTTP/1.1 "),
     "space-first": first_line(b" GET /first HTTP/1.1"),
     "tab-between": first_line(b"GET\t/first HTTP/1.1"),
-    "method-unknown": first_line(b"BREW /first HTTP/1.1"),
-    "method-lower-case": first_line(b"get /first HTTP/1.1"),
     "method-with-a-control": first_line(b"GE\x01T /first HTTP/1.1"),
     "no-method": first_line(b"/first HTTP/1.1"),
     "tls": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n",
@@ -139,11 +137,11 @@ MALFORMED: dict[str, bytes] = {
     "chunk-bare-lf": CHUNKED + b"2\n{}\n0\n\n",
     "chunk-bare-lf-after-data": CHUNKED + b"2\r\n{}\n" + EMPTY,
     "chunk-size-beyond-64-bits": CHUNKED + b"10000000000000002\r\n{}\r\n" + EMPTY,
-    "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 44\r\n\r\n",
+    "trailer-with-a-length": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 44\r\n\r\n",
 }
 
-# Each with the body that arrives.
-FINE: dict[str, tuple[bytes, str]] = {
+# Each with the body that the application receives.
+WELL_FORMED: dict[str, tuple[bytes, str]] = {
     "plain": (get(), ""),
     "length": (post(b"Content-Length: 2") + b"{}", "{}"),
     "length-zero": (post(b"Content-Length: 0"), ""),
@@ -158,6 +156,8 @@ FINE: dict[str, tuple[bytes, str]] = {
     "http-1.0": (b"GET /first HTTP/1.0\r\n\r\n", ""),
     "http-1.0-with-host": (b"POST /first HTTP/1.0\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "{}"),
     "one-empty-line-first": (b"\r\n" + get(), ""),
+    "host-empty": (b"GET /first HTTP/1.1\r\nHost:\r\n\r\n", ""),
+    "host-of-rfc-3986": (b"GET /first HTTP/1.1\r\nHost: a%20b!$&'()*+,;=~:\r\n\r\n", ""),
     "host-with-port": (b"GET /first HTTP/1.1\r\nhost: api.test:8000\r\n\r\n", ""),
     "host-ipv6": (b"GET /first HTTP/1.1\r\nHOST:[::1]:8000\r\n\r\n", ""),
     "host-of-a-container": (b"GET /first HTTP/1.1\r\nHost: my_service\r\n\r\n", ""),
@@ -169,5 +169,14 @@ FINE: dict[str, tuple[bytes, str]] = {
         "{}",
     ),
     "expectation-unknown": (post(b"Expect: a-miracle", b"Content-Length: 2") + b"{}", "{}"),
+    "trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX-A: 1\r\n\r\n", "{}"),
+    "trailers-of-the-connection": (
+        CHUNKED + b"2\r\n{}\r\n0\r\nConnection: close\r\nUpgrade: h2c\r\n\r\n",
+        "{}",
+    ),
+    "method-unknown": (first_line(b"BREW /first HTTP/1.1"), ""),
+    "method-lower-case": (first_line(b"get /first HTTP/1.1"), ""),
+    "method-connect-with-a-path": (first_line(b"CONNECT /first HTTP/1.1"), ""),
+    "method-of-another-protocol": (first_line(b"DESCRIBE /first HTTP/1.1"), ""),
     "announced-trailer": (post(b"Trailer: X-A", b"Content-Length: 2") + b"{}", "{}"),
 }

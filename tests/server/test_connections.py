@@ -1,4 +1,4 @@
-"""Who makes room when there are too many connections, and how many there may be."""
+"""Which connection is evicted at the limit, and how many connections fit."""
 
 import subprocess
 import sys
@@ -11,97 +11,103 @@ from tests.support.processes import ROOT
 
 class Connection:
     def __init__(self) -> None:
-        self.gone = False
+        self.evicted = False
 
-    def make_room(self) -> None:
-        self.gone = True
+    def evict(self) -> None:
+        self.evicted = True
 
 
-def guests(number: int) -> list[Connection]:
+def connections(number: int) -> list[Connection]:
     return [Connection() for _ in range(number)]
 
 
-def gone(guests: list[Connection]) -> list[int]:
-    return [number for number, guest in enumerate(guests) if guest.gone]
+def evicted(connections: list[Connection]) -> list[int]:
+    return [number for number, each in enumerate(connections) if each.evicted]
 
 
-def test_as_many_as_there_are_places_may_stay() -> None:
-    lobby, crowd = ConnectionLimiter(3), guests(3)
-    for guest in crowd:
-        lobby.enter(guest)
-    assert gone(crowd) == []
+def answer(limiter: ConnectionLimiter, connection: Connection) -> None:
+    """Open a connection, and answer a request on it."""
+    limiter.opened(connection)
+    limiter.responding(connection)
+    limiter.idle(connection)
 
 
-def test_the_first_whose_request_is_due_goes_first() -> None:
-    lobby, crowd = ConnectionLimiter(2), guests(4)
-    for guest in crowd:
-        lobby.enter(guest)
-    assert gone(crowd) == [0, 1]
+def test_connections_up_to_the_limit_stay() -> None:
+    limiter, some = ConnectionLimiter(3), connections(3)
+    for each in some:
+        limiter.opened(each)
+    assert evicted(some) == []
 
 
-def test_who_is_being_answered_stays() -> None:
-    lobby, crowd = ConnectionLimiter(2), guests(3)
-    lobby.enter(crowd[0])
-    lobby.serves(crowd[0])
-    lobby.enter(crowd[1])
-    lobby.enter(crowd[2])
-    assert gone(crowd) == [1]
+def test_connection_that_has_waited_longest_for_its_request_is_evicted_first() -> None:
+    limiter, some = ConnectionLimiter(2), connections(4)
+    for each in some:
+        limiter.opened(each)
+    assert evicted(some) == [0, 1]
 
 
-def test_who_rests_goes_after_those_whose_request_is_due_and_the_longest_first() -> None:
-    lobby, crowd = ConnectionLimiter(3), guests(6)
-    for guest in crowd[:2]:
-        lobby.enter(guest)
-        lobby.serves(guest)
-        lobby.rests(guest)
-    for guest in crowd[2:4]:
-        lobby.enter(guest)
-    assert gone(crowd) == [2]
-    lobby.serves(crowd[3])
-    lobby.enter(crowd[4])
-    assert gone(crowd) == [0, 2]
+def test_connection_that_is_being_answered_is_not_evicted() -> None:
+    limiter, some = ConnectionLimiter(2), connections(3)
+    limiter.opened(some[0])
+    limiter.responding(some[0])
+    limiter.opened(some[1])
+    limiter.opened(some[2])
+    assert evicted(some) == [1]
 
 
-def test_who_begins_another_request_is_due_again() -> None:
-    lobby, crowd = ConnectionLimiter(2), guests(3)
-    for guest in crowd[:2]:
-        lobby.enter(guest)
-        lobby.serves(guest)
-        lobby.rests(guest)
-    lobby.awaits(crowd[1])
-    lobby.enter(crowd[2])
-    assert gone(crowd) == [1]
+def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_first() -> None:
+    limiter, some = ConnectionLimiter(3), connections(6)
+    for each in some[:2]:
+        answer(limiter, each)
+    for each in some[2:4]:
+        limiter.opened(each)
+    assert evicted(some) == [2]
+    limiter.responding(some[3])
+    limiter.opened(some[4])
+    assert evicted(some) == [0, 2]
 
 
-def test_the_newcomer_goes_when_all_others_are_being_answered() -> None:
-    lobby, crowd = ConnectionLimiter(1), guests(3)
-    lobby.enter(crowd[0])
-    lobby.serves(crowd[0])
-    lobby.enter(crowd[1])
-    assert gone(crowd) == [1]
-    lobby.leave(crowd[0])
-    lobby.enter(crowd[2])
-    assert gone(crowd) == [1]
+def test_idle_connection_waits_again_when_its_next_request_begins() -> None:
+    limiter, some = ConnectionLimiter(2), connections(3)
+    for each in some[:2]:
+        answer(limiter, each)
+    limiter.receiving(some[1])
+    limiter.opened(some[2])
+    assert evicted(some) == [1]
 
 
-def test_who_has_left_leaves_a_place() -> None:
-    lobby, crowd = ConnectionLimiter(1), guests(2)
-    lobby.enter(crowd[0])
-    lobby.leave(crowd[0])
-    lobby.leave(crowd[0])
-    lobby.enter(crowd[1])
-    assert gone(crowd) == []
+def test_new_connection_is_evicted_when_all_others_are_being_answered() -> None:
+    limiter, some = ConnectionLimiter(1), connections(3)
+    limiter.opened(some[0])
+    limiter.responding(some[0])
+    limiter.opened(some[1])
+    assert evicted(some) == [1]
+    limiter.closed(some[0])
+    limiter.opened(some[2])
+    assert evicted(some) == [1]
 
 
-def places(soft: int, hard: int) -> tuple[int, int]:
-    """The places that a process with these limits makes, and its soft limit then."""
+def test_closed_connection_makes_room() -> None:
+    limiter, some = ConnectionLimiter(1), connections(2)
+    limiter.opened(some[0])
+    limiter.closed(some[0])
+    limiter.closed(some[0])
+    limiter.opened(some[1])
+    assert evicted(some) == []
+
+
+def fitting(soft: int, hard: int) -> tuple[int, int]:
+    """How many connections fit into a process with these limits, and its soft limit then."""
     script = (
         "import resource; from app.server.connections import raise_fd_limit;"
         "of = resource.RLIMIT_NOFILE;"
-        f"resource.setrlimit(of, ({soft}, {hard})); print(raise_fd_limit(), resource.getrlimit(of)[0])"
+        f"resource.setrlimit(of, ({soft}, {hard}));"
+        "print(raise_fd_limit(), resource.getrlimit(of)[0])"
     )
-    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)
-    made, limit = said.stdout.split()
+    printed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True
+    )
+    made, limit = printed.stdout.split()
     return int(made), int(limit)
 
 
@@ -114,7 +120,7 @@ def places(soft: int, hard: int) -> tuple[int, int]:
         pytest.param(256, 1024, 512, 1024, id="half-of-little"),
     ],
 )
-def test_there_are_places_as_the_limit_on_open_files_allows(
+def test_limit_on_open_files_decides_how_many_connections_fit(
     soft: int, hard: int, made: int, limit: int
 ) -> None:
-    assert places(soft, hard) == (made, limit)
+    assert fitting(soft, hard) == (made, limit)

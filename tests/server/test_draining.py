@@ -1,6 +1,8 @@
-"""Leaving without dropping anybody, by a real process that is sent real signals."""
+"""A real process that gets real signals drains before it stops."""
 
+import asyncio
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,16 +11,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
-from app.server.draining import Drain
+from app.server.draining import Drain, bind, build_server
+from tests.server.conftest import TIMEOUT, Echo, Serve, next_response, responses, until, until_end
+from tests.server.examples import CHUNKED, EMPTY, get
 from tests.support.processes import ROOT, Program, machine, soon
 
 FOREVER = 60.0
+LATE = 20
 SCRIPT = str(ROOT / "tests" / "e2e" / "slow_server.py")
 
 
 @dataclass
-class Server:
+class Process:
     program: Program
     url: str
     threads: ThreadPoolExecutor
@@ -48,11 +54,11 @@ class Server:
         return False
 
 
-Start = Callable[..., Server]
+Start = Callable[..., Process]
 
 
 def was_finished(answer: Future[str]) -> bool:
-    """Whether it is the application's answer, not the server's excuse or nothing at all."""
+    """Whether the application itself has responded."""
     try:
         return answer.result() in ("serving", "draining")
     except httpx.TransportError:
@@ -64,19 +70,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
     programs: list[Program] = []
     with ThreadPoolExecutor() as threads:
 
-        def start(*, drain_delay: float, shutdown_timeout: int = 60) -> Server:
+        def start(*, drain_delay: float, shutdown_timeout: int = 60) -> Process:
             times = [f"--drain-delay={drain_delay}", f"--shutdown-timeout={shutdown_timeout}"]
             program = Program(tmp_path, SCRIPT, *times, environment=machine())
             programs.append(program)
             port = program.line_with("port").split()[1]
-            return Server(program, f"http://127.0.0.1:{port}", threads)
+            return Process(program, f"http://127.0.0.1:{port}", threads)
 
         yield start
         for program in programs:
             program.close()
 
 
-def test_a_drain_begins_once_and_for_all() -> None:
+def test_drain_starts_once() -> None:
     drain = Drain()
     assert not drain.started()
 
@@ -86,25 +92,25 @@ def test_a_drain_begins_once_and_for_all() -> None:
     assert drain.started()
 
 
-def test_after_sigterm_it_says_so_at_once_serves_on_and_then_leaves_with_success(
+def test_sigterm_drains_for_the_delay_and_then_exits_with_0(
     start: Start,
 ) -> None:
     delay = 1.5
     server = start(drain_delay=delay)
     assert not server.is_draining()
 
-    asked_to_leave = time.monotonic()
+    signalled = time.monotonic()
     server.program.send(signal.SIGTERM)
     soon(server.is_draining)
 
-    assert time.monotonic() - asked_to_leave < delay
+    assert time.monotonic() - signalled < delay
     assert server.is_draining()  # over another new connection
     assert server.program.wait() == 0
-    assert time.monotonic() - asked_to_leave >= delay
+    assert time.monotonic() - signalled >= delay
     assert server.program.err == ""
 
 
-def test_a_second_sigterm_does_not_wait_for_the_delay(start: Start) -> None:
+def test_second_sigterm_skips_the_delay(start: Start) -> None:
     server = start(drain_delay=FOREVER)
     server.program.send(signal.SIGTERM)
     soon(server.is_draining)
@@ -114,7 +120,7 @@ def test_a_second_sigterm_does_not_wait_for_the_delay(start: Start) -> None:
     assert server.program.wait(FOREVER / 2) == 0
 
 
-def test_ctrl_c_does_not_wait_for_the_delay(start: Start) -> None:
+def test_ctrl_c_skips_the_delay(start: Start) -> None:
     server = start(drain_delay=FOREVER)
 
     server.program.send(signal.SIGINT)
@@ -123,7 +129,7 @@ def test_ctrl_c_does_not_wait_for_the_delay(start: Start) -> None:
     assert server.program.err == ""
 
 
-def test_a_request_in_flight_is_finished_after_nothing_new_is_accepted(start: Start) -> None:
+def test_request_in_flight_is_answered_after_accepting_stops(start: Start) -> None:
     server = start(drain_delay=0)
     answer = server.ask_slowly()
 
@@ -136,7 +142,7 @@ def test_a_request_in_flight_is_finished_after_nothing_new_is_accepted(start: St
     assert server.program.wait() == 0
 
 
-def test_a_request_in_flight_is_finished_even_if_sigterm_came_twice(start: Start) -> None:
+def test_request_in_flight_is_answered_even_if_sigterm_comes_twice(start: Start) -> None:
     delay = 0.5
     server = start(drain_delay=delay)
     answer = server.ask_slowly()
@@ -146,13 +152,13 @@ def test_a_request_in_flight_is_finished_even_if_sigterm_came_twice(start: Start
     server.program.send(signal.SIGTERM)
     soon(server.refuses)
 
-    assert server.program.runs_for(delay + 0.5)  # beyond the end of the delay that was cut short
+    assert server.program.runs_for(delay + 0.5)  # longer than the delay that was skipped
     server.release()
     assert was_finished(answer)
     assert server.program.wait() == 0
 
 
-def test_a_request_that_does_not_end_is_given_up_when_the_time_is_over(start: Start) -> None:
+def test_request_beyond_the_shutdown_timeout_is_dropped(start: Start) -> None:
     server = start(drain_delay=0, shutdown_timeout=1)
     answer = server.ask_slowly()
 
@@ -162,7 +168,7 @@ def test_a_request_that_does_not_end_is_given_up_when_the_time_is_over(start: St
     assert not was_finished(answer)
 
 
-def test_a_second_ctrl_c_gives_up_what_is_in_flight(start: Start) -> None:
+def test_second_ctrl_c_drops_requests_in_flight(start: Start) -> None:
     server = start(drain_delay=0)
     answer = server.ask_slowly()
     server.program.send(signal.SIGINT)
@@ -172,3 +178,67 @@ def test_a_second_ctrl_c_gives_up_what_is_in_flight(start: Start) -> None:
 
     assert server.program.wait(FOREVER / 2) == 0
     assert not was_finished(answer)
+
+
+async def test_every_response_closes_its_connection_while_the_server_drains(serve: Serve) -> None:
+    drain = Drain()
+    server = await serve(drain=drain)
+    async with server.connected() as (reader, writer):
+        writer.write(get())
+        assert "connection" not in (await next_response(reader)).headers
+        drain.start()
+        writer.write(get())
+        (last,) = responses(await until_end(reader))
+        assert (last.status, last.headers["connection"]) == (200, "close")
+
+
+async def test_half_a_request_may_be_completed_while_the_server_stops(serve: Serve) -> None:
+    server = await serve(shutdown_timeout=60)
+    async with server.connected() as (reader, writer):
+        writer.write(CHUNKED)
+        await until(lambda: any(each._reader.begun for each in server.connections()))
+        (connection,) = server.connections()
+        server.server.should_exit = True
+        await until(lambda: connection._leaving)
+        writer.write(b"2\r\n{}\r\n" + EMPTY)
+        (response,) = responses(await until_end(reader))
+    assert (response.echo["body"], response.headers["connection"]) == ("{}", "close")
+    await server.stopped()
+
+
+async def test_idle_and_silent_connections_are_closed_when_the_server_stops(serve: Serve) -> None:
+    server = await serve(shutdown_timeout=60)
+    async with server.connected() as (silent, _), server.connected() as (idle, writer):
+        writer.write(get())
+        await next_response(idle)
+        server.server.should_exit = True
+        assert await until_end(silent) == await until_end(idle) == b""
+    await server.stopped()
+
+
+def test_client_in_the_accept_queue_is_answered_when_the_server_stops() -> None:
+    # uvloop, as in production: asyncio's loop drops a connection that it accepts while closing.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        said = runner.run(_ask_while_it_stops())
+    assert [response.status for (response,) in map(responses, said)] == [200] * LATE
+
+
+async def _ask_while_it_stops() -> list[bytes]:
+    server = build_server(
+        Echo().app, drain=Drain(), drain_delay=0, shutdown_timeout=5, on_start=lambda _port: None
+    )
+    with bind("127.0.0.1", 0) as listener:
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup([listener])
+        # Nothing is awaited here, so they wait in the kernel's queue when the server stops.
+        late = [socket.create_connection(listener.getsockname(), TIMEOUT) for _ in range(LATE)]
+        for each in late:
+            each.sendall(get())
+        await server.shutdown([listener])
+    return [_read(each) for each in late]
+
+
+def _read(connection: socket.socket) -> bytes:
+    with connection, connection.makefile("rb") as response:
+        return response.read()

@@ -1,166 +1,226 @@
-"""T7.4: what two parsers could read differently is refused, and nothing after it is answered."""
+"""The whole lists of examples, without sockets: what parsers may read differently is refused."""
 
+import httptools
 import pytest
 
-from tests.server.conftest import Answer, House, one_answer
-from tests.server.examples import CHUNKED, EMPTY, FINE, MALFORMED, SMUGGLED, get, post
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LAST = get(b"Connection: close")
-METHODS = (
-    "ACL BIND CHECKOUT COPY DELETE GET LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE OPTIONS "
-    "PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNLINK UNLOCK"
+from app.errors import (
+    BodyTooLarge,
+    HeaderTooLarge,
+    MalformedRequest,
+    RequestError,
+    UriTooLong,
+)
+from app.server.framing import RequestReader
+from tests.server.conftest import Echo, exchange
+from tests.server.examples import (
+    CHUNKED,
+    EMPTY,
+    GET,
+    MALFORMED,
+    SMUGGLED,
+    WELL_FORMED,
+    get,
+    post,
 )
 
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
-def refused(raw: list[Answer]) -> bool:
-    (answer,) = raw
-    return (answer.status, answer.echo["code"]) == (400, "malformed_request")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"T7.4-{name}") for name in MALFORMED])
-async def test_it_is_refused_before_routing_and_what_follows_is_never_answered(
-    house: House, name: str
-) -> None:
-    assert refused(await house.say(MALFORMED[name] + SMUGGLED))
-    assert house.reached == []
+CHUNK = b"400\r\n" + b" " * 1024 + b"\r\n"
+HOST = b"Host: api.test\r\n"
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"T7.4-{name}") for name in MALFORMED])
-async def test_it_is_refused_after_a_good_request_too(house: House, name: str) -> None:
-    good, bad = await house.say(get() + MALFORMED[name] + SMUGGLED)
-    assert good.status == 200
-    assert refused([bad])
-    assert house.reached == ["/first"]
+def read(*pieces: bytes) -> list[object]:
+    """Every request as (method, target, version, headers, body); last the refusal, if any."""
+    reader, found = RequestReader(), list[object]()
+    for piece in pieces:
+        reader.receive_data(piece)
+        try:
+            while (each := reader.next_request()) is not None:
+                found.append((each.method, each.target, each.http_version, each.headers, each.body))
+        except RequestError as refusal:
+            return [*found, type(refusal)]
+    return found
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"T7.4-{name}") for name in FINE])
-async def test_what_leaves_no_doubt_is_let_through_and_so_is_what_follows(
-    house: House, name: str
-) -> None:
-    raw, body = FINE[name]
-    first, *rest = await house.say(raw + LAST)
+# --- malformed and well-formed ---
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+@in_one_loop
+async def test_malformed_request_is_refused_and_the_bytes_after_it_are_ignored(name: str) -> None:
+    echo = Echo()
+    (response,) = await exchange(echo.app, MALFORMED[name] + SMUGGLED)
+    assert (response.status, response.echo["code"]) == (400, "malformed_request")
+    assert response.headers["connection"] == "close"
+    assert echo.reached == []
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+@in_one_loop
+async def test_malformed_request_after_a_good_one_is_refused(name: str) -> None:
+    echo = Echo()
+    good, bad = await exchange(echo.app, get() + MALFORMED[name] + SMUGGLED)
+    assert (good.status, bad.status, bad.echo["code"]) == (200, 400, "malformed_request")
+    assert echo.reached == ["/first"]
+
+
+@pytest.mark.parametrize("name", WELL_FORMED)
+@in_one_loop
+async def test_well_formed_request_is_answered_and_so_is_the_next(name: str) -> None:
+    raw, body = WELL_FORMED[name]
+    first, *rest = await exchange(Echo().app, raw + get())
     assert (first.status, first.echo["target"], first.echo["body"]) == (200, "/first", body)
     assert len(rest) == (0 if "http-1.0" in name else 1)
 
 
-@pytest.mark.parametrize("method", METHODS.split())
-async def test_every_method_gets_as_far_as_routing_over_either_parser(
-    house: House, method: str
-) -> None:
-    (answer,) = await house.say(LAST.replace(b"GET", method.encode(), 1))
-    assert answer.echo["method"] == method
+@pytest.mark.parametrize("name", [*MALFORMED, *WELL_FORMED])
+def test_request_is_read_the_same_wherever_it_is_cut(name: str) -> None:
+    raw = MALFORMED[name] if name in MALFORMED else WELL_FORMED[name][0]
+    raw += SMUGGLED
+    whole = read(raw)
+    assert read(*(raw[at : at + 1] for at in range(len(raw)))) == whole
+    for at in range(1, len(raw)):
+        assert read(raw[:at], raw[at:]) == whole
+
+
+@pytest.mark.parametrize("name", [name for name in WELL_FORMED if "ignored" not in name])
+def test_httptools_reads_a_whole_well_formed_request_the_same(name: str) -> None:
+    class Sink:
+        target = body = b""
+        complete = 0
+
+        def on_url(self, part: bytes) -> None:
+            self.target += part
+
+        def on_body(self, part: bytes) -> None:
+            self.body += part
+
+        def on_message_complete(self) -> None:
+            self.complete += 1
+
+    raw, body = WELL_FORMED[name]
+    sink = Sink()
+    method = raw.lstrip().split()[0]
+    httptools.HttpRequestParser(sink).feed_data(raw.replace(method, b"POST", 1))
+    assert (sink.complete, sink.target, sink.body) == (1, b"/first", body.encode())
+
+
+@pytest.mark.parametrize("method", ["DELETE", "HEAD", "PURGE", "PRI", "BREW", "get", "M-SEARCH"])
+def test_any_method_is_passed_on(method: str) -> None:
+    reader = RequestReader()
+    reader.receive_data(get().replace(b"GET", method.encode(), 1))
+    request = reader.next_request()
+    assert request is not None
+    assert request.get_method() == method.encode()
 
 
 @pytest.mark.parametrize("odd", ["//evil.test/", "/a/../b", "/%zz?%00", '/a|b?c="d"', "/@x:1?/?"])
-async def test_a_path_that_is_merely_odd_is_for_routing_to_judge(house: House, odd: str) -> None:
-    (answer,) = await house.say(LAST.replace(b"/first", odd.encode(), 1))
-    assert answer.echo["target"] == odd
+@in_one_loop
+async def test_odd_but_unambiguous_path_is_passed_on(odd: str) -> None:
+    (response,) = await exchange(Echo().app, get().replace(b"/first", odd.encode(), 1))
+    assert response.echo["target"] == odd
 
 
-async def test_the_application_gets_the_fields_as_they_came_but_for_those_of_the_connection(
-    house: House,
-) -> None:
-    fields = (
-        b"X-A: 1",
-        b"x-a:  2 ",
-        b"Cookie: a=b",
-        b"Transfer-Encoding: chunked",
-        b"Connection: close",
-    )
-    (answer,) = await house.say(post(*fields) + b"2\r\n{}\r\n" + EMPTY)
-    assert sorted(answer.echo["headers"]) == [
-        ["connection", "close"],
-        ["content-length", "2"],
-        ["cookie", "a=b"],
+@in_one_loop
+async def test_application_receives_header_fields_as_sent_but_no_trailers() -> None:
+    fields = (b"X-A: 1", b"x-a:  2 ", b"Upgrade: h2c", b"Transfer-Encoding: chunked")
+    (response,) = await exchange(Echo().app, post(*fields) + b"2\r\n{}\r\n0\r\nX-B: 3\r\n\r\n")
+    assert response.echo["headers"] == [
         ["host", "api.test"],
         ["x-a", "1"],
         ["x-a", "2"],
+        ["x-upgrade", "h2c"],
+        ["transfer-encoding", "chunked"],
     ]
 
 
-async def test_a_refusal_has_the_shape_of_every_problem(house: House) -> None:
-    (answer,) = await house.say(get(b"Accept-Language: zh", b"X-Request-Id: my-request-1", b"bad"))
-    headers, problem = answer.headers, answer.echo
-    assert headers["content-type"] == "application/problem+json"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["cache-control"] == "no-store"
-    assert headers["connection"] == "close"
-    assert headers["content-language"] == "zh"
-    assert headers["x-request-id"] == problem["request_id"] == "my-request-1"
-    assert problem["type"] == "urn:ticketgate:error:malformed_request"
+# --- sizes ---
 
 
-async def test_a_refusal_is_logged_as_one_request(house: House) -> None:
-    (answer,) = await house.say(post(b"bad") + SMUGGLED)
-    (line,) = house.lines
-    assert line.pop("duration_ms") >= 0
-    assert line == {
-        "event": "request",
-        "error": None,
-        "request_id": answer.echo["request_id"],
-        "method": "POST",
-        "route": "none",
-        "status": 400,
-        "code": "malformed_request",
-    }
+def with_target(size: int) -> bytes:
+    return b"GET " + b"/".ljust(size, b"a") + b" HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
-async def test_a_refusal_of_head_has_no_body(house: House) -> None:
-    async with house.connected() as (reader, writer):
-        writer.write(get(b"bad").replace(b"GET", b"HEAD"))
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert body == b""
+def with_header(size: int) -> bytes:
+    return (
+        b"GET / HTTP/1.1\r\n" + b"X: ".ljust(size - len(HOST) - 2, b"a") + b"\r\n" + HOST + b"\r\n"
+    )
 
 
-async def test_requests_sent_ahead_are_answered_one_after_the_other(house: House) -> None:
-    ahead = b"".join(get().replace(b"/first", b"/%d" % number) for number in range(20))
-    *many, last = await house.say(ahead + LAST)
-    assert [answer.echo["target"] for answer in many] == [f"/{number}" for number in range(20)]
-    assert last.status == 200
+def with_fields(number: int) -> bytes:
+    return GET + b"X:\r\n" * (number - 1) + b"\r\n"
 
 
-async def test_a_refusal_waits_for_the_answer_before_it(house: House) -> None:
-    async with house.connected() as (reader, writer):
-        writer.write(get().replace(b"/first", b"/hold") + MALFORMED["bare-lf"])
-        await house.held.wait()
-        house.release.set()
-        first, second = await one_answer(reader), await one_answer(reader)
-    assert (first.status, second.status) == (200, 400)
+def with_body(size: int) -> bytes:
+    return post(b"Content-Length: %d" % size) + b" " * size
 
 
-async def test_who_waits_to_be_told_to_send_the_body_is_told_once(house: House) -> None:
-    async with house.connected() as (reader, writer):
-        writer.write(post(b"Expect: 100-Continue", b"Content-Length: 2"))
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert house.reached == []
-        writer.write(b"{")
-        writer.write(b"}")
-        answer = await one_answer(reader)
-    assert (answer.status, answer.echo["body"]) == (200, "{}")
+def with_chunks(size: int) -> bytes:
+    rest = b"%x\r\n" % (size % 1024) + b" " * (size % 1024) + b"\r\n" if size % 1024 else b""
+    return CHUNKED + CHUNK * (size // 1024) + rest + EMPTY
+
+
+def with_trailers(size: int) -> bytes:
+    return CHUNKED + b"0\r\n" + b"X: ".ljust(size - 2, b"a") + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("make", "limit", "refusal"),
     [
-        post(b"Expect: 100-continue", b"Content-Length: 2", b"Connection: close") + b"{}",
-        get(b"Expect: 100-continue", b"Connection: close"),
-        b"POST /first HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+        (with_target, 2048, UriTooLong),
+        (with_header, 16384, HeaderTooLarge),
+        (with_fields, 100, HeaderTooLarge),
+        (with_body, 8192, BodyTooLarge),
+        (with_chunks, 8192, BodyTooLarge),
+        (with_trailers, 16384, HeaderTooLarge),
     ],
-    ids=["body-has-come", "no-body", "http-1.0"],
+    ids=lambda value: getattr(value, "__name__", value),
 )
-async def test_who_does_not_wait_is_not_told(house: House, raw: bytes) -> None:
-    (answer,) = await house.say(raw)
-    assert answer.status == 200
+def test_request_at_the_limit_passes_and_one_byte_more_is_refused(
+    make: type[bytes], limit: int, refusal: type[RequestError]
+) -> None:
+    assert len(read(make(limit))) == 1
+    assert read(make(limit)) != [refusal]
+    assert read(make(limit + 1)) == [refusal]
 
 
-async def test_a_connection_is_kept_until_either_side_wants_it_closed(house: House) -> None:
-    async with house.connected() as (reader, writer):
-        for raw in (get(), CHUNKED + EMPTY, get(b"Connection: keep-alive")):
-            writer.write(raw)
-            assert (await one_answer(reader)).headers.get("connection") != "close"
-        writer.write(get(b"Connection: keep-alive, Close"))
-        assert (await one_answer(reader)).headers["connection"] == "close"
-        assert await reader.read() == b""
+@pytest.mark.parametrize(
+    ("before", "endless", "refusal", "bound"),
+    [
+        pytest.param(b"", b"G", UriTooLong, 2 * 1024 + 64, id="request-line"),
+        pytest.param(b"GET /", b"a", UriTooLong, 2 * 1024 + 64, id="target"),
+        pytest.param(GET + b"X: ", b"a", HeaderTooLarge, 16 * 1024 + 2, id="field"),
+        pytest.param(GET, b"X: a\r\n", HeaderTooLarge, 16 * 1024 + 2, id="fields"),
+        pytest.param(CHUNKED, b"1", MalformedRequest, 20, id="chunk-size"),
+        pytest.param(CHUNKED + b"1;", b"a", MalformedRequest, 20, id="chunk-extension"),
+        pytest.param(CHUNKED, b"1\r\na\r\n", BodyTooLarge, 8 * 1024 * 6, id="chunks"),
+        pytest.param(CHUNKED + b"0\r\n", b"X: a\r\n", HeaderTooLarge, 16 * 1024 + 2, id="trailers"),
+    ],
+)
+def test_endless_request_is_refused_when_the_limit_is_reached(
+    before: bytes, endless: bytes, refusal: type[RequestError], bound: int
+) -> None:
+    number = bound // len(endless) + 1
+    assert read(before, *[endless] * number) == [refusal]
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        pytest.param(post(b"Content-Length: 1073741824"), BodyTooLarge, id="length"),
+        pytest.param(post(b"Content-Length: " + b"9" * 5000), MalformedRequest, id="5000-digits"),
+        pytest.param(CHUNKED + CHUNK * 8 + b"1\r\n", BodyTooLarge, id="chunks"),
+        pytest.param(CHUNKED + b"ffffffff\r\n", BodyTooLarge, id="chunk"),
+        pytest.param(
+            post(b"Expect: 100-continue", b"Content-Length: 8193"), BodyTooLarge, id="expectation"
+        ),
+    ],
+)
+def test_body_is_refused_as_soon_as_its_announced_size_is_too_large(
+    raw: bytes, refusal: type[RequestError]
+) -> None:
+    assert read(raw) == [refusal]
+
+
+def test_length_of_5000_zeros_and_a_digit_is_that_digit() -> None:
+    assert len(read(post(b"Content-Length: " + b"0" * 5000 + b"2") + b"{}")) == 1

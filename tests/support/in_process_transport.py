@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware import REFUSAL
 from app.errors import MalformedRequest, RequestError
-from app.server.reader import RequestReader
+from app.server.framing import RequestReader
 
 
 class InProcessTransport:
@@ -19,9 +19,9 @@ class InProcessTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await whole(receive)
         reader = RequestReader()
-        reader.feed(as_bytes(scope, body))
+        reader.receive_data(as_bytes(scope, body))
         try:
-            reader.next()
+            reader.next_request()
         except MalformedRequest:
             pass
         except RequestError as refusal:

@@ -1,0 +1,138 @@
+"""Representatives over real sockets: framing, sizes, half-close, memory."""
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.server.conftest import (
+    EchoServer,
+    next_response,
+    responses,
+    until_end,
+)
+from tests.server.examples import (
+    CHUNKED,
+    GET,
+    MALFORMED,
+    SMUGGLED,
+    WELL_FORMED,
+    get,
+    post,
+)
+from tests.support.processes import ROOT, Program, machine
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LAST = get(b"Connection: close")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cl-te", "cl-repeated", "te-gzip-chunked", "obs-fold", "bare-lf", "two-hosts", "chunk-prefix"],
+)
+async def test_malformed_request_is_refused_and_the_bytes_after_it_are_ignored(
+    server: EchoServer, name: str
+) -> None:
+    (response,) = await server.say(MALFORMED[name] + SMUGGLED)
+    assert (response.status, response.echo["code"]) == (400, "malformed_request")
+    assert server.reached == []
+
+
+@pytest.mark.parametrize("name", ["plain", "chunked", "trailer", "h2c-ignored", "method-unknown"])
+async def test_well_formed_request_is_answered_and_so_is_the_next(
+    server: EchoServer, name: str
+) -> None:
+    raw, body = WELL_FORMED[name]
+    first, last = await server.say(raw, LAST)
+    assert (first.status, first.echo["body"], last.status) == (200, body, 200)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        pytest.param(b"GET /" + b"a" * 4096, 414, id="target"),
+        pytest.param(GET + b"X: " + b"a" * 20_000, 431, id="header"),
+        pytest.param(post(b"Content-Length: 1073741824"), 413, id="length"),
+        pytest.param(CHUNKED + b"ffffffff\r\n", 413, id="chunk"),
+    ],
+)
+async def test_too_large_request_is_refused_before_its_end(
+    server: EchoServer, raw: bytes, status: int
+) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(raw)
+        response = await next_response(reader)
+    assert (response.status, response.headers["connection"]) == (status, "close")
+    assert server.reached == []
+
+
+async def test_client_that_goes_on_sending_can_still_read_its_refusal(server: EchoServer) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(post(b"Content-Length: 20000000"))
+        for _ in range(20):
+            writer.write(b" " * 1_000_000)
+            await writer.drain()
+        assert (await next_response(reader)).status == 413
+        assert await reader.read() == b""
+
+
+async def test_half_closed_client_gets_its_response(server: EchoServer) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(get().replace(b"/first", b"/hold"))
+        await server.held.wait()
+        writer.write_eof()
+        await asyncio.sleep(0)
+        server.release.set()
+        (response,) = responses(await until_end(reader))
+    assert response.status == 200
+
+
+# --- memory ---
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(),
+    reason="/proc, which tells how much memory a process has, is only on Linux",
+)
+async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
+    script = str(ROOT / "tests" / "e2e" / "slow_server.py")
+    times = ["--drain-delay=0", "--shutdown-timeout=5"]
+    program = Program(tmp_path, script, *times, environment=machine())
+    try:
+        port = int(program.line_with("port").split()[1])
+        await asyncio.to_thread(pour, port, get(), 0)
+        before = peak_kibibytes(program)
+        for head in (
+            CHUNKED + b"40000000\r\n",
+            CHUNKED + b"1;",
+            post(b"Content-Length: 1073741824"),
+            GET + b"X: ",
+            b"GET /",
+        ):
+            await asyncio.to_thread(pour, port, head, 1 << 30)
+        assert peak_kibibytes(program) - before < 5 * 1024
+        program.send(signal.SIGTERM)
+        assert program.wait() == 0
+    finally:
+        program.close()
+
+
+def pour(port: int, head: bytes, size: int) -> None:
+    """Send as much as the server takes."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head)
+        piece = b"a" * (1 << 20)
+        with suppress(OSError):  # it takes no more
+            for _ in range(0, size, len(piece)):
+                connection.sendall(piece)
+        assert connection.recv(1024).startswith(b"HTTP/1.1 ")
+
+
+def peak_kibibytes(program: Program) -> int:
+    status = Path(f"/proc/{program._process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1])
