@@ -5,7 +5,7 @@ codes and shapes, `verifier` checks the token.
 """
 
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote
 
 import httpx
@@ -28,10 +28,6 @@ from app.sessions.models import Identity
 from app.sessions.ports import Clock, IdentityProvider
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class AuthingClient(IdentityProvider):
     """Exchanges tickets at Authing's app2wxapp endpoint. The caller sets the deadline of a call.
@@ -45,7 +41,7 @@ class AuthingClient(IdentityProvider):
     user_pool_id: str
     user_pool_secret: str = field(repr=False)
     verifier: Verifier
-    clock: Clock = _utc_now
+    clock: Clock
 
     @override
     async def exchange(self, ticket: str) -> Identity:

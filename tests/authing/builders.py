@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import httpx
 import jwt
 
 from app.authing.client import AuthingClient
 from app.authing.transport import build_client, build_transport
-from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys, Verifier
+from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -250,19 +251,27 @@ def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalV
 
 
 @asynccontextmanager
-async def authing(
-    base_url: str,
-    *,
-    verifier: Verifier | None = None,
-    connections: int = 10,
-    ca_file: Path | None = SMALL_CA_FILE,
+async def authing_over(
+    transport: httpx.AsyncBaseTransport, base_url: str = "http://authing.example", **changes: Any
 ) -> AsyncIterator[AuthingClient]:
-    async with build_client(build_transport(ca_file, connections)) as http:
+    values: dict[str, Any] = {"verifier": hs256_verifier(), "clock": clock}
+    async with build_client(transport) as http:
         yield AuthingClient(
             http,
             base_url=base_url,
             user_pool_id=POOL,
             user_pool_secret=SECRET,
-            verifier=verifier or hs256_verifier(),
-            clock=clock,
+            **values | changes,
         )
+
+
+@asynccontextmanager
+async def authing(
+    base_url: str,
+    *,
+    connections: int = 10,
+    ca_file: Path | None = SMALL_CA_FILE,
+    **changes: Any,
+) -> AsyncIterator[AuthingClient]:
+    async with authing_over(build_transport(ca_file, connections), base_url, **changes) as client:
+        yield client

@@ -3,10 +3,7 @@
 import asyncio
 import gzip
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +14,8 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.client import AuthingClient
 from app.authing.resilience import Bulkhead
-from app.authing.transport import build_client, map_client_error
+from app.authing.transport import map_client_error
 from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,
@@ -30,15 +26,13 @@ from app.errors import (
     TicketgateError,
 )
 from tests.authing.builders import (
-    POOL,
-    SECRET,
     TICKET,
     USER_ID,
     Answer,
     Request,
     authing,
+    authing_over,
     encoded,
-    hs256_verifier,
     http_answer,
     json_answer,
     make_user,
@@ -346,41 +340,20 @@ class BrokenTransport(httpx.AsyncBaseTransport):
         raise self._error
 
 
-@asynccontextmanager
-async def over(transport: httpx.AsyncBaseTransport) -> AsyncIterator[AuthingClient]:
-    async with build_client(transport) as http:
-        yield AuthingClient(
-            http,
-            base_url="http://authing.example",
-            user_pool_id=POOL,
-            user_pool_secret=SECRET,
-            verifier=hs256_verifier(),
-        )
-
-
 @pytest.mark.parametrize(
     "error", [ConnectionResetError(), OSError(113, "no route"), httpx.ConnectError("no text")]
 )
 async def test_a_bare_error_of_a_transport_is_connection_trouble(error: Exception) -> None:
-    async with over(BrokenTransport(error)) as client:
+    async with authing_over(BrokenTransport(error)) as client:
         with pytest.raises(AuthingUnavailable) as trouble:
             await client.exchange(TICKET)
         assert trouble.value.outcome == "reset"
 
 
 async def test_a_bug_is_not_taken_for_authings_trouble() -> None:
-    async with over(BrokenTransport(LookupError())) as client:
+    async with authing_over(BrokenTransport(LookupError())) as client:
         with pytest.raises(LookupError):
             await client.exchange(TICKET)
-
-
-async def test_by_default_the_wait_is_reckoned_from_the_time_of_day() -> None:
-    then = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    busy = httpx.Response(503, headers={"Retry-After": then})
-    async with over(httpx.MockTransport(lambda _request: busy)) as client:
-        with pytest.raises(AuthingUnavailable) as trouble:
-            await client.exchange(TICKET)
-        assert 20 < trouble.value.retry_after <= 30
 
 
 REFUSED = OSError(111, "")

@@ -1,4 +1,4 @@
-"""Access tokens that are unsigned, or signed with what is not our key or not in our way."""
+"""Access tokens that are signed with another key, another algorithm or in another form."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,19 +12,19 @@ from app.jose.key_ring import SigningKey
 from tests.forgeries.any_jws import mac
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import constant, sign_with
-from tests.forgeries.table import Vectors
+from tests.forgeries.table import Forgeries
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 
-MISSING: Vectors[Attacker] = {
+MISSING: Forgeries[Attacker] = {
     "token-missing": lambda _: "",
     "token-empty": lambda _: "",
     "token-garbage": lambda _: "garbage",
 }
 
 
-def public_key_spellings(key: SigningKey, jwks: Mapping[str, Any]) -> dict[str, bytes]:
-    """Our public key, as a library that takes any bytes for a shared secret may be given it."""
+def public_key_encodings(key: SigningKey, jwks: Mapping[str, Any]) -> dict[str, bytes]:
+    """Encodings of our public key that a verifier could take for a shared secret."""
     pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return {
         "pem-lf": pem,
@@ -39,22 +39,22 @@ def public_key_spellings(key: SigningKey, jwks: Mapping[str, Any]) -> dict[str, 
     }
 
 
-SPELLINGS = (
+ENCODINGS = (
     *("pem-lf", "pem-crlf", "pem-no-newline", "der", "point"),
     *("jwk-compact", "jwk-pretty", "jwks", "ssh"),
 )
 
 
-def public_key_as_secret(spelling: str, bits: int) -> Callable[[Attacker], str]:
+def public_key_as_secret(encoding: str, bits: int) -> Callable[[Attacker], str]:
     def make(attacker: Attacker) -> str:
-        secret = public_key_spellings(attacker.key, attacker.ring.public_jwks())[spelling]
+        secret = public_key_encodings(attacker.key, attacker.ring.public_jwks())[encoding]
         return attacker.token(header={"alg": f"HS{bits}"}, by=mac(secret, bits))
 
     return make
 
 
-PUBLIC_KEY_AS_SECRET: Vectors[Attacker] = {
-    **{f"hs256-{name}": public_key_as_secret(name, 256) for name in SPELLINGS},
+PUBLIC_KEY_AS_SECRET: Forgeries[Attacker] = {
+    **{f"hs256-{name}": public_key_as_secret(name, 256) for name in ENCODINGS},
     "hs384-pem-lf": public_key_as_secret("pem-lf", 384),
     "hs512-pem-lf": public_key_as_secret("pem-lf", 512),
 }
@@ -71,7 +71,7 @@ def _rsa() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-OTHER_ALGORITHM: Vectors[Attacker] = {
+OTHER_ALGORITHM: Forgeries[Attacker] = {
     "own-es384-key": own_key("ES384", lambda: ec.generate_private_key(ec.SECP384R1())),
     "own-es512-key": own_key("ES512", lambda: ec.generate_private_key(ec.SECP521R1())),
     "own-rs256-key": own_key("RS256", _rsa),
@@ -94,7 +94,7 @@ def in_der(attacker: Attacker) -> str:
     return attacker.token(by=sign)
 
 
-ECDSA: Vectors[Attacker] = {
+ECDSA: Forgeries[Attacker] = {
     "ecdsa-zeros": pair(0, 0),
     "ecdsa-r-is-the-order": pair(ORDER, 1),
     "ecdsa-s-is-the-order": pair(1, ORDER),

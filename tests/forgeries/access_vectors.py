@@ -1,4 +1,4 @@
-"""Table T1.4: 116 access tokens that nobody may come in with, by the classes of the test matrix."""
+"""The table of 116 forged access tokens, by class."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,11 +7,11 @@ from typing import Any
 from tests.forgeries import access_signatures, any_jws
 from tests.forgeries.attacker import Attacker, claim, claims, header
 from tests.forgeries.forge import ABSENT, as_json, signer
-from tests.forgeries.table import Table, Vectors
+from tests.forgeries.table import Forgeries, Table
 
 # --- the header ---
 
-KID: Vectors[Attacker] = {
+KID: Forgeries[Attacker] = {
     "kid-traversal": header(kid="../../../../../../etc/hostname"),
     "kid-dev-null": header(kid="/dev/null"),
     "kid-sql": header(kid="' UNION SELECT 'key' --"),
@@ -25,14 +25,14 @@ KID: Vectors[Attacker] = {
         header={"kid": attacker.retired.kid}, by=signer(attacker.retired)
     ),
 }
-ALG: Vectors[Attacker] = {
+ALG: Forgeries[Attacker] = {
     "alg-lower-case": header(alg="es256"),
     "alg-list": header(alg=["ES256"]),
     "alg-integer": header(alg=256),
     "alg-null": header(alg=None),
     "alg-absent": header(alg=ABSENT),
 }
-TYP: Vectors[Attacker] = {
+TYP: Forgeries[Attacker] = {
     "typ-jwt": header(typ="JWT"),
     "typ-absent": header(typ=ABSENT),
     "typ-refresh": header(typ="rt+jwt"),
@@ -41,7 +41,7 @@ TYP: Vectors[Attacker] = {
 
 # --- the claims ---
 
-EXP: Vectors[Attacker] = {
+EXP: Forgeries[Attacker] = {
     "exp-absent": claims(exp=ABSENT),
     "exp-past": lambda attacker: attacker.token(
         claims={"iat": attacker.now - 600, "exp": attacker.now}
@@ -55,23 +55,23 @@ EXP: Vectors[Attacker] = {
     "exp-1e400": lambda attacker: attacker.raw_claim("exp", "1e400"),
     "exp-beyond-the-longest-life": claim("exp", lambda exp: exp + 1),
 }
-TOO_EARLY: Vectors[Attacker] = {
+TOO_EARLY: Forgeries[Attacker] = {
     "nbf-future": lambda attacker: attacker.token(claims={"nbf": attacker.now + 31}),
     "iat-future": claim("iat", lambda iat: iat + 31),
 }
-ISS: Vectors[Attacker] = {
+ISS: Forgeries[Attacker] = {
     "iss-wrong": claims(iss="https://evil.test"),
     "iss-substring": claim("iss", lambda iss: iss[:-1]),
     "iss-list": claim("iss", lambda iss: [iss]),
     "iss-absent": claims(iss=ABSENT),
 }
-AUD: Vectors[Attacker] = {
+AUD: Forgeries[Attacker] = {
     "aud-wrong": claims(aud="https://evil.test"),
     "aud-absent": claims(aud=ABSENT),
     "aud-extra": claim("aud", lambda aud: [aud, "https://evil.test"]),
     "aud-substring": claim("aud", lambda aud: aud[:-1]),
 }
-WHO: Vectors[Attacker] = {
+WHO: Forgeries[Attacker] = {
     "sub-absent": claims(sub=ABSENT),
     "sub-of-another-user": lambda attacker: attacker.token(claims={"sub": attacker.other_subject}),
     "jti-absent": claims(jti=ABSENT),
@@ -82,11 +82,11 @@ WHO: Vectors[Attacker] = {
 
 
 def twice(members: Mapping[str, Any], name: str) -> bytes:
-    """A JSON object in which one member stands twice, with the same value."""
+    """A JSON object in which one member occurs twice, with the same value."""
     return as_json(members)[:-1] + b", " + as_json({name: members[name]})[1:]
 
 
-DUPLICATE: Vectors[Attacker] = {
+DUPLICATE: Forgeries[Attacker] = {
     "duplicate-header-member": lambda attacker: attacker.token(
         header=twice(attacker.header, "alg")
     ),
@@ -95,7 +95,7 @@ DUPLICATE: Vectors[Attacker] = {
 
 # --- the whole ---
 
-SIZE: Vectors[Attacker] = {
+SIZE: Forgeries[Attacker] = {
     "8-kib-of-noise": lambda _: "A" * 8192,
     "8-kib-in-three-parts": lambda _: ".".join(["A" * 2728] * 3),
     "1-mib-of-noise": lambda _: "A" * 1_048_576,
@@ -112,7 +112,7 @@ def other_service(attacker: Attacker) -> str:
     return other_environment(replace(attacker, claims={**attacker.claims, **elsewhere}))
 
 
-ANOTHER_KIND: Vectors[Attacker] = {
+ANOTHER_KIND: Forgeries[Attacker] = {
     "refresh-token": lambda attacker: attacker.refresh_token,
     "ticket": lambda attacker: attacker.ticket,
     "authing-token": lambda attacker: attacker.authing_token,

@@ -1,4 +1,4 @@
-"""Forgeries of any JWS, ours or Authing's: unsigned, badly signed, steering, or in another form."""
+"""Forgeries of any JWS, ours or Authing's: signatures, header members, other forms."""
 
 import hmac
 import itertools
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.forgeries.forge import Forge, Sign, as_json, b64, constant
-from tests.forgeries.table import Vectors
+from tests.forgeries.forge import Forge, Sign, as_json, constant
+from tests.forgeries.table import Forgeries
+from tests.sessions.builders import b64
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _NONE = ("none", "None", "NONE", "nOnE", "noNE")
@@ -26,7 +27,7 @@ def _signature_kept(forge: Forge, algorithm: str) -> str:
     return forge.token(header={"alg": algorithm})
 
 
-ALG_NONE: Vectors[Forge] = {
+ALG_NONE: Forgeries[Forge] = {
     f"alg-{algorithm}-{form}": partial(make, algorithm=algorithm)
     for algorithm in _NONE
     for form, make in (("unsigned", _unsigned), ("signature-kept", _signature_kept))
@@ -51,7 +52,7 @@ def flipped(position: int) -> Callable[[bytes], bytes]:
     return flip
 
 
-SIGNATURE: Vectors[Forge] = {
+SIGNATURE: Forgeries[Forge] = {
     "signature-null": _by(lambda _: b""),
     "signature-stripped": lambda forge: forge.token().rpartition(".")[0],
     "signature-truncated": _by(lambda signature: signature[:-1]),
@@ -65,7 +66,7 @@ def mac(secret: bytes, bits: int) -> Sign:
     return lambda message: hmac.digest(secret, message, f"sha{bits}")
 
 
-HMAC_BLANK: Vectors[Forge] = {
+HMAC_BLANK: Forgeries[Forge] = {
     "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256)),
 }
 
@@ -77,7 +78,7 @@ def _own_key(member: Callable[[Forge], dict[str, Any]]) -> Callable[[Forge], str
     return lambda forge: forge.token(header=member(forge), by=forge.own_sign)
 
 
-KEY_IN_HEADER: Vectors[Forge] = {
+KEY_IN_HEADER: Forgeries[Forge] = {
     "header-jwk": _own_key(lambda forge: {"jwk": dict(forge.own_jwk)}),
     "header-jku": _own_key(lambda _: {"jku": "https://evil.test/jwks.json"}),
     "header-x5u": _own_key(lambda _: {"x5u": "https://evil.test/certificate.pem"}),
@@ -89,7 +90,7 @@ def _header(**members: Any) -> Callable[[Forge], str]:
     return lambda forge: forge.token(header=members)
 
 
-CRIT: Vectors[Forge] = {
+CRIT: Forgeries[Forge] = {
     "crit-unknown": _header(crit=["made-up"], **{"made-up": True}),
     "crit-empty": _header(crit=[]),
     "crit-not-a-list": _header(crit="exp"),
@@ -122,7 +123,7 @@ def _bomb(_: Forge) -> str:
     return _encrypted(b"", content, alg="dir", enc="A256GCM", zip="DEF")
 
 
-NOT_COMPACT: Vectors[Forge] = {
+NOT_COMPACT: Forgeries[Forge] = {
     "jws-json-flattened": _flattened,
     "jws-json-general": _general,
     "jwe-dir": lambda forge: _encrypted(b"", as_json(forge.claims), alg="dir", enc="A256GCM"),
@@ -140,7 +141,7 @@ NOT_COMPACT: Vectors[Forge] = {
 
 
 def respelled(token: str, part: int) -> str:
-    """Another spelling of the same bytes: a part's last character has bits that say nothing."""
+    """Another encoding of the same bytes: the last character of a part has unused bits."""
     parts = token.split(".")
     stem, last = parts[part][:-1], parts[part][-1]
     assert len(parts[part]) % 4 != 0
@@ -154,7 +155,7 @@ def _plain_alphabet(forge: Forge) -> str:
     return token.replace("-", "+").replace("_", "/")
 
 
-SPELLING: Vectors[Forge] = {
+SPELLING: Forgeries[Forge] = {
     "whitespace": lambda forge: forge.token().replace(".", ". ", 1),
     "padding": lambda forge: forge.token() + "==",
     "plain-base64": _plain_alphabet,

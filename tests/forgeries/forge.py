@@ -1,10 +1,9 @@
-"""Makes tokens as an attacker would: any header, any claims, any signature.
+"""Makes tokens like an attacker: any header, any claims, any signature.
 
-Only what is asked for is wrong; everything else is as in a genuine token, which `token()` without
-arguments is. So a forgery that is refused is refused for what was done to it.
+Only the given parts differ from a genuine token, which `token()` without arguments returns. So a
+forgery is refused because of these parts.
 """
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,18 +12,15 @@ from typing import Any, TypeAlias
 import jwt
 
 from app.jose.key_ring import KeyRing, SigningKey
+from tests.sessions.builders import b64
 
 Sign: TypeAlias = Callable[[bytes], bytes]
 ABSENT = object()
-"""As the value of a member: leave it out."""
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+"""As the value of a member: the member is left out."""
 
 
 def sign_with(algorithm: str, key: Any) -> Sign:
-    """Sign as the algorithm says, whatever the header will claim."""
+    """Sign with this algorithm, whatever the header says."""
     how: Any = jwt.PyJWS().get_algorithm_by_name(algorithm)
 
     def sign(message: bytes) -> bytes:
@@ -55,7 +51,7 @@ def as_json(members: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Forge:
-    """Has the ways and the key of a genuine issuer, to sign what that would never sign.
+    """Has the key of a genuine issuer and signs anything with it.
 
     `own_jwk` and `own_sign` are a key that the attacker made for the issuer's algorithm.
     """
@@ -73,7 +69,7 @@ class Forge:
         claims: Mapping[str, Any] | bytes = b"",
         by: Sign | None = None,
     ) -> str:
-        """A token with these members changed; bytes stand for the whole part."""
+        """A token with these members changed; bytes replace the whole part."""
         return compact(
             header or self.header if isinstance(header, bytes) else {**self.header, **header},
             claims or self.claims if isinstance(claims, bytes) else {**self.claims, **claims},
@@ -81,7 +77,7 @@ class Forge:
         )
 
     def raw_claim(self, name: str, text: str) -> str:
-        """A token with a claim that is written like this, be it JSON or not."""
+        """A token with a claim whose value is this text, JSON or not."""
         placeholder = as_json({**self.claims, name: "PLACEHOLDER"})
         return self.token(claims=placeholder.replace(b'"PLACEHOLDER"', text.encode()))
 
@@ -98,7 +94,7 @@ class AccessForge(Forge):
 
 
 def access_parts(ring: KeyRing, own: KeyRing, claims: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes an AccessForge out of a service's ring, the attacker's own, and true claims."""
+    """The arguments of an AccessForge for a service's ring, the attacker's own ring and claims."""
     return {
         "header": {"typ": "at+jwt", "kid": ring.signing_key.kid, "alg": ring.signing_key.algorithm},
         "claims": claims,

@@ -1,6 +1,6 @@
-"""Notices whoever reaches out: connections, name look-ups and programs, by Python's audit events.
+"""Records connections, name lookups and started programs, by Python's audit events.
 
-A header that names a key's address or a file must never send us there.
+A header that names the URL or the file of a key must have no effect.
 """
 
 import sys
@@ -25,7 +25,7 @@ _watches: list[list[str]] = []
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Give a list that the audit events of the block are written into."""
+    """Yield a list to which the audit events of the block are added."""
     _install()
     seen: list[str] = []
     _watches.append(seen)
@@ -37,7 +37,7 @@ def watched() -> Iterator[list[str]]:
 
 @cache
 def _install() -> None:
-    sys.addaudithook(_note)  # cannot be taken out again: without a watch it does nothing
+    sys.addaudithook(_note)  # cannot be removed; without a watch it does nothing
 
 
 def _note(event: str, _arguments: tuple[Any, ...]) -> None:

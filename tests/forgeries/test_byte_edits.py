@@ -1,4 +1,4 @@
-"""T1.10: genuine tokens, edited at random. None is taken unless it is the same, byte by byte.
+"""Genuine tokens, edited at random: only the unchanged token is accepted.
 
 A few hundred edits of each token in `make test`; `make forgeries` makes 100,000 of each.
 """
@@ -6,26 +6,22 @@ A few hundred edits of each token in `make test`; `make forgeries` makes 100,000
 import base64
 import os
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
 from app.sessions.refresh_tokens import issue_refresh_token, verify_refresh_token
-from tests.forgeries.forge import b64
-from tests.forgeries.service import upstream_forge
+from tests.authing.builders import hs256_verifier, sign_token
 from tests.sessions.builders import (
     ACCESS_TOKENS,
-    EPOCH,
     NOW,
     SESSION_ID,
+    b64,
     make_ring,
     make_session,
 )
-from tests.support.running_app import POOL_ID, POOL_SECRET
 
 Edit: TypeAlias = tuple[float, int, bytes]
 
@@ -35,15 +31,10 @@ edited_at_random = settings(
 RING = make_ring()
 ACCESS_TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
 REFRESH_TOKEN = issue_refresh_token(RING.current_secret_key, SESSION_ID, 3)
-AUTHING_TOKEN = upstream_forge(EPOCH).token()
-VERIFIER = LocalVerifier(
-    SharedSecretKeys([POOL_SECRET]),
-    ExpectedAudience(POOL_ID),
-    max_age=timedelta(minutes=10),
-    clock=lambda: NOW,
-)
+AUTHING_TOKEN = sign_token()
+VERIFIER = hs256_verifier()
 
-# Where (as a share of the length), how many bytes go, and what comes in their place.
+# The place (as a share of the length), the number of removed bytes, and the inserted bytes.
 FAMILIAR = st.sampled_from(b'ABCXYZabcxyz0189-_.=+/{}[]":, \n').map(lambda byte: bytes([byte]))
 EDIT = st.tuples(st.floats(0, 1), st.integers(0, 3), st.one_of(FAMILIAR, st.binary(max_size=4)))
 EDITS = st.lists(EDIT, min_size=1, max_size=3)
@@ -57,12 +48,12 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """As a header arrives: each byte is a character."""
+    """Each byte as a character, as in a header."""
     return data.decode("latin-1")
 
 
 def inside(token: str, part: int, edits: Sequence[Edit]) -> str:
-    """Edit what a part says and write it down anew, so that its spelling is good."""
+    """Edit the content of a part and encode it again."""
     parts = token.split(".")
     content = base64.urlsafe_b64decode(parts[part] + "==")
     parts[part] = b64(edited(content, edits))
@@ -101,35 +92,35 @@ async def test_the_tokens_that_are_edited_are_genuine() -> None:
 
 @edited_at_random
 @given(EDITS)
-def test_no_edited_access_token_is_taken(edits: list[Edit]) -> None:
+def test_an_edited_access_token_is_refused(edits: list[Edit]) -> None:
     token = text_of(edited(ACCESS_TOKEN.encode(), edits))
     assert access_token_is_refused(token) or token == ACCESS_TOKEN
 
 
 @edited_at_random
 @given(st.integers(0, 2), EDITS)
-def test_no_access_token_that_says_something_else_is_taken(part: int, edits: list[Edit]) -> None:
+def test_an_access_token_with_other_content_is_refused(part: int, edits: list[Edit]) -> None:
     token = inside(ACCESS_TOKEN, part, edits)
     assert access_token_is_refused(token) or token == ACCESS_TOKEN
 
 
 @edited_at_random
 @given(EDITS)
-def test_no_edited_refresh_token_is_taken(edits: list[Edit]) -> None:
+def test_an_edited_refresh_token_is_refused(edits: list[Edit]) -> None:
     token = text_of(edited(REFRESH_TOKEN.encode(), edits))
     assert refresh_token_is_refused(token) or token == REFRESH_TOKEN
 
 
 @edited_at_random
 @given(EDITS)
-async def test_no_edited_token_of_authing_is_taken(edits: list[Edit]) -> None:
+async def test_an_edited_token_of_authing_is_refused(edits: list[Edit]) -> None:
     token = text_of(edited(AUTHING_TOKEN.encode(), edits))
     assert await authing_token_is_refused(token) or token == AUTHING_TOKEN
 
 
 @edited_at_random
 @given(st.integers(0, 2), EDITS)
-async def test_no_token_of_authing_that_says_something_else_is_taken(
+async def test_a_token_of_authing_with_other_content_is_refused(
     part: int, edits: list[Edit]
 ) -> None:
     token = inside(AUTHING_TOKEN, part, edits)

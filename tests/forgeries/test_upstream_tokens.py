@@ -1,54 +1,112 @@
-"""T1.5: 55 forged tokens of Authing, through a whole login. None of them makes a session."""
+"""The 55 forged tokens of Authing: none is accepted by the client, and none makes a session."""
 
-from collections.abc import Callable
-from typing import Any
+import sqlite3
+from contextlib import closing
 
+import httpx
 import pytest
-import pytest_asyncio
 
+from app.errors import AuthingTokenInvalid
+from app.sandbox.personas import Persona, SigningKeys
+from app.sessions.models import Identity
+from tests.authing.builders import (
+    EPOCH,
+    POOL,
+    SECRET,
+    TICKET,
+    UNIONID,
+    USER_ID,
+    authing_over,
+    encoded,
+    make_user,
+)
 from tests.forgeries.outbound import watched
-from tests.forgeries.service import Gate, upstream_forge
-from tests.forgeries.table import cases, counts, names
-from tests.forgeries.upstream_vectors import AS_ANY_JWS, AS_AUTHINGS, TABLE, UpstreamForge
+from tests.forgeries.table import rows
+from tests.forgeries.upstream_vectors import AS_ANY_JWS, AS_AUTHINGS, TABLE, upstream_forge
+from tests.sessions.builders import ACCESS_TOKENS, NOW, make_ring, make_session
+from tests.support.running_app import POOL_ID, POOL_SECRET, RunningApp
+from tests.support.sampling import sampled
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def forge(gate: Gate) -> UpstreamForge:
-    answer = await gate.log_in(upstream_forge(gate.clock.epoch).token())
-    return upstream_forge(gate.clock.epoch, answer.json()["access_token"])
-
-
-async def test_the_table_has_55_forgeries_in_the_classes_of_the_matrix() -> None:
-    assert sum(counts(AS_ANY_JWS).values()) == 37
-    assert sum(counts(AS_AUTHINGS).values()) == 18
-    assert len(set(names(TABLE))) == 55
+ROWS = rows(TABLE)
+OUR_TOKEN, _ = ACCESS_TOKENS.issue(make_ring(), make_session(), NOW)
+FORGE = upstream_forge(
+    {"unionid": UNIONID, "id": USER_ID, "clientId": POOL}, SECRET, EPOCH, OUR_TOKEN
+)
 
 
-async def test_what_is_under_these_forgeries_makes_a_session(
-    gate: Gate, forge: UpstreamForge
-) -> None:
-    before = gate.sessions()
-    assert (await gate.log_in(forge.token())).status_code == 201
-    assert gate.sessions() == before + 1
+async def exchange(token: str) -> Identity:
+    """Exchange a ticket while Authing returns this token."""
+    # As a stream, because a response made of bytes counts as read already.
+    body = httpx.ByteStream(encoded(make_user(token=token)).encode())
+    response = httpx.Response(200, headers={"Content-Type": "application/json"}, stream=body)
+    async with authing_over(httpx.MockTransport(lambda _request: response)) as client:
+        return await client.exchange(TICKET)
 
 
-@pytest.mark.parametrize(("name", "make"), cases("T1.5", TABLE))
-async def test_a_forged_upstream_token_makes_no_session(
-    gate: Gate, forge: UpstreamForge, name: str, make: Callable[[UpstreamForge], str]
-) -> None:
-    token, before = make(forge), gate.sessions()
-    with watched() as reached_out:
-        answer = await gate.log_in(token)
-    assert (answer.status_code, answer.json()["code"]) == (502, "authing_token_invalid")
-    assert gate.sessions() == before
-    assert reached_out == []
+async def test_the_table_has_55_forgeries() -> None:
+    assert sum(map(len, AS_ANY_JWS.values())) == 37
+    assert sum(map(len, AS_AUTHINGS.values())) == 18
+    assert len(ROWS) == 55
 
 
-@pytest.mark.parametrize("token", [None, "", 7, True, ["a.b.c"], {"token": "a.b.c"}], ids=repr)
-async def test_a_token_that_is_absent_or_no_text_is_a_bad_answer(gate: Gate, token: Any) -> None:
-    before = gate.sessions()
-    answer = await gate.log_in(token)
-    assert (answer.status_code, answer.json()["code"]) == (502, "authing_bad_answer")
-    assert gate.sessions() == before
+async def test_the_client_accepts_the_token_under_these_forgeries() -> None:
+    assert (await exchange(FORGE.token())).subject == USER_ID
+
+
+@pytest.mark.parametrize("name", ROWS)
+async def test_a_forged_token_of_authing_is_refused_by_the_client(name: str) -> None:
+    token = ROWS[name](FORGE)
+    with watched() as outside_calls, pytest.raises(AuthingTokenInvalid):
+        await exchange(token)
+    assert outside_calls == []
+
+
+# --- through a whole login ---
+
+
+class Forger(SigningKeys):
+    """Makes the sandbox return this token, instead of signing one."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__("")
+        self._token = token
+
+    def hs256(self, _claims: object) -> str:
+        return self._token
+
+
+async def log_in_with(service: RunningApp, make: object) -> httpx.Response:
+    """Log in while the sandbox returns a forged token of the user."""
+    assert callable(make)
+    ours = (await service.log_in())["access_token"]
+    person, keys = Persona.named("lin"), service.sandbox.state.keys
+    data = {"unionid": person.unionid, "id": person.user_id, "clientId": POOL_ID}
+    forge = upstream_forge(data, POOL_SECRET, service.clock.epoch, ours)
+    service.sandbox.state.keys = Forger(make(forge))
+    try:
+        return await service.try_log_in(service.ticket())
+    finally:
+        service.sandbox.state.keys = keys
+
+
+def sessions(service: RunningApp) -> int:
+    with closing(sqlite3.connect(service.store_file)) as database:
+        [number] = database.execute("SELECT count(*) FROM sessions").fetchone()
+    return int(number)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_token_under_these_forgeries_makes_a_session(service: RunningApp) -> None:
+    response = await log_in_with(service, lambda forge: forge.token())
+    assert response.status_code == 201
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", sampled({name: name for name in ROWS}))
+async def test_a_forged_token_of_authing_makes_no_session(service: RunningApp, name: str) -> None:
+    before = sessions(service)
+    with watched() as outside_calls:
+        response = await log_in_with(service, ROWS[name])
+    assert (response.status_code, response.json()["code"]) == (502, "authing_token_invalid")
+    assert sessions(service) == before + 1  # the login before the forged one
+    assert outside_calls == []

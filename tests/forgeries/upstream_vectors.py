@@ -1,6 +1,6 @@
-"""Table T1.5: 55 tokens with which somebody who poses as Authing must get no session made."""
+"""The table of 55 forged tokens of Authing, by class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,14 +8,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.forgeries import any_jws
 from tests.forgeries.forge import ABSENT, Forge, sign_with
-from tests.forgeries.table import Table, Vectors
+from tests.forgeries.table import Forgeries, Table
+from tests.sessions.builders import b64
 
 ANOTHER = "5f00000000000000000000ff"
+FIFTEEN_DAYS = 1_296_000
+_OWN_SECRET = b"made-up-secret-of-the-attacker-0123"
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamForge(Forge):
-    """Has the secret that Authing signs with, and an access token of ours."""
+    """Has the secret that Authing signs with, and one of our access tokens."""
 
     access_token: str = field(repr=False)
 
@@ -24,12 +27,25 @@ class UpstreamForge(Forge):
         return int(self.claims["iat"])
 
 
+def upstream_forge(
+    data: Mapping[str, str], secret: str, now: int, access_token: str = ""
+) -> UpstreamForge:
+    return UpstreamForge(
+        header={"alg": "HS256", "typ": "JWT"},
+        claims={"data": data, "iat": now, "exp": now + FIFTEEN_DAYS},
+        sign=sign_with("HS256", secret.encode()),
+        own_jwk={"kty": "oct", "k": b64(_OWN_SECRET)},
+        own_sign=sign_with("HS256", _OWN_SECRET),
+        access_token=access_token,
+    )
+
+
 def claims(**members: Any) -> Callable[[UpstreamForge], str]:
     return lambda forge: forge.token(claims=members)
 
 
 def data(**members: Any) -> Callable[[UpstreamForge], str]:
-    """A token in which something else is said of the user."""
+    """A token with other data about the user."""
 
     def make(forge: UpstreamForge) -> str:
         changed = {**forge.claims["data"], **members}
@@ -52,26 +68,26 @@ def own_rsa_key(forge: UpstreamForge) -> str:
     return forge.token(header={"alg": "RS256"}, by=sign_with("RS256", key))
 
 
-KEY: Vectors[UpstreamForge] = {**any_jws.HMAC_BLANK, "own-rs256-key": own_rsa_key}
+KEY: Forgeries[UpstreamForge] = {**any_jws.HMAC_BLANK, "own-rs256-key": own_rsa_key}
 
-DATA: Vectors[UpstreamForge] = {
+DATA: Forgeries[UpstreamForge] = {
     "data-absent": claims(data=ABSENT),
     "data-null": claims(data=None),
     "data-text": claims(data="made-up"),
     "data-list": claims(data=[]),
 }
-USER: Vectors[UpstreamForge] = {
+USER: Forgeries[UpstreamForge] = {
     "id-of-another-user": data(id=ANOTHER),
     "id-absent": data(id=ABSENT),
     "id-in-two-opinions": data(_id=ANOTHER),
     "unionid-of-another-user": data(unionid="another-made-up-unionid"),
 }
-POOL: Vectors[UpstreamForge] = {
+POOL: Forgeries[UpstreamForge] = {
     "client-absent": data(clientId=ABSENT),
     "client-another-pool": data(clientId=ANOTHER),
     "client-in-two-opinions": data(userPoolId=ANOTHER),
 }
-TIMES: Vectors[UpstreamForge] = {
+TIMES: Forgeries[UpstreamForge] = {
     "iat-stale": times(iat=-601),
     "iat-absent": claims(iat=ABSENT),
     "exp-too-far": times(exp=11 * 366 * 86_400),
@@ -79,7 +95,7 @@ TIMES: Vectors[UpstreamForge] = {
     "exp-nan": lambda forge: forge.raw_claim("exp", "NaN"),
     "exp-absent": claims(exp=ABSENT),
 }
-OURS: Vectors[UpstreamForge] = {"own-access-token": lambda forge: forge.access_token}
+OURS: Forgeries[UpstreamForge] = {"own-access-token": lambda forge: forge.access_token}
 
 AS_ANY_JWS: Table[UpstreamForge] = {
     "alg none in 5 spellings and 2 forms": any_jws.ALG_NONE,

@@ -1,6 +1,6 @@
 """Tokens that nobody with our key has signed, and genuine ones in another form.
 
-Beyond the table T1.4 in tests/forgeries.
+In addition to the table in tests/forgeries.
 """
 
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import AccessTokenInvalid
-from tests.forgeries.access_signatures import ORDER, SPELLINGS, public_key_spellings
+from tests.forgeries.access_signatures import ENCODINGS, ORDER, public_key_encodings
 from tests.forgeries.any_jws import mac, respelled
-from tests.forgeries.forge import Sign, b64, constant, signer
-from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID
+from tests.forgeries.forge import Sign, constant, signer
+from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID, b64
 from tests.sessions.forge import make_forge
 
 FORGE = make_forge()
@@ -73,11 +73,11 @@ def test_an_unsigned_token_of_two_parts_is_refused(algorithm: str) -> None:
 # --- our public key taken for a shared secret ---
 
 
-@pytest.mark.parametrize("name", [*SPELLINGS, "nothing", "kid"])
+@pytest.mark.parametrize("name", [*ENCODINGS, "nothing", "kid"])
 @pytest.mark.parametrize("bits", [256, 384, 512])
 def test_a_public_key_is_never_a_shared_secret(name: str, bits: int) -> None:
     """Under the name of the key of our MACs, or as what it is not."""
-    spellings = public_key_spellings(KEY, FORGE.ring.public_jwks())
+    spellings = public_key_encodings(KEY, FORGE.ring.public_jwks())
     sign = mac({**spellings, "nothing": b"", "kid": KEY.kid.encode()}[name], bits)
     header = {"alg": f"HS{bits}", "kid": FORGE.ring.current_secret_key.kid}
     assert is_refused(FORGE.token(header=header, by=sign))
