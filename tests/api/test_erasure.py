@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.e2e.leaks import found
+from tests.support.leaks import found
 from tests.support.running_app import RunningApp, running_app
 
 

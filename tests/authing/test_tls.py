@@ -10,8 +10,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from app.authing.transport import build_transport
 from app.errors import AuthingUnavailable, AuthingUntrusted
-from tests.authing.authority import Authority
 from tests.authing.builders import TICKET, USER_ID, authing, json_answer, make_user, peer
+from tests.support.authority import Authority
 
 GOOD = json_answer(make_user())
 

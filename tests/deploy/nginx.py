@@ -14,9 +14,9 @@ from typing import Self
 import httpx
 
 from tests.deploy.dockerfile import ROOT
+from tests.support.authority import Authority
 from tests.support.processes import soon
 from tests.support.valkey import ports
-from tests.support.valkey.authority import Authority
 
 TEMPORARY = "/tmp/"  # noqa: S108  # of the container
 

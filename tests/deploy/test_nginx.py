@@ -13,7 +13,7 @@ from tests.deploy.nginx import Nginx, nginx_program
 from tests.deploy.phones import Phone, using
 from tests.deploy.upstream import FrailUpstream
 from tests.e2e.conftest import Authing, client
-from tests.e2e.leaks import found
+from tests.support.leaks import found
 from tests.support.processes import Program
 from tests.support.valkey.program import ProgramMissing, program
 

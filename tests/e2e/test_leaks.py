@@ -21,8 +21,8 @@ from app.sessions.models import Device
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
 from tests.e2e.conftest import Authing, Serve, Service, client
 from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, Provocations
-from tests.e2e.leaks import FORMS, found, searched
 from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
+from tests.support.leaks import FORMS, found, searched
 from tests.support.valkey import ports
 
 THE_ELEVEN = {

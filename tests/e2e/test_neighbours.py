@@ -14,7 +14,7 @@ import pytest
 
 from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Serve
-from tests.e2e.leaks import found
+from tests.support.leaks import found
 from tests.support.processes import ROOT
 from tests.support.valkey.servers import Server, standalone
 

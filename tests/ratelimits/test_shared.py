@@ -18,7 +18,7 @@ from app.sessions.ports import RateLimit
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_client
 from tests.ratelimits.conftest import Recorded, Timer
-from tests.support.valkey.authority import Authority
+from tests.support.authority import Authority
 from tests.support.valkey.process import Server
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import SentinelTrio, sentinel_trio, standalone

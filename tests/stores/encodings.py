@@ -1,24 +1,17 @@
-"""The ways in which a secret may be written into a file."""
+"""Copies of stores, searched for secrets in any encoding."""
 
-import base64
-import binascii
 from collections.abc import Iterator
+
+from tests.support.leaks import encodings
 
 _WINDOW = 6
 
 
 def spellings(secret: str | bytes) -> Iterator[bytes]:
-    """The secret in plain, in hex, and what of it every base64 text around it would contain."""
+    """The secret in plain, in hex, and in base64."""
     plain = secret.encode() if isinstance(secret, str) else secret
     yield plain
-    yield binascii.hexlify(plain)
-    yield binascii.hexlify(plain).upper()
-    for offset in range(3):  # base64 looks different wherever in a group the secret begins
-        text = base64.b64encode(bytes(offset) + plain)
-        # The first group and the last share bits with what stands beside the secret.
-        inner = text[4 if offset else 0 : -4]
-        yield inner
-        yield inner.replace(b"+", b"-").replace(b"/", b"_")
+    yield from (text.encode() for _form, text in encodings(plain))
 
 
 class Dump:

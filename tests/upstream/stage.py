@@ -19,8 +19,8 @@ from app.authing.transport import build_transport
 from app.config import Settings, load_settings
 from app.main import create_app, open_services
 from app.server.draining import Drain
-from tests.authing.authority import Authority
 from tests.authing.builders import NOW, POOL, SECRET, SMALL_CA_FILE, USER_ID, Peer, peer
+from tests.support.authority import Authority
 from tests.upstream.fault_server import GOOD, FaultServer
 
 GRACE = 0.5

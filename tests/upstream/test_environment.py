@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.authing.authority import Authority
 from tests.authing.builders import peer
+from tests.support.authority import Authority
 from tests.upstream.fault_server import GOOD
 from tests.upstream.stage import open_stage
 

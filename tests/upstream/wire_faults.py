@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 
-from tests.authing.authority import Authority
 from tests.authing.builders import Answer, encoded, http_answer, make_user
+from tests.support.authority import Authority
 from tests.upstream.fault import (
     TIMEOUT,
     UNTRUSTED,

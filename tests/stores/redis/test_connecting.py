@@ -9,8 +9,8 @@ from app.errors import StartupError
 from app.sessions.outcomes import Active
 from tests.stores.builders import NOW, keep, make_session
 from tests.stores.redis.opening import SESSION, fails, fields_of, opened
+from tests.support.authority import Authority
 from tests.support.fakes import RecordedEvents
-from tests.support.valkey.authority import Authority
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 

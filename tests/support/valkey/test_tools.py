@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 
-from tests.support.valkey.authority import Authority
+from tests.support.authority import Authority
 from tests.support.valkey.process import soon
 from tests.support.valkey.program import ProgramMissing, program
 from tests.support.valkey.proxy import Proxy

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, for servers on 127.0.0.1 that tests have to believe."""
+"""A certificate authority for test servers on 127.0.0.1."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(key_cert_sign=True, crl_sign=True, **_NO_USE
 
 
 class Authority:
-    """One authority; `file` is its certificate, for clients that shall believe it."""
+    """One authority. `file` is its certificate, for clients that trust it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,12 +43,18 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def server(self, *, address: str = "127.0.0.1", days_left: int = 1) -> ssl.SSLContext:
-        """Give the context of a server that can prove to be `address`, or could until lately."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def server(
+        self, *, address: str = "127.0.0.1", days_left: int = 1, self_signed: bool = False
+    ) -> ssl.SSLContext:
+        """The context of a server that proves to be `address`, or did until `days_left`.
+
+        `self_signed`: the key signs its own certificate.
+        """
+        key = self._key if self_signed else ec.generate_private_key(ec.SECP256R1())
+        subject = self._name if self_signed else _name("made-up server")
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
         certificate = (
-            self._builder(_name("made-up server"), key, days_left * _DAY)
+            self._builder(subject, key, days_left * _DAY)
             .add_extension(names, critical=False)
             .sign(self._key, SHA256())
         )
@@ -62,7 +68,7 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, life: timedelta
     ) -> x509.CertificateBuilder:
-        """What all certificates have; strict verifiers (Python 3.13's) want the identifiers."""
+        """The common part. Python 3.13 verifies strictly and requires the key identifiers."""
         now = datetime.now(UTC)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
