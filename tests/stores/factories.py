@@ -1,6 +1,6 @@
-"""The stores that the contract is held against. A new one is one more entry here.
+"""The stores that the contract is tested against. A new one is one more entry here.
 
-A factory gets an empty folder and gives an open store. The tests in `contract` know the port only.
+A factory gets an empty folder and gives an open store. The tests in `contract` know the ports only.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -11,14 +11,8 @@ from typing import TypeAlias
 from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.restarting import restarting
-from tests.support.fake_store import FakeStore
 
 StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Stores]]
-
-
-@asynccontextmanager
-async def fake(_folder: Path) -> AsyncIterator[Stores]:
-    yield FakeStore().ports
 
 
 @asynccontextmanager
@@ -33,7 +27,6 @@ async def sqlite_restarting(folder: Path) -> AsyncIterator[Stores]:
 
 
 FACTORIES: dict[str, StoreFactory] = {
-    "fake": fake,
     "sqlite": sqlite,
     "sqlite-restarting": sqlite_restarting,
 }

@@ -1,6 +1,6 @@
 """In-memory stand-ins for the core's own ports, for whoever tests something above them.
 
-The store has a page of its own (fake_store). Nothing here knows files, sockets or the wall clock.
+Stores are real: SQLite in a file of the test. Nothing here knows files, sockets or the wall clock.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Random histories: the store has the outcomes of a model, and breaks no promise.
 
-The model is the fake store. As two things can be wrong alike, what the contract promises is
-checked beside it.
+The model is a SQLite store that is opened once; `tests/sessions/test_state_machine.py` compares
+that one with a dictionary. The promises of the contract are checked besides.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from app.sessions.models import EndReason, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, Stores
+from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -31,7 +32,6 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.factories import StoreFactory
-from tests.support.fake_store import FakeStore
 
 Outcome: TypeAlias = (
     Rotated | Replayed | Reused | Active | Ended | Unknown | Sequence[Session | str] | int | None
@@ -122,22 +122,25 @@ class Promises:
                 pass
 
 
-async def follow(store: Stores, model: FakeStore, session_id: str, steps: list[Step]) -> None:
+async def follow(store: Stores, model: Stores, session_id: str, steps: list[Step]) -> None:
     now, promises = NOW, Promises()
     session = make_session(session_id, subject=user_of(session_id))
-    await asyncio.gather(keep(store, session), keep(model.ports, session))
+    await asyncio.gather(keep(store, session), keep(model, session))
     for step in steps:
         now += step.pause
         generation = max(0, promises.generation + step.offset)
         command, moment = VERBS[step.verb], Moment(session_id, generation, now)
         outcome = await command(store, moment)
-        assert outcome == await command(model.ports, moment)
+        assert outcome == await command(model, moment)
         promises.check(outcome, now)
 
 
 def test_any_history_has_the_outcomes_of_the_model(factory: StoreFactory, folder: Path) -> None:
-    model, numbers = FakeStore(), count()
-    with asyncio.Runner() as runner:
+    numbers = count()
+    with (
+        asyncio.Runner() as runner,
+        open_sqlite_store(folder / "model.db") as model,
+    ):
         opened = factory(folder)
         store = runner.run(opened.__aenter__())
 

@@ -273,6 +273,8 @@ async def test_a_lease_is_forgotten_at_the_second_at_which_its_ticket_expires(
     last = lease_of("ticket-b", key="key-a", at=NOW + TICKET_LIFE - SECOND)
     assert await store.tickets.acquire(last) == KeyConflict()
     assert await store.tickets.acquire(lease_of("ticket-a", at=NOW + TICKET_LIFE)) == Acquired()
+    late = lease_of("ticket-a", holder="holder-b", at=NOW + TICKET_LIFE)
+    assert await store.tickets.acquire(late) == Held(NOW + TICKET_LIFE + LEASE)
     assert (
         await store.tickets.acquire(lease_of("ticket-b", key="key-a", at=NOW + TICKET_LIFE))
         == Acquired()
