@@ -27,6 +27,8 @@ from tests.support.fakes import RecordedEvents
 from tests.support.valkey.servers import Server, standalone
 
 _CALLERS = 64
+_ROTATIONS = 5
+"""Rotations of each session."""
 _LIMITS = SessionLimits(max_per_user=10, one_per_device_type=True)
 _PROFILE = os.urandom(400)  # about the size of a real one, and as random
 
@@ -77,35 +79,56 @@ def _logins(url: str, own: range) -> None:
 
 def _rotations(url: str, own: range) -> None:
     async def run(stores: Stores, number: int) -> None:
-        for generation in range(5):
+        for generation in range(_ROTATIONS):
             await _rotate(stores, number, generation)
 
     uvloop.run(_together(url, run, own))
 
 
-def _memory(server: Server) -> int:
-    info: str = server.cli("INFO", "memory")
-    return int(info.partition("used_memory:")[2].split()[0])
+def _info(server: Server, name: str) -> float:
+    text: str = server.cli("INFO", "everything")
+    return float(text.partition(f"\n{name}:")[2].split()[0])
+
+
+class _Phase:
+    """Prints the rate of commands, and the processor time that the server spent on each."""
+
+    def __init__(self, server: Server, name: str, count: int) -> None:
+        self._server, self._name, self._count = server, name, count
+
+    def __enter__(self) -> None:
+        self._begun, self._cpu = time.monotonic(), self._cpu_seconds()
+
+    def __exit__(self, *_: object) -> None:
+        rate = self._count / (time.monotonic() - self._begun)
+        cost = (self._cpu_seconds() - self._cpu) / self._count * 1e6
+        print(
+            f"{self._name:10}{rate:8,.0f} a second, {cost:6.0f} µs of the server's processor each"
+        )
+
+    def _cpu_seconds(self) -> float:
+        return _info(self._server, "used_cpu_user") + _info(self._server, "used_cpu_sys")
 
 
 def _measure(server: Server, processes: int, sessions: int) -> None:
     parts = [range(first, sessions, processes) for first in range(processes)]
+    urls = [server.url] * processes
+    before = _info(server, "used_memory")
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(time.sleep, [0.5] * processes))  # they have started
-        before, begun = _memory(server), time.monotonic()
-        list(pool.map(_logins, [server.url] * processes, parts))
-        logins = sessions / (time.monotonic() - begun)
-        used, begun = _memory(server) - before, time.monotonic()
-        list(pool.map(_rotations, [server.url] * processes, parts))
-        rotations = 5 * sessions / (time.monotonic() - begun)
-    print(f"{processes} processes: {logins:,.0f} logins/s, {rotations:,.0f} rotations/s")
-    print(f"memory: {used / sessions * 10_000 / 2**20:.1f} MiB for 10,000 sessions, with tickets")
-    server.cli(
-        "EVAL",
-        "for _, k in ipairs(redis.call('KEYS', '{tg}:[ti]*')) do redis.call('DEL', k) end",
-        0,
-    )
-    print(f"        {(_memory(server) - before) / sessions * 10_000 / 2**20:.1f} MiB without")
+        list(pool.map(time.sleep, [0.5] * processes))  # all have started
+        with _Phase(server, "logins", sessions):
+            list(pool.map(_logins, urls, parts))
+        with _Phase(server, "rotations", _ROTATIONS * sessions):
+            list(pool.map(_rotations, urls, parts))
+    _print_memory(server, "10,000 sessions with tickets", before, sessions)
+    for key in server.cli("KEYS", "{tg}:ticket:*") + server.cli("KEYS", "{tg}:idempotency-key:*"):
+        server.cli("DEL", key)
+    _print_memory(server, "10,000 sessions, tickets expired", before, sessions)
+
+
+def _print_memory(server: Server, what: str, before: float, sessions: int) -> None:
+    used = (_info(server, "used_memory") - before) / sessions * 10_000
+    print(f"{what:34}{used / 2**20:5.1f} MiB")
 
 
 def _main() -> None:
