@@ -45,77 +45,29 @@ PART = 'Content-Disposition: form-data; name="ticket"\r\n\r\nTICKET'
 IN_THE_QUERY = (
     row("query-ticket", f"POST {LOGIN}?ticket=TICKET", MALFORMED, label=JSON),
     row("query-ticket-beside-a-body", f"POST {LOGIN}?ticket=a", MALFORMED, LOGIN_BODY, label=JSON),
-    row("query-ticket-with-get", f"GET {LOGIN}?ticket=TICKET", MALFORMED),
-    row("query-ticket-capital", f"POST {LOGIN}?Ticket=TICKET", MALFORMED, label=JSON),
-    row("query-ticket-escaped", f"POST {LOGIN}?%74icket=TICKET", MALFORMED, label=JSON),
-    row("query-ticket-empty", f"POST {LOGIN}?ticket=", MALFORMED, LOGIN_BODY, label=JSON),
-    row("query-ticket-name-alone", f"POST {LOGIN}?ticket", MALFORMED, LOGIN_BODY, label=JSON),
     row("query-ext-msg", f"POST {LOGIN}?ext_msg=ticket%3DTICKET", MALFORMED, label=JSON),
     row("query-refresh-token", f"POST {REFRESH}?refresh_token=REFRESH", MALFORMED, label=JSON),
     row("query-access-token", f"GET {ME}?access_token=ACCESS", MALFORMED),
-    row("query-access-token-twice", f"GET {ME}?access_token=ACCESS&access_token=a", MALFORMED),
     row("query-access-token-beside-a-header", f"GET {ME}?access_token=ACCESS", MALFORMED, "", GOOD),
-    row("query-token", f"GET {ME}?token=ACCESS", MALFORMED, "", GOOD),
-    row("query-id-token", f"GET {ME}?id_token=ACCESS", MALFORMED, "", GOOD),
-    row("query-secret", f"GET {ME}?secret=a", MALFORMED, "", GOOD),
     row("query-semicolon", f"GET {ME}?a=b;access_token=ACCESS", MISSING),
     row("query-brackets", f"GET {ME}?access_token[]=ACCESS", MISSING),
     row("query-authorization", f"GET {ME}?authorization=Bearer%20ACCESS", MISSING),
-    row("query-of-nothing", "GET /v1/nothing?ticket=TICKET", MALFORMED),
-    row("query-of-livez", "GET /livez?access_token=ACCESS", MALFORMED),
 )
 IN_ANOTHER_FORM = (
     row("form-ticket", f"POST {LOGIN}", UNSUPPORTED, "ticket=TICKET", label=FORM),
     row("form-refresh-token", f"POST {REFRESH}", UNSUPPORTED, "refresh_token=REFRESH", label=FORM),
     row("form-access-token", f"GET {ME}", MISSING, "access_token=ACCESS", label=FORM),
-    row("form-labelled-json", f"POST {LOGIN}", MALFORMED, "ticket=TICKET", label=JSON),
     row("json-labelled-form", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY, label=FORM),
     row(
         *("multipart-ticket", f"POST {LOGIN}", UNSUPPORTED, f"--x\r\n{PART}\r\n--x--"),
         label=MULTIPART,
     ),
-    row(
-        *("xml-ticket", f"POST {LOGIN}", UNSUPPORTED, "<ticket>TICKET</ticket>"),
-        label={"Content-Type": "application/xml"},
-    ),
-    row(
-        *("text-ticket", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
-        label={"Content-Type": "text/plain"},
-    ),
-    row(
-        *("plus-json-ticket", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
-        label={"Content-Type": "application/vnd.api+json"},
-    ),
-    row("no-label", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
-    row(
-        *("two-labels", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
-        *JSON.items(),
-        ("Content-Type", "application/json"),
-    ),
-    row(
-        *("two-labels-that-differ", f"POST {LOGIN}", UNSUPPORTED, LOGIN_BODY),
-        *JSON.items(),
-        ("Content-Type", "text/plain"),
-    ),
     row("xml-refresh-token", f"POST {REFRESH}", MALFORMED, "<a>REFRESH</a>", label=JSON),
 )
 IN_ANOTHER_TYPE = (
-    *(
-        row(f"{what}-{kind}", f"POST {path}", INVALID, f'{{"{name}": {text}}}', label=JSON)
-        for what, path, name, good in (
-            ("ticket", LOGIN, "ticket", "TICKET"),
-            ("ext-msg", LOGIN, "ext_msg", "ticket=TICKET"),
-            ("refresh-token", REFRESH, "refresh_token", "REFRESH"),
-        )
-        for kind, text in {
-            "list": f'["{good}"]',
-            "object": f'{{"value": "{good}"}}',
-            "number": "1",
-            "true": "true",
-            "null": "null",
-            "empty": '""',
-        }.items()
-    ),
+    row("ticket-list", f"POST {LOGIN}", INVALID, '{"ticket": ["TICKET"]}', label=JSON),
+    row("ext-msg-object", f"POST {LOGIN}", INVALID, '{"ext_msg": {"a": "TICKET"}}', label=JSON),
+    row("refresh-list", f"POST {REFRESH}", INVALID, '{"refresh_token": ["REFRESH"]}', label=JSON),
     row(
         "ticket-and-ext-msg",
         f"POST {LOGIN}",
@@ -135,11 +87,6 @@ IN_ANOTHER_HEADER = (
     row("bad-then-good", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer a"), GOOD),
     row("joined", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer ACCESS, Bearer ACCESS")),
     row("basic", f"GET {ME}", MISSING, "", ("Authorization", "Basic ACCESS")),
-    row("dpop", f"GET {ME}", MISSING, "", ("Authorization", "DPoP ACCESS")),
-    row("no-scheme", f"GET {ME}", MISSING, "", ("Authorization", "ACCESS")),
-    row("quoted", f"GET {ME}", BAD_TOKEN, "", ("Authorization", 'Bearer "ACCESS"')),
-    row("tab", f"GET {ME}", MISSING, "", ("Authorization", "Bearer\tACCESS")),
-    row("two-spaces", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer  ACCESS")),
     row("proxy-authorization", f"GET {ME}", MISSING, "", ("Proxy-Authorization", "Bearer ACCESS")),
     row("x-access-token", f"GET {ME}", MISSING, "", ("X-Access-Token", "ACCESS")),
     row("cookie", f"GET {ME}", MISSING, "", ("Cookie", "access_token=ACCESS")),
@@ -158,15 +105,8 @@ IN_ANOTHER_HEADER = (
 )
 WITH_ANOTHER_METHOD = (
     row("get-with-a-body", f"GET {LOGIN}", MISSING, LOGIN_BODY, label=JSON),
-    row("put-login", f"PUT {LOGIN}", WRONG_METHOD, LOGIN_BODY, label=JSON),
-    row("patch-login", f"PATCH {LOGIN}", WRONG_METHOD, LOGIN_BODY, label=JSON),
     row("get-refresh", f"GET {REFRESH}", WRONG_METHOD, REFRESH_BODY, label=JSON),
-    row("put-refresh", f"PUT {REFRESH}", WRONG_METHOD, REFRESH_BODY, label=JSON),
     row("delete-refresh", f"DELETE {REFRESH}", WRONG_METHOD, "", GOOD),
-    row("post-me", f"POST {ME}", WRONG_METHOD, "", GOOD),
-    row("unknown", f"PURGE {ME}", WRONG_METHOD, "", GOOD),
-    row("trace", f"TRACE {ME}", WRONG_METHOD, "", GOOD),
-    row("options", f"OPTIONS {ME}", WRONG_METHOD, "", GOOD),
     row(
         *("overridden-by-header", f"POST {ME}", WRONG_METHOD, "", GOOD),
         ("X-HTTP-Method-Override", "DELETE"),
@@ -178,16 +118,12 @@ AT_ANOTHER_PATH = (
         row(f"path-{what}", f"GET {path}", NOT_FOUND, "", GOOD)
         for what, path in {
             "slash-after": "/v1/me/",
-            "two-slashes": "/v1//me",
-            "two-slashes-first": "//v1/me",
             "capital": "/v1/Me",
-            "capital-version": "/V1/me",
             "parameter": "/v1/me;a=b",
             "zero-byte": "/v1/me%00",
             "escaped-slash": "/v1%2fme%2f",
             "space": "/v1/me%20",
             "newline": "/v1/me%0a",
-            "suffix": "/v1/me.json",
             "backslash": "/v1%5cme",
             "dots": "/v1/a/%2e%2e/me",
             "full-width": "/v1/%ef%bd%8d%ef%bd%85",

@@ -50,13 +50,17 @@ async def test_the_scheme_is_read_in_any_case(app: RunningApp) -> None:
         assert response.status_code == 200
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dTpw", "Token a", "Bearer\ta"])
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Basic dTpw", "DPoP a", "Bearer\ta", "a.b.c"]
+)
 async def test_what_is_no_bearer_is_no_credential(phone: httpx.AsyncClient, value: str) -> None:
     response = await phone.get("/v1/me", headers={"Authorization": value})
     assert (response.status_code, response.json()["code"]) == (401, "access_token_missing")
 
 
-@pytest.mark.parametrize("value", [b"Bearer  two", b"Bearer a b", b"Bearer a,b", b"Bearer \xff"])
+@pytest.mark.parametrize(
+    "value", [b"Bearer  two", b"Bearer a b", b"Bearer a,b", b'Bearer "a"', b"Bearer \xff"]
+)
 async def test_what_is_no_token_is_not_taken_for_one(
     phone: httpx.AsyncClient, value: bytes
 ) -> None:

@@ -68,6 +68,13 @@ async def test_a_body_without_a_label_is_refused(phone: httpx.AsyncClient) -> No
     assert await send(phone, BODY) == (415, "unsupported_media_type")
 
 
+async def test_of_two_labels_none_is_believed(phone: httpx.AsyncClient) -> None:
+    for second in ("application/json", "text/plain"):
+        headers = [("Content-Type", "application/json"), ("Content-Type", second)]
+        response = await phone.post(PATH, content=BODY, headers=headers)
+        assert response.status_code == 415
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "made-up", ""])
 async def test_a_compressed_body_is_refused(phone: httpx.AsyncClient, encoding: str) -> None:
     labels = {"content_type": "application/json", "content_encoding": encoding}
