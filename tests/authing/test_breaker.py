@@ -65,14 +65,16 @@ def scene() -> Scene:
 
 
 @pytest.mark.parametrize("trouble", TROUBLE)
-async def test_twenty_failures_in_a_row_open_it(scene: Scene, trouble: AuthingError) -> None:
+async def test_twenty_failures_in_a_row_open_the_breaker(
+    scene: Scene, trouble: AuthingError
+) -> None:
     for _ in range(20):
         assert await scene.log_in(trouble) == trouble.outcome
     assert await scene.log_in() == "breaker_open"
     assert len(scene.authing.tickets) == 20
 
 
-async def test_an_open_breaker_says_when_the_next_probe_is(scene: Scene) -> None:
+async def test_an_open_breaker_gives_the_time_of_the_next_probe(scene: Scene) -> None:
     await scene.break_down()
     scene.now += 1.5
     with pytest.raises(AuthingUnavailable) as refusal:
@@ -85,7 +87,7 @@ async def test_an_open_breaker_says_when_the_next_probe_is(scene: Scene) -> None
 
 
 @pytest.mark.parametrize("sign", SIGNS_OF_LIFE)
-async def test_what_authing_says_about_ticket_user_or_us_never_opens_it(
+async def test_a_verdict_of_authing_never_opens_the_breaker(
     scene: Scene, sign: TicketgateError
 ) -> None:
     for _ in range(3 * FAILURE_THRESHOLD):
@@ -94,9 +96,7 @@ async def test_what_authing_says_about_ticket_user_or_us_never_opens_it(
 
 
 @pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
-async def test_one_sign_of_life_makes_the_count_begin_again(
-    scene: Scene, sign: TicketgateError | None
-) -> None:
+async def test_one_verdict_resets_the_count(scene: Scene, sign: TicketgateError | None) -> None:
     for _ in range(2):
         for _ in range(FAILURE_THRESHOLD - 1):
             await scene.log_in(TROUBLE[1])
@@ -104,7 +104,7 @@ async def test_one_sign_of_life_makes_the_count_begin_again(
     assert await scene.log_in() == "ok"
 
 
-async def test_a_failure_here_says_nothing_about_authing(scene: Scene) -> None:
+async def test_an_overload_of_ours_does_not_change_the_count(scene: Scene) -> None:
     for _ in range(FAILURE_THRESHOLD - 1):
         await scene.log_in(TROUBLE[0])
     for _ in range(FAILURE_THRESHOLD):
@@ -113,7 +113,7 @@ async def test_a_failure_here_says_nothing_about_authing(scene: Scene) -> None:
     assert await scene.log_in() == "breaker_open"
 
 
-async def test_exactly_one_probe_is_let_through_in_five_seconds(scene: Scene) -> None:
+async def test_one_probe_is_sent_in_five_seconds(scene: Scene) -> None:
     await scene.break_down()
     for _ in range(4):
         scene.now += 4.99
@@ -124,7 +124,7 @@ async def test_exactly_one_probe_is_let_through_in_five_seconds(scene: Scene) ->
     assert len(scene.authing.tickets) == FAILURE_THRESHOLD + 4
 
 
-async def test_a_crowd_that_comes_when_a_probe_is_due_sends_one(scene: Scene) -> None:
+async def test_100_logins_at_once_send_one_probe(scene: Scene) -> None:
     await scene.break_down()
     scene.now += 5
     scene.authing.gate = asyncio.Event()
@@ -135,7 +135,7 @@ async def test_a_crowd_that_comes_when_a_probe_is_due_sends_one(scene: Scene) ->
 
 
 @pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
-async def test_a_probe_that_is_answered_closes_it(
+async def test_an_answered_probe_closes_the_breaker(
     scene: Scene, sign: TicketgateError | None
 ) -> None:
     await scene.break_down()
@@ -146,7 +146,7 @@ async def test_a_probe_that_is_answered_closes_it(
     assert await scene.log_in() == "breaker_open"
 
 
-async def test_a_probe_that_hangs_does_not_put_off_the_next(scene: Scene) -> None:
+async def test_a_hanging_probe_does_not_delay_the_next(scene: Scene) -> None:
     await scene.break_down()
     scene.now += 5
     scene.authing.gate = asyncio.Event()
@@ -159,7 +159,7 @@ async def test_a_probe_that_hangs_does_not_put_off_the_next(scene: Scene) -> Non
     await asyncio.gather(hanging, return_exceptions=True)
 
 
-async def test_a_probe_without_a_verdict_leaves_it_open(scene: Scene) -> None:
+async def test_a_probe_without_a_verdict_leaves_the_breaker_open(scene: Scene) -> None:
     await scene.break_down()
     scene.now += 5
     assert await scene.log_in(AuthingOverloaded("bulkhead")) == "bulkhead"
@@ -168,7 +168,7 @@ async def test_a_probe_without_a_verdict_leaves_it_open(scene: Scene) -> None:
     assert await scene.log_in() == "ok"
 
 
-async def test_failures_that_arrive_late_do_not_put_off_the_probe(scene: Scene) -> None:
+async def test_late_failures_do_not_delay_the_probe(scene: Scene) -> None:
     scene.authing.failure = TROUBLE[1]
     scene.authing.gate = asyncio.Event()
     crowd = [asyncio.create_task(scene.log_in(TROUBLE[1])) for _ in range(64)]

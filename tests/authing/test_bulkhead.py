@@ -97,14 +97,14 @@ def wait(logins: list[Login]) -> bool:
     return not any(login.done() for login in logins)
 
 
-async def test_sixty_four_exchanges_may_be_under_way() -> None:
+async def test_at_most_64_exchanges_run_at_once() -> None:
     async with full() as scene:
         assert MAX_CONCURRENT == 64
         await scene.come(100)
         assert len(scene.authing.tickets) == 64
 
 
-async def test_a_line_that_does_not_move_is_sent_away_after_eight_looks() -> None:
+async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
     async with full() as scene:
         crowd = await scene.come(436)
         await scene.looks.take(7)
@@ -117,14 +117,14 @@ async def test_a_line_that_does_not_move_is_sent_away_after_eight_looks() -> Non
         assert len(scene.authing.tickets) == 64
 
 
-async def test_after_a_line_was_sent_away_the_next_are_refused_at_once() -> None:
+async def test_further_logins_are_refused_at_once_after_a_stall() -> None:
     async with full() as scene:
         await scene.come()
         await scene.looks.take(8)
         assert are_refused(await scene.come(100))
 
 
-async def test_a_place_that_becomes_free_opens_the_line_again() -> None:
+async def test_an_exchange_that_ends_reopens_the_queue() -> None:
     async with full() as scene:
         await scene.come()
         await scene.looks.take(8)
@@ -134,7 +134,7 @@ async def test_a_place_that_becomes_free_opens_the_line_again() -> None:
         assert wait(in_time + crowd)
 
 
-async def test_a_line_that_moves_is_served_in_its_order_to_the_last() -> None:
+async def test_a_moving_queue_is_served_in_order() -> None:
     async with full() as scene:
         crowd = await scene.come(200)
         for _ in range(200):
@@ -147,7 +147,7 @@ async def test_a_line_that_moves_is_served_in_its_order_to_the_last() -> None:
         assert [login.result() for login in crowd] == [IDENTITY] * 200
 
 
-async def test_each_line_is_given_the_same_patience() -> None:
+async def test_every_queue_gets_the_same_time_before_it_is_refused() -> None:
     async with full() as scene:
         for _ in range(3):
             crowd = await scene.come(5)
@@ -159,7 +159,7 @@ async def test_each_line_is_given_the_same_patience() -> None:
             await scene.come()  # who takes the place
 
 
-async def test_exchanges_that_are_given_up_give_their_places_back() -> None:
+async def test_cancelled_exchanges_release_their_slots() -> None:
     async with full() as scene:
         for login in scene.logins:
             login.cancel()
@@ -168,7 +168,7 @@ async def test_exchanges_that_are_given_up_give_their_places_back() -> None:
         assert len(scene.authing.tickets) == 2 * MAX_CONCURRENT
 
 
-async def test_who_gives_up_in_line_takes_no_place() -> None:
+async def test_a_cancelled_waiter_takes_no_slot() -> None:
     async with full() as scene:
         first, second, third = await scene.come(3)
         first.cancel()
@@ -186,7 +186,7 @@ async def test_who_gives_up_in_line_takes_no_place() -> None:
         assert wait([second, late])
 
 
-async def test_no_place_is_lost_when_a_turn_comes_as_the_line_is_sent_away() -> None:
+async def test_no_slot_is_lost_when_it_is_released_during_a_refusal() -> None:
     async with full() as scene:
         await scene.come(3)
         await scene.looks.take(7)
@@ -199,7 +199,7 @@ async def test_no_place_is_lost_when_a_turn_comes_as_the_line_is_sent_away() -> 
         assert len(scene.authing.waiting) == MAX_CONCURRENT
 
 
-async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
+async def test_the_timeout_covers_the_queue_and_the_exchange() -> None:
     async with full(seconds=0.2) as scene:
         started = asyncio.get_running_loop().time()
         [login] = await scene.come()
@@ -210,7 +210,7 @@ async def test_the_deadline_is_for_the_line_and_the_exchange_together() -> None:
 
 
 @pytest.mark.parametrize("failure", [AuthingTimeout("deadline"), ZeroDivisionError()])
-async def test_a_place_is_there_for_the_next_after_a_failure(failure: Exception) -> None:
+async def test_a_failed_exchange_releases_its_slot(failure: Exception) -> None:
     scene = Scene(timeout=60)
     for _ in range(2 * MAX_CONCURRENT):
         [login] = await scene.come()

@@ -77,20 +77,20 @@ async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
         assert request.headers["user-agent"] == "ticketgate"
 
 
-async def test_c1_the_field_is_called_ticket() -> None:
+async def test_the_field_is_called_ticket() -> None:
     async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
         await client.exchange(TICKET)
         assert seen.requests[0].json["ticket"] == TICKET
         assert "tickett" not in seen.requests[0].json
 
 
-async def test_c4_the_pool_secret_is_always_sent_in_the_body() -> None:
+async def test_the_pool_secret_is_always_sent_in_the_body() -> None:
     async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
         await client.exchange(TICKET)
         assert seen.requests[0].json == {"ticket": TICKET, "secret": SECRET}
 
 
-async def test_c9_neither_ticket_nor_secret_is_in_the_url_or_a_header() -> None:
+async def test_neither_ticket_nor_secret_is_in_the_url_or_a_header() -> None:
     async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
         await client.exchange(TICKET)
         head = f"{seen.requests[0].target} {seen.requests[0].headers}"
@@ -106,7 +106,7 @@ async def test_c9_neither_ticket_nor_secret_is_in_the_url_or_a_header() -> None:
         ("/behind/a/path/", f"/behind/a/path/oauth/app2wxapp/auth/{POOL}"),
     ],
 )
-async def test_c5_the_configured_host_may_end_in_a_slash_or_have_a_path(
+async def test_the_configured_host_may_end_in_a_slash_or_have_a_path(
     suffix: str, target: str
 ) -> None:
     async with peer(json_answer(make_user())) as seen, authing(seen.url + suffix) as client:
@@ -115,7 +115,7 @@ async def test_c5_the_configured_host_may_end_in_a_slash_or_have_a_path(
 
 
 @pytest.mark.parametrize("answer", [Answer(b"", "close"), http_answer("", status=503)])
-async def test_c5_no_other_host_is_tried_when_one_fails(answer: Answer | bytes) -> None:
+async def test_no_other_host_is_tried_when_one_fails(answer: Answer | bytes) -> None:
     async with peer(answer) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingUnavailable):
             await client.exchange(TICKET)
@@ -144,24 +144,24 @@ async def test_the_time_of_authentication_is_never_in_the_future() -> None:
 
 
 @pytest.mark.parametrize("user_id", ["5e00000000000000000000bb", USER_ID.upper()])
-async def test_c15_the_body_and_the_token_must_be_of_one_user(user_id: str) -> None:
+async def test_body_and_token_must_name_the_same_user(user_id: str) -> None:
     trouble = await refused(json_answer(make_user(_id=user_id)), AuthingTokenInvalid)
     assert trouble.outcome == "bad_token"
 
 
-async def test_the_body_and_the_token_must_be_of_one_wechat_user() -> None:
+async def test_body_and_token_must_name_the_same_wechat_user() -> None:
     answer = json_answer(make_user(unionid="o-somebody-else"))
     assert (await refused(answer, AuthingTokenInvalid)).outcome == "bad_token"
 
 
 @pytest.mark.parametrize("where", ["body", "token"])
-async def test_a_unionid_on_one_side_only_is_no_contradiction(where: str) -> None:
+async def test_a_unionid_on_one_side_only_is_accepted(where: str) -> None:
     silent = sign_token(legacy_claims(data={"id": USER_ID, "clientId": POOL}))
     user = make_user(token=silent) if where == "body" else make_user(unionid=None)
     assert (await exchanged(json_answer(user))).subject == USER_ID
 
 
-async def test_a_user_without_a_phone_number_signs_in_all_the_same() -> None:
+async def test_a_user_without_a_phone_number_can_log_in() -> None:
     user = make_user(phone=None, oauth=oauth_profile(phone=None))
     assert "phone_number" not in (await exchanged(json_answer(user))).claims
 
@@ -203,12 +203,12 @@ USER = {"code": 200, "data": make_user()}
 
 
 @pytest.mark.parametrize("status", [200, 201])
-async def test_c19_success_is_200_or_201_with_code_200(status: int) -> None:
+async def test_success_is_200_or_201_with_code_200(status: int) -> None:
     assert (await exchanged(json_answer(USER, status=status))).subject == USER_ID
 
 
 @pytest.mark.parametrize("status", [202, 206, 299, 400, 401, 403, 404, 422, 499, 600])
-async def test_c19_a_good_code_in_another_status_is_no_success(status: int) -> None:
+async def test_a_good_code_in_another_status_is_no_success(status: int) -> None:
     trouble = await refused(json_answer(USER, status=status), AuthingBadAnswer)
     assert trouble.outcome == "bad_status"
 
@@ -225,13 +225,13 @@ CODES = [0, -1, 199, 201, 400, 401, 403, 499, 500, 503, 1000, 2020, 2206, 2207, 
         (403, 500),
     ],
 )
-async def test_c19_below_500_an_unknown_code_is_a_rejected_ticket(status: int, code: int) -> None:
+async def test_below_500_an_unknown_code_is_a_rejected_ticket(status: int, code: int) -> None:
     answer = json_answer({"code": code, "message": "", "data": None}, status=status)
     assert (await refused(answer, TicketRejected)).authing_code == code
 
 
 @pytest.mark.parametrize("data", [None, "", {}, make_user()])
-async def test_c18_code_2040_is_only_a_number(data: Any) -> None:
+async def test_code_2040_is_only_a_number(data: Any) -> None:
     rejection = await refused(json_answer({"code": "2040", "data": data}), TicketRejected)
     assert rejection.authing_code == 2040
     assert str(rejection) == ""
@@ -239,7 +239,7 @@ async def test_c18_code_2040_is_only_a_number(data: Any) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404])
 @pytest.mark.parametrize("code", [1001, "2011", 2224])
-async def test_codes_about_our_configuration_do_not_blame_the_ticket(
+async def test_codes_about_our_configuration_do_not_reject_the_ticket(
     status: int, code: int | str
 ) -> None:
     answer = json_answer({"statusCode": 499, "apiCode": code}, status=status)
@@ -282,7 +282,7 @@ async def test_a_status_that_has_no_body_is_a_bad_answer(status: int, outcome: s
 
 
 @pytest.mark.parametrize("status", [200, 400, 403])
-async def test_c3_a_code_that_is_no_number_is_a_bad_answer_in_any_status(status: int) -> None:
+async def test_a_code_that_is_not_a_number_is_a_bad_answer_in_any_status(status: int) -> None:
     answer = json_answer({"code": "forbidden"}, status=status)
     assert (await refused(answer, AuthingBadAnswer)).outcome == "bad_shape"
 
@@ -297,14 +297,14 @@ async def test_c3_a_code_that_is_no_number_is_a_bad_answer_in_any_status(status:
         {"body": ""},
     ],
 )
-async def test_a_5xx_is_unavailable_whatever_it_holds(status: int, answer: dict[str, Any]) -> None:
+async def test_a_5xx_is_unavailable_with_any_body(status: int, answer: dict[str, Any]) -> None:
     trouble = await refused(http_answer(status=status, **answer), AuthingUnavailable)
     assert trouble.outcome == "http_5xx"
     assert trouble.retry_after == 2
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
-async def test_a_redirect_is_a_bad_answer_and_its_target_hears_nothing(status: int) -> None:
+async def test_a_redirect_is_a_bad_answer_and_is_not_followed(status: int) -> None:
     async with peer(json_answer(USER)) as target:
         location = f"{target.url}/oauth/app2wxapp/auth/{POOL}"
         answer = http_answer(encoded(USER), status=status, headers={"Location": location})
@@ -316,7 +316,7 @@ async def test_a_redirect_is_a_bad_answer_and_its_target_hears_nothing(status: i
 @pytest.mark.parametrize(
     "location", ["", "https:", "/oauth", "//[", "https://\N{SNOWMAN}/", "ftp://x"]
 )
-async def test_an_odd_redirect_is_a_bad_answer_too(location: str) -> None:
+async def test_an_invalid_redirect_is_a_bad_answer(location: str) -> None:
     await refused(http_answer("", status=302, headers={"Location": location}), AuthingBadAnswer)
 
 
@@ -346,7 +346,7 @@ def in_http(instant: datetime) -> str:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-async def test_429_and_503_tell_how_long_to_wait(
+async def test_retry_after_of_429_and_503_is_clamped(
     status: int, header: str | None, seconds: int
 ) -> None:
     headers = {} if header is None else {"Retry-After": header}
@@ -362,7 +362,7 @@ async def test_code_429_is_unavailable_with_the_wait_of_the_header(status: int) 
     assert (trouble.outcome, trouble.retry_after) == ("rate_limited", 7)
 
 
-async def test_http_429_is_no_verdict_about_the_ticket_whatever_its_code() -> None:
+async def test_http_429_with_any_code_does_not_reject_the_ticket() -> None:
     answer = json_answer({"statusCode": 429, "apiCode": 1000}, status=429)
     assert (await refused(answer, AuthingUnavailable)).outcome == "rate_limited"
 
@@ -370,7 +370,7 @@ async def test_http_429_is_no_verdict_about_the_ticket_whatever_its_code() -> No
 # --- the probe ---
 
 
-async def test_the_probe_tells_the_hosts_time_and_no_secret() -> None:
+async def test_the_probe_returns_the_hosts_time_and_sends_no_secret() -> None:
     answer = http_answer("", status=404, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})
     async with peer(answer) as seen, authing(f"{seen.url}/") as client:
         assert await client.probe() == datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -380,14 +380,14 @@ async def test_the_probe_tells_the_hosts_time_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
-async def test_the_probe_is_content_with_a_host_that_tells_no_time(
+async def test_the_probe_accepts_a_response_without_a_date(
     headers: dict[str, str],
 ) -> None:
     async with peer(http_answer("", headers=headers)) as seen, authing(seen.url) as client:
         assert await client.probe() is None
 
 
-async def test_the_probe_fails_with_the_same_words() -> None:
+async def test_the_probe_raises_the_same_errors() -> None:
     async with peer(Answer(b"", "hang")) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingTimeout) as trouble:
             async with deadline(0.1):
@@ -398,7 +398,7 @@ async def test_the_probe_fails_with_the_same_words() -> None:
 # --- secrets ---
 
 
-async def test_no_text_of_a_client_or_an_error_shows_a_secret() -> None:
+async def test_no_text_of_a_client_or_an_error_holds_a_secret() -> None:
     leaky = http_answer(encoded(make_user(token="h.p.s", metadata=SECRET)))
     answers: list[Answer | bytes] = [
         leaky,

@@ -51,7 +51,7 @@ def assert_logged(events: RecordedEvents, outcome: str) -> None:
     assert 0 <= int(fields["duration_ms"]) < 10_000
 
 
-async def test_an_exchange_that_succeeds_is_passed_on_and_noted(events: RecordedEvents) -> None:
+async def test_a_successful_exchange_is_recorded(events: RecordedEvents) -> None:
     inner = FakeIdentityProvider()
     observed = InstrumentedIdentityProvider(inner, events)
     assert observed.state == "unknown"
@@ -74,7 +74,7 @@ async def test_an_exchange_that_succeeds_is_passed_on_and_noted(events: Recorded
         (AuthingUntrusted("tls"), "tls"),
     ],
 )
-async def test_an_exchange_that_fails_is_noted_by_its_one_word(
+async def test_a_failed_exchange_is_recorded_with_its_outcome(
     events: RecordedEvents, failure: TicketgateError, word: str
 ) -> None:
     observed = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), events)
@@ -87,7 +87,7 @@ async def test_an_exchange_that_fails_is_noted_by_its_one_word(
     assert observed.state == word
 
 
-async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(events: RecordedEvents) -> None:
+async def test_a_cancelled_exchange_is_recorded_as_cancelled(events: RecordedEvents) -> None:
     inner = Stuck()
     observed = InstrumentedIdentityProvider(inner, events)
     exchange = asyncio.create_task(observed.exchange(TICKET))
@@ -101,7 +101,7 @@ async def test_an_exchange_that_is_given_up_is_noted_as_cancelled(events: Record
     assert observed.state == "cancelled"
 
 
-async def test_a_bug_is_not_noted_as_a_cancellation(events: RecordedEvents) -> None:
+async def test_a_bug_is_recorded_as_an_internal_error(events: RecordedEvents) -> None:
     observed = InstrumentedIdentityProvider(Broken(), events)
 
     with pytest.raises(ZeroDivisionError):

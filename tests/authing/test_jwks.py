@@ -93,14 +93,14 @@ def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm:
         (public_jwk(SHORT_RSA_KEY), "too_short"),
     ],
 )
-def test_a_key_that_cannot_be_meant_is_left_out_with_a_word(jwk: Any, reason: str) -> None:
+def test_an_unusable_key_is_ignored_and_recorded(jwk: Any, reason: str) -> None:
     events = RecordedEvents()
     keys = read_jwk_set({"keys": [jwk, GOOD]}, events)
     assert [key.kid for key in keys] == ["good"]
     assert events.entries == [("jwk_ignored", "", {"reason": reason})]
 
 
-def test_keys_that_share_a_name_are_all_left_out() -> None:
+def test_keys_with_the_same_name_are_all_ignored() -> None:
     twins = [public_jwk(RSA_KEY, kid="twin"), public_jwk(EC_KEY, kid="twin")]
     assert [key.kid for key in read_jwk_set({"keys": [*twins, GOOD]}, RecordedEvents())] == ["good"]
 
@@ -185,7 +185,7 @@ async def test_a_key_is_given_only_for_its_own_algorithm() -> None:
         assert await it.find("good", "HS256") == []
 
 
-async def test_a_token_without_a_key_name_needs_the_set_to_leave_no_choice() -> None:
+async def test_a_token_without_a_key_name_needs_a_single_key_of_its_algorithm() -> None:
     async with running() as it:
         it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="rsa")]
         assert await it.find(None, "ES256") == ["good"]
@@ -194,7 +194,7 @@ async def test_a_token_without_a_key_name_needs_the_set_to_leave_no_choice() -> 
         assert await it.find(None, "ES256") == []
 
 
-async def test_an_unknown_key_name_is_asked_for_once_in_a_cooldown() -> None:
+async def test_an_unknown_key_name_causes_one_fetch_in_a_cooldown() -> None:
     async with running() as it:
         await it.find()
         it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="new")]
@@ -223,7 +223,7 @@ BROKEN: dict[str, Answer | bytes] = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-async def test_the_old_keys_stay_in_force_when_a_fetch_fails(
+async def test_the_old_keys_are_kept_when_a_fetch_fails(
     how: str,
 ) -> None:
     async with running(seconds=0.2) as it:
@@ -238,7 +238,7 @@ async def test_the_old_keys_stay_in_force_when_a_fetch_fails(
 
 
 @pytest.mark.parametrize("how", BROKEN)
-async def test_without_any_keys_there_is_no_verdict_until_the_issuer_is_back(how: str) -> None:
+async def test_logins_are_unavailable_while_no_keys_can_be_fetched(how: str) -> None:
     async with running(seconds=0.2) as it:
         it.issuer.instead = BROKEN[how]
         with pytest.raises(AuthingUnavailable) as trouble:
@@ -248,14 +248,14 @@ async def test_without_any_keys_there_is_no_verdict_until_the_issuer_is_back(how
         assert await it.find() == ["good"]
 
 
-async def test_all_who_wait_share_one_fetch() -> None:
+async def test_concurrent_callers_share_one_fetch() -> None:
     async with running() as it:
         found = await asyncio.gather(*(it.find() for _ in range(50)))
         assert found == [["good"]] * 50
         assert len(it.seen.requests) == 1
 
 
-async def test_one_who_gives_up_does_not_take_the_keys_from_the_others() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_fetch_of_others() -> None:
     async with running() as it:
         waiting = [asyncio.create_task(it.find()) for _ in range(3)]
         await asyncio.sleep(0)

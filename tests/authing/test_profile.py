@@ -8,7 +8,7 @@ from app.authing.profile import claims_of, e164
 from tests.authing.builders import make_user, oauth_profile
 
 
-def test_s6_a_user_of_2020_has_these_claims() -> None:
+def test_a_user_of_2020_has_these_claims() -> None:
     assert claims_of(make_user()) == {
         "nickname": "小明",
         "preferred_username": "小明",
@@ -19,7 +19,7 @@ def test_s6_a_user_of_2020_has_these_claims() -> None:
     }
 
 
-def test_s6_every_standard_claim_that_authing_knows_is_kept() -> None:
+def test_every_standard_claim_that_authing_knows_is_kept() -> None:
     user: dict[str, Any] = {
         "name": "王小明",
         "givenName": "小明",
@@ -61,11 +61,11 @@ def test_s6_every_standard_claim_that_authing_knows_is_kept() -> None:
     }
 
 
-def test_a_user_who_tells_nothing_has_no_claims() -> None:
+def test_a_user_without_fields_has_no_claims() -> None:
     assert claims_of({}) == {}
 
 
-def test_s6_wechats_placeholder_stays_as_it_is() -> None:
+def test_wechats_placeholder_name_is_kept() -> None:
     assert claims_of({"nickname": "微信用户"}) == {"nickname": "微信用户"}
 
 
@@ -75,7 +75,7 @@ def test_a_nickname_of_joined_emoji_is_kept() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "  ", 7, True, [], {}, "a\x00b", "a\nb", "a" * 257])
 @pytest.mark.parametrize("field", ["name", "nickname", "username", "givenName"])
-def test_a_text_that_is_none_is_absent(field: str, value: Any) -> None:
+def test_an_invalid_text_is_left_out(field: str, value: Any) -> None:
     assert claims_of({field: value}) == {}
 
 
@@ -95,17 +95,17 @@ def test_a_text_that_is_none_is_absent(field: str, value: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["photo", "picture", "profile", "website"])
-def test_a_link_that_is_no_web_address_is_absent(field: str, value: Any) -> None:
+def test_an_invalid_link_is_left_out(field: str, value: Any) -> None:
     assert claims_of({field: value}) == {}
 
 
-def test_s6_picture_is_another_name_of_photo_and_the_first_good_one_counts() -> None:
+def test_the_first_valid_field_of_photo_and_picture_is_used() -> None:
     user = {"photo": "", "picture": "https://example.com/p.png"}
     assert claims_of(user) == {"picture": "https://example.com/p.png"}
 
 
 @pytest.mark.parametrize("value", ["2000-2-29", "29.02.2000", "2000-02-29T00:00:00Z", "200", 2000])
-def test_a_birthdate_of_another_form_is_absent(value: Any) -> None:
+def test_an_invalid_birthdate_is_left_out(value: Any) -> None:
     assert claims_of({"birthdate": value}) == {}
 
 
@@ -117,30 +117,30 @@ def test_a_birthdate_may_be_a_year() -> None:
     ("value", "gender"),
     [("M", "male"), ("F", "female"), (1, "male"), (2, "female")],
 )
-def test_s6_gender_is_a_letter_or_wechats_number(value: Any, gender: str) -> None:
+def test_gender_is_a_letter_or_wechats_number(value: Any, gender: str) -> None:
     assert claims_of({"gender": value}) == {"gender": gender}
     assert claims_of({"gender": "U", "oauth": {"gender": value}}) == {"gender": gender}
 
 
 @pytest.mark.parametrize("value", ["U", "", None, 0, 3, True, 1.0, [], {}, "X"])
-def test_s6_an_unknown_gender_is_absent(value: Any) -> None:
+def test_an_unknown_gender_is_left_out(value: Any) -> None:
     assert claims_of({"gender": value, "oauth": oauth_profile(gender=value, phone=None)}) == {
         "locale": "zh-CN"
     }
 
 
 @pytest.mark.parametrize("value", ["", "_", "中文", "zh CN", "z", 7, None])
-def test_a_language_that_is_none_is_absent(value: Any) -> None:
+def test_an_invalid_language_is_left_out(value: Any) -> None:
     assert claims_of({"locale": value, "oauth": {"language": value}}) == {}
 
 
 @pytest.mark.parametrize("value", ["", "no address", "a@", "@b", "a@b@c", "m***@example.com", 7])
-def test_an_email_that_is_none_is_absent_with_its_verification(value: Any) -> None:
+def test_an_invalid_email_and_its_verification_are_left_out(value: Any) -> None:
     assert claims_of({"email": value, "emailVerified": True}) == {}
 
 
 @pytest.mark.parametrize("flag", ["true", 1, None, []])
-def test_a_verification_is_told_only_as_a_yes_or_a_no(flag: Any) -> None:
+def test_a_verification_flag_that_is_not_a_boolean_is_left_out(flag: Any) -> None:
     assert claims_of({"email": "a@b.c", "emailVerified": flag}) == {"email": "a@b.c"}
 
 
@@ -150,30 +150,30 @@ def test_a_verification_is_told_only_as_a_yes_or_a_no(flag: Any) -> None:
 @pytest.mark.parametrize(
     "masked", ["138****8000", "138xxxx8000", "138XXXX8000", "+86138****8000", "", None]
 )
-def test_c14_the_clear_number_of_wechat_stands_in_for_a_masked_or_absent_one(masked: Any) -> None:
+def test_the_complete_number_of_wechat_replaces_a_masked_or_absent_one(masked: Any) -> None:
     user = make_user(phone=masked, phoneVerified=True)
     assert claims_of(user)["phone_number"] == "+8613800138000"
     assert claims_of(user)["phone_number_verified"] is True
 
 
 @pytest.mark.parametrize("clear", ["138****8000", "", None, 13800138000])
-def test_c14_a_masked_value_is_not_a_number(clear: Any) -> None:
+def test_a_masked_value_is_not_a_number(clear: Any) -> None:
     user = make_user(phone="138****8000", phoneVerified=True, oauth=oauth_profile(phone=clear))
     assert "phone_number" not in claims_of(user)
     assert "phone_number_verified" not in claims_of(user)
 
 
-def test_c14_wechats_number_does_not_replace_one_that_is_there() -> None:
+def test_wechats_number_does_not_replace_an_existing_one() -> None:
     assert claims_of(make_user(phone="13900139000"))["phone_number"] == "+8613900139000"
     assert "phone_number" not in claims_of(make_user(phone="no number"))
 
 
 @pytest.mark.parametrize("value", [13800138000, True, [], {}])
-def test_a_number_that_is_no_text_is_absent(value: Any) -> None:
+def test_a_phone_number_that_is_not_a_string_is_left_out(value: Any) -> None:
     assert claims_of({"phone": value}) == {}
 
 
-def test_a_country_code_that_is_no_text_leaves_no_number() -> None:
+def test_a_country_code_that_is_not_a_string_leaves_no_number() -> None:
     assert claims_of({"phone": "13800138000", "phoneCountryCode": 86}) == {}
 
 

@@ -33,22 +33,22 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_s4_c2_every_known_shape_holds_the_same_user(shape: str) -> None:
+def test_every_known_shape_gives_the_same_user(shape: str) -> None:
     assert read(SHAPES[shape]) == read(make_user())
 
 
-def test_c2_a_bare_user_is_accepted() -> None:
+def test_a_bare_user_is_accepted() -> None:
     assert read(make_user()).user_id == USER_ID
 
 
-def test_s4_c2_three_unwraps_are_one_too_many() -> None:
+def test_three_envelopes_are_a_bad_answer() -> None:
     document = {"code": 200, "data": {"code": 200, "data": {"code": 200, "data": make_user()}}}
     with pytest.raises(AuthingBadAnswer) as refusal:
         read(document)
     assert refusal.value.outcome == "bad_shape"
 
 
-def test_c2_a_string_of_a_string_is_no_user() -> None:
+def test_a_doubly_encoded_string_is_a_bad_answer() -> None:
     with pytest.raises(AuthingBadAnswer):
         read({"code": 200, "data": encoded(encoded(make_user()))})
 
@@ -75,14 +75,14 @@ def test_c2_a_string_of_a_string_is_no_user() -> None:
         {"data": None, "errors": [{"message": {"code": 2207, "message": "", "data": None}}]},
     ],
 )
-def test_s4_an_answer_without_a_user_is_a_bad_answer(document: Any) -> None:
+def test_an_answer_without_a_user_is_a_bad_answer(document: Any) -> None:
     with pytest.raises(AuthingBadAnswer) as refusal:
         read(document)
     assert refusal.value.outcome == "bad_shape"
 
 
 @pytest.mark.parametrize("name", ["message", "messgae", "msg"])
-def test_s4_the_text_beside_the_code_plays_no_part(name: str) -> None:
+def test_the_message_beside_the_code_is_ignored(name: str) -> None:
     assert read({"code": 200, name: {"any": "thing"}, "data": make_user()}).user_id == USER_ID
 
 
@@ -109,7 +109,7 @@ def test_s4_the_text_beside_the_code_plays_no_part(name: str) -> None:
         ({"message": "no code"}, None),
     ],
 )
-def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
+def test_a_code_is_a_number_or_its_text_under_one_of_three_names(
     level: dict[str, Any], code: int | None
 ) -> None:
     assert unwrap(level).code == code
@@ -120,23 +120,23 @@ def test_c3_a_code_is_a_number_or_its_text_under_one_of_three_names(
     [True, False, 200.0, 200.5, "", "ok", "2e2", " 200", "２００", "9" * 10, 10**9, [], {}],  # noqa: RUF001
 )
 @pytest.mark.parametrize("name", ["code", "apiCode", "statusCode"])
-def test_c3_a_code_that_is_no_number_is_a_protocol_error(junk: Any, name: str) -> None:
+def test_a_code_that_is_not_a_number_is_a_bad_answer(junk: Any, name: str) -> None:
     with pytest.raises(AuthingBadAnswer) as refusal:
         unwrap({name: junk, "data": make_user()})
     assert refusal.value.outcome == "bad_shape"
 
 
 @pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
-def test_s4_a_code_inside_decides_as_well(inner: Any) -> None:
+def test_a_code_inside_decides_as_well(inner: Any) -> None:
     assert unwrap({"code": 200, "data": inner}).code == 2206
 
 
 @pytest.mark.parametrize("data", [None, "", {}, "not JSON", [], make_user(), {"code": 200}])
-def test_s4_c19_a_refusal_stands_whatever_its_data_holds(data: Any) -> None:
+def test_a_refusal_with_any_data_is_a_refusal(data: Any) -> None:
     assert unwrap({"code": 400, "message": "", "data": data}).code == 400
 
 
-def test_the_text_of_an_envelope_shows_nothing_of_the_user() -> None:
+def test_the_repr_of_an_envelope_holds_no_user_data() -> None:
     assert repr(Envelope(200, make_user())) == "Envelope(code=200)"
     assert repr(read(make_user())) == f"UserRecord(user_id='{USER_ID}')"
 
@@ -145,11 +145,11 @@ def test_the_text_of_an_envelope_shows_nothing_of_the_user() -> None:
 
 
 @pytest.mark.parametrize("user", [without(make_user(), "_id"), make_user()])
-def test_c15_either_name_of_the_id_will_do(user: dict[str, Any]) -> None:
+def test_both_names_of_the_id_are_accepted(user: dict[str, Any]) -> None:
     assert read({**user, "id": USER_ID}).user_id == USER_ID
 
 
-def test_c15_two_ids_that_differ_are_refused() -> None:
+def test_two_ids_that_differ_are_refused() -> None:
     with pytest.raises(AuthingBadAnswer):
         read(make_user(id="5e00000000000000000000bb"))
 
@@ -158,74 +158,74 @@ def test_c15_two_ids_that_differ_are_refused() -> None:
 @pytest.mark.parametrize(
     "value", [7, True, ["a"], {"$oid": USER_ID}, "a/b", "a b", "ä", "a\r\nb", "a" * 129]
 )
-def test_s6_an_id_of_another_form_is_refused(name: str, value: Any) -> None:
+def test_an_id_of_another_form_is_refused(name: str, value: Any) -> None:
     with pytest.raises(AuthingBadAnswer):
         read({**without(make_user(), "_id"), name: value})
 
 
 @pytest.mark.parametrize("user_id", [None, ""])
-def test_s6_a_user_without_id_is_refused(user_id: str | None) -> None:
+def test_a_user_without_id_is_refused(user_id: str | None) -> None:
     with pytest.raises(AuthingBadAnswer):
         read(make_user(_id=user_id))
 
 
 @pytest.mark.parametrize("token", [None, "", 7, True, ["a.b.c"], {"token": "a.b.c"}])
-def test_s6_a_user_without_a_token_is_refused(token: Any) -> None:
+def test_a_user_without_a_token_is_refused(token: Any) -> None:
     with pytest.raises(AuthingBadAnswer):
         read(make_user(token=token))
 
 
-def test_s6_an_id_token_is_preferred_to_the_token() -> None:
+def test_an_id_token_is_preferred_to_the_token() -> None:
     user = make_user(id_token="h.id_token.s", token="h.token.s")
     assert read(user).unverified_token == "h.id_token.s"
 
 
 @pytest.mark.parametrize("absent", [None, ""])
-def test_s6_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
+def test_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
     assert read(make_user(id_token=absent, token="h.token.s")).unverified_token == "h.token.s"
 
 
-def test_s6_the_user_may_be_in_a_user_entity() -> None:
+def test_the_user_may_be_in_a_user_entity() -> None:
     assert read({"code": 200, "data": {"userEntity": make_user()}}) == read(make_user())
 
 
-def test_s6_the_token_may_stand_beside_the_user_entity() -> None:
+def test_the_token_may_stand_beside_the_user_entity() -> None:
     user = without(make_user(), "token")
     assert read({"token": "h.token.s", "userEntity": user}).unverified_token == "h.token.s"
 
 
-def test_s6_a_user_entity_that_is_no_object_is_not_looked_at() -> None:
+def test_a_user_entity_that_is_not_an_object_is_ignored() -> None:
     assert read(make_user(userEntity="text")).user_id == USER_ID
 
 
 @pytest.mark.parametrize("name", ["blocked", "isDeleted"])
 @pytest.mark.parametrize("flag", [True, "true", "True", "1", 1, "yes", "no", [], {}, 2, "unknown"])
-def test_s6_anything_but_a_clear_no_is_blocked(name: str, flag: Any) -> None:
+def test_any_flag_that_is_not_clearly_false_is_blocked(name: str, flag: Any) -> None:
     with pytest.raises(AccountBlocked):
         read(make_user(**{name: flag}))
 
 
 @pytest.mark.parametrize("name", ["blocked", "isDeleted"])
 @pytest.mark.parametrize("flag", [False, None, 0, "", "false", "False", "0"])
-def test_s6_a_clear_no_is_not_blocked(name: str, flag: Any) -> None:
+def test_a_clearly_false_flag_is_not_blocked(name: str, flag: Any) -> None:
     assert read(make_user(**{name: flag})).user_id == USER_ID
 
 
-def test_s6_users_without_the_flags_are_not_blocked() -> None:
+def test_users_without_the_flags_are_not_blocked() -> None:
     assert read(without(make_user(), "blocked", "isDeleted")).user_id == USER_ID
 
 
-def test_s6_a_blocked_user_is_told_so_even_if_there_is_no_token() -> None:
+def test_a_blocked_user_without_a_token_is_blocked() -> None:
     with pytest.raises(AccountBlocked):
         read(make_user(blocked=True, token=None))
 
 
 @pytest.mark.parametrize("oauth", ["{broken", "", None, 7, [], '"text"', "[]", {"phone": 7}])
-def test_s6_a_broken_provider_profile_does_not_fail_the_login(oauth: Any) -> None:
+def test_a_broken_provider_profile_does_not_fail_the_login(oauth: Any) -> None:
     assert read(make_user(oauth=oauth)).user_id == USER_ID
 
 
-def test_s6_what_is_not_named_is_dropped() -> None:
+def test_unknown_fields_are_dropped() -> None:
     user = make_user(salt="made-up-salt", password="made-up-hash", openid="made-up-openid")
     kept = read(user)
     everything = f"{kept.user_id} {kept.unverified_token} {kept.unionid} {kept.claims}"
@@ -234,7 +234,7 @@ def test_s6_what_is_not_named_is_dropped() -> None:
     assert "made-up-openid" not in everything
 
 
-def test_s6_a_user_of_the_second_generation_is_read() -> None:
+def test_a_user_of_the_second_generation_is_read() -> None:
     user = {
         "id": USER_ID,
         "userPoolId": "5e0000000000000000000001",
@@ -272,10 +272,10 @@ def test_s6_a_user_of_the_second_generation_is_read() -> None:
         7,
     ],
 )
-def test_s6_no_form_of_the_expiry_date_matters(when: Any) -> None:
+def test_the_expiry_date_beside_the_token_is_ignored(when: Any) -> None:
     assert read(make_user(tokenExpiredAt=when)).user_id == USER_ID
 
 
 @pytest.mark.parametrize("unionid", [None, ""])
-def test_s6_a_user_need_not_have_a_unionid(unionid: str | None) -> None:
+def test_a_user_without_a_unionid_is_accepted(unionid: str | None) -> None:
     assert read(make_user(unionid=unionid)).unionid is None

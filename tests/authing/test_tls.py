@@ -21,7 +21,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-async def test_a_host_is_believed_by_the_ca_file(authority: Authority) -> None:
+async def test_a_certificate_of_the_ca_file_is_trusted(authority: Authority) -> None:
     async with (
         peer(GOOD, tls=authority.server()) as seen,
         authing(seen.url, ca_file=authority.file) as client,
@@ -39,7 +39,7 @@ WRONG: dict[str, Wrong] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-async def test_u4_a_host_that_cannot_prove_its_name_gets_no_secret(
+async def test_a_host_with_a_wrong_certificate_gets_no_secret(
     what: str, authority: Authority, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -53,7 +53,7 @@ async def test_u4_a_host_that_cannot_prove_its_name_gets_no_secret(
         assert seen.requests == []
 
 
-async def test_u4_the_default_trust_does_not_include_just_anybody(authority: Authority) -> None:
+async def test_an_unknown_authority_is_not_trusted_by_default(authority: Authority) -> None:
     async with (
         peer(GOOD, tls=authority.server()) as seen,
         authing(seen.url, ca_file=None) as client,
@@ -62,7 +62,7 @@ async def test_u4_the_default_trust_does_not_include_just_anybody(authority: Aut
             await client.exchange(TICKET)
 
 
-async def test_u25_the_trust_store_of_the_environment_is_not_read(
+async def test_the_trust_store_of_the_environment_is_not_read(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
@@ -76,7 +76,7 @@ async def test_u25_the_trust_store_of_the_environment_is_not_read(
             await client.exchange(TICKET)
 
 
-async def test_u25_session_keys_are_not_written_to_a_file_of_the_environment(
+async def test_session_keys_are_not_written_to_a_file_of_the_environment(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key_log = tmp_path / "keys.log"
@@ -89,7 +89,7 @@ async def test_u25_session_keys_are_not_written_to_a_file_of_the_environment(
     assert not key_log.exists()
 
 
-async def test_with_a_ca_file_the_public_authorities_are_not_believed(authority: Authority) -> None:
+async def test_a_ca_file_replaces_the_public_authorities(authority: Authority) -> None:
     own = build_transport(authority.file)
     public = build_transport(None)
     assert isinstance(own, AiohttpTransport)
@@ -98,7 +98,7 @@ async def test_with_a_ca_file_the_public_authorities_are_not_believed(authority:
     assert len(public.ssl_context.get_ca_certs()) > 50
 
 
-def test_u4_tls_begins_at_1_2(authority: Authority) -> None:
+def test_tls_begins_at_1_2(authority: Authority) -> None:
     transport = build_transport(authority.file)
     assert isinstance(transport, AiohttpTransport)
     assert transport.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -109,9 +109,7 @@ def test_u4_tls_begins_at_1_2(authority: Authority) -> None:
     [b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
     ids=["only_older_tls", "no_tls"],
 )
-async def test_u4_a_host_without_the_tls_we_want_is_untrusted(
-    words: bytes, authority: Authority
-) -> None:
+async def test_a_host_without_tls_1_2_is_untrusted(words: bytes, authority: Authority) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)
         writer.write(words)
@@ -124,7 +122,7 @@ async def test_u4_a_host_without_the_tls_we_want_is_untrusted(
             await client.exchange(TICKET)
 
 
-async def test_u3_u4_a_host_that_stalls_while_connecting_is_unavailable_after_two_seconds(
+async def test_a_host_that_stalls_while_connecting_is_unavailable_after_two_seconds(
     authority: Authority,
 ) -> None:
     async with (
@@ -139,7 +137,7 @@ async def test_u3_u4_a_host_that_stalls_while_connecting_is_unavailable_after_tw
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
-def test_a_ca_file_that_is_none_is_refused_at_once(content: bytes | None, tmp_path: Path) -> None:
+def test_an_unusable_ca_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_bytes(content)

@@ -56,7 +56,7 @@ async def trouble_with(
 # --- no answer ---
 
 
-async def test_u2_a_refused_connection_is_unavailable() -> None:
+async def test_a_refused_connection_is_unavailable() -> None:
     async with peer(GOOD) as gone:
         pass
     async with authing(gone.url) as client:
@@ -66,11 +66,11 @@ async def test_u2_a_refused_connection_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
-async def test_u5_a_host_that_hangs_up_without_a_word_is_unavailable(then: Any) -> None:
+async def test_a_connection_closed_without_a_response_is_unavailable(then: Any) -> None:
     assert await trouble_with(Answer(b"", then)) == (AuthingUnavailable, "reset")
 
 
-async def test_u5_a_reused_connection_that_hangs_up_is_not_asked_again() -> None:
+async def test_an_exchange_is_not_repeated_after_a_reused_connection_closes() -> None:
     answers = iter([Answer(GOOD), Answer(b"", "close")])
     async with peer(lambda _request: next(answers)) as seen, authing(seen.url) as client:
         await client.exchange(TICKET)
@@ -97,7 +97,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
     ],
     ids=["no_head", "half_a_head", "half_a_body", "drip", "only_hints"],
 )
-async def test_u6_u7_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
+async def test_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
     started = asyncio.get_running_loop().time()
     assert await trouble_with(answer, seconds=0.3) == (AuthingTimeout, "deadline")
     assert asyncio.get_running_loop().time() - started < 2.0
@@ -138,7 +138,7 @@ async def test_the_deadline_includes_the_verification() -> None:
         Answer(b"\x15\x03\x01\x00\x02\x02\x16", "close"),
     ],
 )
-async def test_u8_broken_framing_is_a_bad_answer(answer: Answer) -> None:
+async def test_broken_framing_is_a_bad_answer(answer: Answer) -> None:
     assert await trouble_with(answer) == (AuthingBadAnswer, "bad_framing")
 
 
@@ -158,7 +158,7 @@ async def test_u8_broken_framing_is_a_bad_answer(answer: Answer) -> None:
         "{'code': 200}",
     ],
 )
-async def test_u9_what_is_not_strict_json_is_a_bad_answer(body: str | bytes) -> None:
+async def test_a_body_that_is_not_strict_json_is_a_bad_answer(body: str | bytes) -> None:
     assert await trouble_with(http_answer(body)) == (AuthingBadAnswer, "bad_json")
 
 
@@ -166,7 +166,7 @@ async def test_u9_what_is_not_strict_json_is_a_bad_answer(body: str | bytes) -> 
     "content_type",
     [None, "text/html", "text/plain; charset=utf-8", "application/jsonp", "json", "", "a/b/c+json"],
 )
-async def test_u12_json_under_another_label_is_a_bad_answer(content_type: str | None) -> None:
+async def test_another_media_type_is_a_bad_answer(content_type: str | None) -> None:
     answer = http_answer(encoded(make_user()), content_type=content_type)
     assert await trouble_with(answer) == (AuthingBadAnswer, "bad_content_type")
 
@@ -181,25 +181,25 @@ async def test_u12_json_under_another_label_is_a_bad_answer(content_type: str | 
         "application/vnd.authing.v2+json ; a=b",
     ],
 )
-async def test_u12_every_label_of_json_is_good(content_type: str) -> None:
+async def test_every_media_type_of_json_is_accepted(content_type: str) -> None:
     answer = http_answer(encoded(make_user()), content_type=content_type)
     async with peer(answer) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
 
 
-async def test_u12_two_labels_are_one_too_many() -> None:
+async def test_two_media_types_are_a_bad_answer() -> None:
     answer = GOOD.replace(b"\r\n", b"\r\nContent-Type: text/html\r\n", 1)
     assert await trouble_with(answer) == (AuthingBadAnswer, "bad_content_type")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown", "identity, gzip"])
-async def test_u17_an_encoded_answer_is_a_bad_answer(encoding: str) -> None:
+async def test_an_encoded_answer_is_a_bad_answer(encoding: str) -> None:
     body = gzip.compress(encoded(make_user()).encode())
     answer = http_answer(body, headers={"Content-Encoding": encoding})
     assert await trouble_with(answer) == (AuthingBadAnswer, "bad_encoding")
 
 
-async def test_u17_an_answer_may_say_that_it_is_not_encoded() -> None:
+async def test_the_content_encoding_identity_is_accepted() -> None:
     answer = http_answer(encoded(make_user()), headers={"Content-Encoding": "Identity"})
     async with peer(answer) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
@@ -210,14 +210,14 @@ def padded_to(size: int) -> bytes:
     return encoded({**user, "metadata": "x" * (size - len(encoded(user).encode()))}).encode()
 
 
-async def test_u17_a_body_of_64_kib_is_read_and_one_byte_more_is_too_large() -> None:
+async def test_a_body_of_64_kib_is_read_and_one_byte_more_is_too_large() -> None:
     async with peer(http_answer(padded_to(65_536))) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
     answer = http_answer(padded_to(65_537))
     assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
 
 
-async def test_u17_a_body_without_end_is_given_up_at_once() -> None:
+async def test_an_endless_body_is_refused_at_the_limit() -> None:
     chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
     answer = Answer(CHUNKED + chunk * 200, "hang")
     assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
@@ -228,12 +228,12 @@ async def test_u17_a_body_without_end_is_given_up_at_once() -> None:
     [{"X-Large": "x" * 1_000_000}, {f"X-{number}": "x" for number in range(10_000)}],
     ids=["one_megabyte", "ten_thousand"],
 )
-async def test_u17_headers_without_measure_are_a_bad_answer(headers: dict[str, str]) -> None:
+async def test_oversized_headers_are_a_bad_answer(headers: dict[str, str]) -> None:
     answer = http_answer(encoded(make_user()), headers=headers)
     assert await trouble_with(answer) == (AuthingBadAnswer, "bad_framing")
 
 
-async def test_a_reason_phrase_that_is_no_text_does_no_harm() -> None:
+async def test_a_reason_phrase_that_is_not_utf_8_is_accepted() -> None:
     answer = GOOD.replace(b"Whatever", b"\xff\xfe")
     async with peer(answer) as seen, authing(seen.url, connections=2) as client:
         for _ in range(5):
@@ -243,7 +243,7 @@ async def test_a_reason_phrase_that_is_no_text_does_no_harm() -> None:
 # --- connections ---
 
 
-async def test_u22_cancelled_exchanges_leave_every_connection_usable() -> None:
+async def test_cancelled_exchanges_leave_every_connection_usable() -> None:
     loop = asyncio.get_running_loop()
     answer = Answer(GOOD, pause=0.004)
     async with peer(answer) as seen, authing(seen.url, connections=10) as client:
@@ -259,7 +259,7 @@ async def test_u22_cancelled_exchanges_leave_every_connection_usable() -> None:
         assert [identity.subject for identity in plain] == [USER_ID] * 20
 
 
-async def test_exchanges_that_ran_out_of_time_leave_every_connection_usable() -> None:
+async def test_timed_out_exchanges_leave_every_connection_usable() -> None:
     answers = iter([Answer(b"", "hang")] * 20)
     async with (
         peer(lambda _request: next(answers, Answer(GOOD))) as seen,
@@ -274,7 +274,7 @@ async def test_exchanges_that_ran_out_of_time_leave_every_connection_usable() ->
         assert len(plain) == 10
 
 
-async def test_an_answer_that_nobody_asked_for_is_not_given_to_the_next_user() -> None:
+async def test_an_unrequested_response_is_not_given_to_the_next_user() -> None:
     names = (f"user {number}" for number in range(9))
 
     def says(_request: Request) -> Answer:
@@ -297,7 +297,7 @@ async def test_a_connection_is_used_again() -> None:
 # --- what the environment and the peer may not do ---
 
 
-async def test_u25_proxies_of_the_environment_are_not_asked(
+async def test_proxies_of_the_environment_are_not_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with peer(GOOD) as proxy, peer(GOOD) as seen:
@@ -343,14 +343,14 @@ class BrokenTransport(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize(
     "error", [ConnectionResetError(), OSError(113, "no route"), httpx.ConnectError("no text")]
 )
-async def test_a_bare_error_of_a_transport_is_connection_trouble(error: Exception) -> None:
+async def test_an_unwrapped_error_of_a_transport_is_mapped(error: Exception) -> None:
     async with authing_over(BrokenTransport(error)) as client:
         with pytest.raises(AuthingUnavailable) as trouble:
             await client.exchange(TICKET)
         assert trouble.value.outcome == "reset"
 
 
-async def test_a_bug_is_not_taken_for_authings_trouble() -> None:
+async def test_a_bug_is_not_mapped_to_an_authing_error() -> None:
     async with authing_over(BrokenTransport(LookupError())) as client:
         with pytest.raises(LookupError):
             await client.exchange(TICKET)
@@ -378,7 +378,7 @@ HOST = ConnectionKey("authing.example", 443, True, True, None, None, None)  # no
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_u1_every_foreign_error_has_a_word(
+def test_every_client_error_has_an_outcome(
     foreign: Exception,
     error: type[AuthingError],
     outcome: str,
@@ -417,7 +417,7 @@ LINES = st.sampled_from(
     lines=st.lists(LINES | st.binary(max_size=30), max_size=5),
     body=st.binary(max_size=60) | st.just(encoded(make_user()).encode()),
 )
-def test_whatever_bytes_come_the_outcome_is_one_of_ours(
+def test_every_response_bytes_give_one_of_our_outcomes(
     status: int, reason: bytes, lines: list[bytes], body: bytes
 ) -> None:
     first = f"HTTP/1.1 {status:03d} ".encode() + reason

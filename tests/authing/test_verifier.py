@@ -75,7 +75,7 @@ async def refuses(token: str, verifier: LocalVerifier | None = None) -> None:
 # --- what is believed ---
 
 
-async def test_c10_a_legacy_token_tells_user_and_union_and_times() -> None:
+async def test_a_legacy_token_gives_user_unionid_and_times() -> None:
     signed = await hs256_verifier().verify(sign_token())
     assert (signed.user_id, signed.unionid) == (USER_ID, UNIONID)
     assert signed.issued_at.timestamp() == EPOCH - 5
@@ -103,7 +103,7 @@ async def test_c10_a_legacy_token_tells_user_and_union_and_times() -> None:
         {"_id": USER_ID, "userPoolId": POOL, "set by a pipeline": "anything"},
     ],
 )
-async def test_s5_the_data_of_every_era_is_read(data: dict[str, Any]) -> None:
+async def test_every_known_form_of_data_is_read(data: dict[str, Any]) -> None:
     signed = await hs256_verifier().verify(sign_token(legacy_claims(data=data)))
     assert signed.user_id == USER_ID
 
@@ -114,21 +114,21 @@ async def test_a_header_may_have_a_type_and_a_key_name(headers: dict[str, Any]) 
     assert (await hs256_verifier().verify(token)).user_id == USER_ID
 
 
-async def test_c10_an_id_token_is_believed_if_issuer_and_audience_are_ours() -> None:
+async def test_an_id_token_is_accepted_if_issuer_and_audience_match() -> None:
     verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
     token = sign_token(id_token_claims(), key=RSA_KEY, algorithm="RS256")
     signed = await verifier.verify(token)
     assert (signed.user_id, signed.unionid) == (USER_ID, None)
 
 
-async def test_c10_an_id_token_may_name_us_in_a_list_of_one() -> None:
+async def test_an_audience_may_be_a_list_of_one() -> None:
     verifier = oidc_verifier(TokenKey("ES256", EC_KEY.public_key()))
     token = sign_token(id_token_claims(aud=[APP_ID]), key=EC_KEY, algorithm="ES256")
     assert (await verifier.verify(token)).user_id == USER_ID
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-async def test_c11_any_of_the_listed_secrets_may_have_signed(position: int) -> None:
+async def test_any_of_the_listed_secrets_may_have_signed(position: int) -> None:
     secrets = [
         "first-secret-made-up-0123456789ab",
         "short-secret-16b",
@@ -138,12 +138,12 @@ async def test_c11_any_of_the_listed_secrets_may_have_signed(position: int) -> N
     assert (await hs256_verifier(*secrets).verify(token)).user_id == USER_ID
 
 
-async def test_c11_a_secret_that_is_not_listed_signs_nothing() -> None:
+async def test_a_secret_that_is_not_listed_signs_nothing() -> None:
     await refuses(sign_token(key="another-secret-made-up-0123456789"))
     await refuses(sign_token(), hs256_verifier("another-secret-made-up-0123456789"))
 
 
-async def test_no_keys_verify_nothing() -> None:
+async def test_every_token_is_refused_without_keys() -> None:
     verifier = LocalVerifier(
         SharedSecretKeys([]), ExpectedAudience(POOL), max_age=timedelta(seconds=600), clock=clock
     )
@@ -162,16 +162,16 @@ async def verdict_on(claims: dict[str, Any], *, max_age: int = 0) -> bool:
 
 
 @pytest.mark.parametrize(("age", "good"), [(599, True), (601, False), (0, True), (-25, True)])
-async def test_a_token_must_be_fresh(age: int, good: bool) -> None:  # noqa: FBT001
+async def test_a_token_older_than_the_maximum_age_is_refused(age: int, good: bool) -> None:  # noqa: FBT001
     assert await verdict_on(legacy_claims(iat=EPOCH - age), max_age=600) is good
 
 
-async def test_with_a_max_age_of_zero_any_age_will_do() -> None:
+async def test_a_maximum_age_of_zero_accepts_any_age() -> None:
     old = legacy_claims(iat=EPOCH - 30 * 86_400, exp=EPOCH + 60)
     assert await verdict_on(old, max_age=0)
 
 
-async def test_an_issue_time_ahead_of_our_clock_is_told_as_now() -> None:
+async def test_an_issue_time_ahead_of_our_clock_becomes_now() -> None:
     signed = await hs256_verifier().verify(sign_token(legacy_claims(iat=EPOCH + 20)))
     assert signed.issued_at == NOW.replace(microsecond=0)
 
@@ -197,12 +197,12 @@ async def test_an_issue_time_ahead_of_our_clock_is_told_as_now() -> None:
         {"nbf": EPOCH * 1000},
     ],
 )
-async def test_c13_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]) -> None:
+async def test_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]) -> None:
     await refuses(sign_token(legacy_claims(**times)), hs256_verifier(max_age=0))
 
 
 @pytest.mark.parametrize("number", ["Infinity", "1e400", "9" * 400])
-async def test_c13_a_number_that_is_none_is_refused(number: str) -> None:
+async def test_a_number_out_of_range_is_refused(number: str) -> None:
     payload = encoded(legacy_claims(exp="EXP")).replace('"EXP"', number).encode()
     await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
 
@@ -230,7 +230,7 @@ async def test_c13_a_number_that_is_none_is_refused(number: str) -> None:
         id_token_claims(),
     ],
 )
-async def test_c10_a_token_for_another_pool_or_without_a_user_is_refused(
+async def test_a_token_for_another_pool_or_without_a_user_is_refused(
     claims: dict[str, Any],
 ) -> None:
     await refuses(sign_token(claims))
@@ -256,19 +256,19 @@ async def test_c10_a_token_for_another_pool_or_without_a_user_is_refused(
         legacy_claims(),
     ],
 )
-async def test_c10_issuer_and_audience_must_match_exactly(claims: dict[str, Any]) -> None:
+async def test_issuer_and_audience_must_match_exactly(claims: dict[str, Any]) -> None:
     verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
     await refuses(sign_token(claims, key=RSA_KEY, algorithm="RS256"), verifier)
 
 
 @pytest.mark.parametrize("expected", [{}, {"issuer": ISSUER}, {"audience": APP_ID}])
-async def test_c10_a_token_that_names_no_pool_needs_both_issuer_and_audience(
+async def test_a_token_that_names_no_pool_needs_both_issuer_and_audience(
     expected: dict[str, Any],
 ) -> None:
     await refuses(sign_token(id_token_claims()), hs256_verifier(**expected))
 
 
-async def test_c10_an_hs256_id_token_is_believed_with_both() -> None:
+async def test_an_hs256_id_token_is_accepted_with_issuer_and_audience() -> None:
     verifier = hs256_verifier(issuer=ISSUER, audience=APP_ID)
     assert (await verifier.verify(sign_token(id_token_claims()))).user_id == USER_ID
 
@@ -299,7 +299,7 @@ async def test_a_genuine_signature_of_another_algorithm_is_refused(algorithm: st
 
 
 @pytest.mark.parametrize("algorithm", [256, None, ["HS256"], {"a": 1}, True])
-async def test_an_algorithm_that_is_no_text_is_refused(algorithm: Any) -> None:
+async def test_an_algorithm_that_is_not_a_string_is_refused(algorithm: Any) -> None:
     signature = sign_token().rpartition(".")[2]
     await refuses(f"{parts({'alg': algorithm})}.{signature}")
 
@@ -314,7 +314,7 @@ def public_key_spellings() -> list[bytes]:
 
 
 @pytest.mark.parametrize("spelling", range(6))
-async def test_a_public_key_is_no_shared_secret(spelling: int) -> None:
+async def test_a_public_key_is_not_accepted_as_a_shared_secret(spelling: int) -> None:
     key = public_key_spellings()[spelling]
     signed = parts({"alg": "HS256", "typ": "JWT"}, id_token_claims())
     mac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(
@@ -341,7 +341,7 @@ async def test_a_public_key_is_no_shared_secret(spelling: int) -> None:
         {"typ": ""},
     ],
 )
-async def test_a_header_that_steers_or_is_of_another_kind_is_refused(
+async def test_a_header_with_other_members_or_another_type_is_refused(
     headers: dict[str, Any],
 ) -> None:
     header = {"alg": "HS256", "typ": "JWT", **headers}
@@ -351,7 +351,7 @@ async def test_a_header_that_steers_or_is_of_another_kind_is_refused(
 
 
 @pytest.mark.parametrize("header", [{"typ": 7}, {"typ": ["JWT"]}, {"kid": 7}, {"kid": ["a"]}])
-async def test_a_header_member_that_is_no_text_is_refused(header: dict[str, Any]) -> None:
+async def test_a_header_member_that_is_not_a_string_is_refused(header: dict[str, Any]) -> None:
     signature = sign_token().rpartition(".")[2]
     await refuses(f"{parts({'alg': 'HS256', **header})}.{signature}")
 
@@ -391,7 +391,7 @@ async def test_an_altered_token_is_refused(number: int) -> None:
         b'{"a":' * 20 + b"1" + b"}" * 20,
     ],
 )
-async def test_a_signed_payload_that_is_no_strict_object_is_refused(payload: bytes) -> None:
+async def test_a_signed_payload_that_is_not_a_strict_object_is_refused(payload: bytes) -> None:
     await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
 
 
@@ -400,7 +400,7 @@ async def test_a_duplicate_claim_is_refused() -> None:
     await refuses(jwt.PyJWS().encode(payload.encode(), SECRET, "HS256"))
 
 
-async def test_the_text_of_a_refusal_shows_nothing_of_the_token() -> None:
+async def test_the_text_of_a_refusal_holds_no_part_of_the_token() -> None:
     token = sign_token(key="another-secret-made-up-0123456789")
     with pytest.raises(AuthingTokenInvalid) as refusal:
         await hs256_verifier().verify(token)
@@ -411,7 +411,7 @@ async def test_the_text_of_a_refusal_shows_nothing_of_the_token() -> None:
         cause = cause.__cause__
 
 
-def test_keys_and_claims_do_not_show_what_is_secret() -> None:
+def test_the_repr_of_a_key_holds_no_secret() -> None:
     assert SECRET not in repr(TokenKey("HS256", SECRET.encode()))
     assert base64.b64encode(SECRET.encode()).decode() not in repr(TokenKey("HS256", SECRET))
 

@@ -40,7 +40,7 @@ def refusal(*keys: Any) -> str:
         b'{"keys": [NaN]}',
     ],
 )
-def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
+def test_a_set_that_is_not_strict_json_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidKey, match="not valid JSON"):
         KeyRing.from_jwk_set(text)
 
@@ -49,7 +49,7 @@ def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
     "text",
     [b"null", b"[]", b'"keys"', b"{}", b'{"keys": null}', b'{"keys": {}}', b'{"keys": "EC"}'],
 )
-def test_what_is_not_a_jwk_set_is_refused(text: bytes) -> None:
+def test_a_document_that_is_not_a_jwk_set_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidKey, match="not a JWK Set"):
         KeyRing.from_jwk_set(text)
 
@@ -72,7 +72,7 @@ def test_what_is_not_a_jwk_set_is_refused(text: bytes) -> None:
     ],
     ids=repr,
 )
-def test_a_member_that_is_no_key_of_a_known_type_is_refused(member: object) -> None:
+def test_a_member_of_an_unknown_key_type_is_refused(member: object) -> None:
     assert "not a JWK of type" in refusal(ec_jwk(), oct_jwk(), member)
 
 
@@ -193,7 +193,7 @@ def test_an_oct_key_that_is_not_base64url_is_refused(value: object) -> None:
     assert "JWK" in refusal(ec_jwk(), {"kty": "oct", "k": value})
 
 
-def test_one_secret_under_two_spellings_is_refused() -> None:
+def test_one_secret_in_two_encodings_is_refused() -> None:
     # The four unused bits of the last character make a second name for the same key.
     first, second = "A" * 43, "A" * 42 + "B"
     refusal(ec_jwk(), {"kty": "oct", "k": first}, {"kty": "oct", "k": second})

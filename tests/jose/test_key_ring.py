@@ -51,13 +51,13 @@ def test_another_library_computes_the_same_thumbprint(make: Callable[[], dict[st
     assert thumbprint(jwk) == joserfc.jwk.import_key(jwk).thumbprint()
 
 
-def test_the_thumbprint_of_a_secret_does_not_give_it_away() -> None:
+def test_the_thumbprint_of_a_secret_is_a_hash() -> None:
     secret = bytes(range(32))
     text = json.dumps({"k": b64(secret), "kty": "oct"}, separators=(",", ":"))
     assert thumbprint(oct_jwk(secret)) == b64(hashlib.sha256(text.encode()).digest())
 
 
-def test_a_key_is_named_by_its_thumbprint_whatever_the_file_calls_it() -> None:
+def test_a_key_is_named_by_its_thumbprint_and_not_by_the_file() -> None:
     signing, binding = ec_jwk(), oct_jwk()
     ring = make_ring({**signing, "kid": "my key"}, {**binding, "kid": "my key"})
     assert ring.signing_key.kid == thumbprint(signing)
@@ -67,7 +67,7 @@ def test_a_key_is_named_by_its_thumbprint_whatever_the_file_calls_it() -> None:
 # --- order ---
 
 
-def test_the_first_of_each_kind_is_in_use_and_all_are_believed() -> None:
+def test_the_first_of_each_kind_is_in_use_and_all_are_accepted() -> None:
     jwks = [oct_jwk(), ec_jwk(), ed25519_jwk(), oct_jwk(), rsa_jwk()]
     kids = [thumbprint(jwk) for jwk in jwks]
     ring = make_ring(*jwks)
@@ -76,7 +76,7 @@ def test_the_first_of_each_kind_is_in_use_and_all_are_believed() -> None:
     assert (ring.signing_key.kid, ring.current_secret_key.kid) == (kids[1], kids[0])
 
 
-def test_a_verifier_is_found_by_its_name_only() -> None:
+def test_a_verification_key_is_found_only_by_its_name() -> None:
     ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
     for key in ring.signing_keys:
         assert ring.verification_key(key.kid) is key
@@ -93,7 +93,7 @@ def test_a_verifier_is_found_by_its_name_only() -> None:
     assert ring.verification_key(ring.current_secret_key.kid) is None
 
 
-def test_a_binding_key_that_was_retired_is_stood_in_for_by_the_current_one() -> None:
+def test_the_current_key_replaces_a_retired_secret_key() -> None:
     ring = make_ring(ec_jwk(), oct_jwk(), oct_jwk())
     assert ring.secret_key(ring.secret_keys[1].kid) is ring.secret_keys[1]
     assert ring.secret_key("retired") is ring.secret_keys[0]
@@ -103,7 +103,7 @@ def test_a_binding_key_that_was_retired_is_stood_in_for_by_the_current_one() -> 
 
 
 @SIGNING_JWKS
-def test_each_type_of_key_has_the_one_algorithm_that_it_is_for(
+def test_each_type_of_key_has_one_algorithm(
     make: Callable[[], dict[str, Any]], algorithm: str
 ) -> None:
     jwk = make()
@@ -112,7 +112,7 @@ def test_each_type_of_key_has_the_one_algorithm_that_it_is_for(
 
 
 @SIGNING_JWKS
-def test_what_is_published_has_no_private_member(
+def test_the_published_set_has_no_private_member(
     make: Callable[[], dict[str, Any]], algorithm: str
 ) -> None:
     private = make()
@@ -124,13 +124,13 @@ def test_what_is_published_has_no_private_member(
     assert not any(secret in json.dumps(published) for secret in secrets)
 
 
-def test_all_signing_keys_and_no_binding_key_are_published() -> None:
+def test_all_signing_keys_and_no_secret_keys_are_published() -> None:
     ring = make_ring(ec_jwk(), oct_jwk(), ed25519_jwk())
     published = ring.public_jwks()["keys"]
     assert [key["kid"] for key in published] == [key.kid for key in ring.signing_keys]
 
 
-def test_another_library_reads_what_is_published() -> None:
+def test_another_library_reads_the_published_set() -> None:
     ring = make_ring(ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk())
     document: Any = json.loads(json.dumps(ring.public_jwks()))
     read = joserfc.jwk.KeySet.import_key_set(document)
@@ -138,7 +138,7 @@ def test_another_library_reads_what_is_published() -> None:
     assert not any(key.is_private for key in read.keys)
 
 
-def test_what_a_ring_prints_of_itself_holds_no_secret() -> None:
+def test_the_repr_of_a_ring_holds_no_secret() -> None:
     jwks = [ec_jwk(), ed25519_jwk(), rsa_jwk(), oct_jwk()]
     ring = KeyRing.from_jwk_set(jwk_set(*jwks))
     printed = (

@@ -26,23 +26,23 @@ def test_another_secret_or_message_gives_another_mac() -> None:
     assert len({KEY.mac(b"a"), KEY.mac(b"b"), OTHER.mac(b"a"), OTHER.mac(b"b")}) == 4
 
 
-def test_what_was_sealed_opens_with_the_same_key_in_the_same_context() -> None:
+def test_the_same_key_and_context_decrypt() -> None:
     sealed = KEY.encrypt(PROFILE, b"session-a")
     assert SecretKey("after a restart", SECRET).decrypt(sealed, b"session-a") == PROFILE
 
 
-def test_a_profile_sealed_by_an_earlier_release_still_opens() -> None:
+def test_a_profile_encrypted_by_an_earlier_release_is_decrypted() -> None:
     assert KEY.decrypt(bytes.fromhex(FIXED_SEALED), b"session-a") == PROFILE
 
 
-def test_what_was_sealed_does_not_open_elsewhere() -> None:
+def test_another_key_or_context_does_not_decrypt() -> None:
     sealed = KEY.encrypt(PROFILE, b"session-a")
     assert KEY.decrypt(sealed, b"session-b") is None
     assert KEY.decrypt(sealed, b"") is None
     assert OTHER.decrypt(sealed, b"session-a") is None
 
 
-def test_what_was_sealed_does_not_open_if_any_bit_has_changed() -> None:
+def test_a_changed_bit_prevents_decryption() -> None:
     sealed = KEY.encrypt(PROFILE, b"session-a")
     for position in range(len(sealed)):
         changed = bytearray(sealed)
@@ -51,11 +51,11 @@ def test_what_was_sealed_does_not_open_if_any_bit_has_changed() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 11, 12, 13, 27, 28])
-def test_what_is_too_short_to_be_sealed_does_not_open(length: int) -> None:
+def test_a_ciphertext_that_is_too_short_is_not_decrypted(length: int) -> None:
     assert KEY.decrypt(bytes(length), b"session-a") is None
 
 
-def test_the_same_profile_is_sealed_differently_each_time() -> None:
+def test_the_same_profile_is_encrypted_differently_each_time() -> None:
     sealed = {KEY.encrypt(PROFILE, b"session-a") for _ in range(100)}
     assert len({each[:12] for each in sealed}) == 100
     assert not any(PROFILE[:8] in each for each in sealed)

@@ -34,7 +34,7 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
         (b"{}", {}),
     ],
 )
-def test_what_json_means_is_read(document: bytes, value: JsonValue) -> None:
+def test_json_values_are_read(document: bytes, value: JsonValue) -> None:
     assert loads(document) == value
 
 
@@ -64,7 +64,7 @@ def test_the_table_is_as_large_as_the_suites_that_it_stands_for() -> None:
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("place", ["%s", "[%s]", '{"a": %s}', '{"a": [1, {"b": %s}]}'])
-def test_what_only_python_takes_for_a_number_is_refused(place: str, constant: str) -> None:
+def test_a_number_that_only_python_accepts_is_refused(place: str, constant: str) -> None:
     with pytest.raises(StrictJsonError):
         loads((place % constant).encode())
 
@@ -81,7 +81,7 @@ def test_only_plain_utf_8_is_read(encoding: str) -> None:
 @pytest.mark.parametrize(
     "document", [b'{"a": [{"b": ["\\udfff"]}]}', b'[{"b": {"a": 1, "a": 2}}]'], ids=["half", "key"]
 )
-def test_no_place_is_too_deep_for_the_rules(document: bytes) -> None:
+def test_the_rules_hold_at_any_depth(document: bytes) -> None:
     with pytest.raises(StrictJsonError):
         loads(document)
 
@@ -163,7 +163,7 @@ def test_a_document_deeper_than_the_stack_is_refused_like_any_other(depth: int) 
         f'["{SECRET}", [[[[[[[[]]]]]]]]]',
     ],
 )
-def test_a_refusal_holds_nothing_of_the_document(document: str) -> None:
+def test_a_refusal_holds_no_part_of_the_document(document: str) -> None:
     with pytest.raises(StrictJsonError) as caught:
         loads(document.encode())
     assert SECRET not in repr(caught.value)
@@ -183,7 +183,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-def test_what_json_writes_is_read_back(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
+def test_written_json_is_read_back(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
     assert loads(json.dumps(value, ensure_ascii=ascii_only).encode(), max_depth=20) == value
 
 

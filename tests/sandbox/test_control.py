@@ -20,9 +20,7 @@ DEFAULTS = {
 }
 
 
-async def test_a_ticket_can_be_had_without_saying_anything(
-    sandbox: Sandbox, control: httpx.AsyncClient
-) -> None:
+async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
     answer = await control.post("/sandbox/tickets")
     given = answer.json()
     assert answer.status_code == 200
@@ -43,7 +41,7 @@ async def test_a_ticket_is_for_the_persona_and_the_consent_asked_for(
     assert (entry.persona, entry.get_phone) == ("chen", False)
 
 
-async def test_who_cancels_gives_the_app_a_message_without_a_ticket(
+async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
     sandbox: Sandbox, control: httpx.AsyncClient
 ) -> None:
     answer = await control.post("/sandbox/tickets", json={"approve": False})
@@ -54,7 +52,7 @@ async def test_who_cancels_gives_the_app_a_message_without_a_ticket(
     assert sandbox.state.tickets_issued == 0
 
 
-async def test_the_switches_can_be_read_and_turned_one_by_one(
+async def test_the_switches_can_be_read_and_changed_one_by_one(
     sandbox: Sandbox, control: httpx.AsyncClient
 ) -> None:
     assert (await control.get("/sandbox/settings")).json() == DEFAULTS
@@ -75,7 +73,7 @@ async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.A
     assert sandbox.state.fault == Fault()
 
 
-async def test_the_stats_count_and_tell_no_secret(
+async def test_the_stats_hold_counts_and_no_secret(
     sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
 ) -> None:
     ticket = (await control.post("/sandbox/tickets")).json()["ticket"]
@@ -121,7 +119,7 @@ async def test_the_stats_count_and_tell_no_secret(
         ("PUT fault", {"kind": "slow", "colour": 1}, "body: only the members kind, times, "),
     ],
 )
-async def test_what_is_not_understood_is_refused_by_name_and_changes_nothing(
+async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     sandbox: Sandbox,
     control: httpx.AsyncClient,
     request_line: str,
@@ -138,7 +136,9 @@ async def test_what_is_not_understood_is_refused_by_name_and_changes_nothing(
     assert sandbox.state.tickets_issued == 0
 
 
-async def test_one_wrong_switch_turns_none(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
+async def test_one_wrong_switch_changes_no_switch(
+    sandbox: Sandbox, control: httpx.AsyncClient
+) -> None:
     body = {"shape": "nested", "ticket_ttl": 0}
     assert (await control.patch("/sandbox/settings", json=body)).status_code == 422
     assert sandbox.state.options.shape == "bare"

@@ -58,9 +58,7 @@ async def test_without_the_users_consent_there_is_no_phone_number_anywhere(
     assert "phone" not in json.loads(user["oauth"])
 
 
-async def test_a_name_always_means_the_same_person_and_another_name_another_one(
-    sandbox: Sandbox, exchange: Exchange
-) -> None:
+async def test_a_name_always_gives_the_same_persona(sandbox: Sandbox, exchange: Exchange) -> None:
     names = ["lin", "lin", "chen", "load-0001"]
     users = [(await exchange(sandbox.state.issue(Consent(name)))).json() for name in names]
     for fact in ("_id", "openid", "unionid"):
@@ -103,7 +101,7 @@ async def test_the_code_of_an_envelope_can_be_text(
     assert (await exchange(sandbox.state.issue(Consent()))).json()["code"] == "200"
 
 
-async def test_a_ticket_is_good_once(sandbox: Sandbox, exchange: Exchange) -> None:
+async def test_a_ticket_is_accepted_once(sandbox: Sandbox, exchange: Exchange) -> None:
     ticket = sandbox.state.issue(Consent())
     await exchange(ticket)
     assert refused(await exchange(ticket)) == 2207
@@ -121,7 +119,7 @@ async def test_single_use_can_be_switched_off(
     assert first["_id"] == second["_id"]
 
 
-async def test_a_ticket_lives_to_its_last_second_and_no_longer(
+async def test_a_ticket_is_valid_to_its_last_second(
     sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
 ) -> None:
     switch(single_use=False)
@@ -132,7 +130,7 @@ async def test_a_ticket_lives_to_its_last_second_and_no_longer(
     assert refused(await exchange(ticket)) == 2206
 
 
-async def test_a_new_ticket_ttl_counts_for_tickets_from_then_on(
+async def test_a_new_ticket_ttl_applies_to_new_tickets(
     sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
 ) -> None:
     old = sandbox.state.issue(Consent())
@@ -144,7 +142,7 @@ async def test_a_new_ticket_ttl_counts_for_tickets_from_then_on(
 
 
 @pytest.mark.parametrize("secret", ["made-up-but-wrong", "", None, 7, "密钥"])
-async def test_a_wrong_or_missing_secret_is_no_permission_and_costs_no_ticket(
+async def test_a_wrong_or_missing_secret_is_refused_and_uses_no_ticket(
     sandbox: Sandbox, exchange: Exchange, secret: object
 ) -> None:
     ticket = sandbox.state.issue(Consent())
@@ -152,7 +150,7 @@ async def test_a_wrong_or_missing_secret_is_no_permission_and_costs_no_ticket(
     assert "_id" in (await exchange(ticket)).json()
 
 
-async def test_a_pool_that_needs_no_secret_takes_any(
+async def test_a_pool_that_needs_no_secret_accepts_any(
     sandbox: Sandbox, switch: Switch, exchange: Exchange
 ) -> None:
     switch(need_secret=False)
@@ -184,7 +182,7 @@ async def test_a_body_without_a_ticket_is_incomplete(exchange: Exchange, ticket:
         (b'{"ticket": "t"}', "application/x-www-form-urlencoded"),
     ],
 )
-async def test_a_body_that_is_not_one_labelled_json_object_says_nothing(
+async def test_a_body_that_is_not_one_json_object_counts_as_empty(
     sandbox: Sandbox, switch: Switch, upstream: httpx.AsyncClient, body: bytes, content_type: str
 ) -> None:
     switch(need_secret=False)
@@ -194,7 +192,7 @@ async def test_a_body_that_is_not_one_labelled_json_object_says_nothing(
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_refusal_comes_with_the_chosen_http_status(
+async def test_a_refusal_has_the_chosen_http_status(
     sandbox: Sandbox, switch: Switch, exchange: Exchange, status: int
 ) -> None:
     switch(refusal_status=status)
@@ -212,7 +210,7 @@ async def test_the_exchange_is_a_post_at_exactly_one_path(
     assert sandbox.state.exchanges == 0
 
 
-async def test_tickets_look_like_authings_and_never_repeat(sandbox: Sandbox) -> None:
+async def test_tickets_look_like_authings_and_are_unique(sandbox: Sandbox) -> None:
     tickets = {sandbox.state.issue(Consent()) for _ in range(50)}
     assert len(tickets) == 50
     for ticket in tickets:
@@ -221,7 +219,7 @@ async def test_tickets_look_like_authings_and_never_repeat(sandbox: Sandbox) -> 
         assert ticket.replace(".", "").replace("-", "").replace("_", "").isalnum()
 
 
-async def test_the_oldest_of_very_many_tickets_is_forgotten(
+async def test_the_oldest_ticket_is_dropped_at_the_limit(
     sandbox: Sandbox, exchange: Exchange
 ) -> None:
     first = sandbox.state.issue(Consent())

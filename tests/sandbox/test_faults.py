@@ -43,7 +43,7 @@ async def test_a_fault_without_a_number_holds_until_it_is_cleared(
         ("html", (200, "text/html; charset=utf-8", None)),
     ],
 )
-async def test_a_wrong_answer_leaves_the_ticket_untouched(
+async def test_a_fault_before_the_exchange_leaves_the_ticket_unused(
     sandbox: Sandbox, exchange: Exchange, kind: str, expected: tuple[int, str, str | None]
 ) -> None:
     ticket = sandbox.state.issue(Consent())
@@ -56,7 +56,7 @@ async def test_a_wrong_answer_leaves_the_ticket_untouched(
     assert "_id" in (await exchange(ticket)).json()
 
 
-async def test_who_follows_the_redirect_is_seen_as_a_second_exchange(
+async def test_a_followed_redirect_counts_as_a_second_exchange(
     sandbox: Sandbox, upstream: httpx.AsyncClient
 ) -> None:
     options = sandbox.state.options
@@ -80,7 +80,7 @@ async def test_a_slow_answer_comes_after_the_wait(sandbox: Sandbox, exchange: Ex
     assert "_id" in answer.json()
 
 
-async def test_a_caller_who_gives_up_on_a_slow_answer_keeps_the_ticket(
+async def test_a_caller_that_cancels_a_slow_exchange_keeps_the_ticket(
     sandbox: Sandbox, exchange: Exchange
 ) -> None:
     ticket = sandbox.state.issue(Consent())
@@ -91,7 +91,7 @@ async def test_a_caller_who_gives_up_on_a_slow_answer_keeps_the_ticket(
 
 
 @pytest.mark.parametrize(("kind", "spent"), [("drop", 0), ("accept_then_drop", 1)])
-async def test_a_drop_is_a_connection_error_and_differs_in_what_became_of_the_ticket(
+async def test_a_drop_is_a_connection_error_and_may_use_the_ticket(
     sandbox: Sandbox, exchange: Exchange, kind: str, spent: int
 ) -> None:
     ticket = sandbox.state.issue(Consent())
@@ -113,7 +113,7 @@ async def test_a_truncated_answer_ends_early_under_the_length_of_the_whole(
     assert sandbox.state.tickets[ticket].logins == 1
 
 
-async def test_a_fault_does_not_touch_the_published_keys(
+async def test_a_fault_does_not_change_the_published_keys(
     sandbox: Sandbox, upstream: httpx.AsyncClient
 ) -> None:
     sandbox.state.fault = Fault("http_500")
@@ -135,6 +135,6 @@ async def test_a_fault_does_not_touch_the_published_keys(
         {"kind": "slow", "seconds": True},
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^(kind|times|seconds): "):
         Fault(**wrong)

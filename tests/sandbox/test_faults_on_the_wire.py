@@ -92,7 +92,7 @@ async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
     assert complaints(caplog) == []
 
 
-async def test_a_client_that_hangs_up_on_a_slow_answer_keeps_the_ticket(
+async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket = sandbox.state.issue(Consent())
@@ -108,7 +108,7 @@ async def test_a_client_that_hangs_up_on_a_slow_answer_keeps_the_ticket(
     assert complaints(caplog) == []
 
 
-async def test_a_connection_serves_on_after_a_fault_that_was_an_answer(
+async def test_a_connection_stays_usable_after_a_fault_with_a_response(
     sandbox: Sandbox, http: Http
 ) -> None:
     ticket = sandbox.state.issue(Consent())

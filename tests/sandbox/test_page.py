@@ -46,7 +46,7 @@ async def test_the_page_answers_with_and_without_the_slash(
     assert Reader(shown.text).chosen() == ["lin"]
 
 
-async def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(
+async def test_the_page_uses_no_external_or_inline_code(
     control: httpx.AsyncClient,
 ) -> None:
     page = await control.get("/sandbox")
@@ -80,7 +80,7 @@ async def test_allowing_shows_ext_msg_the_ticket_and_a_command_that_logs_in(
     assert page.chosen() == ["chen"]
 
 
-async def test_the_command_is_shown_literally_whatever_the_address_holds() -> None:
+async def test_the_command_is_escaped_for_any_url() -> None:
     url = "http://127.0.0.1:8000/v1/sessions?a=1&copy=<b>'\""
     sandbox = create_sandbox(
         SandboxOptions(user_pool_id="pool-1", user_pool_secret="s" * 32, login_url=url)
@@ -92,7 +92,7 @@ async def test_the_command_is_shown_literally_whatever_the_address_holds() -> No
     assert shlex.split("".join(page.pre[2:]))[2] == url
 
 
-async def test_an_unticked_box_keeps_the_phone_number_back(
+async def test_an_unticked_box_withholds_the_phone_number(
     sandbox: Sandbox, control: httpx.AsyncClient
 ) -> None:
     form = {"persona": "lin", "choice": "approve"}
@@ -118,7 +118,7 @@ async def test_a_persona_that_the_page_does_not_offer_stays_chosen(
 
 
 @pytest.mark.parametrize("body", [b"", b"persona=%3Cscript%3E&choice=approve", b"\xff\xfe=&&&="])
-async def test_a_form_that_was_tampered_with_is_refused(
+async def test_a_form_with_an_invalid_persona_is_refused(
     sandbox: Sandbox, control: httpx.AsyncClient, body: bytes
 ) -> None:
     answer = await control.post("/sandbox", content=body)

@@ -22,7 +22,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
         started.kill()
 
 
-def test_the_process_says_where_it_listens_serves_and_ends_on_ctrl_c(
+def test_the_process_prints_its_url_serves_and_ends_on_ctrl_c(
     process: subprocess.Popen[str],
 ) -> None:
     assert process.stdout is not None
@@ -42,7 +42,9 @@ def test_the_process_says_where_it_listens_serves_and_ends_on_ctrl_c(
     assert process.stdout.read() == ""
 
 
-def test_a_process_without_a_pool_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_without_a_pool_names_the_missing_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as ending:
         main(["--secret", SECRET])
     assert ending.value.code == 2

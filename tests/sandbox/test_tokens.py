@@ -56,7 +56,7 @@ async def test_an_oidc_token_verifies_with_the_published_key(
     assert user["tokenExpiredAt"] == "2027-01-15T09:00:00.000Z"
 
 
-async def test_the_published_keys_are_public_and_their_readings_counted(
+async def test_the_published_keys_are_public_and_reads_are_counted(
     sandbox: Sandbox, upstream: httpx.AsyncClient
 ) -> None:
     keys = (await upstream.get("/oidc/.well-known/jwks.json")).json()["keys"]
@@ -64,7 +64,7 @@ async def test_the_published_keys_are_public_and_their_readings_counted(
     assert sandbox.state.jwks_reads == 1
 
 
-async def test_rolled_keys_are_published_under_their_own_name(
+async def test_rotated_keys_are_published_under_their_own_name(
     sandbox: Sandbox, switch: Switch, upstream: httpx.AsyncClient, exchange: Exchange
 ) -> None:
     switch(token_algorithm="RS256")
@@ -74,7 +74,7 @@ async def test_rolled_keys_are_published_under_their_own_name(
     assert token.header["kid"] == "sandbox-2"
 
 
-async def test_a_bad_legacy_token_is_whole_but_signed_by_somebody_else(
+async def test_a_bad_legacy_token_is_signed_by_another_key(
     sandbox: Sandbox, exchange: Exchange
 ) -> None:
     sandbox.state.fault = Fault("bad_token", times=1)

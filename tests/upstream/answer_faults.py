@@ -1,4 +1,4 @@
-"""U9 to U15, U18 to U20: answers that arrive whole, and what they mean for the login."""
+"""Faults in complete responses, and what they mean for the login."""
 
 from datetime import timedelta
 from email.utils import format_datetime
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.authing.builders import (
     EPOCH,
+    NOW,
     POOL,
     encoded,
     http_answer,
@@ -29,7 +30,6 @@ from tests.upstream.fault import (
     says,
     unavailable,
 )
-from tests.upstream.stage import clock
 
 USER = make_user()
 HTML = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
@@ -58,7 +58,7 @@ def nested(times: int) -> Any:
     return document
 
 
-# --- answers that are no answers ---
+# --- responses without a user ---
 
 NOT_JSON: dict[str, str | bytes] = {
     "truncated": encoded(USER)[:-9],
@@ -76,7 +76,11 @@ ERROR_PAGES = {
 RETRY_AFTER = {
     "3": ({"Retry_After": "3"}, 3),
     "date": (
-        {"Retry_After": format_datetime(clock() + timedelta(seconds=20), usegmt=True)},
+        {
+            "Retry_After": format_datetime(
+                NOW.replace(microsecond=0) + timedelta(seconds=20), usegmt=True
+            )
+        },
         20,
     ),
     "1000000000": ({"Retry_After": "1000000000"}, 60),
@@ -84,7 +88,7 @@ RETRY_AFTER = {
 }
 LABELS = {"labelled-html": "text/html", "labelled-text": "text/plain", "not-labelled": None}
 
-# --- answers with a user ---
+# --- responses with a user ---
 
 ENVELOPES = {
     "bare-user": USER,
@@ -104,14 +108,14 @@ SHAPES = {
     "token-null": make_user(token=None),
 }
 DATA = legacy_claims()["data"]
-OTHER_KEY = "somebody-else's-secret-0123456789"
+OTHER_KEY = "another-made-up-secret-0123456789"
 HEADER, CLAIMS, SIGNATURE = sign_token().split(".")
 TOKENS = {
     "alg-none": sign_token(key="", algorithm="none"),
     "other-key": sign_token(key=OTHER_KEY),
     "no-signature": f"{HEADER}.{CLAIMS}.",
     "other-alg": sign_token(key=ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"),
-    "ours": sign_token(headers={"typ": "at+jwt"}),
+    "own-access-token": sign_token(headers={"typ": "at+jwt"}),
     "other-pool": sign_token(legacy_claims(data={**DATA, "clientId": POOL[::-1]})),
     "other-user": sign_token(legacy_claims(data={**DATA, "id": "5e00000000000000000000bb"})),
     "other-unionid": sign_token(legacy_claims(data={**DATA, "unionid": "o-another"})),
@@ -120,45 +124,51 @@ TOKENS = {
 }
 
 ANSWER_FAULTS = (
-    *(fault(f"U9-{what}", http_answer(b), bad_answer("bad_json")) for what, b in NOT_JSON.items()),
     *(
-        fault(f"U10-{status}-{what}", make(status), unavailable("http_5xx"))
+        fault(f"json-{what}", http_answer(b), bad_answer("bad_json"))
+        for what, b in NOT_JSON.items()
+    ),
+    *(
+        fault(f"http5xx-{status}-{what}", make(status), unavailable("http_5xx"))
         for status, (what, make) in product((500, 502, 503, 504), ERROR_PAGES.items())
     ),
     *(
         fault(
-            f"U11-retry-after-{what}",
+            f"throttled-retry-after-{what}",
             json_answer({"code": 429}, status=429, **headers),
             unavailable("rate_limited", seconds),
         )
         for what, (headers, seconds) in RETRY_AFTER.items()
     ),
-    fault("U12-captive-portal", page(200), bad_answer("bad_content_type")),
+    fault("label-captive-portal", page(200), bad_answer("bad_content_type")),
     *(
         fault(
-            f"U12-json-{what}",
+            f"label-json-{what}",
             http_answer(encoded(USER), content_type=label),
             bad_answer("bad_content_type"),
         )
         for what, label in LABELS.items()
     ),
-    *(fault(f"U13-{what}", json_answer(document), WELCOME) for what, document in ENVELOPES.items()),
     *(
-        fault(f"U14-{what}", json_answer(document), bad_answer("bad_shape"))
+        fault(f"envelope-{what}", json_answer(document), WELCOME)
+        for what, document in ENVELOPES.items()
+    ),
+    *(
+        fault(f"shape-{what}", json_answer(document), bad_answer("bad_shape"))
         for what, document in SHAPES.items()
     ),
-    user("U14-oauth-not-json", WELCOME, oauth="{nickName:"),
+    user("shape-oauth-not-json", WELCOME, oauth="{nickName:"),
     *(
-        fault(f"U15-{code}-in-http-{status}", refusal(code, status), REJECTED)
+        fault(f"rejected-{code}-in-http-{status}", refusal(code, status), REJECTED)
         for code, error_status in ((400, 400), (401, 401), (2020, 403), (98765, 404))
         for status in (200, error_status)
     ),
-    fault("U18-http-401", page(401), MISCONFIGURED),
-    fault("U18-http-403", page(403), MISCONFIGURED),
-    fault("U18-secret-refused", refusal(1001), MISCONFIGURED),
-    user("U19-blocked", BLOCKED, blocked=True),
-    user("U19-deleted", BLOCKED, isDeleted=True),
-    user("U19-blocked-as-text", BLOCKED, blocked="true"),
-    user("U19-deleted-as-text", BLOCKED, isDeleted="true"),
-    *(user(f"U20-{what}", TOKEN_INVALID, token=token) for what, token in TOKENS.items()),
+    fault("configuration-http-401", page(401), MISCONFIGURED),
+    fault("configuration-http-403", page(403), MISCONFIGURED),
+    fault("configuration-secret-refused", refusal(1001), MISCONFIGURED),
+    user("blocked-blocked", BLOCKED, blocked=True),
+    user("blocked-deleted", BLOCKED, isDeleted=True),
+    user("blocked-blocked-as-text", BLOCKED, blocked="true"),
+    user("blocked-deleted-as-text", BLOCKED, isDeleted="true"),
+    *(user(f"token-{what}", TOKEN_INVALID, token=token) for what, token in TOKENS.items()),
 )

@@ -1,4 +1,4 @@
-"""What is logged of exchanges."""
+"""The recorded exchanges."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def outcomes(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """The outcomes of all exchanges so far, in one word each; metrics count the same."""
+    """Returns the outcomes of all exchanges so far."""
     caplog.set_level(logging.INFO, "ticketgate")
     return lambda: [
         record.__dict__["outcome"] for record in caplog.records if record.msg == "exchange"

@@ -1,18 +1,18 @@
-"""One row of the table of faults: what goes wrong at Authing, and what the app is told."""
+"""One row of the table of faults: a fault of Authing, and what the app is told."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from tests.authing.builders import Answer
-from tests.upstream.stage import Stage
+from tests.upstream.faulty_authing import FaultyAuthing
 
-Strike: TypeAlias = Callable[[Stage], Awaitable[None]]
+Strike: TypeAlias = Callable[[FaultyAuthing], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the app is told, and by which word the operator finds it. None: not in the answer."""
+    """The response to the app, and the outcome for the operator. None: not in the response."""
 
     status: int
     code: str | None
@@ -23,10 +23,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` makes it; `told` follows from it, on a stage opened as the other members say.
+    """`strike` makes the fault; `told` is its effect. `host` to `timeout` are for `faulty_authing`.
 
-    `asked` is how often Authing gets to see a request. `mends`: the ticket can be tried again with
-    success as soon as the fault is gone.
+    `asked` is the number of requests that Authing receives. `mends`: the same ticket works after
+    the fault.
     """
 
     id: str
@@ -36,14 +36,14 @@ class Fault:
     host: str = "127.0.0.1"
     tls: bool = False
     base_url: str | None = None
-    deadline: int = 1
+    timeout: float = 1
     mends: bool = True
 
     def __str__(self) -> str:
         return self.id
 
     @property
-    def mode(self) -> str:
+    def kind(self) -> str:
         return self.id.partition("-")[0]
 
 
@@ -65,7 +65,7 @@ BLOCKED = Told(403, "account_blocked", "contact_support", "account_blocked")
 
 
 def says(answer: bytes | Answer) -> Strike:
-    async def strike(stage: Stage) -> None:
-        stage.authing.answer = answer
+    async def strike(authing: FaultyAuthing) -> None:
+        authing.server.answer = answer
 
     return strike

@@ -1,4 +1,4 @@
-"""A fake Authing at one address, where something else can be put while it is in use."""
+"""A server at one address whose behaviour can be changed while it is in use."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ GOOD = json_answer(make_user())
 
 
 class FaultServer:
-    """Keeps its port for itself, whoever listens there: it is refused, not somebody else's."""
+    """Keeps its port bound, also while it does not listen, so that no other process gets it."""
 
     def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
         self.host, self.tls = host, tls
@@ -32,7 +32,7 @@ class FaultServer:
         self._server = await asyncio.start_server(self.peer.serve, self.host, self.port, ssl=tls)
 
     async def say_only(self, words: bytes) -> None:
-        """Answer whatever comes with these bytes, and hang up."""
+        """Answer anything with these bytes, and close the connection."""
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(10_000)
@@ -42,8 +42,8 @@ class FaultServer:
         await self.leave()
         self._server = await asyncio.start_server(talk, self.host, self.port)
 
-    async def be_a_black_hole(self) -> None:
-        """Answer no SYN: the queue of those who want to connect is full, and nobody accepts."""
+    async def become_a_black_hole(self) -> None:
+        """Answer no SYN: the queue of connections is full, and none is accepted."""
         await self.leave()
         hole = self._socket(self.port)
         hole.listen(0)

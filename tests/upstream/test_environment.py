@@ -1,4 +1,4 @@
-"""U25: what is in the environment of the process turns nothing about the way to Authing."""
+"""The environment of the process does not change the way to Authing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.authing.builders import peer
 from tests.support.authority import Authority
 from tests.upstream.fault_server import GOOD
-from tests.upstream.stage import open_stage
+from tests.upstream.faulty_authing import faulty_authing
 
 TICKET = "made-up.ticket_1~"
 
@@ -32,10 +32,10 @@ def netrc(folder: Path, _proxy: str) -> dict[str, str]:
 
 
 ENVIRONMENTS = {
-    "U25-http-and-https-proxy": proxies("HTTP_PROXY", "HTTPS_PROXY"),
-    "U25-all-proxy": proxies("ALL_PROXY"),
-    "U25-ssl-cert-file": other_authorities,
-    "U25-netrc": netrc,
+    "http-and-https-proxy": proxies("HTTP_PROXY", "HTTPS_PROXY"),
+    "all-proxy": proxies("ALL_PROXY"),
+    "ssl-cert-file": other_authorities,
+    "netrc": netrc,
 }
 
 
@@ -51,10 +51,10 @@ async def test_the_environment_is_ignored(
     async with peer(GOOD) as proxy:
         for name, value in ENVIRONMENTS[variant](folder, proxy.url).items():
             monkeypatch.setenv(name, value)
-        async with open_stage(tmp_path, tls=scheme == "https") as stage:
-            reply = await stage.log_in(TICKET)
+        async with faulty_authing(tmp_path, tls=scheme == "https") as authing:
+            reply = await authing.log_in(TICKET)
 
             assert reply.status == 201, reply.answer.text
             assert proxy.connections == 0
-            [request] = stage.authing.peer.requests
+            [request] = authing.server.peer.requests
             assert "authorization" not in request.headers

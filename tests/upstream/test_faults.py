@@ -1,7 +1,6 @@
-"""Whatever goes wrong at Authing, the app gets a named answer in time, and can go on from there.
+"""For every fault of Authing the app gets its error in time, and can go on afterwards.
 
-One test a variant of the table, called by its name there: `pytest -k U7-` runs the dripping ones.
-The variants of U21 to U24 are in test_behaviour, those of U25 in test_environment.
+Each row of the table is one test with its name: `pytest -k drip-` runs the dripping responses.
 """
 
 import socket
@@ -9,16 +8,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from app.authing.result import Outcome
 from tests.upstream.answer_faults import ANSWER_FAULTS
 from tests.upstream.fault import WELCOME, Fault, Told
-from tests.upstream.stage import GRACE, Reply, Stage, open_stage
+from tests.upstream.faulty_authing import GRACE, FaultyAuthing, Reply, faulty_authing
 from tests.upstream.wire_faults import WIRE_FAULTS
 
 TICKET = "made-up.ticket_1~"
 FAULTS = (*WIRE_FAULTS, *ANSWER_FAULTS)
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 MEMORY = Path("/proc/self/statm")
 
 
@@ -44,68 +46,93 @@ def assert_told(reply: Reply, told: Told) -> None:
     assert reply.answer.headers.get("Retry-After") == header
 
 
-async def strike(fault: Fault, stage: Stage) -> int:
-    """Have it happen; return how many requests Authing has seen until then."""
-    await fault.strike(stage)
-    return len(stage.authing.peer.requests)
+async def strike(fault: Fault, authing: FaultyAuthing) -> int:
+    """Make the fault; return the number of requests that Authing has received so far."""
+    await fault.strike(authing)
+    return len(authing.server.peer.requests)
 
 
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f.told != WELCOME], ids=str)
-async def test_trouble_has_a_name_and_an_end(
+async def test_a_fault_gives_its_error_and_the_ticket_works_afterwards(
     fault: Fault, tmp_path: Path, outcomes: Callable[[], list[str]]
 ) -> None:
     if fault.host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6 on its loopback interface")
-    async with open_stage(
+    async with faulty_authing(
         tmp_path,
         host=fault.host.replace("localhost", "127.0.0.1"),
         base_url="http://localhost:PORT" if fault.host == "localhost" else fault.base_url,
         tls=fault.tls,
-        deadline=fault.deadline,
-    ) as stage:
-        seen, sessions = await strike(fault, stage), await stage.sessions()
+        timeout=fault.timeout,
+    ) as authing:
+        seen, sessions = await strike(fault, authing), await authing.sessions()
         memory = pages()
 
-        reply = await stage.log_in(TICKET)
+        reply = await authing.log_in(TICKET)
 
         assert_told(reply, fault.told)
-        assert reply.seconds < stage.deadline + GRACE
+        assert reply.seconds < authing.timeout + GRACE
         assert outcomes()[-1] == fault.told.outcome
-        assert len(stage.authing.peer.requests) - seen == fault.asked  # nothing is sent twice
-        assert stage.bystander.connections == 0
-        assert await stage.sessions() == sessions
+        assert len(authing.server.peer.requests) - seen == fault.asked  # one request only
+        assert authing.bystander.connections == 0
+        assert await authing.sessions() == sessions
         assert pages() - memory < 2560  # 10 MB
 
-        await stage.repair()
-        again = await stage.log_in(TICKET)
+        await authing.repair()
+        again = await authing.log_in(TICKET)
 
         if fault.mends:
             assert again.status == 201, again.answer.text
-            assert await stage.sessions() == sessions + 1
+            assert await authing.sessions() == sessions + 1
         else:
             assert_told(again, fault.told)
 
 
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f.told == WELCOME], ids=str)
-async def test_an_answer_of_another_era_is_none_the_worse(
+async def test_every_known_shape_of_response_makes_a_session(
     fault: Fault, tmp_path: Path, outcomes: Callable[[], list[str]]
 ) -> None:
-    async with open_stage(tmp_path) as stage:
-        await fault.strike(stage)
+    async with faulty_authing(tmp_path) as authing:
+        await fault.strike(authing)
 
-        reply = await stage.log_in(TICKET)
+        reply = await authing.log_in(TICKET)
 
         assert reply.status == 201, reply.answer.text
         assert outcomes() == ["ok"]
-        assert await stage.sessions() == 1
+        assert await authing.sessions() == 1
 
 
-VARIANTS = Counter(U1=3, U2=2, U3=2, U4=5, U5=2, U6=1, U7=2, U8=3, U9=6, U10=12) + Counter(
-    U11=4, U12=4, U13=6, U14=8, U15=8, U16=8, U17=5, U18=3, U19=4, U20=10
+VARIANTS = (
+    Counter(
+        dns=3,
+        refused=2,
+        blackhole=2,
+        tls=5,
+        closed=2,
+        silence=1,
+        drip=2,
+        framing=3,
+        json=6,
+        http5xx=12,
+    )
+    + Counter(
+        throttled=4, label=4, envelope=6, shape=8, rejected=8, redirect=8, size=5, configuration=3
+    )
+    + Counter(blocked=4, token=10)
 )
-"""How many variants each mode of the table has; one each of U21 to U24 and four of U25 make 106."""
+"""The number of rows of each kind of fault."""
 
 
 def test_the_table_is_complete() -> None:
-    assert Counter(fault.mode for fault in FAULTS) == VARIANTS
-    assert len({fault.id for fault in FAULTS}) == VARIANTS.total() == 106 - 4 - 4
+    assert Counter(fault.kind for fault in FAULTS) == VARIANTS
+    assert len({fault.id for fault in FAULTS}) == VARIANTS.total() == 98
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_every_outcome_is_explained_for_operators(outcome: str) -> None:
+    assert f"`{outcome}`" in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_fault_has_an_outcome_of_the_set() -> None:
+    refusals = {"ok", "ticket_rejected", "account_blocked"}
+    assert {fault.told.outcome for fault in FAULTS} <= refusals | set(get_args(Outcome))

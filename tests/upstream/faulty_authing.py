@@ -1,0 +1,123 @@
+"""A running service before an Authing on a real socket that can fail in every way."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiohttp.abc import ResolveResult
+from pydantic import SecretStr
+
+from app.authing.transport import build_transport
+from tests.authing.authority import Authority
+from tests.authing.builders import POOL, SECRET, SMALL_CA_FILE, USER_ID, Peer, peer
+from tests.support.running_app import RunningApp, running_app
+from tests.upstream.fault_server import GOOD, FaultServer
+
+GRACE = 0.5
+"""Seconds after the timeout of an exchange within which the app has its response."""
+
+
+class Names:
+    """A resolver that knows one address, can fail, or can hang."""
+
+    def __init__(self) -> None:
+        self.failure: OSError | None = None
+        self.hangs = False
+
+    async def look_up(
+        self, host: str, port: int, _family: socket.AddressFamily
+    ) -> list[ResolveResult]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.failure is not None:
+            raise self.failure
+        found = ResolveResult(
+            hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0
+        )
+        return [found]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The response, and after how many seconds."""
+
+    answer: httpx.Response
+    seconds: float
+
+    @property
+    def status(self) -> int:
+        return self.answer.status_code
+
+    @property
+    def body(self) -> Any:
+        return self.answer.json()
+
+
+@dataclass
+class FaultyAuthing:
+    """`bystander` is a server that must get no request: the target of a redirect."""
+
+    app: RunningApp
+    server: FaultServer
+    bystander: Peer
+    names: Names
+    authority: Authority
+    timeout: float
+
+    async def log_in(self, ticket: str) -> Reply:
+        started = time.monotonic()
+        answer = await self.app.try_log_in(ticket)
+        return Reply(answer, time.monotonic() - started)
+
+    async def refresh(self, refresh_token: str) -> Reply:
+        started = time.monotonic()
+        answer = await self.app.try_refresh(refresh_token)
+        return Reply(answer, time.monotonic() - started)
+
+    async def sessions(self) -> int:
+        """Return the number of sessions of the user."""
+        return len(await self.app.services.sessions.active_sessions(USER_ID))
+
+    async def repair(self) -> None:
+        """Make Authing work, as at the beginning."""
+        self.server.answer = GOOD
+        self.names.failure, self.names.hangs = None, False
+        await self.server.listen(self.server.tls)
+
+
+@asynccontextmanager
+async def faulty_authing(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    tls: bool = False,
+    base_url: str | None = None,
+    timeout: float = 1,  # noqa: ASYNC109  # a setting
+    **settings: Any,
+) -> AsyncIterator[FaultyAuthing]:
+    """Start with a working Authing at this host; `base_url` is the URL in the settings."""
+    authority, names = Authority(folder), Names()
+    server = FaultServer(host, authority.server() if tls else None)
+    changes = {
+        "authing_base_url": (base_url or server.url).replace("PORT", str(server.port)),
+        "authing_timeout": timedelta(seconds=timeout),
+        "authing_user_pool_id": POOL,
+        "authing_user_pool_secret": SecretStr(SECRET),
+    }
+    wire = build_transport(authority.file if tls else SMALL_CA_FILE, look_up=names.look_up)
+    async with peer(GOOD) as bystander, running_app(folder, **changes, **settings) as app:
+        app.wire._authing = wire
+        authing = FaultyAuthing(app, server, bystander, names, authority, timeout)
+        await authing.repair()
+        try:
+            yield authing
+        finally:
+            await wire.aclose()
+            await server.close()
