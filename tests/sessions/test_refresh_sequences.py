@@ -79,7 +79,7 @@ async def lives(service: SessionService, pair: TokenPair) -> bool:
 
 
 async def test_a_chain_of_50_refreshes_is_one_session(
-    service: SessionService, login: TokenPair, clock: FakeClock
+    service: SessionService, login: TokenPair, clock: FakeClock, events: RecordedEvents
 ) -> None:
     pair = login
     for generation in range(1, 51):
@@ -87,6 +87,7 @@ async def test_a_chain_of_50_refreshes_is_one_session(
         pair = await service.refresh(pair.refresh_token)
         session, _profile = await service.authenticate(pair.access_token)
         assert (session.id, session.generation) == (login.session.id, generation)
+    assert events.names == ["session_opened"] + ["session_rotated"] * 50
 
 
 async def test_the_predecessor_after_the_window_ends_the_session(
@@ -158,8 +159,9 @@ async def test_an_older_token_ends_the_session_within_the_window_too(
 
 @pytest.mark.parametrize("presented", [0, 1, 2])
 async def test_a_reuse_ends_every_branch_of_four_generations(
-    service: SessionService, login: TokenPair, presented: int
+    service: SessionService, logins: LoginService, login: TokenPair, presented: int
 ) -> None:
+    other = await logins.log_in(Login("another-ticket"))
     pairs, tree = [login], [login]
     for _ in range(4):
         branches = [await service.refresh(pairs[-1].refresh_token) for _ in range(3)]
@@ -170,6 +172,7 @@ async def test_a_reuse_ends_every_branch_of_four_generations(
         await service.refresh(pairs[presented].refresh_token)
     for pair in tree:
         assert await reason_of_end(service, pair) == "refresh_reused"
+    assert await lives(service, other)
 
 
 async def test_a_restart_between_any_two_steps_changes_nothing(
@@ -219,7 +222,8 @@ async def test_the_absolute_limit_is_exact_to_the_second(
     for _ in range(3):
         clock.advance(10 * DAY - SECOND)
         pair = await service.refresh(pair.refresh_token)
-    assert pair.refresh_expires_in == 3
+        assert pair.session.absolute_expires_at == login.session.absolute_expires_at
+    assert (pair.expires_in, pair.refresh_expires_in) == (3, 3)
     clock.advance(2 * SECOND)
     pair = await service.refresh(pair.refresh_token)
     clock.advance(SECOND)
