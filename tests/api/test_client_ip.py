@@ -1,4 +1,4 @@
-"""Whose address a request counts for (T11): the peer's, or what trusted proxies say of it."""
+"""Whose address a request counts for: the peer's, or what trusted proxies say of it."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -24,8 +24,8 @@ def client_of(peer: str | None, *values: str) -> str:
     return PROXIES.client_of(scope(peer, [("X-Forwarded-For", value) for value in values]))
 
 
-def t11(name: str, peer: str, fields: Fields, client: str) -> Any:
-    return pytest.param(peer, fields, client, id=f"T11-{name}")
+def case(name: str, peer: str, fields: Fields, client: str) -> Any:
+    return pytest.param(peer, fields, client, id=name)
 
 
 def forwarded(*values: str) -> Fields:
@@ -35,21 +35,21 @@ def forwarded(*values: str) -> Fields:
 @pytest.mark.parametrize(
     ("peer", "fields", "client"),
     [
-        t11("untrusted-peer", STRANGER, forwarded(CLIENT), STRANGER),
-        t11("rightmost-untrusted", PROXY, forwarded(f"{CLIENT}, 192.0.2.53, 10.9.9.9"), CLIENT),
-        t11("spoofed-prefix", PROXY, forwarded(f"127.0.0.1, 10.0.0.2, 8.8.8.8, {CLIENT}"), CLIENT),
-        t11("two-fields", PROXY, forwarded("8.8.8.8", f"{CLIENT}, 10.0.0.2"), CLIENT),
-        t11("port", PROXY, forwarded(f"{CLIENT}:65000"), CLIENT),
-        t11("bracketed-ipv6", PROXY, forwarded("[2001:db8:1:2::9]:443"), "2001:db8:1:2::/64"),
-        t11("ipv4-mapped", f"::ffff:{PROXY}", forwarded(f"::ffff:{CLIENT}"), CLIENT),
-        t11("garbage", PROXY, forwarded(f"{CLIENT}, unknown"), PROXY),
-        t11("300-characters", PROXY, forwarded(f"{CLIENT}, {'1' * 300}"), PROXY),
-        t11("underscores", PROXY, [("X_Forwarded_For", CLIENT)], PROXY),
-        t11("forwarded", PROXY, [("Forwarded", f"for={CLIENT}")], PROXY),
-        t11("x-real-ip", PROXY, [("X-Real-IP", CLIENT), ("X-Client-IP", CLIENT)], PROXY),
+        case("untrusted-peer", STRANGER, forwarded(CLIENT), STRANGER),
+        case("rightmost-untrusted", PROXY, forwarded(f"{CLIENT}, 192.0.2.53, 10.9.9.9"), CLIENT),
+        case("spoofed-prefix", PROXY, forwarded(f"127.0.0.1, 10.0.0.2, 8.8.8.8, {CLIENT}"), CLIENT),
+        case("two-fields", PROXY, forwarded("8.8.8.8", f"{CLIENT}, 10.0.0.2"), CLIENT),
+        case("port", PROXY, forwarded(f"{CLIENT}:65000"), CLIENT),
+        case("bracketed-ipv6", PROXY, forwarded("[2001:db8:1:2::9]:443"), "2001:db8:1:2::/64"),
+        case("ipv4-mapped", f"::ffff:{PROXY}", forwarded(f"::ffff:{CLIENT}"), CLIENT),
+        case("garbage", PROXY, forwarded(f"{CLIENT}, unknown"), PROXY),
+        case("300-characters", PROXY, forwarded(f"{CLIENT}, {'1' * 300}"), PROXY),
+        case("underscores", PROXY, [("X_Forwarded_For", CLIENT)], PROXY),
+        case("forwarded", PROXY, [("Forwarded", f"for={CLIENT}")], PROXY),
+        case("x-real-ip", PROXY, [("X-Real-IP", CLIENT), ("X-Client-IP", CLIENT)], PROXY),
     ],
 )
-def test_t11_the_client_is_who_the_last_trusted_proxy_has_seen(
+def test_the_client_is_who_the_last_trusted_proxy_has_seen(
     peer: str, fields: Fields, client: str
 ) -> None:
     assert PROXIES.client_of(scope(peer, fields)) == client

@@ -69,11 +69,6 @@ def test_a_401_asks_for_a_bearer_and_says_whether_one_was_no_good(
     assert ('error="invalid_token"' in parameters) == (case.code != "access_token_missing")
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.status == 413], ids=str)
-def test_a_413_closes_the_connection(case: Case, outcome: Outcome) -> None:
-    assert outcome.response.headers["Connection"] == "close"
-
-
 def test_every_error_of_the_table_has_a_case() -> None:
     rows = {(row.status, error.code, row.client_action) for error, row in PROBLEMS.items()}
     assert rows == {(case.status, case.code, case.client_action) for case in CASES}

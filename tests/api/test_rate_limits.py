@@ -43,7 +43,7 @@ async def statuses(phone: httpx.AsyncClient, times: int, **request: Any) -> Coun
     return Counter(response.status_code for response in responses)
 
 
-async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(app: RunningApp) -> None:
+async def test_a_thousand_invented_addresses_of_a_stranger_are_one(app: RunningApp) -> None:
     invent = random.Random(11)  # noqa: S311  # made-up addresses
     count: Counter[int] = Counter()
     async with calling_from(app, "203.0.113.9") as phone:
@@ -53,14 +53,14 @@ async def test_t11_a_thousand_invented_addresses_of_a_stranger_are_one(app: Runn
     assert count == {400: 30, 429: 970}
 
 
-async def test_t11_behind_a_trusted_proxy_each_client_has_its_own_count(app: RunningApp) -> None:
+async def test_behind_a_trusted_proxy_each_client_has_its_own_count(app: RunningApp) -> None:
     async with calling_from(app, "10.0.0.1") as phone:
         for client in ("198.51.100.7", "198.51.100.8"):
             headers = {"X-Forwarded-For": f"8.8.8.8, {client}"}
             assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
 
 
-async def test_t11_the_addresses_of_one_ipv6_customer_are_one(app: RunningApp) -> None:
+async def test_the_addresses_of_one_ipv6_customer_are_one(app: RunningApp) -> None:
     count: Counter[int] = Counter()
     for host in range(31):
         async with calling_from(app, f"2001:db8:1:2::{host:x}") as phone:
@@ -68,7 +68,7 @@ async def test_t11_the_addresses_of_one_ipv6_customer_are_one(app: RunningApp) -
     assert count == {400: 30, 429: 1}
 
 
-async def test_t11_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) -> None:
+async def test_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) -> None:
     await statuses(app.phone, 30)
     refused = await app.phone.post("/v1/sessions", json=MADE_UP)
     assert refused.status_code == 429

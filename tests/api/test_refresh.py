@@ -39,23 +39,6 @@ async def test_a_spent_token_ends_its_session_and_no_other(app: RunningApp) -> N
     assert (await app.refresh(other["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_the_predecessor_is_spent_once_the_successor_has_been_seen(app: RunningApp) -> None:
-    first = await app.log_in()
-    second = await app.refresh(first["refresh_token"])
-    await app.get("/v1/sessions/current", second)
-    assert (await app.try_refresh(first["refresh_token"])).json()["code"] == "session_ended"
-
-
-async def test_no_token_outlives_the_session(app: RunningApp) -> None:
-    tokens = await app.log_in()
-    for days in (13, 13):
-        app.clock.advance(days=days)
-        tokens = await app.refresh(tokens["refresh_token"])
-    app.clock.advance(days=4, seconds=-1)
-    last = await app.refresh(tokens["refresh_token"])
-    assert (last["expires_in"], last["refresh_expires_in"], last["refresh_after"]) == (1, 1, 0)
-
-
 @pytest.mark.parametrize("token", ["", None, 5, "a" * 257])
 async def test_a_refresh_token_is_a_text_of_bounded_length(
     phone: httpx.AsyncClient, token: object

@@ -45,11 +45,6 @@ async def test_the_list_has_the_sessions_of_the_user_oldest_first(app: RunningAp
     ]
 
 
-async def test_sessions_of_the_same_second_keep_their_order(app: RunningApp) -> None:
-    logins = [await app.log_in() for _ in range(8)]
-    assert ids(await listed(app, logins[0])) == [tokens["session"]["id"] for tokens in logins]
-
-
 async def test_a_session_that_is_over_is_not_listed(app: RunningApp) -> None:
     old = await app.log_in()
     app.clock.advance(days=13)
@@ -71,21 +66,6 @@ async def test_one_session_is_revoked_and_no_other(app: RunningApp) -> None:
         assert (response.status_code, response.content) == (204, b"")
     assert await fate(app, lost) == "revoked"
     assert await fate(app, mine) == "alive"
-
-
-async def test_ones_own_session_may_be_ended_by_its_id(app: RunningApp) -> None:
-    mine = await app.log_in()
-    path = f"/v1/sessions/{mine['session']['id']}"
-    assert (await app.delete(path, mine)).status_code == 204
-    assert await fate(app, mine) == "revoked"
-
-
-async def test_the_first_name_of_an_ending_stays(app: RunningApp) -> None:
-    mine, other = await app.log_in(), await app.log_in()
-    await app.log_out(other)
-    path = f"/v1/sessions/{other['session']['id']}"
-    assert (await app.delete(path, mine)).status_code == 204
-    assert await fate(app, other) == "logged_out"
 
 
 async def test_a_session_of_another_user_does_not_exist(app: RunningApp) -> None:
@@ -171,16 +151,6 @@ async def test_a_login_beyond_the_limit_replaces_the_oldest(app: RunningApp) -> 
     response = (await app.get("/v1/me", oldest)).json()
     assert (response["reason"], response["replaced_by"]) == ("replaced", "harmony")
     assert ids(await listed(app, newest)) == ids([middle["session"], newest["session"]])
-
-
-@pytest.mark.parametrize("app", [{"session_one_per_device_type": True}], indirect=True)
-async def test_a_second_phone_of_a_type_replaces_the_first(app: RunningApp) -> None:
-    first = await app.log_in(device={"type": "ios", "id": "first"})
-    tablet, nameless = await app.log_in(device={"type": "android"}), await app.log_in()
-    second = await app.log_in(device={"type": "ios", "id": "second"})
-    assert (await app.try_refresh(first["refresh_token"])).json()["replaced_by"] == "ios"
-    living = [tablet["session"], nameless["session"], second["session"]]
-    assert ids(await listed(app, second)) == ids(living)
 
 
 @at_most_two_sessions

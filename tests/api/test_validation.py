@@ -61,14 +61,6 @@ async def test_a_field_is_told_with_a_pointer_and_a_sentence_alone(
     assert error["message"]
 
 
-async def test_that_one_of_two_is_expected_is_told_in_plain_words(
-    phone: httpx.AsyncClient,
-) -> None:
-    response = await phone.post("/v1/sessions", json={})
-    (error,) = response.json()["errors"]
-    assert error["message"] == "exactly one of ticket and ext_msg is expected"
-
-
 async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) -> None:
     async def add(numbers: dict[str, int]) -> int:
         return sum(numbers.values())

@@ -110,18 +110,6 @@ def test_a_step_that_cannot_be_done_is_refused_in_one_line(
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("use", ["signing_key", "current_secret_key"])
-def test_the_key_in_use_is_not_retired(shell: Shell, path: Path, use: str) -> None:
-    kid = getattr(read_keys(path), use).kid
-
-    answer = shell("keys", "retire", kid)
-
-    assert answer.code == 2
-    assert answer.err == (
-        f"ticketgate: SESSION_KEYS_FILE: {path}: {kid} is in use; promote another key first\n"
-    )
-
-
 def test_a_file_that_is_not_there_cannot_be_rolled_over(shell: Shell, path: Path) -> None:
     path.unlink()
 
