@@ -72,7 +72,7 @@ def test_the_environment_wins_over_env_file_and_that_over_secret_files(
     assert load(env_file, secrets_dir).host == "environment.test"
 
 
-def test_what_is_empty_is_not_set_so_the_next_source_is_asked(
+def test_an_empty_value_leaves_the_setting_to_the_next_source(
     monkeypatch: pytest.MonkeyPatch, env_file: Path, secrets_dir: Path
 ) -> None:
     monkeypatch.setenv("HOST", "")
@@ -172,7 +172,7 @@ def test_a_folder_where_a_secret_file_should_be_is_refused_in_one_line(secrets_d
     assert refusal(secrets_dir=secrets_dir).startswith("AUTHING_TOKEN_SECRETS: ")
 
 
-def test_everything_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_listed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SESSION_ISSUER")
     monkeypatch.setenv("PORT", "eighty")
 
@@ -296,7 +296,7 @@ def test_a_rate_is_a_count_in_a_time_or_off(
         *("0/minute", "-1/minute", "01/minute", "3e1/minute", "1000000/minute", "1/hour;1/day"),
     ],
 )
-def test_what_is_no_rate_is_refused_with_an_example(
+def test_a_wrong_rate_is_refused_with_an_example(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("RATE_LIMIT_LOGIN", text)
@@ -335,7 +335,7 @@ def test_trusted_proxies_are_addresses_and_networks(
         ("::ffff:10.0.0.0/104", "must have IPv4 networks in the form of IPv4"),
     ],
 )
-def test_proxies_that_nobody_or_everybody_is_are_refused(
+def test_wrong_or_unlimited_proxies_are_refused(
     monkeypatch: pytest.MonkeyPatch, text: str, rule: str
 ) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", text)

@@ -80,7 +80,7 @@ def test_an_error_carries_no_text_that_could_end_up_in_a_log(kind: type[Ticketga
     assert repr(error) == f"{kind.__name__}()"
 
 
-def test_an_error_carries_what_the_answer_needs() -> None:
+def test_an_error_carries_what_its_response_needs() -> None:
     fields = [FieldError("/ticket", "is required")]
     assert InvalidRequest(fields).errors == tuple(fields)
     assert MethodNotAllowed(["GET", "HEAD"]).allowed == ("GET", "HEAD")

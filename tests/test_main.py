@@ -98,7 +98,7 @@ def assert_store_is_free(settings: Settings) -> None:
 # --- opening and closing ---
 
 
-async def test_what_was_opened_is_closed_again(sandbox: Sandbox) -> None:
+async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
     settings, wire, before = load(), Wire(sandbox), asyncio.all_tasks()
 
     async with open_services(settings, drain=Drain(), transport=wire):
@@ -296,7 +296,7 @@ async def test_the_launch_shows_the_mini_program_of_the_settings(sandbox: Sandbo
         assert "getPhone=1" in services.mini_program.launch(get_phone=True).path
 
 
-async def test_tokens_and_lives_follow_the_settings(sandbox: Sandbox) -> None:
+async def test_tokens_and_lifetimes_follow_the_settings(sandbox: Sandbox) -> None:
     async with opened(
         sandbox, session_access_ttl="60", session_idle_ttl="PT1H", session_absolute_ttl="PT90M"
     ) as services:
@@ -375,7 +375,7 @@ async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
     assert keys.ring.signing_keys[1].kid == kid
 
 
-async def test_what_has_been_over_for_long_is_purged_and_counted(
+async def test_old_tombstones_are_purged_and_counted(
     events: RecordedEvents, keys: KeyFile, stores: Stores
 ) -> None:
     fresh = make_session("session-b", expires_at=now(), absolute_expires_at=now())
@@ -433,7 +433,7 @@ async def test_purging_goes_on_after_the_store_was_in_trouble(
     assert events.names == ["purged"]
 
 
-async def test_a_bug_in_one_round_is_told_and_does_not_end_the_rounds(
+async def test_a_bug_in_one_round_is_recorded_and_does_not_end_the_rounds(
     events: RecordedEvents, folder: Path, stores: Stores
 ) -> None:
     class StumblesOnce(RecordedEvents):

@@ -45,7 +45,9 @@ async def test_the_scheme_is_read_in_any_case(app: RunningApp) -> None:
 @pytest.mark.parametrize(
     "value", ["", "Bearer", "Bearer ", "Basic dTpw", "DPoP a", "Bearer\ta", "a.b.c"]
 )
-async def test_what_is_no_bearer_is_no_credential(phone: httpx.AsyncClient, value: str) -> None:
+async def test_another_scheme_than_bearer_is_no_credential(
+    phone: httpx.AsyncClient, value: str
+) -> None:
     response = await phone.get("/v1/me", headers={"Authorization": value})
     assert (response.status_code, response.json()["code"]) == (401, "access_token_missing")
 
@@ -53,14 +55,14 @@ async def test_what_is_no_bearer_is_no_credential(phone: httpx.AsyncClient, valu
 @pytest.mark.parametrize(
     "value", [b"Bearer  two", b"Bearer a b", b"Bearer a,b", b'Bearer "a"', b"Bearer \xff"]
 )
-async def test_what_is_no_token_is_not_taken_for_one(
+async def test_a_bearer_with_impossible_characters_is_invalid(
     phone: httpx.AsyncClient, value: bytes
 ) -> None:
     response = await phone.get("/v1/me", headers={b"Authorization": value})
     assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
 
 
-async def test_of_two_credentials_none_is_chosen(app: RunningApp) -> None:
+async def test_two_credentials_are_refused(app: RunningApp) -> None:
     good = bearer(await app.log_in())
     for second in (good, {"Authorization": "Basic dTpw"}):
         headers = [*good.items(), *second.items()]

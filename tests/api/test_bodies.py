@@ -68,7 +68,7 @@ async def test_a_body_without_a_label_is_refused(phone: httpx.AsyncClient) -> No
     assert await send(phone, BODY) == (415, "unsupported_media_type")
 
 
-async def test_of_two_labels_none_is_believed(phone: httpx.AsyncClient) -> None:
+async def test_two_content_types_are_refused(phone: httpx.AsyncClient) -> None:
     for second in ("application/json", "text/plain"):
         headers = [("Content-Type", "application/json"), ("Content-Type", second)]
         response = await phone.post(PATH, content=BODY, headers=headers)

@@ -30,7 +30,7 @@ class BuggyStore(SqliteSessions):
         raise KeyError(CANARY, session_id)
 
 
-async def test_a_bug_is_told_by_type_and_place_and_not_by_its_text(
+async def test_a_bug_is_logged_by_type_and_place_without_its_text(
     app: RunningApp, log_lines: LogLines
 ) -> None:
     response = await login_with_a_bug_of_ours(app)
@@ -65,7 +65,7 @@ async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(app: Runnin
     assert CANARY not in response.text
 
 
-async def test_an_answer_that_has_begun_is_cut_off_rather_than_mended(
+async def test_a_response_that_has_begun_is_cut_off_after_a_bug(
     app: RunningApp, log_lines: LogLines
 ) -> None:
     async def half() -> AsyncIterator[bytes]:

@@ -81,7 +81,7 @@ def test_the_client_is_who_the_last_trusted_proxy_has_seen(
         "\xb9.2.3.4",
     ],
 )
-def test_behind_what_is_no_address_nothing_is_believed(entry: str) -> None:
+def test_nothing_before_an_invalid_address_is_believed(entry: str) -> None:
     assert client_of(PROXY, f"8.8.8.8, {entry}") == PROXY
     assert client_of(PROXY, f"8.8.8.8, {entry}, 10.0.0.2") == "10.0.0.2"
 
@@ -92,12 +92,12 @@ def test_an_address_may_be_written_in_several_ways(form: str) -> None:
 
 
 @pytest.mark.parametrize("listed", ["10.0.0.2", "fd00::2", "10.0.0.2, fd00::2"])
-def test_where_everybody_is_a_proxy_the_farthest_counts(listed: str) -> None:
+def test_the_farthest_of_trusted_proxies_counts(listed: str) -> None:
     farthest = "10.0.0.2" if listed.startswith("10") else "fd00::/64"
     assert client_of(PROXY, listed) == farthest
 
 
-def test_without_a_header_the_proxy_itself_counts() -> None:
+def test_a_proxy_without_the_header_counts_itself() -> None:
     assert client_of(PROXY) == PROXY
 
 
@@ -129,5 +129,5 @@ def test_a_proxy_on_ipv6_is_known_by_its_whole_address() -> None:
     assert one.client_of(scope("2001:db8::2", fields)) == "2001:db8::/64"
 
 
-def test_nobody_is_a_proxy_unless_said_so() -> None:
+def test_no_address_is_a_proxy_by_default() -> None:
     assert TrustedProxies().client_of(scope("127.0.0.1", forwarded(CLIENT))) == "127.0.0.1"

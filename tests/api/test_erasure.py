@@ -43,14 +43,14 @@ async def erase_one_of_two(app: RunningApp) -> tuple[str, str]:
     return subject, theirs["user"]["sub"]
 
 
-async def test_an_erasure_that_is_repeated_is_told_that_it_has_happened(app: RunningApp) -> None:
+async def test_a_repeated_erasure_gets_the_reason_erased(app: RunningApp) -> None:
     tokens = await app.log_in()
     await app.delete("/v1/me", tokens)
     response = await app.delete("/v1/me", tokens)
     assert (response.status_code, response.json()["reason"]) == (401, "erased")
 
 
-async def test_what_had_ended_before_keeps_the_name_of_its_ending(app: RunningApp) -> None:
+async def test_a_session_that_ended_before_keeps_its_reason(app: RunningApp) -> None:
     ended, tokens = await app.log_in(), await app.log_in()
     await app.log_out(ended)
     await app.delete("/v1/me", tokens)

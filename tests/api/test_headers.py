@@ -38,7 +38,7 @@ def cache_control_of(path: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_error_has_the_headers_of_every_answer(case: Case, outcome: Outcome) -> None:
+def test_every_error_has_the_common_headers(case: Case, outcome: Outcome) -> None:
     check_headers(outcome.response)
 
 
@@ -65,7 +65,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("method", "path"), SERVED)
-async def test_every_success_has_the_headers_of_every_answer(
+async def test_every_success_has_the_common_headers(
     app: RunningApp, method: str, path: str
 ) -> None:
     tokens = await app.log_in()
@@ -122,7 +122,7 @@ async def test_an_odd_request_id_is_replaced(phone: httpx.AsyncClient, given: by
     assert replaced.encode() not in given
 
 
-async def test_of_two_request_ids_none_is_taken(phone: httpx.AsyncClient) -> None:
+async def test_two_request_ids_are_replaced(phone: httpx.AsyncClient) -> None:
     given = [("X-Request-Id", "abcdefgh"), ("X-Request-Id", "abcdefgh")]
     response = await phone.get("/livez", headers=given)
     assert response.headers["X-Request-Id"] != "abcdefgh"

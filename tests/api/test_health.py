@@ -39,7 +39,7 @@ async def test_a_store_that_cannot_be_written_fails_readiness_and_not_liveness(
     assert (await app.phone.get("/readyz")).status_code == 200
 
 
-async def test_trouble_of_authing_is_told_and_never_fails_readiness(app: RunningApp) -> None:
+async def test_a_failure_of_authing_is_shown_and_never_fails_readiness(app: RunningApp) -> None:
     await app.log_in()
     assert (await app.phone.get("/readyz")).json()["authing"] == "ok"
     app.break_authing("http_500")

@@ -117,7 +117,7 @@ async def test_an_odd_key_is_refused_before_authing_is_asked(app: RunningApp, ke
 
 
 @pytest.mark.parametrize("second", [KEY, OTHER_KEY])
-async def test_of_two_keys_none_is_chosen(app: RunningApp, second: str) -> None:
+async def test_two_idempotency_keys_are_refused(app: RunningApp, second: str) -> None:
     headers = [("Idempotency-Key", KEY), ("Idempotency-Key", second)]
     response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
     assert refused(response) == (422, "invalid_request")

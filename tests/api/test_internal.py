@@ -35,7 +35,7 @@ async def ban(app: RunningApp, subject: str, **body: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("app", [{"service_api_keys": ()}], indirect=True)
-async def test_without_service_keys_these_routes_do_not_exist(app: RunningApp) -> None:
+async def test_the_internal_routes_need_service_keys_in_the_settings(app: RunningApp) -> None:
     for method, path in OPERATIONS:
         for headers in ({}, SERVICE, {"Authorization": "Bearer "}):
             response = await app.phone.request(method, path, headers=headers)
@@ -43,9 +43,7 @@ async def test_without_service_keys_these_routes_do_not_exist(app: RunningApp) -
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_without_the_right_key_nobody_is_let_in(
-    app: RunningApp, method: str, path: str
-) -> None:
+async def test_a_wrong_service_key_is_refused(app: RunningApp, method: str, path: str) -> None:
     tokens = await app.log_in()
     path = path.format(subject=tokens["user"]["sub"])
     missing = await app.phone.request(method, path, json={"reason": "spam"})
@@ -80,7 +78,7 @@ async def test_a_service_key_is_no_access_token(app: RunningApp) -> None:
         assert refused(response) == (401, "access_token_invalid")
 
 
-async def test_what_is_wrong_with_a_ban_is_told_to_nobody_without_a_key(app: RunningApp) -> None:
+async def test_a_wrong_ban_without_a_key_is_401(app: RunningApp) -> None:
     response = await app.backend("PUT", "somebody", "ban", {"reason": 5}, key="made-up")
     assert refused(response) == (401, "access_token_invalid")
 
@@ -202,7 +200,7 @@ async def test_the_reason_is_a_word(app: RunningApp, reason: object) -> None:
         "0001-01-01T00:00:00+01:00",
     ],
 )
-async def test_an_end_that_is_over_or_not_clear_bans_nobody(app: RunningApp, until: object) -> None:
+async def test_a_past_or_ambiguous_end_sets_no_ban(app: RunningApp, until: object) -> None:
     tokens = await app.log_in()
     subject = tokens["user"]["sub"]
     assert pointers(await ban(app, subject, until=until)) == ["/until"]

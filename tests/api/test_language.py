@@ -17,12 +17,12 @@ GARBAGE = ["zh;q=", "zh;q=nan", "zh;q=inf", "zh;q=much", "zhe", "z-h", ",,;;=", 
 
 
 @pytest.mark.parametrize("accepted", CHINESE)
-def test_who_prefers_chinese_reads_chinese(accepted: str) -> None:
+def test_a_client_that_prefers_chinese_gets_chinese(accepted: str) -> None:
     assert preferred_language(accepted) == "zh"
 
 
 @pytest.mark.parametrize("accepted", [*ENGLISH, *GARBAGE])
-def test_anybody_else_reads_english(accepted: str) -> None:
+def test_all_other_clients_get_english(accepted: str) -> None:
     assert preferred_language(accepted) == "en"
 
 

@@ -26,7 +26,7 @@ async def test_an_address_without_a_query_may_be_as_long(phone: httpx.AsyncClien
     assert await status_of(phone, "/".ljust(2049, "x")) == 414
 
 
-async def test_what_counts_is_the_address_as_it_was_sent(phone: httpx.AsyncClient) -> None:
+async def test_the_length_of_the_address_is_counted_as_sent(phone: httpx.AsyncClient) -> None:
     assert await status_of(phone, "/livez?" + "%20" * 680) == 200
     assert await status_of(phone, "/livez?" + "%20" * 681) == 414
 

@@ -17,7 +17,7 @@ async def refusals(phone: httpx.AsyncClient, **members: Any) -> list[str]:
     return [error["pointer"] for error in response.json()["errors"]]
 
 
-async def test_a_ticket_becomes_a_session_with_the_token_answer(app: RunningApp) -> None:
+async def test_a_login_returns_a_token_response(app: RunningApp) -> None:
     response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
     assert response.status_code == 201
     tokens = response.json()
@@ -40,7 +40,7 @@ async def test_a_ticket_becomes_a_session_with_the_token_answer(app: RunningApp)
     assert response.headers["Location"] == f"/v1/sessions/{session_id}"
 
 
-async def test_the_user_is_told_in_openid_claims_with_the_phone_number_in_full(
+async def test_the_user_has_openid_claims_with_the_full_phone_number(
     app: RunningApp,
 ) -> None:
     user = (await app.log_in("lin"))["user"]
@@ -56,7 +56,7 @@ async def test_the_user_is_told_in_openid_claims_with_the_phone_number_in_full(
     assert len(user["sub"]) == 24
 
 
-async def test_a_claim_that_is_not_known_is_absent_rather_than_null(app: RunningApp) -> None:
+async def test_an_unknown_claim_is_absent_and_not_null(app: RunningApp) -> None:
     ticket = app.ticket(get_phone=False)
     response = await app.phone.post("/v1/sessions", json={"ticket": ticket})
     assert "phone_number" not in response.json()["user"]
@@ -89,7 +89,7 @@ async def test_exactly_one_of_ticket_and_ext_msg_is_expected(
 
 
 @pytest.mark.parametrize("ticket", ["a b", "票", "a\nb", "<a>", " ", "a" * 4097, "%00"])
-async def test_what_cannot_be_a_ticket_is_not_sent_to_authing(app: RunningApp, ticket: str) -> None:
+async def test_an_impossible_ticket_is_not_sent_to_authing(app: RunningApp, ticket: str) -> None:
     assert await refusals(app.phone, ticket=ticket) == ["/ticket"]
     assert app.sandbox.state.exchanges == 0
 
@@ -103,7 +103,7 @@ async def test_a_ticket_is_a_text_of_bounded_length(
     assert response.status_code == (413 if ticket == "a" * 8193 else 422)
 
 
-async def test_the_device_is_told_again_without_what_was_not_said_of_it(app: RunningApp) -> None:
+async def test_a_device_is_returned_without_its_unknown_members(app: RunningApp) -> None:
     device = {"id": "5d6c", "type": "ios", "name": "小满的 iPhone 📱", "app_version": "1.2.3"}
     assert (await app.log_in(device=device))["session"]["device"] == device
     some = {"type": "android", "name": None}
@@ -130,14 +130,14 @@ async def test_a_device_of_which_nothing_was_said_is_absent(
         ("iPhone", "/device"),
     ],
 )
-async def test_a_device_is_told_in_short_printable_words(
+async def test_a_device_has_short_printable_members(
     app: RunningApp, device: object, pointer: str
 ) -> None:
     assert await refusals(app.phone, ticket=app.ticket(), device=device) == [pointer]
     assert app.sandbox.state.exchanges == 0
 
 
-async def test_all_that_is_wrong_is_told_at_once(phone: httpx.AsyncClient) -> None:
+async def test_all_wrong_fields_are_listed_together(phone: httpx.AsyncClient) -> None:
     device = {"id": "a b", "name": "\n"}
     assert await refusals(phone, ticket=7, device=device) == [
         "/ticket",
@@ -150,7 +150,7 @@ async def test_unknown_members_are_ignored(app: RunningApp) -> None:
     assert (await app.log_in(channel="app store"))["session"]
 
 
-async def test_apps_that_sign_in_together_do_not_come_back_together(app: RunningApp) -> None:
+async def test_apps_that_log_in_together_do_not_refresh_together(app: RunningApp) -> None:
     logins = [await app.log_in() for _ in range(12)]
     moments = {tokens["refresh_after"] for tokens in logins}
     assert len(moments) > 1

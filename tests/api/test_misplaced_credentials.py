@@ -27,7 +27,7 @@ def request(confused: Row, held: dict[str, str]) -> httpx.Request:
 
 
 @pytest.mark.parametrize("confused", [pytest.param(each, id=each.id) for each in ROWS])
-async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
+async def test_a_misplaced_credential_is_neither_accepted_nor_used_up(
     app: RunningApp, confused: Row
 ) -> None:
     tokens: dict[str, Any] = await app.log_in()
@@ -47,5 +47,5 @@ async def test_what_comes_in_the_wrong_way_is_neither_taken_nor_spent(
     assert (await app.try_log_in(ticket)).status_code == 201
 
 
-async def test_the_rows_have_names_of_their_own() -> None:
+async def test_every_row_has_a_unique_name() -> None:
     assert len({each.id for each in ROWS}) == len(ROWS)

@@ -88,7 +88,7 @@ async def test_every_operation_is_described_but_head(document: dict[str, Any]) -
     assert described == served
 
 
-async def test_what_nobody_has_a_key_for_is_not_described(tmp_path: Path) -> None:
+async def test_routes_without_service_keys_are_not_described(tmp_path: Path) -> None:
     async with running_app(tmp_path, api_docs=True, service_api_keys=()) as app:
         described = (await app.phone.get("/openapi.json")).json()
     assert described["paths"].keys() == ROUTES.keys() - INTERNAL
@@ -102,7 +102,7 @@ async def test_every_operation_has_a_name_of_its_own_and_a_summary(
     assert all(operation["summary"] for *_, operation in operations(document))
 
 
-async def test_bearers_and_the_backend_and_nobody_else_need_a_credential(
+async def test_only_bearers_and_the_backend_need_a_credential(
     document: dict[str, Any],
 ) -> None:
     needed = {(path, method) for path, method, op in operations(document) if "security" in op}
@@ -140,7 +140,7 @@ async def test_errors_are_described_in_the_shape_that_they_have(
         assert Draft202012Validator(whole).is_valid(outcome.response.json()), outcome.response.text
 
 
-async def test_what_a_parameter_may_be_is_never_null(document: dict[str, Any]) -> None:
+async def test_no_parameter_is_described_as_nullable(document: dict[str, Any]) -> None:
     parameters = [p for *_, op in operations(document) for p in op.get("parameters", ())]
     assert {p["name"] for p in parameters} == {
         *("platform", "get_phone", "idempotency-key", "scope", "session_id", "subject")

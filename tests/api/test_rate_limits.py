@@ -53,7 +53,7 @@ async def test_a_thousand_invented_addresses_of_a_stranger_are_one(app: RunningA
     assert count == {400: 30, 429: 970}
 
 
-async def test_behind_a_trusted_proxy_each_client_has_its_own_count(app: RunningApp) -> None:
+async def test_each_client_behind_a_trusted_proxy_has_its_own_count(app: RunningApp) -> None:
     async with calling_from(app, "10.0.0.1") as phone:
         for client in ("198.51.100.7", "198.51.100.8"):
             headers = {"X-Forwarded-For": f"8.8.8.8, {client}"}
@@ -105,7 +105,7 @@ async def test_retries_of_a_login_count_like_others(app: RunningApp) -> None:
     ],
     ids=["empty", "no ticket", "declined", "no JSON", "odd key"],
 )
-async def test_what_holds_no_ticket_does_not_count(
+async def test_a_request_without_a_ticket_does_not_count(
     app: RunningApp, request_: dict[str, Any]
 ) -> None:
     assert 429 not in await statuses(app.phone, 40, **request_)
@@ -132,7 +132,7 @@ async def test_a_refresh_that_is_one_too_many_costs_no_session(app: RunningApp) 
     assert (await app.refresh(second["refresh_token"]))["outcome"] == "rotated"
 
 
-async def test_nobody_without_a_token_of_the_session_can_use_up_its_refreshes(
+async def test_forged_tokens_do_not_use_up_the_refreshes_of_a_session(
     app: RunningApp,
 ) -> None:
     tokens = await app.log_in()

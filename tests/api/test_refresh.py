@@ -8,7 +8,7 @@ from tests.support.running_app import RunningApp
 DAY = 86400
 
 
-async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(app: RunningApp) -> None:
+async def test_a_refresh_returns_a_token_response_with_outcome_rotated(app: RunningApp) -> None:
     first = await app.log_in(device={"type": "ios"})
     app.clock.advance(seconds=400)
     second = await app.refresh(first["refresh_token"])
@@ -21,7 +21,7 @@ async def test_a_refresh_gives_the_token_answer_and_says_that_it_rotated(app: Ru
     assert (second["expires_in"], second["refresh_expires_in"]) == (600, 14 * DAY)
 
 
-async def test_a_lost_answer_is_given_again(app: RunningApp) -> None:
+async def test_a_repeated_refresh_returns_the_same_successor(app: RunningApp) -> None:
     first = await app.log_in()
     lost = await app.refresh(first["refresh_token"])
     found = await app.refresh(first["refresh_token"])

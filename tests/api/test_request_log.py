@@ -31,7 +31,7 @@ async def test_a_request_is_one_line_with_its_id_route_status_and_duration(
     }
 
 
-async def test_a_refusal_is_told_with_its_code(
+async def test_a_refusal_is_logged_with_its_code(
     phone: httpx.AsyncClient, log_lines: LogLines
 ) -> None:
     await phone.get("/v1/me")
@@ -39,14 +39,18 @@ async def test_a_refusal_is_told_with_its_code(
     assert (line["level"], line["status"], line["code"]) == ("info", 401, "access_token_missing")
 
 
-async def test_why_a_session_is_over_is_told(app: RunningApp, log_lines: LogLines) -> None:
+async def test_the_reason_of_an_ended_session_is_logged(
+    app: RunningApp, log_lines: LogLines
+) -> None:
     tokens = await app.log_in()
     await app.log_out(tokens)
     await app.get("/v1/me", tokens)
     assert requests_in(log_lines())[-1]["reason"] == "logged_out"
 
 
-async def test_what_authing_did_and_said_is_told(app: RunningApp, log_lines: LogLines) -> None:
+async def test_the_outcome_and_the_code_of_authing_are_logged(
+    app: RunningApp, log_lines: LogLines
+) -> None:
     await app.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
     app.break_authing("http_500")
     await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
@@ -55,7 +59,7 @@ async def test_what_authing_did_and_said_is_told(app: RunningApp, log_lines: Log
     assert broken["outcome"] == "http_5xx"
 
 
-async def test_what_stands_in_a_path_or_a_method_is_not_told(
+async def test_unknown_paths_and_methods_are_not_logged(
     phone: httpx.AsyncClient, log_lines: LogLines
 ) -> None:
     await phone.request("SOMEBODYS-SECRET", "/v1/somebodys-secret?somebodys-secret")

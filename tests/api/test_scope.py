@@ -16,7 +16,7 @@ from tests.support.running_app import RunningApp
     ],
     ids=["lifespan", "websocket"],
 )
-async def test_what_is_not_http_is_left_to_the_framework(
+async def test_connections_other_than_http_reach_the_framework(
     app: RunningApp, scope: dict[str, Any], received: list[str], answered: list[str]
 ) -> None:
     incoming = iter([*received, "lifespan.shutdown"])

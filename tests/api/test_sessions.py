@@ -45,7 +45,7 @@ async def test_the_list_has_the_sessions_of_the_user_oldest_first(app: RunningAp
     ]
 
 
-async def test_a_session_that_is_over_is_not_listed(app: RunningApp) -> None:
+async def test_an_ended_session_is_not_listed(app: RunningApp) -> None:
     old = await app.log_in()
     app.clock.advance(days=13)
     ended, living = await app.log_in(), await app.log_in()
@@ -122,7 +122,7 @@ async def test_all_are_ended(app: RunningApp) -> None:
         ("?scope=current", 422, "invalid_request"),
     ],
 )
-async def test_what_does_not_say_which_ends_nothing(
+async def test_a_missing_or_unknown_scope_ends_nothing(
     app: RunningApp, query: str, status: int, code: str
 ) -> None:
     mine, other = await app.log_in(), await app.log_in()
@@ -133,7 +133,7 @@ async def test_what_does_not_say_which_ends_nothing(
     assert await fate(app, other) == "alive"
 
 
-async def test_who_has_no_token_is_not_told_what_is_wrong_beyond_that(app: RunningApp) -> None:
+async def test_a_missing_token_is_401_before_any_other_error(app: RunningApp) -> None:
     for query in ("", "?scope=mine"):
         response = await app.phone.delete(f"/v1/sessions{query}")
         assert (response.status_code, response.json()["code"]) == (401, "access_token_missing")

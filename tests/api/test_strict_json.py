@@ -32,7 +32,9 @@ async def test_json_that_is_no_request_is_invalid(phone: httpx.AsyncClient, body
 
 
 @pytest.mark.parametrize("body", [b"null", b"true", b"5", b'"ticket"', b"[]", b'[{"ticket": "a"}]'])
-async def test_what_is_no_object_is_wrong_as_a_whole(phone: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_no_object_is_wrong_as_a_whole(
+    phone: httpx.AsyncClient, body: bytes
+) -> None:
     response = await send(phone, "/v1/sessions", body)
     assert [error["pointer"] for error in response.json()["errors"]] == [""]
 

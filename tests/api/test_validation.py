@@ -51,7 +51,7 @@ async def test_a_refused_query_is_not_echoed(phone: httpx.AsyncClient, name: str
     assert CANARY not in response.text
 
 
-async def test_a_field_is_told_with_a_pointer_and_a_sentence_alone(
+async def test_a_wrong_field_is_described_by_a_pointer_and_a_message_only(
     phone: httpx.AsyncClient,
 ) -> None:
     response = await phone.post("/v1/sessions", json={"ticket": "a", "device": {"id": "a b"}})

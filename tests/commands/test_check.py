@@ -143,7 +143,7 @@ def test_missing_keys_are_found(
     assert text.startswith("SESSION_KEYS_FILE: ")
 
 
-def test_a_store_that_somebody_else_has_is_found(
+def test_a_store_in_use_by_another_process_is_reported(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
 ) -> None:
     with open_sqlite_store(folder / "sessions.db"), authing() as (address, _):
@@ -218,9 +218,7 @@ def test_the_store_is_free_again_after_the_check(
         pass
 
 
-def test_an_authing_that_does_not_answer_is_found(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell
-) -> None:
+def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     with authing() as (address, _):
         pass  # and gone again
     monkeypatch.setenv("AUTHING_BASE_URL", address)
@@ -231,7 +229,7 @@ def test_an_authing_that_does_not_answer_is_found(
     )
 
 
-def test_an_authing_whose_certificate_nobody_vouches_for_is_found(
+def test_an_untrusted_certificate_of_authing_is_reported(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, certificate: Path
 ) -> None:
     with authing(certificate=certificate) as (address, asked):
@@ -278,7 +276,7 @@ def test_a_clock_that_is_a_little_off_is_good_enough(
         assert shell("check").code == 0
 
 
-def test_a_clock_that_cannot_be_compared_is_told(
+def test_a_clock_that_cannot_be_compared_is_reported(
     monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
     with authing(late_by=None) as (address, _):

@@ -61,7 +61,7 @@ def test_a_key_of_each_kind_rolls_over(shell: Shell, path: Path, kind: str) -> N
     assert new_kid in (ring.signing_key.kid, ring.current_secret_key.kid)
 
 
-def test_no_answer_shows_a_secret(shell: Shell, path: Path) -> None:
+def test_no_output_shows_a_secret(shell: Shell, path: Path) -> None:
     shown = shell("keys", "list").out + shell("keys", "add").out
     shown += shell("keys", "add", "--alg", "oct").out
 

@@ -46,7 +46,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
     assert answer.err.startswith("ticketgate: PORT: ")
 
 
-def test_its_keys_are_made_once_where_nobody_named_a_file(
+def test_the_sandbox_creates_its_keys_once_by_default(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
 ) -> None:
     monkeypatch.delenv("SESSION_KEYS_FILE")

@@ -45,7 +45,7 @@ def outcome(token: str, now: datetime) -> object:
 # --- written ---
 
 
-def test_what_was_written_is_read() -> None:
+def test_an_issued_token_can_be_verified() -> None:
     assert ACCESS_TOKENS.verify(RING, TOKEN, NOW) == AccessClaims(SESSION_ID, 3, SUBJECT)
 
 

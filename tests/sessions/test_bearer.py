@@ -57,7 +57,7 @@ async def test_an_access_token_is_good_until_its_last_second(
 
 
 @pytest.mark.parametrize("token", ["", "garbage", "a.b.c"])
-async def test_what_is_no_access_token_is_refused(
+async def test_another_string_than_an_access_token_is_refused(
     service: SessionService, login: TokenPair, token: str
 ) -> None:
     for wrong in (token, login.refresh_token):
@@ -86,7 +86,7 @@ async def test_a_session_of_another_user_is_not_believed(
     assert (await service.authenticate(login.access_token))[0] == login.session
 
 
-async def test_while_the_store_is_down_no_bearer_is_called_invalid(
+async def test_a_bearer_is_not_called_invalid_without_a_store(
     service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
     store.down = True
@@ -111,7 +111,7 @@ async def test_a_logout_counts_at_once_and_has_a_name(
     assert events.entries[1:] == [entry]
 
 
-async def test_logging_out_twice_is_no_error_and_is_noted_once(
+async def test_a_second_logout_succeeds_and_is_not_recorded(
     service: SessionService, login: TokenPair, events: RecordedEvents
 ) -> None:
     for _ in range(3):

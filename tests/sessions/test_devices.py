@@ -78,7 +78,7 @@ async def test_a_revoked_device_is_out_at_once_and_alone(
     assert await living(service) == [phones[0].session.id, phones[2].session.id]
 
 
-async def test_revoking_twice_is_no_error_and_is_noted_once(
+async def test_a_second_revocation_succeeds_and_is_not_recorded(
     service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     await service.log_out(phones[0].access_token)
@@ -96,7 +96,7 @@ async def test_a_session_that_never_was_is_not_found(
         await service.revoke(USER, session_id)
 
 
-async def test_the_session_of_another_user_is_not_found_and_lives(
+async def test_a_session_of_another_user_is_not_found_and_stays_active(
     service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     with pytest.raises(NotFound):
@@ -122,7 +122,7 @@ async def test_all_other_devices_are_ended_together(
     assert await living(service) == [phones[2].session.id]
 
 
-async def test_an_erased_user_is_told_so_and_has_nothing_left(
+async def test_an_erased_user_has_no_sessions_and_gets_the_reason(
     service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
     await service.log_out(phones[0].access_token)
@@ -143,7 +143,7 @@ async def test_logging_out_of_an_erased_session_is_no_error(
     assert await ending_of(service, phones[0]) == ("erased", None)
 
 
-async def test_a_replaced_device_is_told_by_which_type(
+async def test_a_replaced_device_gets_the_type_of_its_successor(
     logins: LoginService, service: SessionService, phones: list[TokenPair]
 ) -> None:
     limits = SessionLimits(max_per_user=0, one_per_device_type=True)
@@ -202,7 +202,7 @@ async def test_a_ban_that_was_lifted_is_not_found_and_lifting_it_again_is_no_err
 # --- trouble ---
 
 
-async def test_nothing_is_noted_that_the_store_has_not_confirmed(
+async def test_nothing_is_recorded_before_the_store_confirms_it(
     service: SessionService,
     bans: BanService,
     phones: list[TokenPair],

@@ -95,7 +95,7 @@ CLAIM_VECTORS = [(name, value) for name, values in WRONG_CLAIMS.items() for valu
         for name, value in CLAIM_VECTORS
     ],
 )
-def test_a_claim_that_is_missing_or_not_as_we_write_it_is_refused(name: str, value: Any) -> None:
+def test_a_missing_or_unusual_claim_is_refused(name: str, value: Any) -> None:
     assert is_refused(FORGE.token(claims={name: value}))
 
 
@@ -110,12 +110,12 @@ def test_a_claim_that_is_missing_or_not_as_we_write_it_is_refused(name: str, val
     ],
     ids=str,
 )
-def test_what_is_within_the_limits_is_believed(claims: dict[str, Any]) -> None:
+def test_a_token_within_the_limits_is_accepted(claims: dict[str, Any]) -> None:
     assert read(FORGE.token(claims=claims)).session_id == SESSION_ID
 
 
 @pytest.mark.parametrize("expired_at", [EPOCH - 1, EPOCH - 590])
-def test_a_genuine_token_whose_time_is_over_is_told_apart(expired_at: int) -> None:
+def test_a_genuine_expired_token_is_called_expired(expired_at: int) -> None:
     times = {"iat": expired_at - 600, "exp": expired_at}
     with pytest.raises(AccessTokenExpired):
         read(FORGE.token(claims=times))
@@ -337,7 +337,7 @@ OTHER_FORMS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("token", OTHER_FORMS.values(), ids=list(OTHER_FORMS))
-def test_what_is_not_exactly_our_form_is_refused(token: str) -> None:
+def test_another_form_of_a_genuine_token_is_refused(token: str) -> None:
     assert is_refused(token)
 
 

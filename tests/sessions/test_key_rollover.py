@@ -85,7 +85,7 @@ async def test_a_replay_after_a_promotion_is_signed_by_the_new_key(
     assert (await service.authenticate(again.access_token))[0] == again.session
 
 
-async def test_what_a_retired_key_made_is_refused(
+async def test_a_token_of_a_retired_key_is_refused(
     service: SessionService, login: TokenPair, keys: FakeKeys
 ) -> None:
     keys.ring = RETIRED
@@ -118,7 +118,7 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
     assert (await service.refresh(pair.refresh_token)).profile == Profile({}, None)
 
 
-async def test_a_profile_sealed_for_another_session_does_not_open(
+async def test_a_profile_encrypted_for_another_session_cannot_be_decrypted(
     service: SessionService, login: TokenPair, stores: Stores
 ) -> None:
     moved = replace(login.session, id=new_session_id())

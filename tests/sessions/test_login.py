@@ -129,7 +129,7 @@ async def test_a_session_shorter_than_an_access_token_shortens_it(logins: LoginS
     assert (pair.expires_in, pair.refresh_expires_in) == (5, 5)
 
 
-async def test_who_says_nothing_of_the_phone_has_no_device(logins: LoginService) -> None:
+async def test_a_login_without_a_device_has_no_device(logins: LoginService) -> None:
     pair = await logins.log_in(Login(TICKET))
     assert pair.profile.device is None
 
@@ -142,7 +142,7 @@ async def test_two_logins_are_two_sessions(logins: LoginService, service: Sessio
     assert (await service.refresh(second.refresh_token)).session.id == second.session.id
 
 
-async def test_a_login_is_audited_by_the_session_alone(
+async def test_a_login_is_recorded_with_the_session_id_only(
     logins: LoginService, events: RecordedEvents
 ) -> None:
     pair = await logins.log_in(Login(TICKET, DEVICE))
@@ -152,7 +152,7 @@ async def test_a_login_is_audited_by_the_session_alone(
 @pytest.mark.parametrize(
     "failure", [TicketRejected(2020), AccountBlocked(), AuthingTimeout("read_timeout")], ids=repr
 )
-async def test_what_authing_does_not_vouch_for_makes_no_session(
+async def test_a_ticket_refused_by_authing_makes_no_session(
     logins: LoginService,
     provider: FakeIdentityProvider,
     store: ControlledStore,
@@ -166,7 +166,7 @@ async def test_what_authing_does_not_vouch_for_makes_no_session(
     assert (store.rows(), events.entries) == (EMPTY, [])
 
 
-async def test_a_session_that_could_not_be_kept_is_not_handed_out(
+async def test_a_session_that_cannot_be_stored_is_not_returned(
     logins: LoginService, store: ControlledStore, events: RecordedEvents
 ) -> None:
     store.down = True
@@ -175,7 +175,7 @@ async def test_a_session_that_could_not_be_kept_is_not_handed_out(
     assert (store.rows(), events.entries) == (EMPTY, [])
 
 
-async def test_what_a_login_prints_of_itself_holds_no_token_and_nothing_personal(
+async def test_the_repr_of_a_login_has_no_token_and_no_personal_data(
     logins: LoginService,
 ) -> None:
     pair = await logins.log_in(Login(TICKET, DEVICE))
@@ -199,7 +199,7 @@ async def test_one_ticket_with_one_key_becomes_one_session_however_many_ask_at_o
 
 
 @pytest.mark.parametrize("own_key", [None, "made-up-key"])
-async def test_one_ticket_without_a_common_key_becomes_a_session_for_one_of_many(
+async def test_one_of_many_logins_without_a_common_key_gets_the_session(
     logins: LoginService, provider: FakeIdentityProvider, own_key: str | None
 ) -> None:
     given = [own_key and f"{own_key}-{number}" for number in range(CALLERS)]
@@ -249,7 +249,7 @@ async def test_a_ticket_that_was_used_without_a_key_is_refused(logins: LoginServ
 # --- a lost answer ---
 
 
-async def test_a_lost_login_answer_is_given_again_until_the_session_is_refreshed(
+async def test_a_login_can_be_repeated_until_its_session_is_refreshed(
     logins: LoginService, service: SessionService, clock: FakeClock, events: RecordedEvents
 ) -> None:
     lost = await logins.log_in(LOGIN)
@@ -276,7 +276,7 @@ async def test_a_session_that_has_ended_is_not_given_again(
         await logins.log_in(LOGIN)
 
 
-async def test_a_lost_answer_is_given_again_by_another_process(
+async def test_another_process_can_repeat_a_lost_login_response(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     lost = await logins.log_in(LOGIN)
@@ -284,7 +284,7 @@ async def test_a_lost_answer_is_given_again_by_another_process(
     assert provider.tickets == [TICKET]
 
 
-async def test_the_login_of_an_app_that_has_hung_up_is_finished_and_its_retry_finds_the_session(
+async def test_a_login_of_a_disconnected_app_is_finished_and_its_retry_finds_the_session(
     logins: LoginService, provider: FakeIdentityProvider, events: RecordedEvents
 ) -> None:
     provider.gate = asyncio.Event()
@@ -301,7 +301,7 @@ async def test_the_login_of_an_app_that_has_hung_up_is_finished_and_its_retry_fi
     assert events.names == ["session_opened", "login_replayed"]
 
 
-async def test_one_of_many_who_hangs_up_takes_nobody_with_it(
+async def test_a_disconnected_app_does_not_cancel_the_other_logins(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     provider.gate = asyncio.Event()
@@ -316,7 +316,7 @@ async def test_one_of_many_who_hangs_up_takes_nobody_with_it(
     assert provider.tickets == [TICKET]
 
 
-async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_event_loop(
+async def test_a_login_that_fails_after_a_disconnect_is_silent_in_the_event_loop(
     logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore
 ) -> None:
     told: list[dict[str, Any]] = []
@@ -336,7 +336,7 @@ async def test_a_login_that_fails_after_its_app_has_hung_up_is_no_news_for_the_e
     assert told == []
 
 
-async def test_a_login_that_the_end_of_the_process_cut_off_is_taken_over_after_its_lease(
+async def test_a_login_cut_off_by_the_end_of_its_process_can_be_taken_over_after_the_lease(
     logins: LoginService, provider: FakeIdentityProvider, clock: FakeClock
 ) -> None:
     provider.gate = asyncio.Event()
@@ -359,7 +359,7 @@ async def test_a_login_that_the_end_of_the_process_cut_off_is_taken_over_after_i
 @pytest.mark.parametrize(
     "failure", [TicketRejected(2020), AuthingTimeout("read_timeout")], ids=repr
 )
-async def test_a_failing_exchange_is_told_to_all_who_waited_and_the_next_attempt_may_succeed(
+async def test_a_failed_exchange_fails_all_waiting_logins_and_the_next_attempt_may_succeed(
     logins: LoginService,
     provider: FakeIdentityProvider,
     store: ControlledStore,
@@ -375,7 +375,7 @@ async def test_a_failing_exchange_is_told_to_all_who_waited_and_the_next_attempt
     assert provider.tickets == [TICKET] * 2
 
 
-async def test_after_a_timeout_the_exchange_is_tried_again_only_when_the_app_asks(
+async def test_a_timed_out_exchange_is_repeated_only_when_the_app_asks(
     logins: LoginService, provider: FakeIdentityProvider
 ) -> None:
     provider.failure = AuthingTimeout("read_timeout")
@@ -437,7 +437,7 @@ async def test_a_banned_user_gets_no_session_until_the_ban_is_over(
     assert (await logins.log_in(LOGIN)).session.subject == IDENTITY.subject
 
 
-async def test_sessions_that_had_to_go_for_a_login_are_audited(
+async def test_sessions_replaced_by_a_login_are_recorded(
     logins: LoginService, events: RecordedEvents
 ) -> None:
     first = await logins.log_in(Login("one", DEVICE))
@@ -453,7 +453,7 @@ async def test_sessions_that_had_to_go_for_a_login_are_audited(
 
 
 @pytest.mark.parametrize(("after", "retry_after"), [(0, 2), (8, 2), (9, 1)])
-async def test_while_another_process_has_the_ticket_the_app_is_told_when_to_come_again(
+async def test_a_ticket_held_by_another_process_is_409_with_retry_after(
     logins: LoginService,
     provider: FakeIdentityProvider,
     clock: FakeClock,
@@ -469,7 +469,7 @@ async def test_while_another_process_has_the_ticket_the_app_is_told_when_to_come
     assert (await logins.log_in(LOGIN)).session == (await other).session
 
 
-async def test_who_takes_over_from_a_dead_process_may_hear_that_the_ticket_is_used(
+async def test_a_login_that_takes_over_may_find_the_ticket_used(
     logins: LoginService, provider: FakeIdentityProvider, clock: FakeClock
 ) -> None:
     async with exchange_under_way(logins):
@@ -480,7 +480,7 @@ async def test_who_takes_over_from_a_dead_process_may_hear_that_the_ticket_is_us
     assert provider.tickets == [TICKET]
 
 
-async def test_a_process_that_was_slow_gets_the_session_of_the_one_that_took_over(
+async def test_a_slow_process_gets_the_session_of_the_one_that_took_over(
     logins: LoginService, clock: FakeClock, events: RecordedEvents
 ) -> None:
     async with exchange_under_way(logins) as slow:
@@ -492,7 +492,7 @@ async def test_a_process_that_was_slow_gets_the_session_of_the_one_that_took_ove
     assert events.names == ["session_opened", "login_replayed"]
 
 
-async def test_a_process_that_was_slow_and_had_no_key_makes_no_second_session(
+async def test_a_slow_process_without_a_key_makes_no_second_session(
     logins: LoginService, service: SessionService, clock: FakeClock
 ) -> None:
     async with exchange_under_way(logins, Login(TICKET)) as slow:
@@ -504,7 +504,7 @@ async def test_a_process_that_was_slow_and_had_no_key_makes_no_second_session(
     assert [session.id for session, _profile in listed] == [heir.session.id]
 
 
-async def test_a_lease_that_is_longer_than_the_life_of_tickets_is_kept_all_the_same(
+async def test_a_lease_longer_than_the_life_of_tickets_is_kept(
     logins: LoginService, clock: FakeClock
 ) -> None:
     patient = replace(logins, times=LeaseTimes(lease=300 * SECOND, ticket_life=150 * SECOND))
@@ -517,7 +517,7 @@ async def test_a_lease_that_is_longer_than_the_life_of_tickets_is_kept_all_the_s
 # --- the store's trouble ---
 
 
-async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
+async def test_a_lease_that_could_not_be_released_can_be_taken_over_after_its_end(
     logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore, clock: FakeClock
 ) -> None:
     provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("read_timeout")
@@ -534,7 +534,7 @@ async def test_a_claim_that_could_not_be_released_is_taken_over_after_its_lease(
     assert (await logins.log_in(LOGIN)).replayed is False
 
 
-async def test_a_session_that_could_not_be_kept_after_the_exchange_is_not_handed_out(
+async def test_a_session_that_cannot_be_stored_after_the_exchange_is_not_returned(
     logins: LoginService,
     provider: FakeIdentityProvider,
     store: ControlledStore,

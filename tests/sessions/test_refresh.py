@@ -96,7 +96,7 @@ async def test_100_concurrent_refreshes_get_one_successor(
     assert (await service.refresh(pairs[0].refresh_token)).session.generation == 2
 
 
-async def test_without_a_window_every_replay_is_a_reuse(
+async def test_every_replay_without_a_window_is_a_reuse(
     service: SessionService, login: TokenPair
 ) -> None:
     strict_lives = replace(service.issuer.lifetimes, recovery_window=timedelta(0))

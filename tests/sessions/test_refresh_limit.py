@@ -42,7 +42,7 @@ async def test_every_genuine_token_counts_for_its_session_be_it_spent_or_not(
     assert limit.counted == [pair.session.id] * 3
 
 
-async def test_what_is_not_ours_is_not_counted(
+async def test_a_token_of_another_service_is_not_counted(
     logins: LoginService, limited: SessionService, limit: Limit
 ) -> None:
     pair = await logins.log_in(Login("a ticket"))

@@ -32,7 +32,7 @@ def is_refused(token: str) -> bool:
 # --- written ---
 
 
-def test_what_was_written_is_read() -> None:
+def test_an_issued_token_can_be_verified() -> None:
     assert verify_refresh_token(RING, TOKEN) == RefreshClaims(SESSION_ID, 3)
 
 
@@ -132,7 +132,7 @@ def test_the_other_spellings_of_the_same_bytes_are_refused() -> None:
     ],
     ids=lambda token: ascii(token[:24]),
 )
-def test_what_is_not_a_token_is_refused(token: str) -> None:
+def test_another_string_than_a_refresh_token_is_refused(token: str) -> None:
     assert is_refused(token)
 
 

@@ -56,7 +56,7 @@ def test_an_event_is_one_object_with_its_time_level_and_fields(entries: Entries)
     }
 
 
-def test_what_happens_to_a_session_is_told_by_its_id(entries: Entries) -> None:
+def test_an_event_of_a_session_has_its_id(entries: Entries) -> None:
     logs.configure("debug", "json")
     log("session_ended", session_id="session-a", reason="logged_out")
 
@@ -91,9 +91,7 @@ ODD_TEXTS = {
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
-def test_whatever_is_in_a_field_stays_in_one_line(
-    capsys: pytest.CaptureFixture[str], text: str
-) -> None:
+def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], text: str) -> None:
     logs.configure("info", "json")
 
     log("request", reason=text)
@@ -194,7 +192,7 @@ def test_libraries_that_tell_of_every_request_are_silent_at_debug(
 # --- exceptions ---
 
 
-def test_an_exception_is_told_by_type_and_place_and_shows_nothing_else(entries: Entries) -> None:
+def test_an_exception_is_logged_by_type_and_place_only(entries: Entries) -> None:
     logs.configure("debug", "json")
     error = raised(ValueError(CANARY), cause=raised(KeyError(CANARY)))
 
@@ -210,7 +208,7 @@ def test_an_exception_is_told_by_type_and_place_and_shows_nothing_else(entries: 
     assert CANARY not in str(entry)
 
 
-def test_what_an_exception_happened_in_is_told_too_even_if_it_is_hidden(entries: Entries) -> None:
+def test_the_suppressed_context_of_an_exception_is_logged_too(entries: Entries) -> None:
     logs.configure("debug", "json")
 
     def fail() -> None:
@@ -230,7 +228,7 @@ def test_what_an_exception_happened_in_is_told_too_even_if_it_is_hidden(entries:
     assert CANARY not in str(entry)
 
 
-def test_an_exception_of_a_library_is_told_the_same_way(entries: Entries) -> None:
+def test_an_exception_of_a_library_is_logged_the_same_way(entries: Entries) -> None:
     logs.configure("debug", "json")
     try:
         raise raised(Unprintable(CANARY))
@@ -243,7 +241,7 @@ def test_an_exception_of_a_library_is_told_the_same_way(entries: Entries) -> Non
     assert CANARY not in str(entry)
 
 
-def test_an_exception_that_is_none_is_not_told(entries: Entries) -> None:
+def test_an_absent_exception_is_not_logged(entries: Entries) -> None:
     logs.configure("debug", "json")
     logging.getLogger("some.library").error("nothing was raised", exc_info=(None, None, None))
 
@@ -252,7 +250,7 @@ def test_an_exception_that_is_none_is_not_told(entries: Entries) -> None:
     assert "exception" not in entry
 
 
-def test_an_exception_that_names_itself_as_its_cause_is_told_once() -> None:
+def test_an_exception_that_is_its_own_cause_is_logged_once() -> None:
     error = ValueError()
     error.__cause__ = error
 
@@ -264,7 +262,7 @@ def test_an_exception_that_names_itself_as_its_cause_is_told_once() -> None:
 # --- levels and forms ---
 
 
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("error", "json")
 
     log("request", status=200)
@@ -283,7 +281,7 @@ def test_turning_the_log_on_twice_writes_each_event_once(entries: Entries) -> No
     assert len(entries()) == 1
 
 
-def test_on_a_console_an_event_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_on_a_console_is_a_readable_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "console")
 
     log("request", method="GET", status=200)
@@ -293,7 +291,7 @@ def test_on_a_console_an_event_is_a_line_for_people(capsys: pytest.CaptureFixtur
     assert rest == "info    request method=GET status=200\n"
 
 
-def test_on_a_console_an_event_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_on_a_console_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "console")
 
     logging.getLogger("some.library").error("first\nsecond %s\r\x1b[2J", CANARY)

@@ -32,7 +32,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_what_is_counted_is_still_logged(metrics: Metrics) -> None:
+def test_a_counted_event_is_passed_on(metrics: Metrics) -> None:
     inner, bug = RecordedEvents(), LookupError()
 
     CountedEvents(metrics, inner).record("serving", error=bug, port=8000)
@@ -68,9 +68,7 @@ def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(
     assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
 
 
-def test_what_a_shared_store_could_not_do_is_counted(
-    metrics: Metrics, events: CountedEvents
-) -> None:
+def test_failures_of_a_shared_store_are_counted(metrics: Metrics, events: CountedEvents) -> None:
     events.record("store_failed", kind="TimeoutError")
     for _ in range(2):
         events.record("write_unconfirmed")
@@ -90,7 +88,7 @@ def test_what_a_shared_store_could_not_do_is_counted(
         ("refresh_reused", {"kind": "ahead"}, "ahead"),
     ],
 )
-def test_what_happens_to_sessions_is_counted_but_not_to_which(
+def test_events_of_sessions_are_counted_without_their_ids(
     metrics: Metrics, events: CountedEvents, event: EventName, labels: dict[str, Any], detail: str
 ) -> None:
     for session_id in ("session-a", "session-b"):
