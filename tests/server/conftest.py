@@ -104,26 +104,38 @@ class FakeTransport(asyncio.Transport):
         self.reading_paused = False
 
 
-def connect(app: ASGIApp) -> tuple[StrictHttpProtocol, FakeTransport]:
-    """A connection inside the running loop."""
-    config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False)
-    bound = strict_protocol(
-        limiter=ConnectionLimiter(1), receive_seconds=TIMEOUT, is_draining=lambda: False
-    )
-    protocol, transport = bound(config, ServerState(), {}), FakeTransport()
-    protocol.connection_made(transport)
-    return protocol, transport
+class FakeConnection:
+    """A connection to an echo, inside the running loop."""
+
+    def __init__(self, limiter: ConnectionLimiter | None = None) -> None:
+        self.echo, self.transport = Echo(), FakeTransport()
+        config = uvicorn.Config(self.echo.app, lifespan="off", ws="none", log_config=None)
+        self.protocol = strict_protocol(
+            limiter=limiter or ConnectionLimiter(1),
+            receive_seconds=TIMEOUT,
+            is_draining=lambda: False,
+        )(config, ServerState(), {})
+        self.protocol.connection_made(self.transport)
+
+    def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.protocol.data_received(piece)
+
+    async def responses(self) -> list[Response]:
+        """Release held responses, and return all when every task has ended."""
+        self.echo.release.set()
+        while self.protocol.tasks:
+            await asyncio.wait(set(self.protocol.tasks))
+        return responses(bytes(self.transport.written))
 
 
-async def exchange(app: ASGIApp, raw: bytes, *, piece: int | None = None) -> list[Response]:
-    """Send bytes in pieces of a size, and return every response."""
-    protocol, transport = connect(app)
-    for start in range(0, len(raw), piece or len(raw)):
-        protocol.data_received(raw[start : start + (piece or len(raw))])
-    while protocol.tasks:
-        await asyncio.wait(set(protocol.tasks))
-    protocol.connection_lost(None)
-    return responses(bytes(transport.written))
+async def exchange(*pieces: bytes) -> list[Response]:
+    """Send bytes, and return every response."""
+    connection = FakeConnection()
+    connection.send(*pieces)
+    found = await connection.responses()
+    connection.protocol.connection_lost(None)
+    return found
 
 
 # --- over sockets ---
@@ -142,13 +154,6 @@ class EchoServer(Echo):
                 writer.write(piece)
                 await asyncio.sleep(0)
             return responses(await until_end(reader))
-
-    async def refuses(self) -> None:
-        """Wait until no new connection is accepted."""
-        with suppress(ConnectionError):
-            while True:
-                async with self.connected():
-                    await asyncio.sleep(0.01)
 
     async def stopped(self) -> None:
         """Wait until the server has stopped by itself."""

@@ -114,17 +114,13 @@ def test_second_sigterm_skips_the_delay(start: Start) -> None:
     server = start(drain_delay=FOREVER)
     server.program.send(signal.SIGTERM)
     soon(server.is_draining)
-
     server.program.send(signal.SIGTERM)
-
     assert server.program.wait(FOREVER / 2) == 0
 
 
 def test_ctrl_c_skips_the_delay(start: Start) -> None:
     server = start(drain_delay=FOREVER)
-
     server.program.send(signal.SIGINT)
-
     assert server.program.wait(FOREVER / 2) == 0
     assert server.program.err == ""
 

@@ -27,27 +27,18 @@ from tests.support.processes import ROOT, Program, machine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LAST = get(b"Connection: close")
 
-
-@pytest.mark.parametrize(
-    "name",
-    ["cl-te", "cl-repeated", "te-gzip-chunked", "obs-fold", "bare-lf", "two-hosts", "chunk-prefix"],
-)
-async def test_malformed_request_is_refused_and_the_bytes_after_it_are_ignored(
-    server: EchoServer, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["cl-te", "cl-repeated", "obs-fold", "bare-lf", "chunk-prefix"])
+async def test_malformed_request_is_refused(server: EchoServer, name: str) -> None:
     (response,) = await server.say(MALFORMED[name] + SMUGGLED)
     assert (response.status, response.echo["code"]) == (400, "malformed_request")
     assert server.reached == []
 
 
 @pytest.mark.parametrize("name", ["plain", "chunked", "trailer", "h2c-ignored", "method-unknown"])
-async def test_well_formed_request_is_answered_and_so_is_the_next(
-    server: EchoServer, name: str
-) -> None:
+async def test_well_formed_request_is_answered(server: EchoServer, name: str) -> None:
     raw, body = WELL_FORMED[name]
-    first, last = await server.say(raw, LAST)
+    first, last = await server.say(raw, get(b"Connection: close"))
     assert (first.status, first.echo["body"], last.status) == (200, body, 200)
 
 
@@ -106,14 +97,15 @@ async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
         port = int(program.line_with("port").split()[1])
         await asyncio.to_thread(pour, port, get(), 0)
         before = peak_kibibytes(program)
-        for head in (
+        heads = (
             CHUNKED + b"40000000\r\n",
             CHUNKED + b"1;",
             post(b"Content-Length: 1073741824"),
             GET + b"X: ",
             b"GET /",
-        ):
-            await asyncio.to_thread(pour, port, head, 1 << 30)
+        )
+        pouring = (asyncio.to_thread(pour, port, head, 1 << 30) for head in heads)
+        await asyncio.gather(*pouring)
         assert peak_kibibytes(program) - before < 5 * 1024
         program.send(signal.SIGTERM)
         assert program.wait() == 0

@@ -201,23 +201,3 @@ async def test_connection_that_has_waited_longest_is_evicted_at_the_limit(serve:
             assert (await server.say(get(b"Connection: close")))[0].status == 200
         assert await until_end_or_reset(slow) == b""
         assert not idle.at_eof()
-
-
-async def test_idle_connection_is_evicted_when_no_request_is_due(serve: Serve) -> None:
-    server = await serve(max_connections=1)
-    async with server.connected() as (idle, writer):
-        writer.write(get())
-        await next_response(idle)
-        assert (await server.say(get(b"Connection: close")))[0].status == 200
-        assert await until_end_or_reset(idle) == b""
-
-
-async def test_new_connection_is_closed_when_all_others_are_being_answered(serve: Serve) -> None:
-    server = await serve(max_connections=1)
-    async with server.connected() as (reader, writer):
-        writer.write(get().replace(b"/first", b"/hold"))
-        await server.held.wait()
-        async with server.connected() as (other, _):
-            assert await until_end_or_reset(other) == b""
-        server.release.set()
-        assert (await next_response(reader)).status == 200
