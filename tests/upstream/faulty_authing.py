@@ -15,8 +15,8 @@ from aiohttp.abc import ResolveResult
 from pydantic import SecretStr
 
 from app.authing.transport import build_transport
-from tests.authing.authority import Authority
 from tests.authing.builders import POOL, SECRET, SMALL_CA_FILE, USER_ID, Peer, peer
+from tests.support.authority import Authority
 from tests.support.running_app import RunningApp, running_app
 from tests.upstream.fault_server import GOOD, FaultServer
 
