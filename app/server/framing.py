@@ -14,9 +14,6 @@ import httptools
 
 from app.errors import BodyTooLarge, HeaderTooLarge, MalformedRequest, RequestError, UriTooLong
 
-Field: TypeAlias = tuple[bytes, bytes]
-"""A header field: its name in lower case, and its value without the white space around it."""
-
 MAX_TARGET_BYTES = 2 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_FIELDS = 100
@@ -38,27 +35,24 @@ Steps: TypeAlias = Generator[None, None, None]
 
 
 class Request:
-    """One request. httptools fills in `headers` and `body`; uvicorn asks it like its parser.
+    """One request, or the part of it that was read. uvicorn uses it as its parser.
 
-    While it is incomplete, or refused, it holds the part that was read. `awaits_continue`: the
-    client waits for 100 Continue before it sends the body.
+    `headers` holds names in lower case and values without white space around them.
+    `awaits_continue`: the client waits for 100 Continue before it sends the body.
     """
 
     def __init__(self, method: bytes = b"GET", target: bytes = b"/") -> None:
         self.method = method
         self.target = target
         self.http_version = "1.1"
-        self.headers: list[Field] = []
+        self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
+        self.on_body = self.body.extend  # called by httptools
         self.awaits_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a field; called by httptools."""
         self.headers.append((name.lower(), value.rstrip(b" \t")))
-
-    def on_body(self, data: bytes) -> None:
-        """Add a part of the body; called by httptools."""
-        self.body += data
 
     def get_method(self) -> bytes:
         """Return the method; called by uvicorn, like the three below."""
@@ -86,25 +80,21 @@ class RequestReader:
     """Reads one request after the other. After a refusal it must not be used again.
 
     `request` is the one that is being read. `begun`: a part of it has arrived, maybe all of it.
+    `received` holds the bytes that are not parsed yet.
     """
 
     def __init__(self) -> None:
-        self._received = bytearray()
+        self.received = bytearray()
         self._expect_request()
 
     def _expect_request(self) -> None:
         self.request = Request()
-        self._steps = _read(self._received, self.request)
-        self.begun = bool(self._received)
-
-    @property
-    def held(self) -> int:
-        """Number of bytes that are received but not parsed."""
-        return len(self._received)
+        self._steps = _read(self.received, self.request)
+        self.begun = bool(self.received)
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they arrive."""
-        self._received += data
+        self.received += data
         self.begun = True
 
     def next_request(self) -> Request | None:

@@ -70,19 +70,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.transport.is_closing():
-            self._go_on()
-        if self._ended and (self._refused or not self._responding):
-            self._socket.close()
-
-    def _go_on(self) -> None:
         self._responding = False
-        if self._reader.begun:
+        if self.transport.is_closing():
+            pass
+        elif self._reader.begun:
             self._expect_request()
             self._advance()
             self._limit_held()
         else:
             self.limiter.idle(self)
+        if self._ended and not self._responding:
+            self._socket.close()
 
     @override
     def shutdown(self) -> None:
@@ -103,7 +101,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.limiter.receiving(self)
 
     def _limit_held(self) -> None:
-        if self._reader.held > _MAX_HELD:
+        if len(self._reader.received) > _MAX_HELD:
             self._socket.pause_reading()
         elif not self._ended:
             self._socket.resume_reading()

@@ -70,7 +70,7 @@ async def test_bytes_after_a_refusal_are_dropped() -> None:
     connection = FakeConnection()
     connection.send(MALFORMED["bare-lf"], *[SMUGGLED] * 100)
     assert len(await connection.responses()) == 1
-    assert (connection.echo.reached, connection.protocol._reader.held) == ([], 0)
+    assert (connection.echo.reached, bytes(connection.protocol._reader.received)) == ([], b"")
 
 
 # --- one request after the other ---
