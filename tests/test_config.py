@@ -64,10 +64,8 @@ def test_the_environment_wins_over_env_file_and_that_over_secret_files(
 ) -> None:
     (secrets_dir / "HOST").write_text("secret.test")
     assert load(env_file, secrets_dir).host == "secret.test"
-
     env_file.write_text("HOST=file.test\n")
     assert load(env_file, secrets_dir).host == "file.test"
-
     monkeypatch.setenv("HOST", "environment.test")
     assert load(env_file, secrets_dir).host == "environment.test"
 
@@ -78,7 +76,6 @@ def test_an_empty_value_leaves_the_setting_to_the_next_source(
     monkeypatch.setenv("HOST", "")
     env_file.write_text("HOST=\n")
     assert load(env_file, secrets_dir).host == "127.0.0.1"
-
     (secrets_dir / "HOST").write_text("secret.test")
     assert load(env_file, secrets_dir).host == "secret.test"
 
@@ -87,9 +84,7 @@ def test_an_empty_value_leaves_the_setting_to_the_next_source(
 def test_an_empty_secret_file_is_not_set_either(secrets_dir: Path, content: str) -> None:
     for name in ("HOST", "PORT", "AUTHING_ISSUER", "DRAIN_DELAY"):
         (secrets_dir / name).write_text(content)
-
     settings = load(secrets_dir=secrets_dir)
-
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.authing_issuer is None
     assert settings.drain_delay == timedelta(seconds=5)
@@ -101,9 +96,7 @@ def test_the_line_end_of_a_secret_file_is_no_part_of_the_secret(
 ) -> None:
     monkeypatch.delenv("AUTHING_USER_POOL_SECRET")
     (secrets_dir / "AUTHING_USER_POOL_SECRET").write_text(CANARY + end, newline="")
-
     settings = load(secrets_dir=secrets_dir)
-
     assert settings.authing_user_pool_secret.get_secret_value() == CANARY
 
 
@@ -114,7 +107,6 @@ def test_neither_env_file_nor_secrets_need_to_exist(tmp_path: Path) -> None:
 def test_secret_files_of_other_programs_do_not_matter(secrets_dir: Path) -> None:
     (secrets_dir / "SOMEBODY_ELSES").write_text("value")
     (secrets_dir / "kubernetes.io").mkdir()
-
     assert load(secrets_dir=secrets_dir).port == 8000
 
 
@@ -123,17 +115,13 @@ def test_secret_files_of_other_programs_do_not_matter(secrets_dir: Path) -> None
 
 def test_an_unknown_name_in_the_env_file_is_refused(env_file: Path) -> None:
     env_file.write_text(f"AUTHING_POOL_SECRET={CANARY}\n")
-
     text = refusal(env_file)
-
     assert text == "AUTHING_POOL_SECRET: is not a setting (in .env)"
 
 
 def test_an_env_file_that_is_not_text_is_refused_in_one_line(env_file: Path) -> None:
     env_file.write_bytes(f"AUTHING_USER_POOL_SECRET={CANARY}\xff\n".encode("latin-1"))
-
     text = refusal(env_file)
-
     assert ".env" in text
     assert CANARY not in text
 
@@ -143,9 +131,7 @@ def test_a_line_of_the_env_file_that_sets_nothing_is_refused(
     capfd: pytest.CaptureFixture[str], env_file: Path, line: str
 ) -> None:
     env_file.write_text(f"{line}\nPORT=9000\n")
-
     text = refusal(env_file)
-
     assert ".env" in text
     assert CANARY not in text
     assert capfd.readouterr() == ("", "")
@@ -153,31 +139,25 @@ def test_a_line_of_the_env_file_that_sets_nothing_is_refused(
 
 def test_a_secret_file_that_is_not_text_is_refused_in_one_line(secrets_dir: Path) -> None:
     (secrets_dir / "AUTHING_TOKEN_SECRETS").write_bytes(CANARY.encode() + b"\xff")
-
     text = refusal(secrets_dir=secrets_dir)
-
     assert text.startswith("AUTHING_TOKEN_SECRETS: ")
     assert CANARY not in text
 
 
 def test_a_secret_file_that_leads_nowhere_is_refused_in_one_line(secrets_dir: Path) -> None:
     (secrets_dir / "AUTHING_TOKEN_SECRETS").symlink_to("nowhere")
-
     assert refusal(secrets_dir=secrets_dir).startswith("AUTHING_TOKEN_SECRETS: ")
 
 
 def test_a_folder_where_a_secret_file_should_be_is_refused_in_one_line(secrets_dir: Path) -> None:
     (secrets_dir / "AUTHING_TOKEN_SECRETS").mkdir()  # Docker makes one of a mount without source
-
     assert refusal(secrets_dir=secrets_dir).startswith("AUTHING_TOKEN_SECRETS: ")
 
 
 def test_all_wrong_settings_are_listed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SESSION_ISSUER")
     monkeypatch.setenv("PORT", "eighty")
-
     problems = refusal().split("; ")
-
     assert [problem.partition(":")[0] for problem in problems] == ["SESSION_ISSUER", "PORT"]
 
 
@@ -192,7 +172,6 @@ def test_durations_are_seconds_or_iso_8601(
     monkeypatch: pytest.MonkeyPatch, text: str, seconds: int
 ) -> None:
     monkeypatch.setenv("SHUTDOWN_TIMEOUT", text)
-
     assert load().shutdown_timeout == timedelta(seconds=seconds)
 
 
@@ -207,7 +186,6 @@ def test_zero_is_a_duration_where_it_means_something(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "0")
-
     assert getattr(load(), name.lower()) == timedelta(0)
 
 
@@ -225,15 +203,12 @@ def test_addresses_are_https_or_loopback_and_lose_their_last_slash(
     monkeypatch: pytest.MonkeyPatch, given: str, kept: str
 ) -> None:
     monkeypatch.setenv("AUTHING_BASE_URL", given)
-
     assert load().authing_base_url == kept
 
 
 def test_several_token_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTHING_TOKEN_SECRETS", f"{CANARY}, {CANARY[::-1]}")
-
     secrets = [secret.get_secret_value() for secret in load().authing_token_secrets]
-
     assert secrets == [CANARY, CANARY[::-1]]
 
 
@@ -242,21 +217,17 @@ def test_several_service_keys_are_separated_by_commas(
     monkeypatch: pytest.MonkeyPatch, separator: str
 ) -> None:
     monkeypatch.setenv("SERVICE_API_KEYS", f"{CANARY}{separator}{CANARY[::-1]}")
-
     keys = [key.get_secret_value() for key in load().service_api_keys]
-
     assert keys == [CANARY, CANARY[::-1]]
 
 
 def test_a_service_key_of_32_bytes_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_API_KEYS", CANARY[:32])
-
     assert len(load().service_api_keys) == 1
 
 
 def test_service_keys_may_be_in_a_secret_file(secrets_dir: Path) -> None:
     (secrets_dir / "SERVICE_API_KEYS").write_text(f"{CANARY},{CANARY[::-1]}\n")
-
     assert len(load(secrets_dir=secrets_dir).service_api_keys) == 2
 
 
@@ -265,7 +236,6 @@ def test_a_user_may_have_so_many_sessions(
     monkeypatch: pytest.MonkeyPatch, text: str, limit: int
 ) -> None:
     monkeypatch.setenv("SESSION_MAX_PER_USER", text)
-
     assert load().session_max_per_user == limit
 
 
@@ -285,7 +255,6 @@ def test_a_rate_is_a_count_in_a_time_or_off(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str, rate: str | None
 ) -> None:
     monkeypatch.setenv(name, text)
-
     assert getattr(load(), name.lower()) == rate
 
 
@@ -300,7 +269,6 @@ def test_a_wrong_rate_is_refused_with_an_example(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("RATE_LIMIT_LOGIN", text)
-
     expected = "must be <count>/<second|minute|hour|day>, such as 30/minute, or off"
     assert refusal() == f"RATE_LIMIT_LOGIN: {expected}"
 
@@ -311,7 +279,6 @@ def test_trusted_proxies_are_addresses_and_networks(
 ) -> None:
     proxies = ["10.0.0.0/8", "192.0.2.7", "fd00::/8", "2001:db8::7"]
     monkeypatch.setenv("TRUSTED_PROXIES", separator.join(proxies))
-
     assert [str(network) for network in load().trusted_proxies] == [
         "10.0.0.0/8",
         "192.0.2.7/32",
@@ -339,16 +306,13 @@ def test_wrong_or_unlimited_proxies_are_refused(
     monkeypatch: pytest.MonkeyPatch, text: str, rule: str
 ) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", text)
-
     refused = refusal()
-
     assert refused.startswith(f"TRUSTED_PROXIES: {rule}")
     assert CANARY not in refused
 
 
 def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
-
     assert load().log_level == "warning"
 
 
@@ -364,9 +328,7 @@ def test_the_store_url_is_parsed_and_its_password_never_shows(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("STORE_URL", url)
-
     settings = load()
-
     assert settings.store_url == parse_store_url(url)
     assert "c4nary" not in repr(settings)
 
@@ -376,7 +338,6 @@ def test_jwks_mode_with_all_that_it_needs_is_accepted(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AUTHING_JWKS_URL", "https://authing.acme.test/jwks.json")
     monkeypatch.setenv("AUTHING_ISSUER", "https://authing.acme.test")
     monkeypatch.setenv("AUTHING_AUDIENCE", "app")
-
     assert load().authing_token_mode == "jwks"
 
 
@@ -385,7 +346,6 @@ def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.Monke
     monkeypatch.setenv("AUTHING_TOKEN_SECRETS", CANARY)
     monkeypatch.setenv("SERVICE_API_KEYS", CANARY)
     settings = load()
-
     for shown in (repr(settings), str(settings), settings.model_dump_json()):
         assert CANARY not in shown
     with pytest.raises(ValidationError, match="frozen"):
@@ -413,7 +373,6 @@ def filled(example: str, values: dict[str, str]) -> str:
 
 def test_the_example_names_exactly_the_settings_that_there_are_each_once() -> None:
     named = [name for name, _ in explained(EXAMPLE.read_text())]
-
     assert sorted(named) == sorted(names_of_settings())
 
 
@@ -428,9 +387,7 @@ def test_the_example_shows_every_default(env_file: Path, minimum: dict[str, str]
     chosen = {name: minimum[name] for name in REQUIRED}
     env_file.write_text(filled(EXAMPLE.read_text(), chosen))
     shown = dotenv_values(EXAMPLE)
-
     from_example = load(env_file)
-
     assert {name for name in REQUIRED if shown[name]} == set()
     for name, field in Settings.model_fields.items():
         if name.upper() not in REQUIRED | {"STORE_URL"}:

@@ -43,9 +43,7 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize("algorithm", SIGNING_ALGORITHMS)
 def test_a_new_file_holds_one_key_of_each_use(tmp_path: Path, algorithm: SigningAlgorithm) -> None:
     path = tmp_path / "folder" / "that" / "is" / "new" / "keys.json"
-
     kids = keyfile.create(path, algorithm)
-
     ring = read_keys(path)
     assert ring.signing_key.algorithm == algorithm
     assert [ring.signing_key.kid, ring.current_secret_key.kid] == kids
@@ -58,7 +56,6 @@ def test_a_new_file_is_readable_by_its_owner_only(path: Path) -> None:
 
 def test_a_new_file_names_each_key_by_its_thumbprint(path: Path) -> None:
     ring = read_keys(path)
-
     assert [key["kid"] for key in members(path)] == [
         ring.signing_key.kid,
         ring.current_secret_key.kid,
@@ -67,10 +64,8 @@ def test_a_new_file_names_each_key_by_its_thumbprint(path: Path) -> None:
 
 def test_new_never_overwrites(path: Path) -> None:
     before = path.read_bytes()
-
     with pytest.raises(KeyFileError, match="exists already"):
         keyfile.create(path, "ES256")
-
     assert path.read_bytes() == before
 
 
@@ -86,7 +81,6 @@ def test_new_never_overwrites_even_if_many_begin_at_once(tmp_path: Path) -> None
 
     with ThreadPoolExecutor(starters) as pool:
         made = [kids for kids in pool.map(start, range(starters)) if kids]
-
     ring = read_keys(path)
     assert made == [[ring.signing_key.kid, ring.current_secret_key.kid]]
 
@@ -99,9 +93,7 @@ def test_an_added_signing_key_is_published_and_does_not_sign_yet(
     path: Path, algorithm: SigningAlgorithm
 ) -> None:
     before = read_keys(path)
-
     kid = keyfile.add(path, algorithm)
-
     after = read_keys(path)
     assert [key.kid for key in after.signing_keys] == [before.signing_key.kid, kid]
     assert after.signing_keys[1].algorithm == algorithm
@@ -110,9 +102,7 @@ def test_an_added_signing_key_is_published_and_does_not_sign_yet(
 
 def test_an_added_binding_key_is_accepted_and_does_not_bind_yet(path: Path) -> None:
     before = read_keys(path)
-
     kid = keyfile.add(path, "oct")
-
     assert [key.kid for key in read_keys(path).secret_keys] == [before.current_secret_key.kid, kid]
 
 
@@ -121,9 +111,7 @@ def test_a_promoted_key_is_the_one_in_use_and_the_old_one_is_still_believed(
     path: Path, kind: KeyKind
 ) -> None:
     before, kid = read_keys(path), keyfile.add(path, kind)
-
     keyfile.promote(path, kid)
-
     after = read_keys(path)
     if kind == "oct":
         assert [key.kid for key in after.secret_keys] == [kid, before.current_secret_key.kid]
@@ -135,7 +123,6 @@ def test_a_promoted_key_is_the_one_in_use_and_the_old_one_is_still_believed(
 
 def test_promoting_the_key_in_use_changes_nothing(path: Path) -> None:
     keyfile.promote(path, read_keys(path).current_secret_key.kid)
-
     ring = read_keys(path)
     assert (len(ring.signing_keys), len(ring.secret_keys)) == (1, 1)
 
@@ -143,9 +130,7 @@ def test_promoting_the_key_in_use_changes_nothing(path: Path) -> None:
 @pytest.mark.parametrize("kind", KEY_KINDS)
 def test_a_retired_key_is_gone_and_the_others_stay(path: Path, kind: KeyKind) -> None:
     before, kid = keyfile.describe(path), keyfile.add(path, kind)
-
     keyfile.retire(path, kid)
-
     assert keyfile.describe(path) == before
 
 
@@ -154,10 +139,8 @@ def test_the_key_in_use_cannot_be_retired(path: Path, use: str) -> None:
     keyfile.add(path, "ES256")
     keyfile.add(path, "oct")
     before = path.read_bytes()
-
     with pytest.raises(KeyFileError, match="is in use; promote another key first"):
         keyfile.retire(path, getattr(read_keys(path), use).kid)
-
     assert path.read_bytes() == before
 
 
@@ -166,19 +149,15 @@ def test_a_key_that_is_not_there_can_be_neither_promoted_nor_retired(
     path: Path, step: Callable[[Path, str], None]
 ) -> None:
     before = path.read_bytes()
-
     with pytest.raises(KeyFileError, match="there is no key nobody"):
         step(path, "nobody")
-
     assert path.read_bytes() == before
 
 
 def test_the_list_tells_every_key_in_order_and_no_secret(path: Path) -> None:
     added = [keyfile.add(path, "EdDSA"), keyfile.add(path, "oct")]
     ring = read_keys(path)
-
     lines = keyfile.describe(path)
-
     assert lines == [
         f"{ring.signing_key.kid}  ES256  signs access tokens",
         f"{added[0]}  EdDSA",
@@ -192,7 +171,6 @@ def test_the_list_tells_every_key_in_order_and_no_secret(path: Path) -> None:
 
 def test_a_changed_file_is_still_readable_by_its_owner_only(path: Path) -> None:
     keyfile.add(path, "oct")
-
     assert mode(path) == 0o600
 
 
@@ -200,9 +178,7 @@ def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -
     before = path.read_bytes()
     with path.open("rb") as reader:
         beginning = reader.read(10)
-
         keyfile.add(path, "ES256")
-
         assert beginning + reader.read() == before
 
 
@@ -219,10 +195,8 @@ def disk_with_room_for(size: int) -> Iterator[None]:
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> None:
     before = path.read_bytes()
-
     with disk_with_room_for(100), pytest.raises(OSError, match="File too large"):
         keyfile.add(path, "ES256")
-
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -230,10 +204,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b"\xff"])
 def test_a_file_that_the_service_would_refuse_is_not_built_upon(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-
     with pytest.raises(KeyFileError):
         keyfile.add(path, "ES256")
-
     assert path.read_bytes() == content
 
 
@@ -271,16 +243,13 @@ def test_a_service_with_a_broken_key_file_does_not_start(
     path: Path, events: RecordedEvents
 ) -> None:
     path.write_text("{")
-
     with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: .*: not valid JSON$"):
         KeyFile(path, events)
 
 
 def test_an_unchanged_file_is_not_read_again(followed: KeyFile, events: RecordedEvents) -> None:
     ring = followed.ring
-
     followed.follow()
-
     assert followed.ring is ring
     assert events.names == []
 
@@ -289,10 +258,8 @@ def test_a_changed_file_is_taken_over_and_reported_once(
     path: Path, followed: KeyFile, events: RecordedEvents
 ) -> None:
     kid = keyfile.add(path, "EdDSA")
-
     followed.follow()
     followed.follow()
-
     assert kid in [key.kid for key in followed.ring.signing_keys]
     assert events.names == ["keys_reloaded"]
 
@@ -302,10 +269,8 @@ def test_a_broken_new_file_keeps_the_keys_and_is_reported_once(
 ) -> None:
     ring = followed.ring
     path.write_text("{")
-
     followed.follow()
     followed.follow()
-
     assert followed.ring is ring
     assert events.names == ["keys_reload_failed"]
 
@@ -317,9 +282,7 @@ def test_a_file_that_is_whole_again_is_taken_over(
     path.write_bytes(whole[:-10])
     followed.follow()
     path.write_bytes(whole)
-
     followed.follow()
-
     assert events.names == ["keys_reload_failed", "keys_reloaded"]
 
 
@@ -328,9 +291,7 @@ def test_a_file_that_has_vanished_keeps_the_keys_and_is_reported(
 ) -> None:
     ring = followed.ring
     path.unlink()
-
     followed.follow()
-
     assert followed.ring is ring
     assert set(events.names) == {"keys_reload_failed"}
 
@@ -342,9 +303,7 @@ def test_a_file_that_has_come_back_is_taken_over(
     path.unlink()
     followed.follow()
     path.write_bytes(content)
-
     followed.follow()
-
     assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
     assert events.names[-1] == "keys_reloaded"
 
@@ -358,9 +317,7 @@ def test_a_file_that_could_not_be_read_is_taken_over_once_it_can_be(
         pytest.skip("root may read everything")
     followed.follow()
     path.chmod(0o600)
-
     followed.follow()
-
     assert followed.ring.signing_key.kid == read_keys(path).signing_key.kid
     assert events.names == ["keys_reload_failed", "keys_reloaded"]
 
@@ -379,11 +336,9 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
     (mount / "..data").symlink_to("..v1")
     (mount / "keys.json").symlink_to("..data/keys.json")
     followed = KeyFile(mount / "keys.json", events)
-
     (mount / "..new").symlink_to("..v2")
     (mount / "..new").replace(mount / "..data")
     followed.follow()
-
     assert followed.ring.signing_key.kid == KeyRing.from_jwk_set(versions["..v2"]).signing_key.kid
     assert events.names == ["keys_reloaded"]
 
@@ -391,9 +346,7 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 def test_keys_that_root_rolls_over_stay_the_services_own(path: Path) -> None:
     os.chown(path, 10001, 10001)
-
     keyfile.add(path, "ES256")
-
     assert (path.stat().st_uid, path.stat().st_gid) == (10001, 10001)
     assert mode(path) == 0o600
 
@@ -403,9 +356,7 @@ def test_a_file_that_has_gone_is_reported_once(path: Path) -> None:
     keys = KeyFile(path, events)
     ring = keys.ring
     path.unlink()
-
     keys.follow()
     keys.follow()
-
     assert keys.ring is ring
     assert events.names == ["keys_reload_failed"]

@@ -37,9 +37,7 @@ async def test_a_misplaced_credential_is_neither_accepted_nor_used_up(
         "ACCESS": tokens["access_token"],
         "REFRESH": tokens["refresh_token"],
     }
-
     response = await app.phone.send(request(confused, held))
-
     assert (response.status_code, response.json()["code"]) == confused.refusal
     assert app.sandbox.state.exchanges == exchanges
     assert (await app.phone.get("/v1/sessions", headers=bearer(tokens))).json()[0]["current"]

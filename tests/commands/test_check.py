@@ -4,22 +4,19 @@ import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 from typing import ClassVar
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
+from tests.support.authority import Authority
 from tests.support.valkey.servers import Server, standalone
 
 
@@ -41,20 +38,18 @@ class FrontPage(BaseHTTPRequestHandler):
 
 @contextmanager
 def authing(
-    late_by: float | None = 0, certificate: Path | None = None
+    late_by: float | None = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve the front page; give its address, and what it will have been asked."""
     asked: list[str] = []
     page = type("Page", (FrontPage,), {"late_by": late_by, "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), page)
-    if certificate is not None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate)
+    if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        scheme = "http" if certificate is None else "https"
+        scheme = "http" if tls is None else "https"
         yield f"{scheme}://127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
@@ -63,30 +58,8 @@ def authing(
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that vouches for itself, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "made-up authority")])
-    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(host, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
 
 
 def findings(answer: Answer) -> dict[str, str]:
@@ -105,13 +78,12 @@ def failure(answer: Answer) -> tuple[str, str]:
 
 
 def test_a_configuration_that_works_is_found_good_over_tls(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, certificate: Path
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, authority: Authority
 ) -> None:
-    with authing(certificate=certificate) as (address, asked):
+    with authing(tls=authority.server()) as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
-        monkeypatch.setenv("AUTHING_CA_FILE", str(certificate))
+        monkeypatch.setenv("AUTHING_CA_FILE", str(authority.file))
         answer = shell("check")
-
     assert answer.code == 0
     assert findings(answer) == dict.fromkeys(
         ("settings", "keys", "store", "authing", "clock"), "ok"
@@ -121,9 +93,7 @@ def test_a_configuration_that_works_is_found_good_over_tls(
 
 def test_wrong_settings_end_the_check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.setenv("AUTHING_USER_POOL_SECRET", "c4nary")
-
     answer = shell("check")
-
     assert failure(answer) == (
         "settings",
         "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long",
@@ -138,7 +108,6 @@ def test_missing_keys_are_found(
     with authing() as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         name, text = failure(shell("check"))
-
     assert name == "keys"
     assert text.startswith("SESSION_KEYS_FILE: ")
 
@@ -149,7 +118,6 @@ def test_a_store_in_use_by_another_process_is_reported(
     with open_sqlite_store(folder / "sessions.db"), authing() as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         name, text = failure(shell("check"))
-
     assert name == "store"
     assert text.startswith("STORE_URL: ")
     assert "in use by another process" in text
@@ -162,7 +130,6 @@ def test_a_store_that_is_a_folder_is_found(
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         monkeypatch.setenv("STORE_URL", f"sqlite:///{folder}")
         name, text = failure(shell("check"))
-
     assert name == "store"
     assert text.startswith("STORE_URL: ")
 
@@ -176,7 +143,6 @@ def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(
         good = shell("check")
         monkeypatch.setenv("STORE_URL", valkey.url)
         warned = shell("check")
-
     assert (good.code, findings(good)["store"]) == (0, "ok")
     assert warned.code == 0
     assert findings(warned)["store"].startswith("ok    warning: no append-only file")
@@ -201,7 +167,6 @@ def test_a_redis_that_will_not_do_is_found(
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         monkeypatch.setenv("STORE_URL", server.url)
         failed, text = failure(shell("check"))
-
     assert failed == "store"
     assert text.startswith("STORE_URL: ")
     assert says in text
@@ -213,7 +178,6 @@ def test_the_store_is_free_again_after_the_check(
     with authing() as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         assert shell("check").code == 0
-
     with open_sqlite_store(folder / "sessions.db"):
         pass
 
@@ -222,7 +186,6 @@ def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, she
     with authing() as (address, _):
         pass  # and gone again
     monkeypatch.setenv("AUTHING_BASE_URL", address)
-
     assert failure(shell("check")) == (
         "authing",
         "AUTHING_BASE_URL: cannot be reached (authing_unavailable, connect_refused)",
@@ -230,12 +193,11 @@ def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, she
 
 
 def test_an_untrusted_certificate_of_authing_is_reported(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, certificate: Path
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, authority: Authority
 ) -> None:
-    with authing(certificate=certificate) as (address, asked):
+    with authing(tls=authority.server()) as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         name, text = failure(shell("check"))
-
     assert name == "authing"
     assert text.startswith("AUTHING_BASE_URL: its certificate does not verify")
     assert "AUTHING_CA_FILE" in text
@@ -246,9 +208,7 @@ def test_authorities_that_cannot_be_read_are_found(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
 ) -> None:
     monkeypatch.setenv("AUTHING_CA_FILE", str(folder / "missing.pem"))
-
     name, text = failure(shell("check"))
-
     assert name == "authing"
     assert text.startswith("AUTHING_CA_FILE: ")
 
@@ -260,7 +220,6 @@ def test_a_clock_that_is_off_is_found_with_how_much(
     with authing(late_by=late_by) as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         name, text = failure(shell("check"))
-
     assert name == "clock"
     skew = int(text.removeprefix("differs from Authing's by ").split(" s; ")[0])
     assert 115 <= skew <= 125
@@ -272,7 +231,6 @@ def test_a_clock_that_is_a_little_off_is_good_enough(
 ) -> None:
     with authing(late_by=10) as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
-
         assert shell("check").code == 0
 
 
@@ -281,7 +239,6 @@ def test_a_clock_that_cannot_be_compared_is_reported(
 ) -> None:
     with authing(late_by=None) as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
-
         assert failure(shell("check")) == (
             "clock",
             "Authing's response has no Date to compare with",
@@ -293,10 +250,8 @@ def test_no_check_shows_or_sends_a_secret(
 ) -> None:
     keys = json.loads((folder / "keys.json").read_bytes())["keys"]
     secrets = {POOL_SECRET, *(key.get("d") or key["k"] for key in keys)}
-
     with authing() as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         answer = shell("check")
-
     for seen in (answer.out, answer.err, *asked):
         assert not any(secret in seen for secret in secrets)

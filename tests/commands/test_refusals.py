@@ -190,9 +190,7 @@ def test_a_wrong_value_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(name, value)
-
     answer = shell("serve")
-
     assert_refused(answer.code, answer.err, name, says)
     assert answer.out == ""
 
@@ -205,9 +203,7 @@ def test_jwks_mode_names_what_it_lacks(
     monkeypatch.setenv("AUTHING_TOKEN_MODE", "jwks")
     for setting, value in JWKS.items():
         monkeypatch.setenv(setting, "" if setting == missing else value)
-
     answer = shell("serve")
-
     assert_refused(answer.code, answer.err, missing, "is required with AUTHING_TOKEN_MODE=jwks")
 
 
@@ -224,9 +220,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     monkeypatch.setenv(name, f"sqlite:///{path}" if name == "STORE_URL" else str(path))
     if name == "STORE_CA_FILE":
         monkeypatch.setenv("STORE_URL", "rediss://redis.acme.test")
-
     answer = shell("serve")
-
     assert_refused(answer.code, answer.err, name, str(path))
     assert answer.out == ""
 
@@ -234,9 +228,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
 @pytest.mark.usefixtures("taken_port")
 def test_an_unknown_name_in_the_env_file_is_refused_in_one_line(folder: Path, shell: Shell) -> None:
     (folder / ".env").write_text(f"AUTHING_POOL_SECRET={CANARY}\n")
-
     answer = shell("serve")
-
     assert_refused(answer.code, answer.err, "AUTHING_POOL_SECRET", "is not a setting")
 
 
@@ -259,7 +251,6 @@ def serve(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_server_without_settings_names_all_that_are_required(folder: Path) -> None:
     refused = serve(folder)
-
     assert_refused(refused.returncode, refused.stderr, "AUTHING_USER_POOL_ID")
     for name in ("AUTHING_USER_POOL_SECRET", "SESSION_ISSUER", "SESSION_KEYS_FILE"):
         assert f"; {name}: is required" in refused.stderr
@@ -269,21 +260,18 @@ def test_a_server_without_settings_names_all_that_are_required(folder: Path) -> 
 def test_a_second_server_on_the_same_store_is_refused(folder: Path) -> None:
     with open_sqlite_store(folder / "sessions.db"):
         refused = serve(folder, **os.environ)
-
     assert_refused(refused.returncode, refused.stderr, "STORE_URL", "in use by another process")
 
 
 @pytest.mark.usefixtures("taken_port")
 def test_a_server_whose_port_is_taken_is_refused(folder: Path) -> None:
     refused = serve(folder, **os.environ)
-
     assert_refused(refused.returncode, refused.stderr, "PORT", "in use")
     assert refused.stdout == ""
 
 
 def test_a_server_whose_address_is_not_of_this_machine_is_refused(folder: Path) -> None:
     refused = serve(folder, **os.environ, PORT="0", HOST="192.0.2.1")
-
     assert_refused(refused.returncode, refused.stderr, "HOST")
     assert refused.stdout == ""
 
@@ -291,6 +279,5 @@ def test_a_server_whose_address_is_not_of_this_machine_is_refused(folder: Path) 
 def test_a_server_whose_address_is_none_is_refused(folder: Path) -> None:
     # Brackets belong to URLs; no name server needs to be asked to know that.
     refused = serve(folder, **os.environ, PORT="0", HOST="[::1]")
-
     assert_refused(refused.returncode, refused.stderr, "HOST", "is not an address")
     assert refused.stdout == ""

@@ -29,9 +29,7 @@ def test_a_wrong_setting_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-
     answer = shell("sandbox")
-
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert answer.err.startswith(f"ticketgate: {name}: ")
@@ -40,7 +38,6 @@ def test_a_wrong_setting_is_refused_in_one_line(
 
 def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
     answer = shell("sandbox")
-
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert answer.err.startswith("ticketgate: PORT: ")
@@ -51,11 +48,9 @@ def test_the_sandbox_creates_its_keys_once_by_default(
 ) -> None:
     monkeypatch.delenv("SESSION_KEYS_FILE")
     made = folder / "sandbox-data" / "keys.json"
-
     shell("sandbox")
     keys = json.loads(made.read_bytes())
     shell("sandbox")
-
     assert json.loads(made.read_bytes()) == keys
 
 
@@ -68,9 +63,7 @@ def test_a_key_file_that_cannot_be_made_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "a-file").touch()
     monkeypatch.setenv("SESSION_KEYS_FILE", str(tmp_path / "a-file" / "keys.json"))
-
     answer = shell("sandbox")
-
     assert answer.code == 2
     assert answer.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
     assert answer.err.count("\n") == 1

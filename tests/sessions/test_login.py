@@ -415,11 +415,9 @@ async def test_the_wrong_key_of_one_attempt_does_not_spoil_another_with_the_righ
     await logins.log_in(replace(LOGIN, idempotency_key="key-of-another-ticket"))
     wrong = Login("second-ticket", idempotency_key="key-of-another-ticket")
     right = Login("second-ticket", idempotency_key=KEY)
-
     refused, pair = await asyncio.gather(
         logins.log_in(wrong), logins.log_in(right), return_exceptions=True
     )
-
     assert isinstance(refused, IdempotencyKeyMismatch)
     assert isinstance(pair, TokenPair)
 

@@ -41,9 +41,7 @@ class Unprintable(Exception):
 def test_an_event_is_one_object_with_its_time_level_and_fields(entries: Entries) -> None:
     logs.configure("debug", "json")
     log("request", method="GET", route="/livez", status=200, duration_ms=3)
-
     (entry,) = entries()
-
     time = datetime.fromisoformat(entry.pop("time"))
     assert abs(datetime.now(UTC) - time) < timedelta(minutes=1)
     assert entry == {
@@ -59,9 +57,7 @@ def test_an_event_is_one_object_with_its_time_level_and_fields(entries: Entries)
 def test_an_event_of_a_session_has_its_id(entries: Entries) -> None:
     logs.configure("debug", "json")
     log("session_ended", session_id="session-a", reason="logged_out")
-
     (entry,) = entries()
-
     assert entry["event"] == "session_ended"
     assert entry["session_id"] == "session-a"
     assert entry["reason"] == "logged_out"
@@ -72,7 +68,6 @@ def test_a_field_that_is_not_in_the_schema_cannot_be_logged(entries: Entries, fi
     logs.configure("debug", "json")
     with pytest.raises(ValueError, match=field) as refused:
         log("request", **{field: CANARY})  # type: ignore[arg-type]  # a bug, on purpose
-
     assert CANARY not in str(refused.value)
     assert entries() == []
 
@@ -93,9 +88,7 @@ ODD_TEXTS = {
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
 def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], text: str) -> None:
     logs.configure("info", "json")
-
     log("request", reason=text)
-
     out = capsys.readouterr().out
     assert out.endswith("}\n")
     assert out.isascii()
@@ -112,9 +105,7 @@ def test_a_record_of_a_library_keeps_its_template_and_loses_its_arguments(
 ) -> None:
     logs.configure("debug", "json")
     logging.getLogger(name).warning("HTTP Request: %s %s", "GET", f"https://a.test/?t={CANARY}")
-
     (entry,) = entries()
-
     assert entry["event"] == "library"
     assert entry["level"] == "warning"
     assert entry["logger"] == name
@@ -171,9 +162,7 @@ def a_stack(logger: logging.Logger) -> None:
 def test_no_habit_of_a_library_gets_its_data_into_the_log(entries: Entries, habit: Any) -> None:
     logs.configure("debug", "json")
     habit(logging.getLogger("some.library"))
-
     (entry,) = entries()
-
     assert entry["event"] == "library"
     assert CANARY not in str(entry)
 
@@ -185,7 +174,6 @@ def test_libraries_that_tell_of_every_request_are_silent_at_debug(
     logs.configure("debug", "json")
     logging.getLogger(name).info("HTTP Request: %s", CANARY)
     logging.getLogger(name).debug("headers: %s", CANARY)
-
     assert entries() == []
 
 
@@ -195,9 +183,7 @@ def test_libraries_that_tell_of_every_request_are_silent_at_debug(
 def test_an_exception_is_logged_by_type_and_place_only(entries: Entries) -> None:
     logs.configure("debug", "json")
     error = raised(ValueError(CANARY), cause=raised(KeyError(CANARY)))
-
     log("request", error=error)  # type: ignore[arg-type]  # it is an Exception
-
     (entry,) = entries()
     assert entry["level"] == "error"
     assert [told["type"] for told in entry["exception"]] == ["ValueError", "KeyError"]
@@ -221,9 +207,7 @@ def test_the_suppressed_context_of_an_exception_is_logged_too(entries: Entries) 
         fail()
     except KeyError as error:
         log("request", error=error)
-
     (entry,) = entries()
-
     assert [told["type"] for told in entry["exception"]] == ["KeyError", "ValueError"]
     assert CANARY not in str(entry)
 
@@ -234,9 +218,7 @@ def test_an_exception_of_a_library_is_logged_the_same_way(entries: Entries) -> N
         raise raised(Unprintable(CANARY))
     except Unprintable:
         logging.getLogger("some.library").exception("failed for %s", CANARY)
-
     (entry,) = entries()
-
     assert [told["type"] for told in entry["exception"]] == ["Unprintable"]
     assert CANARY not in str(entry)
 
@@ -244,18 +226,14 @@ def test_an_exception_of_a_library_is_logged_the_same_way(entries: Entries) -> N
 def test_an_absent_exception_is_not_logged(entries: Entries) -> None:
     logs.configure("debug", "json")
     logging.getLogger("some.library").error("nothing was raised", exc_info=(None, None, None))
-
     (entry,) = entries()
-
     assert "exception" not in entry
 
 
 def test_an_exception_that_is_its_own_cause_is_logged_once() -> None:
     error = ValueError()
     error.__cause__ = error
-
     told = list(islice(logs._chain(error), 10))  # bounded, or a failure would fill the memory
-
     assert [part["type"] for part in told] == ["ValueError"]
 
 
@@ -264,10 +242,8 @@ def test_an_exception_that_is_its_own_cause_is_logged_once() -> None:
 
 def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("error", "json")
-
     log("request", status=200)
     log("request", status=500, error=ValueError())
-
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["status"] == 500
 
@@ -275,17 +251,13 @@ def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[s
 def test_turning_the_log_on_twice_writes_each_event_once(entries: Entries) -> None:
     logs.configure("info", "json")
     logs.configure("info", "json")
-
     log("serving", port=8000)
-
     assert len(entries()) == 1
 
 
 def test_an_event_on_a_console_is_a_readable_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "console")
-
     log("request", method="GET", status=200)
-
     time, rest = capsys.readouterr().out.split(" ", 1)
     assert len(time) == len("12:00:00")
     assert rest == "info    request method=GET status=200\n"
@@ -293,9 +265,7 @@ def test_an_event_on_a_console_is_a_readable_line(capsys: pytest.CaptureFixture[
 
 def test_an_event_on_a_console_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "console")
-
     logging.getLogger("some.library").error("first\nsecond %s\r\x1b[2J", CANARY)
-
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert "\r" not in out

@@ -34,9 +34,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_a_counted_event_is_passed_on(metrics: Metrics) -> None:
     inner, bug = RecordedEvents(), LookupError()
-
     CountedEvents(metrics, inner).record("serving", error=bug, port=8000)
-
     assert inner.entries == [("serving", "", {"port": 8000})]
     assert inner.errors == [bug]
 
@@ -46,7 +44,6 @@ def test_requests_are_counted_and_timed_by_route_and_status(
 ) -> None:
     for milliseconds in (100, 300):
         events.record("request", method="GET", route="/v1/me", status=200, duration_ms=milliseconds)
-
     labels = {"method": "GET", "route": "/v1/me", "status": "200"}
     assert value(metrics, "ticketgate_request_seconds_count", **labels) == 2
     assert value(metrics, "ticketgate_request_seconds_sum", **labels) == pytest.approx(0.4)
@@ -54,7 +51,6 @@ def test_requests_are_counted_and_timed_by_route_and_status(
 
 def test_exchanges_are_counted_by_outcome(metrics: Metrics, events: CountedEvents) -> None:
     events.record("exchange", outcome="rate_limited", duration_ms=50)
-
     name = "ticketgate_upstream_exchange_seconds_count"
     assert value(metrics, name, outcome="rate_limited") == 1
 
@@ -64,7 +60,6 @@ def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(
 ) -> None:
     for event in ("rate_limits_local", "rate_limits_shared", "rate_limits_local"):
         events.record(event)
-
     assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
 
 
@@ -72,7 +67,6 @@ def test_failures_of_a_shared_store_are_counted(metrics: Metrics, events: Counte
     events.record("store_failed", kind="TimeoutError")
     for _ in range(2):
         events.record("write_unconfirmed")
-
     name = "ticketgate_store_events_total"
     assert value(metrics, name, event="store_failed", detail="TimeoutError") == 1
     assert value(metrics, name, event="write_unconfirmed", detail="") == 2
@@ -93,7 +87,6 @@ def test_events_of_sessions_are_counted_without_their_ids(
 ) -> None:
     for session_id in ("session-a", "session-b"):
         events.record(event, session_id=session_id, **labels)
-
     name = "ticketgate_session_events_total"
     assert value(metrics, name, event=event, detail=detail) == 2
 
@@ -101,13 +94,11 @@ def test_events_of_sessions_are_counted_without_their_ids(
 def test_the_exposition_is_served_and_then_no_more(metrics: Metrics, events: CountedEvents) -> None:
     events.record("session_opened", session_id="session-a")
     port = free_port()
-
     with metrics.served("127.0.0.1", port):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             text = answer.read().decode()
         assert 'ticketgate_session_events_total{detail="",event="session_opened"} 1.0' in text
         assert "session-a" not in text
-
     with socket.create_server(("127.0.0.1", port)):
         pass  # nobody listens there any more
 
