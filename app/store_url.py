@@ -1,4 +1,4 @@
-"""STORE_URL, taken apart once: for the settings, the store and the shared rate limits."""
+"""Parses STORE_URL, once, for the settings, the store and the shared rate limits."""
 
 import re
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class SqliteUrl:
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """One Redis or Valkey, or the master that these Sentinels know under the name `service`."""
+    """One Redis or Valkey server, or the master that these Sentinels name for `service`."""
 
     hosts: tuple[tuple[str, int], ...]
     tls: bool
@@ -42,11 +42,11 @@ StoreUrl: TypeAlias = SqliteUrl | RedisUrl
 
 
 def parse_store_url(text: str) -> StoreUrl:
-    """Take STORE_URL apart.
+    """Parse STORE_URL.
 
     Raises:
-        ValueError: it has none of the known forms; the text says which there are, and quotes
-            nothing, because the address may hold a password.
+        ValueError: the text has none of the known forms. The message lists the forms and does not
+            quote the text, which may contain a password.
     """
     if sqlite := _SQLITE.fullmatch(text):
         return SqliteUrl(Path(sqlite["path"]))

@@ -1,8 +1,7 @@
 """Rate limits in sliding windows, counted by name. Knows neither HTTP nor sessions.
 
-With a shared store all instances count together. While that store is down or slow, and where there
-is none, each process counts for itself: a failure never switches a limit off, and never refuses
-everybody.
+With a shared store all instances count together. Without one, and while it is down or slow, each
+process counts for itself. So a failure neither switches a limit off nor refuses every request.
 """
 
 import hmac

@@ -1,7 +1,7 @@
-"""Counts that all instances share, while the store that keeps them replies at once.
+"""Counts that all instances share, in Redis or Valkey.
 
-A count is not worth waiting for. One that takes too long is given up, and the store is not asked
-again for a while, so that not every request waits in vain.
+A count that takes too long is abandoned. The store is then not asked for some seconds, so that a
+slow store does not delay every request.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ _MAX_CONCURRENT = 8
 def redis_storage(client: "Redis") -> Storage:
     """Keep counts in this Redis or Valkey.
 
-    The client must be one of its own: a count that is given up in the middle must not touch the
-    connection of a session.
+    The client must not be the one of the store: an abandoned count must not affect a connection
+    that commands about sessions use.
     """
     # Documented as any object, annotated as a plain value.
     pool: Any = client.connection_pool

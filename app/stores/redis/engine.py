@@ -1,8 +1,8 @@
 """One Redis or Valkey, alone or behind Sentinel: scripts that run once, in bounded time.
 
-The client library never repeats a command by itself here. When a reply is lost it is unknown
-whether the script ran, so it is run a second time under the same command id, and the script says
-what the first run did. Knows scripts and replies, nothing of sessions.
+The client library never repeats a command by itself here. When a reply is lost, the script may
+or may not have run. So the engine runs it a second time under the same command id, and the script
+replies as its first run did. The engine knows nothing of sessions.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ _FAILURES = (
 )
 _WAIT = ("WAIT", 1, 100)
 """One replica, within so many milliseconds."""
-_LOOK = ("INFO", "replication")
-_LOOK_EVERY = 5.0
+_INFO = ("INFO", "replication")
+_INFO_EVERY = 5.0
 Question: TypeAlias = tuple[str | int, ...]
 
 
@@ -67,8 +67,8 @@ class RedisEngine:
     ) -> Any:
         """Run the script, once in effect, and return its reply.
 
-        `command_id` is made up unless given. With `confirm` the command also waits until one
-        replica has the write; when that takes too long it is recorded, and is no failure.
+        `command_id` is random unless given. With `confirm` the command waits until one replica has
+        the write. A time-out of that wait is recorded and is not an error.
 
         Raises:
             StoreUnavailable: it is not known to have run.
@@ -94,7 +94,7 @@ class RedisEngine:
         return await self._bounded(lambda **_: self._send(*command))
 
     async def describe(self) -> Mapping[str, Any]:
-        """What the master says about itself (INFO).
+        """Return what the master reports about itself (INFO).
 
         Raises:
             StoreUnavailable: it cannot be asked.
@@ -119,7 +119,7 @@ class RedisEngine:
                 silence = time.monotonic() - max(started, self._last_reply_at)
                 if silence >= self._timeout - _TIMER_ERROR:
                     self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
-                # The type is for the operator. The text may quote what was sent.
+                # Record the type only: the text may quote the command.
                 self._events.record("store_failed", kind=type(error).__name__)
                 raise StoreUnavailable from error
             self._last_reply_at = time.monotonic()
@@ -131,7 +131,7 @@ class RedisEngine:
         except (exceptions.RedisError, RuntimeError) as error:
             if not _is_lost_or_moved(error):
                 raise
-            # The master that we know is gone, or has become a replica: find it anew.
+            # The known master is dead or has become a replica. New connections find the new master.
             await self._client.connection_pool.disconnect(inuse_connections=False)
             return await run(again=True)
 
@@ -153,7 +153,7 @@ class RedisEngine:
 
 
 def _is_lost_or_moved(error: Exception) -> bool:
-    # A script on a master that has become a replica fails with READONLY somewhere in its text.
+    # On a former master, the error of a script contains READONLY.
     lost = (exceptions.ConnectionError, RuntimeError)
     return isinstance(error, lost) or "READONLY" in str(error)
 
@@ -168,19 +168,19 @@ class Replicas:
 
     def __init__(self) -> None:
         self._count: int | None = None
-        self._looked_at = float("-inf")
+        self._asked_at = float("-inf")
 
     def learn(self, info: Mapping[str, Any]) -> None:
-        """Take note of what the master tells of itself (INFO)."""
-        self._count, self._looked_at = info["connected_slaves"], time.monotonic()
+        """Read the number of replicas from what the master reports (INFO)."""
+        self._count, self._asked_at = info["connected_slaves"], time.monotonic()
 
     def questions(self) -> Sequence[Question]:
-        """The commands to send right behind a write, on its connection."""
-        due = time.monotonic() - self._looked_at > _LOOK_EVERY
-        return ([_WAIT] if self._count != 0 else []) + ([_LOOK] if due else [])
+        """The commands to send directly after a write, on the same connection."""
+        due = time.monotonic() - self._asked_at > _INFO_EVERY
+        return ([_WAIT] if self._count != 0 else []) + ([_INFO] if due else [])
 
     def confirmed(self, replies: Mapping[Question, Any]) -> bool:
-        """Whether the write is where it should be, by the replies to the questions."""
-        if isinstance(told := replies.get(_LOOK), Mapping):
-            self.learn(told)
+        """Whether a replica has the write, by the replies to the questions."""
+        if isinstance(info := replies.get(_INFO), Mapping):
+            self.learn(info)
         return not self._count or replies.get(_WAIT, 1) == 1

@@ -1,4 +1,4 @@
-"""Whether the server can keep sessions: it must not evict keys, and it must take writes."""
+"""Checks that the server is fit to keep sessions, and that it accepts writes."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The Lua scripts, one for each command of the store. They stand in `lua/`, behind the prelude."""
+"""Loads the Lua scripts in `lua/`: one for each command, each with the prelude before it."""
 
 from dataclasses import dataclass
 from hashlib import sha1
@@ -9,7 +9,7 @@ _FOLDER = Path(__file__).with_name("lua")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script; the server knows it by the digest once it has run it."""
+    """One script. A server that has run it once accepts the digest instead of the text."""
 
     name: str
     text: str
@@ -18,7 +18,7 @@ class Script:
 
 def _load(name: str) -> Script:
     text = "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name))
-    # SHA-1 is how EVALSHA names scripts; nothing is secured by it.
+    # EVALSHA identifies scripts by SHA-1. Security does not depend on it.
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -1,12 +1,11 @@
-"""One SQLite file, one connection, one thread: every command atomic, durable, and cheap.
+"""One SQLite file, one connection, one thread: every command is atomic and durable.
 
-Commands are plain functions over the connection. Whatever waits goes into one transaction and one
-fsync, and everybody is answered after the commit (group commit); each command has a savepoint of
-its own, so one that fails takes nobody with it. It knows nothing of sessions.
+Commands are functions over the connection. All queued commands share one transaction and one
+fsync, and return after the commit (group commit). Each command has its own savepoint, so a failed
+one does not affect the others. The engine knows nothing of sessions.
 
-One connection only, for a reason beyond simplicity: SQLite libraries before 3.51.3 can corrupt a
-WAL that two connections reset at once (sqlite.org/wal.html#walresetbug), and distributions ship
-such libraries.
+There is one connection only. SQLite libraries before 3.51.3 can corrupt a write-ahead log that two
+connections reset at once (sqlite.org/wal.html#walresetbug), and distributions ship such libraries.
 """
 
 import asyncio
@@ -36,51 +35,51 @@ _BUSY_SECONDS = 1.0
 class _Job:
     command: Callable[[sqlite3.Connection], Any]
     scrub: bool = False
-    answer: Future[Any] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=Future)
     result: Any = None
 
 
 class SqliteEngine:
-    """Runs commands against one file, for this process alone."""
+    """Runs commands against one file, which one process uses at a time."""
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         """Open or create the file; take the lock; bring the schema up to date; start the thread.
 
         Raises:
-            StartupError: another process has it, or it is not a file of ours.
+            StartupError: another process has the file, or another program made it.
         """
-        self._lock = _take_lock(path.resolve())  # one file, one lock, by whatever name
+        self._lock = _take_lock(path.resolve())  # one lock for one file, under any of its names
         try:
             self._connection = _open(path, migrations)
         except BaseException:
             os.close(self._lock)
             raise
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._door = Lock()
+        self._close_lock = Lock()
         self._closed = False
         self._thread = Thread(target=self._work, name="sqlite")
         self._thread.start()
 
     async def run(self, command: Callable[[sqlite3.Connection], T], *, scrub: bool = False) -> T:
-        """Run the command; return its result once it is on the disk.
+        """Run the command; return its result after the commit.
 
-        A caller that is cancelled does not stop it. With `scrub` the write-ahead log is emptied
-        too, where what the command erased would stand until something overwrites it.
+        The command runs even if its caller is cancelled. With `scrub` the write-ahead log is
+        emptied too, because it may contain the data that the command erased.
 
         Raises:
-            StoreUnavailable: SQLite could not do it; it has changed nothing.
+            StoreUnavailable: SQLite failed, and the command has changed nothing.
         """
         job = _Job(command, scrub)
-        with self._door:
+        with self._close_lock:
             if self._closed:
                 raise StoreUnavailable
             self._queue.put(job)
-        result: T = await asyncio.wrap_future(job.answer)
+        result: T = await asyncio.wrap_future(job.future)
         return result
 
     def close(self) -> None:
-        """Finish what waits, then let go of the file. Blocks for that long."""
-        with self._door:
+        """Finish queued commands, then release the file. Blocks until then."""
+        with self._close_lock:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
@@ -88,55 +87,55 @@ class SqliteEngine:
         os.close(self._lock)
 
     def _work(self) -> None:
-        open_for_more = True
-        while open_for_more:
-            waiting = [self._queue.get()]
-            while len(waiting) < _BATCH and waiting[-1] is not None:
+        running = True
+        while running:
+            batch = [self._queue.get()]
+            while len(batch) < _BATCH and batch[-1] is not None:
                 try:
-                    waiting.append(self._queue.get_nowait())
+                    batch.append(self._queue.get_nowait())
                 except Empty:
                     break
-            open_for_more = waiting[-1] is not None
-            self._commit([job for job in waiting if job is not None])
+            running = batch[-1] is not None
+            self._commit([job for job in batch if job is not None])
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                self._attempt(job)
+                self._run_in_savepoint(job)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._connection.rollback()
             for job in jobs:
                 job.result = error
         if any(job.scrub for job in jobs):
-            with suppress(sqlite3.Error):  # what is committed stays so; the next checkpoint will do
+            with suppress(sqlite3.Error):  # the commit stands; the next checkpoint empties the log
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for job in jobs:
-            _answer(job)
+            _resolve(job)
 
-    def _attempt(self, job: _Job) -> None:
+    def _run_in_savepoint(self, job: _Job) -> None:
         self._connection.execute("SAVEPOINT command")
         try:
             job.result = job.command(self._connection)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to its caller
+        except Exception as error:  # noqa: BLE001  # any exception is for the caller
             self._connection.execute("ROLLBACK TO command")
             job.result = error
         self._connection.execute("RELEASE command")
 
 
-class _OverEngine(Protocol):
+class _HasEngine(Protocol):
     @property
     def _engine(self) -> SqliteEngine: ...
 
 
-S = TypeVar("S", bound=_OverEngine)
+S = TypeVar("S", bound=_HasEngine)
 
 
 def command(
     method: Callable[Concatenate[S, sqlite3.Connection, P], T],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """Make a store command of a method that is given a connection: one transaction, durable."""
+    """Turn a method over a connection into a store command: one durable transaction."""
 
     @wraps(method)
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -145,17 +144,17 @@ def command(
     return run
 
 
-def _answer(job: _Job) -> None:
-    if not job.answer.set_running_or_notify_cancel():
-        return  # the caller has gone; the work is done all the same
+def _resolve(job: _Job) -> None:
+    if not job.future.set_running_or_notify_cancel():
+        return  # the caller was cancelled; the command is committed
     if isinstance(job.result, sqlite3.Error):
         unavailable = StoreUnavailable()
         unavailable.__cause__ = job.result
-        job.answer.set_exception(unavailable)
+        job.future.set_exception(unavailable)
     elif isinstance(job.result, Exception):
-        job.answer.set_exception(job.result)
+        job.future.set_exception(job.result)
     else:
-        job.answer.set_result(job.result)
+        job.future.set_result(job.result)
 
 
 def _take_lock(path: Path) -> int:
@@ -177,41 +176,41 @@ def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     connection = None
     try:
         path.touch(mode=0o600)
-        # Transactions are ours; the thread that works is not the one that opens.
+        # The engine begins transactions itself. Another thread than this one uses the connection.
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
         _prepare(connection, migrations)
-    except (OSError, sqlite3.Error, _NotOurs) as error:
+    except (OSError, sqlite3.Error, _UnusableFile) as error:
         if connection is not None:
             connection.close()
-        reason = error if isinstance(error, _NotOurs) else "is not a SQLite database of ours"
+        reason = error if isinstance(error, _UnusableFile) else "is not a SQLite database of ours"
         raise StartupError(f"STORE_URL: {path} {reason}") from error
     return connection
 
 
-class _NotOurs(Exception):
-    """The file is a database, but not one to work with; the text says why."""
+class _UnusableFile(Exception):
+    """The file is a database that cannot be used; the text says why."""
 
 
 def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    # Looked at before anything is written: another program's database is left as it was.
+    # Checked before the first write, so that another program's database stays unchanged.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (program,) = connection.execute("PRAGMA application_id").fetchone()
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if (program, bool(found)) != ((_APPLICATION_ID, True) if tables else (0, False)):
-        raise _NotOurs("is the database of another program")
+        raise _UnusableFile("is the database of another program")
     if found > len(migrations):
-        raise _NotOurs(f"was written by a newer version (schema {found})")
+        raise _UnusableFile(f"was written by a newer version (schema {found})")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise _NotOurs("cannot use write-ahead logging")
+        raise _UnusableFile("cannot use write-ahead logging")
     # FULL: an acknowledged commit survives power loss, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
-    # A savepoint that grows spills into a temporary file; a read-only root has no place for one.
+    # A large savepoint would need a temporary file, which a read-only root file system refuses.
     connection.execute("PRAGMA temp_store = MEMORY")
-    # What is erased is overwritten, not only unlinked.
+    # Deleted data is overwritten.
     connection.execute("PRAGMA secure_delete = ON")
     for version, script in enumerate(migrations[found:], start=found + 1):
         marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version}"

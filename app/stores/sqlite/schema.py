@@ -1,13 +1,13 @@
-"""The tables, as the steps that lead to them. A step that has been released never changes.
+"""The tables, as a sequence of migrations. A released migration never changes.
 
-Instants are epoch seconds. Hashes are SHA-256. Nothing here lets anybody in: refresh tokens are
-computed, tickets and idempotency keys are only hashed, profiles are encrypted.
+Instants are epoch seconds. Hashes are SHA-256. No row contains a credential: refresh tokens are
+computed, tickets and idempotency keys are hashed, profiles are encrypted.
 """
 
 MIGRATIONS = (
-    # `in_use`: a token of the current generation has been seen, so the predecessor's recovery
-    # window is closed. `end_reason` is null while the session is active; `expires_at`
-    # is then its idle limit, and afterwards when it ended. An erased session has an empty subject.
+    # `in_use`: a token of the current generation has been used, so the recovery window of its
+    # predecessor is closed. `end_reason` is null until the session ends. `expires_at` is the idle
+    # limit until then, and afterwards the time of the end. An erased session has no subject.
     """
     CREATE TABLE sessions (
         id                  TEXT PRIMARY KEY,

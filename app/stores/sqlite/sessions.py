@@ -1,12 +1,12 @@
 """Sessions and their tombstones.
 
-The functions without underscore below the class run inside a transaction of another command: a
-login and a ban touch sessions too.
+The public functions below the class run inside transactions of other commands: logins and bans
+change sessions too.
 """
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 
 from typing_extensions import override
@@ -25,12 +25,11 @@ from app.sessions.ports import Rotation, SessionLimits, SessionStore
 from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command
 
-_COLUMNS = (
-    "id, subject, device_type, generation, secret_kid, encrypted_profile, authenticated_at,"
-    " created_at, last_used_at, expires_at, absolute_expires_at"
-)
+_NAMES = tuple(field.name for field in fields(Session))
+_INSTANTS = ("authenticated_at", "created_at", "last_used_at", "expires_at", "absolute_expires_at")
+_COLUMNS = ", ".join(_NAMES)
 _FIND = f"SELECT {_COLUMNS}, in_use, end_reason, replaced_by FROM sessions WHERE id = ?"  # noqa: S608  # constants
-_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 11)})"  # noqa: S608  # constants
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608  # constants
 # Oldest first; within one second, in the order of writing.
 _ACTIVE_SESSIONS = (
     f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND end_reason IS NULL"  # noqa: S608  # constants
@@ -131,22 +130,8 @@ def find_session(
 
 def insert_session(db: sqlite3.Connection, session: Session) -> None:
     """Store a new session."""
-    db.execute(
-        _INSERT,
-        (
-            session.id,
-            session.subject,
-            session.device_type,
-            session.generation,
-            session.secret_kid,
-            session.encrypted_profile,
-            epoch(session.authenticated_at),
-            epoch(session.created_at),
-            epoch(session.last_used_at),
-            epoch(session.expires_at),
-            epoch(session.absolute_expires_at),
-        ),
-    )
+    values = [getattr(session, name) for name in _NAMES]
+    db.execute(_INSERT, [epoch(v) if isinstance(v, datetime) else v for v in values])
 
 
 def end_all_sessions(
@@ -180,13 +165,7 @@ def evict_over_limit(
     surplus = len(others) + 1 - limits.max_per_user if limits.max_per_user else 0
     replaced = [session.id for session in [*same_type, *others[: max(surplus, 0)]]]
     for session_id in replaced:
-        _end(
-            db,
-            session_id,
-            EndReason.REPLACED,
-            newcomer.created_at,
-            replaced_by=newcomer.device_type,
-        )
+        _end(db, session_id, EndReason.REPLACED, newcomer.created_at, newcomer.device_type)
     return replaced
 
 
@@ -230,7 +209,6 @@ def _end(
     session_id: str,
     reason: EndReason,
     now: datetime,
-    *,
     replaced_by: str | None = None,
 ) -> None:
     # The tombstone keeps the reason; the profile is deleted at once.
@@ -270,16 +248,5 @@ def _kind_of_reuse(ahead: int) -> ReuseKind:
 
 
 def _session(row: sqlite3.Row) -> Session:
-    return Session(
-        id=row["id"],
-        subject=row["subject"],
-        device_type=row["device_type"],
-        generation=row["generation"],
-        secret_kid=row["secret_kid"],
-        encrypted_profile=row["encrypted_profile"],
-        authenticated_at=instant(row["authenticated_at"]),
-        created_at=instant(row["created_at"]),
-        last_used_at=instant(row["last_used_at"]),
-        expires_at=instant(row["expires_at"]),
-        absolute_expires_at=instant(row["absolute_expires_at"]),
-    )
+    values = {name: row[name] for name in _NAMES}
+    return Session(**values | {name: instant(values[name]) for name in _INSTANTS})

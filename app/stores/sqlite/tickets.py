@@ -63,8 +63,8 @@ class SqliteTickets(TicketStore):
     def create_session(
         self, db: sqlite3.Connection, lease: TicketLease, session: Session, limits: SessionLimits
     ) -> Opened | AlreadyUsed | Banned:
-        # The lease may have been taken over meanwhile. A slow holder still counts, because it may
-        # be the only one to which the provider told the user: the first session made wins.
+        # Another login may have taken over the lease. The slow holder may still create the session,
+        # because Authing may have told the user to it alone. The first session created wins.
         row = _find(db, lease)
         if row is not None and row["session_id"] is not None:
             return _already_used(db, row, lease)

@@ -1,4 +1,4 @@
-"""What must not be lost is awaited on a replica, where there is one, for a tenth of a second."""
+"""Important writes wait for a replica, if there is one, for a tenth of a second."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.valkey.process import soon
 from tests.support.valkey.servers import SentinelTrio, Server
 
 GONE = 0.1
-"""Seconds that a write waits for a replica in vain."""
+"""Seconds that a write waits for a replica that does not confirm."""
 
 
 async def rotate(store: Stores, generation: int) -> float:
@@ -78,7 +78,7 @@ async def test_a_replica_that_connects_later_is_found(valkey: Server, follower: 
         follower.start()
         soon(lambda: "connected_slaves:1" in valkey.cli("INFO", "replication"))
         replicas = engine_of(store)._replicas
-        replicas._looked_at = float("-inf")  # some seconds later
+        replicas._asked_at = float("-inf")  # some seconds later
         await rotate(store, 0)
         assert replicas._count == 1
 

@@ -3,8 +3,8 @@
 local index, ban, reply = KEYS[1], KEYS[2], KEYS[3]
 local REPLY_SECONDS = 10
 
--- Afterwards nothing tells which sessions were this user's, so the first run keeps its reply for
--- the second.
+-- After an erasure, sessions cannot be found by user. So the first run stores its reply for the
+-- second one.
 local first_reply = redis.call('LRANGE', reply, 0, -1)
 if #first_reply > 0 then return first_reply end
 local ended = end_all(index, ARGV[4], 'erased', '')

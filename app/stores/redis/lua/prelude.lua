@@ -1,9 +1,9 @@
--- Stands before every script: its common arguments, and what all of them know about sessions.
+-- Precedes every script: the common arguments and functions.
 --
--- command_id: names one command. When its reply is lost it is run a second time under the same id;
---             the script then finds what the first run did and answers as that run did.
--- again:      whether this is such a second run.
--- now:        the caller's clock in epoch seconds. The server's clock is never asked.
+-- command_id: identifies one command. After a lost reply the engine runs it a second time under the
+--             same id. The script then finds this id and replies as the first run did.
+-- again:      whether this is the second run.
+-- now:        the caller's clock in epoch seconds. Scripts never read the server's clock.
 local command_id, again, now = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 

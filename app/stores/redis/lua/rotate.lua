@@ -25,8 +25,8 @@ local window_ends_at = tonumber(session.last_used_at) + recovery_window
 if ahead == -1 and not session.in_use and now < window_ends_at then
   return {'replayed', redis.call('HGETALL', KEYS[1])}
 end
--- A second run never judges. A token that looks used may have been used by its own first run, and
--- its successor by another command since. The app asks again, and that is a new command.
+-- A second run never ends the session. Its own first run may have used the token, and another
+-- command may have used the successor since. The app asks again, with a new command id.
 if again then return {'unsure'} end
 local kind = ahead > 0 and 'ahead' or ahead == -1 and 'recent_previous' or 'stale'
 redis.call('HSET', KEYS[1], 'outcome', kind)
