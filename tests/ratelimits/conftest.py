@@ -1,4 +1,4 @@
-"""A limiter whose time stands still until it is moved, and what it has recorded."""
+"""A clock that tests move, and the recorded events."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from app.events import EventName, Events
 
 @dataclass
 class Timer:
-    """Seconds that pass when told."""
+    """Monotonic seconds that a test sets."""
 
     now: float = 1000.0
 

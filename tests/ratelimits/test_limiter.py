@@ -1,4 +1,4 @@
-"""Limits as they are asked for, where each process counts for itself."""
+"""Limits that each process counts for itself."""
 
 import pytest
 

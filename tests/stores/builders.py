@@ -89,7 +89,7 @@ def ban_of(
 
 
 async def keep(store: Stores, session: Session, limits: SessionLimits = UNLIMITED) -> list[str]:
-    """Have the session kept, by a lease that outlasts every purge; which ones it replaced."""
+    """Store the session, with a lease that outlasts every purge; return the ids it replaced."""
     lease = lease_of(f"ticket of {session.id}", at=session.created_at, life=1000 * DAY)
     opened = await store.tickets.create_session(lease, session, limits)
     assert isinstance(opened, Opened)

@@ -1,4 +1,4 @@
-"""An engine over a table of notes: it is generic, and so are its tests."""
+"""An engine over a table of notes, because the engine is generic."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def engine(file: Path) -> Iterator[SqliteEngine]:
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """Opens what must not open, and returns the one line that says why."""
+    """Opens a file that must be refused, and returns the one line of the refusal."""
 
     def refuse(path: Path, *, migrations: Sequence[str] = (SCHEMA,)) -> str:
         with pytest.raises(StartupError) as caught:

@@ -11,7 +11,7 @@ from tests.support.valkey.servers import Server
 
 
 class AtRest(Protocol):
-    """One empty store, and what it holds when it has been used."""
+    """One empty store, and its bytes after use."""
 
     @property
     def url(self) -> str: ...
@@ -41,11 +41,11 @@ class Keys:
         return list(self._client.scan_iter())
 
     def without_end(self) -> list[bytes]:
-        """The names of those that the server would keep for ever."""
+        """The names of keys without a time to live."""
         return [name for name in self.names() if self._client.ttl(name) == -1]
 
     def fields(self, name: bytes) -> list[bytes]:
-        """The fields of a hash; of what is none, none."""
+        """The fields of a hash; empty for any other type."""
         is_hash = self._client.type(name) == b"hash"
         return list(self._client.hkeys(name)) if is_hash else []  # type: ignore[arg-type]  # not awaited
 

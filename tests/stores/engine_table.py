@@ -24,7 +24,7 @@ def read_all(db: sqlite3.Connection) -> list[str]:
 
 
 class HeldUp:
-    """Keeps the engine at one command, so that what is sent meanwhile waits together."""
+    """Blocks the engine with one command, so that later commands queue up."""
 
     def __init__(self, engine: SqliteEngine) -> None:
         self._started, self._released = Event(), Event()
@@ -45,7 +45,7 @@ class HeldUp:
 
 
 async def run_together(engine: SqliteEngine, *commands: Command) -> list[Any]:
-    """Run commands that wait at the same moment; exceptions are returned in their places."""
+    """Run commands in one batch; exceptions are returned in their places."""
     async with HeldUp(engine):
         waiting = [asyncio.create_task(engine.run(command)) for command in commands]
     return await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A disk without room, where a test needs one: no file of this process can grow past a size."""
+"""Simulates a full disk: no file of this process can grow past a size."""
 
 import resource
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def no_room_to_grow(database: Path) -> Iterator[None]:
-    """The write-ahead log of the database stays as long as it is; writing more is an error."""
+    """Keep the write-ahead log of the database from growing; more writes are an error."""
     size = database.with_name(database.name + "-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Python ignores the signal that goes with this limit, so a write fails as on a full disk.

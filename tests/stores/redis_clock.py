@@ -28,7 +28,7 @@ class ExpiryClock:
         self._now = datetime.min.replace(tzinfo=UTC)
 
     def turn(self, now: datetime) -> None:
-        """What has run until here ran at the time before; what follows runs at `now`."""
+        """Set the time of the commands that follow."""
         if now != self._now:
             self._note()
             self._now = now

@@ -32,7 +32,7 @@ LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))
 
 @dataclass
 class Wire(httpx.AsyncBaseTransport):
-    """The way to the fake Authing; keeps the tokens that came by."""
+    """The transport to the fake Authing; keeps the tokens that it carries."""
 
     sandbox: Sandbox
     tokens: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
-    """What of a pair lets somebody in; not the ids, which are in every access token."""
+    """The credentials of a pair. Ids are none: every access token contains them."""
     mac = pair.refresh_token[-43:]
     yield from (pair.access_token, pair.access_token.split(".")[2], pair.refresh_token, mac)
     yield base64.urlsafe_b64decode(mac + "=")

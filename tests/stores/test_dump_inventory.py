@@ -1,4 +1,4 @@
-"""docs/privacy.md names all that is stored: no more and no less than what a store really holds."""
+"""docs/privacy.md names exactly the columns and fields that the stores contain."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""The engine's promises to a command: atomic, durable, and alone with its own failure."""
+"""Commands of the engine are atomic and durable, and fail alone."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""Which files the engine opens, which it refuses, and that it leaves alone what it refuses."""
+"""Which files the engine opens, and which it refuses and leaves unchanged."""
 
 import asyncio
 import sqlite3

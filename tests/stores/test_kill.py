@@ -1,4 +1,4 @@
-"""What was acknowledged survives the sudden death of the process."""
+"""Acknowledged sessions survive `kill -9` of the process."""
 
 import subprocess
 import sys

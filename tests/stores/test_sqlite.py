@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import StartupError, StoreUnavailable
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Acquired, Active, Ended, Reused
+from app.sessions.outcomes import Acquired, Active, Ended
 from app.sessions.ports import SessionLimits, Stores
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import (
@@ -82,44 +82,32 @@ async def test_a_large_purge_lets_other_commands_run_in_between(
     assert await purging == len(names)
 
 
-async def _log_out(store: Stores) -> None:
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
+ENDS: dict[str, Callable[[Stores], Awaitable[object]]] = {
+    "log out": lambda store: store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
+    "reuse": lambda store: store.sessions.rotate(rotation_of(0)),
+    "replace": lambda store: keep(store, make_session("session-b"), ONE),
+    "kick": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
+    "ban": lambda store: store.bans.put(ban_of()),
+    "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
+}
 
 
-async def _reuse(store: Stores) -> None:
-    assert isinstance(await store.sessions.rotate(rotation_of(0)), Reused)
-
-
-async def _replace(store: Stores) -> None:
-    one = SessionLimits(max_per_user=1, one_per_device_type=False)
-    assert await keep(store, make_session("session-b"), one) == ["session-a"]
-
-
-async def _kick(store: Stores) -> None:
-    assert await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW) == ["session-a"]
-
-
-async def _ban(store: Stores) -> None:
-    assert await store.bans.put(ban_of()) == ["session-a"]
-
-
-async def _erase(store: Stores) -> None:
-    assert await store.sessions.erase(SUBJECT, NOW) == ["session-a"]
-
-
-async def _erase_when_expired(store: Stores) -> None:
-    assert await store.sessions.erase(SUBJECT, NOW + IDLE) == []
-
-
-@pytest.mark.parametrize(
-    "end", [_log_out, _reuse, _replace, _kick, _ban, _erase, _erase_when_expired]
-)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_an_ended_session_leaves_no_profile_on_the_disk(
-    path: Path, end: Callable[[Stores], Awaitable[None]]
+    path: Path, end: Callable[[Stores], Awaitable[object]]
 ) -> None:
     with open_sqlite_store(path) as store:
         await keep(store, make_session(generation=5, encrypted_profile=SECRET))
         await end(store)
+        assert isinstance(await store.sessions.touch("session-a", 5, NOW), Ended)
+    assert SECRET not in on_disk(path)
+
+
+async def test_an_erased_expired_session_leaves_no_profile_on_the_disk(path: Path) -> None:
+    with open_sqlite_store(path) as store:
+        await keep(store, make_session(encrypted_profile=SECRET))
+        assert await store.sessions.erase(SUBJECT, NOW + IDLE) == []
     assert SECRET not in on_disk(path)
 
 

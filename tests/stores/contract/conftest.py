@@ -16,7 +16,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made insid
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """In memory where the system has that: the disk's fsync is no matter of this contract."""
+    """A folder in memory if possible, because the contract does not depend on fsync."""
     parent = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="ticketgate-", dir=parent) as name:
         yield Path(name)

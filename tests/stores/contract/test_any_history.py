@@ -40,7 +40,7 @@ Outcome: TypeAlias = (
 
 @dataclass(frozen=True)
 class Moment:
-    """What a command is about."""
+    """The session, generation and time of a command."""
 
     session_id: str
     generation: int
@@ -83,7 +83,7 @@ OFFSETS = [0, 0, 0, -1, -1, -2, 1, 2]
 
 @dataclass(frozen=True)
 class Step:
-    """One command after a pause; `offset` is from the newest generation that was told."""
+    """One command after a pause; `offset` counts from the newest generation returned."""
 
     verb: str
     offset: int

@@ -29,7 +29,7 @@ async def log_in(
     device_type: str | None = None,
     subject: str = SUBJECT,
 ) -> list[str]:
-    """Open session-{number} at second {number}; which sessions it replaced."""
+    """Create session-{number} at second {number}; return the ids that it replaced."""
     at = NOW + number * SECOND
     session = make_session(
         f"session-{number}", created_at=at, device_type=device_type, subject=subject

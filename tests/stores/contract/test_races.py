@@ -13,6 +13,7 @@ from app.sessions.outcomes import (
     Banned,
     Ended,
     Held,
+    KeyConflict,
     Opened,
     Replayed,
     Reused,
@@ -129,6 +130,12 @@ async def test_one_of_100_concurrent_takeovers_acquires_the_ticket(store: Stores
     late = [lease_of(holder=f"holder-{n}", at=NOW + LEASE) for n in range(CALLERS)]
     outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, late)))
     assert outcomes == {Acquired(): 1, Held(NOW + 2 * LEASE): CALLERS - 1}
+
+
+async def test_one_idempotency_key_serves_one_of_100_concurrent_tickets(store: Stores) -> None:
+    leases = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
+    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, leases)))
+    assert outcomes == {Acquired(): 1, KeyConflict(): CALLERS - 1}
 
 
 async def test_one_of_100_concurrent_creations_opens_the_session(

@@ -172,6 +172,15 @@ async def test_a_key_that_belongs_to_a_ticket_serves_no_other(
     assert await store.tickets.acquire(lease_of("ticket-b", key="key-b")) == Acquired()
 
 
+async def test_a_key_conflict_comes_before_a_held_ticket(store: Stores) -> None:
+    await store.tickets.acquire(lease_of("ticket-a", key="key-a"))
+    await store.tickets.acquire(lease_of("ticket-b", key="key-b"))
+    mixed = lease_of("ticket-a", key="key-b", holder="holder-b")
+    assert await store.tickets.acquire(mixed) == KeyConflict()
+    late = lease_of("ticket-a", key="key-a", holder="holder-b")
+    assert await store.tickets.acquire(late) == Held(NOW + LEASE)
+
+
 async def test_many_tickets_can_be_used_without_a_key(store: Stores) -> None:
     for number in range(3):
         await use_ticket(store, lease_of(f"ticket-{number}"), f"session-{number}")

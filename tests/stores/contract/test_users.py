@@ -1,4 +1,4 @@
-"""All of a user's sessions: listed, ended together, erased; and never those of another user."""
+"""All sessions of a user are listed, ended and erased together, without those of other users."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A store behind a network that can be spoilt, and other instances beside it."""
+"""A store behind a faulty network, and another instance with a good one."""
 
 from collections.abc import AsyncIterator, Iterator
 

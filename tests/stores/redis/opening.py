@@ -1,4 +1,4 @@
-"""Stores on real servers, what they record, and how long it takes until they are of use again."""
+"""Opens stores on real servers, and measures how long they take to recover."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -21,7 +21,7 @@ SESSION = new_session_id()
 PATIENCE = 30.0
 """Seconds for a command, where a test is not about time and the machine may be busy."""
 RECOVERY = 5.0
-"""Seconds within which a store works again, once the server does."""
+"""Seconds within which a store works again after its server does."""
 
 
 def fields_of(events: RecordedEvents, name: str) -> list[str]:

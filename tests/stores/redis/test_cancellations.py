@@ -18,7 +18,7 @@ from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
-from tests.stores.redis.opening import connections, opened
+from tests.stores.redis.opening import PATIENCE, connections, opened
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
 
@@ -36,7 +36,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
 
 
 class Crowd:
-    """Users of one store who know their own sessions."""
+    """Users of one store, each with a session."""
 
     def __init__(self, store: Stores) -> None:
         self.store = store
@@ -53,7 +53,7 @@ class Crowd:
             self.sessions[subject] = session_id
 
     async def ask(self, subject: str) -> None:
-        """Ask for one's own session in one of three ways; what comes must be just that."""
+        """Ask for the user's session in one of three ways, and check that it is that one."""
         session_id = self.sessions[subject]
         asked: Callable[[], Any] = self.choices.choice(
             [
@@ -92,7 +92,7 @@ def test_cancelled_commands_mix_up_no_replies_and_leak_no_connection(
     valkey: Server, runner: asyncio.Runner
 ) -> None:
     async def scenario(proxy: Proxy) -> None:
-        async with opened(proxy.url) as store:
+        async with opened(proxy.url, command_timeout=PATIENCE) as store:
             crowd = Crowd(store)
             await crowd.settle()
             proxy.delay(LONGEST / 4)

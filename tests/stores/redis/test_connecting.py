@@ -1,5 +1,6 @@
 """The parts of STORE_URL at work: database, user and password, TLS and its CA file."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.stores.redis.opening import SESSION, fails, fields_of, opened
 from tests.support.authority import Authority
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Server, standalone
+from tests.support.valkey.servers import Server, sentinel_trio, standalone
 
 PASSWORD = "made-up p@ss/word:1"
 QUOTED = "made-up%20p%40ss%2Fword%3A1"
@@ -107,3 +108,26 @@ async def test_an_invalid_ca_file_is_refused_at_the_start(tmp_path: Path, text: 
         async with opened("rediss://127.0.0.1:1", ca_file=file):
             pass
     assert str(refused.value) == f"STORE_CA_FILE: {file} is not a readable CA bundle"
+
+
+async def test_sentinels_are_asked_over_tls_with_the_ca_file(authority: Authority) -> None:
+    greetings: list[bytes] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greetings.append(await reader.read(1))  # after the TLS handshake
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=authority.server())
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"rediss+sentinel://127.0.0.1:{port}/tickets"
+        async with opened(url, ca_file=authority.file) as store:
+            assert await fails(store.maintenance.check_writable())
+    assert b"*" in greetings
+
+
+async def test_the_master_gets_the_password_and_sentinels_do_not(tmp_path: Path) -> None:
+    with sentinel_trio(tmp_path) as trio:
+        trio.master.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        async with opened(trio.url.replace("://", f"://:{QUOTED}@")) as store:
+            await store.maintenance.check_writable()

@@ -1,4 +1,4 @@
-"""The address chooses the store, and SQLite does without Redis' client."""
+"""STORE_URL chooses the store. SQLite works without the Redis client."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.fakes import RecordedEvents
 
 @pytest.fixture
 def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Python says that a package is not installed."""
+    """Imports of `redis` fail as if it were not installed."""
     monkeypatch.setitem(sys.modules, "redis", None)
 
 

@@ -164,7 +164,7 @@ async def test_a_server_at_its_client_limit_is_unavailable(server: Server) -> No
 
 @contextmanager
 def crowd(server: Server, count: int) -> Iterator[Callable[[], None]]:
-    """So many other clients, until they are told to leave."""
+    """Connect this many other clients; the value disconnects them."""
     with ExitStack() as stack:
         for _ in range(count):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))

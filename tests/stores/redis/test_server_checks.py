@@ -1,4 +1,4 @@
-"""Whether a server is fit to keep sessions: judged at the start, or as soon as it can be asked."""
+"""The server is checked at the start, or as soon as it can be asked."""
 
 from pathlib import Path
 

@@ -40,7 +40,7 @@ def command_timeout() -> float:
 
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
-    """The service runs on uvloop where it can, whose clock and errors are its own."""
+    """The service runs on uvloop where possible, which has its own clock and errors."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as chosen:
         yield chosen
 

@@ -36,7 +36,7 @@ S = TypeVar("S", bound=Shape)
 
 
 class Kept(Generic[S]):
-    """A shape that is lent from test to test, as good as new each time."""
+    """A shape that every test gets empty and intact."""
 
     def __init__(self, start: Callable[[Path], AbstractContextManager[S]]) -> None:
         self._start = start

@@ -37,7 +37,7 @@ class Rules:
 
     mode: Callable[[], Mode]
     dooms: Callable[[bytes], bool]
-    """Told each command when it has gone to the server; whether its reply shall be lost."""
+    """Called with each command sent to the server; returns whether to lose its reply."""
     lost: Callable[[], None]
 
 

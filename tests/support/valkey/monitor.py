@@ -12,7 +12,7 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 class Monitor:
-    """The commands of one server from the moment of its making."""
+    """The commands of one server since the monitor was made."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -27,7 +27,7 @@ _PATIENCE = 30.0
 
 
 def soon(look: Callable[[], object]) -> None:
-    """Look until it is so."""
+    """Poll until `look` returns a true value."""
     deadline = time.monotonic() + _PATIENCE
     while not look():
         assert time.monotonic() < deadline, "waited in vain"
@@ -63,7 +63,7 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, were it frozen. One that has crashed is not."""
+        """Whether its process exists, frozen or not."""
         return self._process is not None and not self._crashed()
 
     @property
@@ -124,7 +124,7 @@ class Server:
         return reply
 
     def freeze(self) -> None:
-        """Stop it in its tracks (SIGSTOP): connections stay open, and nothing replys."""
+        """Stop it in its tracks (SIGSTOP): connections stay open, without replies."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -137,7 +137,7 @@ class Server:
         self.frozen = False
 
     def kill(self) -> None:
-        """End it in the middle of whatever it is doing (SIGKILL); return when it is gone."""
+        """Kill it (SIGKILL); return when it is gone."""
         if self._process is None:
             return
         self._leash.communicate()

@@ -1,4 +1,4 @@
-"""A master, its replica, and three sentinels that put the one in the other's place."""
+"""A master, its replica, and three sentinels that promote the replica."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,7 +36,7 @@ class SentinelTrio:
 
     @property
     def replica(self) -> Server:
-        """The other one, dead or alive."""
+        """The other server, dead or alive."""
         first, second = self.pair
         return second if self.master is first else first
 
