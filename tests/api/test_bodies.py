@@ -120,7 +120,7 @@ async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_s
             assert path not in WITH_BODY
 
 
-@pytest.mark.parametrize("length", ["0" * 10 + "9000", "1" * 5000])
+@pytest.mark.parametrize("length", ["0" * 10 + "9000", "9" * 18])
 async def test_a_length_of_many_digits_is_too_large(phone: httpx.AsyncClient, length: str) -> None:
     response = await phone.get("/livez", headers={"Content-Length": length})
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
