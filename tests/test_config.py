@@ -1,4 +1,4 @@
-"""The settings: where they come from, what they may be, and what `.env.example` says of them."""
+"""The settings: their sources, their rules, and `.env.example`."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Every no has a code, a place in the tree that is drawn for the reader, and nothing to leak."""
+"""The tree of errors: codes, the drawing in its docstring, and no texts."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The key file: how it is made and rolled over, and what a service that follows it does."""
+"""The key file: created, rolled over, and followed by the service."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The composition root: everything opens, fits together, and closes again."""
+"""The composition root: it opens everything, connects it, and closes it."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Ways for a session to end, and what phones and the rest of the backend are told about it."""
+"""The ways to end a session, and requests after each."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias

@@ -1,4 +1,4 @@
-"""The contract's table of errors, with a provocation for each row."""
+"""The table of errors, with a request that causes each row."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -34,7 +34,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the phone got, and what was secret in the app where it did."""
+    """The response, and the secrets of the app that sent it."""
 
     response: httpx.Response
     secrets: frozenset[str]
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Provoked:
-    """What came of every case, and all that was logged meanwhile."""
+    """The outcome of every case, and the log of all."""
 
     outcomes: Mapping[Case, Outcome]
     log: str

@@ -1,4 +1,4 @@
-"""Ways to get an error out of a running Ticketgate: each asks, and gives the response."""
+"""Functions that cause one error each in a running app and return the response."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""What is served where: the whole surface, as the table of docs/api.md has it."""
+"""All routes and methods, as the table of docs/api.md lists them."""
 
 ROUTES = {
     "/v1/launch": {"GET", "HEAD"},

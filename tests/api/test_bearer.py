@@ -1,4 +1,4 @@
-"""What a bearer of an access token may do: see their session and themselves, and log out."""
+"""Requests with an access token: the session, the user, the logout."""
 
 import httpx
 import pytest

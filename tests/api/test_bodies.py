@@ -1,4 +1,4 @@
-"""Request bodies: how they must be labelled, and how large they may be."""
+"""Request bodies: their media type and their size."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any

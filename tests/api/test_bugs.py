@@ -1,4 +1,4 @@
-"""What nobody expected: answered in our shape, told to operators by type and place alone."""
+"""Bugs: the response has our shape, and the log has their types and places only."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whose address a request counts for: the peer's, or what trusted proxies say of it."""
+"""The address that a request counts for: the peer, or the client of trusted proxies."""
 
 from ipaddress import ip_network
 from typing import Any

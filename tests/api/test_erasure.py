@@ -1,4 +1,4 @@
-"""`DELETE /v1/me`: the user goes, and nothing that is stored names them any more."""
+"""`DELETE /v1/me`: the store names an erased user no longer."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Contract section 9, over HTTP: each error as the phone gets it."""
+"""Every error over HTTP: status, members and headers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Liveness and readiness: what an orchestrator may conclude."""
+"""Liveness and readiness."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""`GET /v1/launch`: what the app hands to the WeChat SDK."""
+"""`GET /v1/launch`: the launch request for the WeChat SDK."""
 
 from urllib.parse import parse_qsl
 

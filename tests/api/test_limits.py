@@ -1,4 +1,4 @@
-"""What is too long is refused before it is looked at, and so are credentials in an address."""
+"""Limits of the request line and the header, and credentials in the query."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""The description of the API: only if asked for, sound, and true."""
+"""The OpenAPI description: served only if the settings say so, valid, and true."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +42,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def template_of(path: str) -> str:
-    """The path as it is described, which names what others leave open."""
+    """The described path, with names for its variable steps."""
     if path in ROUTES:
         return path
     steps = {

@@ -1,4 +1,4 @@
-"""429: how often an address may log in and a session be refreshed, and what it does not cost."""
+"""429: limits of logins for each address and of refreshes for each session."""
 
 import random
 from collections import Counter

@@ -1,4 +1,4 @@
-"""One line a request: what an operator needs, and nothing of what was sent."""
+"""One log line a request, with nothing of its content."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

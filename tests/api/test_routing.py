@@ -1,4 +1,4 @@
-"""Paths and methods: exact, and what the framework would say on its own has our shape."""
+"""Paths are exact, and 404 and 405 have our shape."""
 
 import httpx
 import pytest

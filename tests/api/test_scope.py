@@ -1,4 +1,4 @@
-"""Connections that are not HTTP go through untouched."""
+"""ASGI connections other than HTTP reach the framework unchanged."""
 
 from typing import Any
 

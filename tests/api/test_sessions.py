@@ -1,4 +1,4 @@
-"""`/v1/sessions`: the user sees where they are signed in, and ends what they like."""
+"""`/v1/sessions`: the user lists and ends sessions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bodies that two readers could read in two ways are not read at all."""
+"""Bodies that JSON readers read differently are refused."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""The table of errors: whole, worded in both languages, and like docs/api.md, as are the routes."""
+"""The table of errors is complete, in both languages, and the same as in docs/api.md."""
 
 import re
 from pathlib import Path

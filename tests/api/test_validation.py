@@ -1,4 +1,4 @@
-"""A 422 says where and what is expected, and never what was sent."""
+"""A 422 names the field and the rule, and never repeats the input."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What others need to verify our access tokens, used as an outsider would."""
+"""The documents from which other services verify access tokens."""
 
 import httpx
 from joserfc import jwt

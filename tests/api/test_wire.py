@@ -1,4 +1,4 @@
-"""What only a real socket can show: bodies that must not be sent, connections that must close."""
+"""Responses over a real socket: HEAD without a body, and connections that close."""
 
 import asyncio
 from collections.abc import AsyncIterator

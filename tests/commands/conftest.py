@@ -1,4 +1,4 @@
-"""An operator's folder: the least settings that work, and a port that somebody else has."""
+"""A folder with the minimal settings, and a port that is in use."""
 
 import socket
 from collections.abc import Iterator

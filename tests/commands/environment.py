@@ -1,4 +1,4 @@
-"""The least with which the service starts, all made up, apart from what the machine has set."""
+"""The minimal settings, without the settings of this machine."""
 
 import os
 from pathlib import Path

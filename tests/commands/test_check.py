@@ -1,4 +1,4 @@
-"""`check`: one line a check, each failure with what to do about it, and never a secret."""
+"""`check`: one line a check, advice for each failure, and no secret."""
 
 import json
 import ssl
@@ -40,7 +40,7 @@ class FrontPage(BaseHTTPRequestHandler):
 def authing(
     late_by: float | None = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """Serve the front page; give its address, and what it will have been asked."""
+    """Serve the front page; yield its address and the requests it receives."""
     asked: list[str] = []
     page = type("Page", (FrontPage,), {"late_by": late_by, "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), page)
@@ -69,7 +69,7 @@ def findings(answer: Answer) -> dict[str, str]:
 
 
 def failure(answer: Answer) -> tuple[str, str]:
-    """The one check that has failed, and what is said about it."""
+    """The one failed check, and its text."""
     assert answer.code == 1
     failed = {name: text for name, text in findings(answer).items() if text != "ok"}
     ((name, text),) = failed.items()

@@ -1,4 +1,4 @@
-"""`keys`: the key file is made and rolled over by commands, each answered with the list."""
+"""`keys`: the commands that create the key file and roll its keys over."""
 
 import json
 import string

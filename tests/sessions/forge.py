@@ -1,4 +1,4 @@
-"""A forge with the keys of a made-up service, for the reader of access tokens alone."""
+"""Makes forged access tokens with the keys of a made-up service."""
 
 from app.jose.key_ring import KeyRing
 from tests.forgeries.forge import AccessForge, access_parts

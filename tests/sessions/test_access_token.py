@@ -1,4 +1,4 @@
-"""An access token is what RFC 9068 says, verifies from our JWKS alone, and ends on the second."""
+"""Access tokens: their claims (RFC 9068), their verification from the JWKS, and their end."""
 
 import json
 from collections.abc import Callable

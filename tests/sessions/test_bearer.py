@@ -1,4 +1,4 @@
-"""Who comes with an access token: found while the session lives, turned away once it has ended."""
+"""Access tokens of active and of ended sessions, and the logout."""
 
 import asyncio
 from dataclasses import replace

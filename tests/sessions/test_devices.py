@@ -1,4 +1,4 @@
-"""A user's devices: listed, ended one by one or together, erased, banned; each ending is noted."""
+"""A user's devices: listed, ended, erased, banned; each end is recorded."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -296,7 +296,7 @@ def test_an_unsigned_token_of_two_parts_is_refused(algorithm: str) -> None:
 @pytest.mark.parametrize("name", [*ENCODINGS, "nothing", "kid"])
 @pytest.mark.parametrize("bits", [256, 384, 512])
 def test_a_public_key_is_never_a_shared_secret(name: str, bits: int) -> None:
-    """Under the name of the key of our MACs, or as what it is not."""
+    """Neither with the kid of a secret key, nor with the kid of the signing key."""
     encodings = public_key_encodings(KEY, FORGE.ring.public_jwks())
     sign = mac({**encodings, "nothing": b"", "kid": KEY.kid.encode()}[name], bits)
     header = {"alg": f"HS{bits}", "kid": FORGE.ring.current_secret_key.kid}

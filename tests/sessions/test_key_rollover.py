@@ -1,4 +1,4 @@
-"""Keys come and go while sessions live, and nobody is logged out by it."""
+"""Keys are added, promoted and retired, and no session ends by it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A ticket becomes one session, or nothing happens; a lost answer costs nothing.
+"""A ticket becomes one session or none; a login with a lost response can be repeated.
 
 Promises 1 and 2 of the contract. Another process is another service over the same store.
 """

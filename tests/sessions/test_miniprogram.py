@@ -1,4 +1,4 @@
-"""What the app gives to WeChat, and what WeChat gives back."""
+"""The launch request for WeChat, and the ticket in its extMsg."""
 
 from dataclasses import replace
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Where the limit of refreshes stands in the core: behind the MAC, and before the store."""
+"""The limit of refreshes counts after the MAC is verified and before the store is asked."""
 
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from tests.support.fakes import RecordedEvents
 
 @dataclass
 class Limit:
-    """Refuses when told to, and remembers which sessions were counted."""
+    """Refuses on demand, and remembers the counted sessions."""
 
     full: bool = False
     counted: list[str] = field(default_factory=list)

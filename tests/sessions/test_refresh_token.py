@@ -1,4 +1,4 @@
-"""A refresh token is computed, never stored, and is believed in exactly one spelling."""
+"""Refresh tokens: computed, never stored, and accepted in exactly one form."""
 
 import string
 

@@ -1,7 +1,7 @@
-"""Random lives of sessions, over the real service and the real store, against a dictionary.
+"""Random sequences over the real service and the real store, compared with a dictionary.
 
-The model says what contract section 4 says; each rule does the same to both and compares the
-answers. `make states` runs 10,000 lives of 50 steps, `make test` a few hundred.
+The model follows docs/promises.md. Each rule does the same to both and compares the results.
+`make states` runs 10,000 sequences of 50 steps, `make test` 60.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Keys:
 
 @dataclass
 class SpendingProvider:
-    """Vouches for whoever the ticket names, once."""
+    """Accepts each ticket once; the ticket names its user."""
 
     clock: Any
     spent: set[str] = field(default_factory=set)
@@ -96,7 +96,7 @@ class SpendingProvider:
 
 @dataclass
 class Life:
-    """What the model knows of one session."""
+    """The model of one session."""
 
     user: str
     type: str | None
@@ -114,7 +114,7 @@ class Life:
     refresh: dict[int, str] = field(default_factory=dict)
 
     def state(self, now: datetime) -> str:
-        """The name of its ending, "" while it lives, "unknown" when it is forgotten."""
+        """The reason of its end, or "" while it is active."""
         if self.ending is None and self.expires <= now:
             return "expired"
         return self.ending or ""

@@ -1,6 +1,6 @@
-"""In-memory stand-ins for the core's own ports, for whoever tests something above them.
+"""Test doubles of the core's ports: clock, identity provider, keys, events.
 
-Stores are real: SQLite in a file of the test. Nothing here knows files, sockets or the wall clock.
+Stores are real: SQLite in a file of the test. Nothing here uses files, sockets or the wall clock.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class FakeClock:
 
 @dataclass
 class FakeIdentityProvider:
-    """Vouches for one user, or fails as told. Remembers which tickets it was shown.
+    """Returns one user, or raises `failure`. Remembers the tickets.
 
     `gate` keeps exchanges under way until it is set.
     """
@@ -62,7 +62,7 @@ class FakeKeys:
 
 
 async def unlimited(_session_id: str) -> None:
-    """Let a session be refreshed as often as it likes."""
+    """A limit that refuses nothing."""
 
 
 @dataclass

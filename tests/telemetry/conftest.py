@@ -1,4 +1,4 @@
-"""The process's log as an operator reads it."""
+"""The log lines of a test, parsed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ def _tidy() -> Iterator[None]:
 
 @pytest.fixture
 def entries(capsys: pytest.CaptureFixture[str]) -> Entries:
-    """Gives what the log has written since the last look, each line as the object it must be."""
+    """Returns the log lines since the last call, each as an object."""
 
     def read() -> list[dict[str, Any]]:
         written = capsys.readouterr()

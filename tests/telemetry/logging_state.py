@@ -1,4 +1,4 @@
-"""Keeps what `configure` does to the process's loggers from outliving a test."""
+"""Restores the loggers of the process after a test."""
 
 import logging
 from collections.abc import Iterator

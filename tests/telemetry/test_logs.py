@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, and nothing in it that somebody might not want there."""
+"""The log: one JSON object a line, with a closed set of fields and no data of others."""
 
 import json
 import logging

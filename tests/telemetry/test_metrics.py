@@ -1,4 +1,4 @@
-"""What is logged is counted, under closed labels, and told on a port of its own."""
+"""Events are counted under closed labels and served on a port of their own."""
 
 import socket
 import urllib.request
