@@ -83,7 +83,6 @@ class SignedClaims:
     user_id: str
     unionid: str | None = field(repr=False)
     issued_at: datetime
-    expires_at: datetime
 
 
 class Verifier(Protocol):
@@ -116,13 +115,13 @@ class LocalVerifier(Verifier):
             algorithm, kid = _unverified_key_choice(unverified_token)
             keys = await self._keys.candidates(algorithm, kid)
             claims = _verified_by_any(keys, unverified_token)
-            issued_at, expires_at = self._checked_times(claims)
+            issued_at = self._checked_issue_time(claims)
             _check_audience(claims, self._expected)
-            return SignedClaims(_user_id(claims), _unionid(claims), issued_at, expires_at)
+            return SignedClaims(_user_id(claims), _unionid(claims), issued_at)
         except InvalidJws as error:
             raise AuthingTokenInvalid("bad_token") from error
 
-    def _checked_times(self, claims: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    def _checked_issue_time(self, claims: Mapping[str, Any]) -> datetime:
         now = self._clock()
         issued_at, expires_at = instant(claims, "iat"), instant(claims, "exp")
         not_before = instant(claims, "nbf") if "nbf" in claims else issued_at
@@ -130,7 +129,7 @@ class LocalVerifier(Verifier):
         _require(now - LEEWAY < expires_at)
         _require(timedelta() < expires_at - issued_at <= _MAX_LIFETIME)
         _require(now - issued_at <= self._max_age)
-        return min(issued_at, now.replace(microsecond=0)), expires_at
+        return min(issued_at, now.replace(microsecond=0))
 
 
 def _unverified_key_choice(unverified_token: str) -> tuple[str, str | None]:

@@ -44,10 +44,10 @@ class Exchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        answer = await self._answer(Request(scope, receive))
-        await answer(scope, receive, send)
+        response = await self._response(Request(scope, receive))
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> ASGIApp:
+    async def _response(self, request: Request) -> ASGIApp:
         body = await _json_body(request)
         fault = self._state.arrive(_text(body, "ticket"))
         if not await wait_if_slow(fault, request):

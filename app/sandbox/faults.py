@@ -54,11 +54,11 @@ def answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
     return answers.get(fault.kind)
 
 
-def spoil(fault: Fault, answer: Response) -> ASGIApp:
+def spoil(fault: Fault, response: Response) -> ASGIApp:
     """Return the response as the fault changes it."""
     if fault.kind == "accept_then_drop":
         return drop
-    return Truncated(answer) if fault.kind == "truncated" else answer
+    return Truncated(response) if fault.kind == "truncated" else response
 
 
 async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,13 +70,13 @@ async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
 class Truncated:
     """Sends half of a response and then closes the connection."""
 
-    def __init__(self, answer: Response) -> None:
-        self._answer = answer
+    def __init__(self, response: Response) -> None:
+        self._response = response
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the unchanged head and the first half of the body."""
-        body = bytes(self._answer.body)
-        head = {"status": self._answer.status_code, "headers": self._answer.raw_headers}
+        body = bytes(self._response.body)
+        head = {"status": self._response.status_code, "headers": self._response.raw_headers}
         await send({"type": "http.response.start", **head})
         half = body[: len(body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})

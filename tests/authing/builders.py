@@ -1,4 +1,4 @@
-"""Made-up users, tokens and answers, and a peer on a real socket that says what it is told."""
+"""Made-up users, tokens and responses, and a scripted server on a real socket."""
 
 import asyncio
 import base64
@@ -68,7 +68,7 @@ def oauth_profile(**changes: Any) -> str:
 
 
 def make_user(**changes: Any) -> dict[str, Any]:
-    """Build a user as the exchange of 2020 gave it, with every field of its documentation."""
+    """Return a user as in the exchange of 2020, with every field of its documentation."""
     return {
         "_id": USER_ID,
         "emailVerified": False,
@@ -139,10 +139,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """Bytes for the wire, and what happens to the connection after them.
+    """The bytes of a response, and what happens to the connection afterwards.
 
-    `hang` says nothing more; `again` sends them a second time when nobody has asked. `pause` is in
-    seconds, before the body. `drip` follows byte by byte, slowly; `flood` follows without end.
+    `hang` keeps it open; `again` sends the bytes a second time without a request. `pause` is in
+    seconds, before the body. `drip` follows slowly, byte by byte; `flood` follows without end.
     """
 
     raw: bytes = b""
@@ -157,7 +157,7 @@ Says: TypeAlias = Callable[[Request], Answer | bytes]
 
 @dataclass
 class Peer:
-    """What is at the other end of the wire, and what it got to see there."""
+    """The server, and the requests that it received."""
 
     says: Says
     url: str = ""
@@ -225,7 +225,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
 async def peer(
     says: Says | Answer | bytes, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Peer]:
-    """Serve on a free port of the loopback interface. What is no function is said each time."""
+    """Serve on a free port of the loopback interface. Bytes or an Answer are sent each time."""
     fake = Peer(says if callable(says) else lambda _request: says)
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""The breaker: what opens it, what closes it, and who is let through meanwhile."""
+"""The breaker: opening, closing and probes."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ TROUBLE = [
     AuthingTimeout("deadline"),
     AuthingBadAnswer("bad_json"),
 ]
-SIGNS_OF_LIFE = [
+VERDICTS = [
     TicketRejected(2206),
     AccountBlocked(),
     AuthingMisconfigured("auth_config"),
@@ -36,7 +36,7 @@ SIGNS_OF_LIFE = [
 
 
 class Scene:
-    """A breaker, the provider behind it, and a clock that stands still until it is moved."""
+    """A breaker, the provider behind it, and a clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -44,7 +44,7 @@ class Scene:
         self.breaker = Breaker(self.authing, monotonic=lambda: self.now)
 
     async def log_in(self, failure: TicketgateError | None = None) -> str:
-        """What became of it: the outcome, the code, or `ok`."""
+        """Return the outcome, the code, or `ok`."""
         self.authing.failure = failure
         try:
             assert await self.breaker.exchange(TICKET) is IDENTITY
@@ -86,7 +86,7 @@ async def test_an_open_breaker_gives_the_time_of_the_next_probe(scene: Scene) ->
     assert refusal.value.retry_after == 1
 
 
-@pytest.mark.parametrize("sign", SIGNS_OF_LIFE)
+@pytest.mark.parametrize("sign", VERDICTS)
 async def test_a_verdict_of_authing_never_opens_the_breaker(
     scene: Scene, sign: TicketgateError
 ) -> None:
@@ -95,7 +95,7 @@ async def test_a_verdict_of_authing_never_opens_the_breaker(
     assert await scene.log_in() == "ok"
 
 
-@pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
+@pytest.mark.parametrize("sign", [None, *VERDICTS])
 async def test_one_verdict_resets_the_count(scene: Scene, sign: TicketgateError | None) -> None:
     for _ in range(2):
         for _ in range(FAILURE_THRESHOLD - 1):
@@ -134,7 +134,7 @@ async def test_100_logins_at_once_send_one_probe(scene: Scene) -> None:
     assert sorted(await asyncio.gather(*crowd)) == ["breaker_open"] * 99 + ["ok"]
 
 
-@pytest.mark.parametrize("sign", [None, *SIGNS_OF_LIFE])
+@pytest.mark.parametrize("sign", [None, *VERDICTS])
 async def test_an_answered_probe_closes_the_breaker(
     scene: Scene, sign: TicketgateError | None
 ) -> None:
@@ -142,7 +142,7 @@ async def test_an_answered_probe_closes_the_breaker(
     scene.now += 5
     await scene.log_in(sign)
     assert [await scene.log_in() for _ in range(50)] == ["ok"] * 50
-    await scene.break_down()  # and it takes as many failures again
+    await scene.break_down()  # the count starts again
     assert await scene.log_in() == "breaker_open"
 
 

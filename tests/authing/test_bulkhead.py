@@ -1,4 +1,4 @@
-"""The bulkhead: how many are let in, who stands in line, and when a line is sent away."""
+"""The bulkhead: its limit, its queue, and the refusal of a stalled queue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ Login: TypeAlias = "asyncio.Task[Identity]"
 
 
 class Authing:
-    """Answers one exchange at a time, the oldest first, when it is told to."""
+    """Answers the oldest exchange when the test calls `answer`."""
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[Identity]] = []
@@ -37,8 +37,8 @@ class Authing:
         await settle()
 
 
-class Looks:
-    """In place of sleeping: a look is taken when the test lets it."""
+class Sleeps:
+    """Replaces sleep: each sleep ends when the test calls `take`."""
 
     def __init__(self) -> None:
         self._turns: asyncio.Queue[None] = asyncio.Queue()
@@ -46,8 +46,8 @@ class Looks:
     async def sleep(self, _seconds: float) -> None:
         await self._turns.get()
 
-    async def take(self, looks: int) -> None:
-        for _ in range(looks):
+    async def take(self, sleeps: int) -> None:
+        for _ in range(sleeps):
             self._turns.put_nowait(None)
         await settle()
 
@@ -60,8 +60,8 @@ async def settle() -> None:
 class Scene:
     def __init__(self, timeout: float) -> None:
         self.authing = Authing()
-        self.looks = Looks()
-        self.bulkhead = Bulkhead(self.authing, timeout=timeout, sleep=self.looks.sleep)
+        self.sleeps = Sleeps()
+        self.bulkhead = Bulkhead(self.authing, timeout=timeout, sleep=self.sleeps.sleep)
         self.logins: list[Login] = []
 
     async def come(self, how_many: int = 1) -> list[Login]:
@@ -77,12 +77,12 @@ class Scene:
         for login in self.logins:
             login.cancel()
         await asyncio.gather(*self.logins, return_exceptions=True)
-        await self.looks.take(8)
+        await self.sleeps.take(8)
 
 
 @asynccontextmanager
 async def full(seconds: float = 60) -> AsyncIterator[Scene]:
-    """A bulkhead with every place taken by an exchange that hangs."""
+    """A bulkhead whose slots are all taken by hanging exchanges."""
     scene = Scene(seconds)
     await scene.come(MAX_CONCURRENT)
     yield scene
@@ -107,9 +107,9 @@ async def test_at_most_64_exchanges_run_at_once() -> None:
 async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
     async with full() as scene:
         crowd = await scene.come(436)
-        await scene.looks.take(7)
+        await scene.sleeps.take(7)
         assert wait(crowd)
-        await scene.looks.take(1)
+        await scene.sleeps.take(1)
         assert are_refused(crowd)
         refusal = crowd[0].exception()
         assert isinstance(refusal, AuthingOverloaded)
@@ -120,14 +120,14 @@ async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
 async def test_further_logins_are_refused_at_once_after_a_stall() -> None:
     async with full() as scene:
         await scene.come()
-        await scene.looks.take(8)
+        await scene.sleeps.take(8)
         assert are_refused(await scene.come(100))
 
 
 async def test_an_exchange_that_ends_reopens_the_queue() -> None:
     async with full() as scene:
         await scene.come()
-        await scene.looks.take(8)
+        await scene.sleeps.take(8)
         await scene.authing.answer()
         in_time, crowd = await scene.come(), await scene.come(10)
         assert scene.authing.tickets[-1] == "ticket 65"
@@ -138,9 +138,9 @@ async def test_a_moving_queue_is_served_in_order() -> None:
     async with full() as scene:
         crowd = await scene.come(200)
         for _ in range(200):
-            await scene.looks.take(3)
+            await scene.sleeps.take(3)
             await scene.authing.answer()
-        await scene.looks.take(8)
+        await scene.sleeps.take(8)
         assert scene.authing.tickets == [f"ticket {number}" for number in range(264)]
         for _ in range(MAX_CONCURRENT):
             await scene.authing.answer()
@@ -151,12 +151,12 @@ async def test_every_queue_gets_the_same_time_before_it_is_refused() -> None:
     async with full() as scene:
         for _ in range(3):
             crowd = await scene.come(5)
-            await scene.looks.take(7)
+            await scene.sleeps.take(7)
             assert wait(crowd)
-            await scene.looks.take(1)
+            await scene.sleeps.take(1)
             assert are_refused(crowd)
             await scene.authing.answer()
-            await scene.come()  # who takes the place
+            await scene.come()  # takes the slot
 
 
 async def test_cancelled_exchanges_release_their_slots() -> None:
@@ -175,7 +175,7 @@ async def test_a_cancelled_waiter_takes_no_slot() -> None:
         await settle()
         await scene.authing.answer()
         assert scene.authing.tickets[-1] == "ticket 65"
-        # And who gives up in the very moment when the turn comes, passes it on.
+        # A waiter that is cancelled at the moment it gets the slot passes it on.
         scene.authing.waiting[0].set_result(IDENTITY)
         await asyncio.sleep(0)
         third.cancel()
@@ -189,9 +189,9 @@ async def test_a_cancelled_waiter_takes_no_slot() -> None:
 async def test_no_slot_is_lost_when_it_is_released_during_a_refusal() -> None:
     async with full() as scene:
         await scene.come(3)
-        await scene.looks.take(7)
+        await scene.sleeps.take(7)
         scene.authing.waiting[0].set_result(IDENTITY)
-        await scene.looks.take(1)
+        await scene.sleeps.take(1)
         for login in scene.logins:
             login.cancel()
         await settle()

@@ -1,8 +1,4 @@
-"""The exchange, over a real socket: what is sent, and what each answer means for the login.
-
-Of the contradictions between Authing's sources, C16 (how the pool spells the ticket's life) and C17
-(whether WeChat wants the mini program associated) have no test: nothing here reads either.
-"""
+"""The exchange over a real socket: the request, and the effect of each response."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,11 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
-from app.authing.client import AuthingClient
 from app.authing.result import Outcome
 from app.authing.transport import deadline
 from app.errors import (
-    AccountBlocked,
     AuthingBadAnswer,
     AuthingError,
     AuthingMisconfigured,
@@ -26,7 +20,6 @@ from app.errors import (
     TicketRejected,
 )
 from app.sessions.models import Identity
-from app.sessions.ports import IdentityProvider
 from tests.authing.builders import (
     EPOCH,
     NOW,
@@ -64,7 +57,7 @@ async def refused(answer: bytes | Answer, error: type[TicketgateError]) -> Any:
         return refusal.value
 
 
-# --- what is sent ---
+# --- the request ---
 
 
 async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
@@ -132,11 +125,6 @@ async def test_the_identity_is_the_signed_user_with_the_claims_of_the_body() -> 
     assert identity.authenticated_at == datetime.fromtimestamp(EPOCH - 5, UTC)
 
 
-def test_the_client_is_an_identity_provider() -> None:
-    provider: type[IdentityProvider] = AuthingClient
-    assert provider is AuthingClient
-
-
 async def test_the_time_of_authentication_is_never_in_the_future() -> None:
     token = sign_token(legacy_claims(iat=EPOCH + 20))
     identity = await exchanged(json_answer(make_user(token=token)))
@@ -185,16 +173,6 @@ async def test_two_exchanges_share_nothing() -> None:
         identities = await asyncio.gather(*(client.exchange(ticket) for ticket in ids))
     assert [identity.subject for identity in identities] == list(ids.values())
     assert [identity.claims["nickname"] for identity in identities] == list(ids.values())
-
-
-@pytest.mark.parametrize("name", ["blocked", "isDeleted"])
-async def test_a_blocked_or_deleted_user_is_refused(name: str) -> None:
-    await refused(json_answer({"code": 200, "data": make_user(**{name: True})}), AccountBlocked)
-
-
-async def test_a_token_that_does_not_verify_is_refused() -> None:
-    user = make_user(token=sign_token(key="another-secret-made-up-0123456789"))
-    assert (await refused(json_answer(user), AuthingTokenInvalid)).outcome == "bad_token"
 
 
 # --- statuses and codes: the last paragraph of the contract's section 9 ---

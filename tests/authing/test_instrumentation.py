@@ -1,4 +1,4 @@
-"""What Authing did: every way an exchange can end is logged by one word and remembered."""
+"""Every end of an exchange is recorded with its outcome, and the last one is kept."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ def events() -> RecordedEvents:
     return RecordedEvents()
 
 
-def assert_logged(events: RecordedEvents, outcome: str) -> None:
+def assert_recorded(events: RecordedEvents, outcome: str) -> None:
     ((event, _session_id, fields),) = events.entries
     assert event == "exchange"
     assert fields.keys() == {"outcome", "duration_ms"}
@@ -53,15 +53,15 @@ def assert_logged(events: RecordedEvents, outcome: str) -> None:
 
 async def test_a_successful_exchange_is_recorded(events: RecordedEvents) -> None:
     inner = FakeIdentityProvider()
-    observed = InstrumentedIdentityProvider(inner, events)
-    assert observed.state == "unknown"
+    instrumented = InstrumentedIdentityProvider(inner, events)
+    assert instrumented.state == "unknown"
 
-    identity = await observed.exchange(TICKET)
+    identity = await instrumented.exchange(TICKET)
 
     assert identity is IDENTITY
     assert inner.tickets == [TICKET]
-    assert_logged(events, "ok")
-    assert observed.state == "ok"
+    assert_recorded(events, "ok")
+    assert instrumented.state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -77,46 +77,46 @@ async def test_a_successful_exchange_is_recorded(events: RecordedEvents) -> None
 async def test_a_failed_exchange_is_recorded_with_its_outcome(
     events: RecordedEvents, failure: TicketgateError, word: str
 ) -> None:
-    observed = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), events)
+    instrumented = InstrumentedIdentityProvider(FakeIdentityProvider(failure=failure), events)
 
     with pytest.raises(type(failure)) as caught:
-        await observed.exchange(TICKET)
+        await instrumented.exchange(TICKET)
 
     assert caught.value is failure
-    assert_logged(events, word)
-    assert observed.state == word
+    assert_recorded(events, word)
+    assert instrumented.state == word
 
 
 async def test_a_cancelled_exchange_is_recorded_as_cancelled(events: RecordedEvents) -> None:
     inner = Stuck()
-    observed = InstrumentedIdentityProvider(inner, events)
-    exchange = asyncio.create_task(observed.exchange(TICKET))
+    instrumented = InstrumentedIdentityProvider(inner, events)
+    exchange = asyncio.create_task(instrumented.exchange(TICKET))
     await inner.asked.wait()
 
     exchange.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await exchange
-    assert_logged(events, "cancelled")
-    assert observed.state == "cancelled"
+    assert_recorded(events, "cancelled")
+    assert instrumented.state == "cancelled"
 
 
 async def test_a_bug_is_recorded_as_an_internal_error(events: RecordedEvents) -> None:
-    observed = InstrumentedIdentityProvider(Broken(), events)
+    instrumented = InstrumentedIdentityProvider(Broken(), events)
 
     with pytest.raises(ZeroDivisionError):
-        await observed.exchange(TICKET)
+        await instrumented.exchange(TICKET)
 
-    assert_logged(events, "internal_error")
+    assert_recorded(events, "internal_error")
 
 
 async def test_the_last_outcome_is_the_state(events: RecordedEvents) -> None:
     inner = FakeIdentityProvider(failure=AuthingTimeout("deadline"))
-    observed = InstrumentedIdentityProvider(inner, events)
+    instrumented = InstrumentedIdentityProvider(inner, events)
     with pytest.raises(AuthingTimeout):
-        await observed.exchange(TICKET)
+        await instrumented.exchange(TICKET)
     inner.failure = None
 
-    await observed.exchange(TICKET)
+    await instrumented.exchange(TICKET)
 
-    assert observed.state == "ok"
+    assert instrumented.state == "ok"

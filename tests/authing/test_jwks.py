@@ -1,4 +1,4 @@
-"""The issuer's JWK Set: what is taken from it, and when it is asked for."""
+"""The issuer's JWK Set: its usable keys, and when it is fetched."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def public_jwk(key: Any, **changes: Any) -> dict[str, Any]:
 GOOD = public_jwk(EC_KEY, kid="good")
 
 
-# --- what is taken ---
+# --- usable keys ---
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_set_without_a_usable_key_is_a_bad_answer(document: Any) -> None:
         read_jwk_set(document, RecordedEvents())
 
 
-# --- when it is fetched ---
+# --- fetching ---
 
 
 class Stopwatch:
@@ -126,7 +126,7 @@ class Stopwatch:
 
 
 class Issuer:
-    """Publishes a set that a test can exchange, or something else altogether."""
+    """Publishes a set that a test can replace, or any other response."""
 
     def __init__(self) -> None:
         self.jwks: list[dict[str, Any]] = [GOOD]

@@ -1,4 +1,4 @@
-"""Authing's fields in OpenID Connect's names; what is not certain is absent."""
+"""Authing's fields as OpenID Connect claims; uncertain values are left out."""
 
 from typing import Any
 

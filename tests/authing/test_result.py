@@ -1,4 +1,4 @@
-"""Every shape that Authing has been seen to answer in (S4: the answer, S6: the user object)."""
+"""Every known shape of Authing's response and of the user object in it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The strict reading under our own tokens and Authing's, for what neither of them shows alone."""
+"""The strict reading of a JWS, below our own tokens and Authing's."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A key set that is weak, damaged or ambiguous is refused by one line that holds no key."""
+"""A weak, damaged or ambiguous key set is refused with one line that holds no key."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a key ring is made from and what it gives: names, order, and the public side."""
+"""The key ring: names, order and the published keys."""
 
 import hashlib
 import json

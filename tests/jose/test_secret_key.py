@@ -1,4 +1,4 @@
-"""A binding key authenticates and seals, with two keys that cannot stand in for each other."""
+"""A secret key makes MACs and encrypts, with a separate derived key for each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A document that two readers could read in two ways is not read."""
+"""A document that allows two readings is refused."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A sandbox with a clock that the test sets, and clients that talk to it as outsiders."""
+"""A sandbox with a test clock, and HTTP clients for it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ def sandbox(clock: Clock) -> Sandbox:
 
 @pytest.fixture
 def switch(sandbox: Sandbox) -> Callable[..., None]:
-    """Turns switches behind the sandbox's back."""
+    """Changes options directly in the state."""
 
     def turn(**changes: Any) -> None:
         sandbox.state.options = replace(sandbox.state.options, **changes)
@@ -61,7 +61,7 @@ async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 def exchange(
     sandbox: Sandbox, upstream: httpx.AsyncClient
 ) -> Callable[..., Awaitable[httpx.Response]]:
-    """Exchanges a ticket as the pool's owner would, unless told otherwise."""
+    """Exchanges a ticket with the right pool and secret by default."""
     options = sandbox.state.options
 
     async def call(

@@ -1,4 +1,4 @@
-"""The control API, over HTTP as the page's script or a test in another process uses it."""
+"""The control API over HTTP."""
 
 from typing import Any
 from urllib.parse import parse_qs

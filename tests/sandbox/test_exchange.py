@@ -1,4 +1,4 @@
-"""The exchange: who may exchange what, how often, how long, and in which shape the user comes."""
+"""The exchange: permissions, single use, lifetime of tickets, and shapes of the user."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ SUCCESS = {"code": 200, "message": "获取用户信息成功"}
 
 
 def refused(answer: httpx.Response) -> int:
-    """Give the business code of a refusal in Authing's envelope."""
+    """Return the business code of a refusal in Authing's envelope."""
     body = answer.json()
     assert body.keys() == {"code", "message", "data"}
     assert body["data"] is None

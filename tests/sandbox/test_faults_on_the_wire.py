@@ -19,7 +19,7 @@ Http = Literal["h11", "httptools"]
 
 @asynccontextmanager
 async def serving(sandbox: Sandbox, http: Http) -> AsyncIterator[int]:
-    """Serve on a free port; on leaving, every request has been dealt with."""
+    """Serve on a free port; at the end, every request has been handled."""
     config = uvicorn.Config(sandbox.app, http=http, log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

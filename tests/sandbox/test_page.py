@@ -11,7 +11,7 @@ from app.sandbox import Sandbox, SandboxOptions, create_sandbox
 
 
 class Reader(HTMLParser):
-    """Collects what a person or a browser would take from the page."""
+    """Collects the text and the elements of the page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
