@@ -14,7 +14,7 @@ from tests.api import error_scenarios as p
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An error of the contract. A member that is None is absent from the response."""
+    """One row of the table of errors. A member that is None is absent from the response."""
 
     code: str
     status: int

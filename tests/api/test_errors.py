@@ -12,7 +12,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 @every_case
-def test_an_error_has_the_status_and_members_of_the_contract(case: Case, outcome: Outcome) -> None:
+def test_an_error_has_the_status_and_members_of_its_row(case: Case, outcome: Outcome) -> None:
     problem: dict[str, Any] = outcome.response.json()
     expected = {
         "status": case.status,

@@ -24,7 +24,7 @@ MADE_UP = {"ticket": "t" * 40}
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """With the limits of the contract, and 10.0.0.0/8 as trusted proxies."""
+    """With the default limits, and 10.0.0.0/8 as trusted proxies."""
     proxies = (ip_network("10.0.0.0/8"),)
     limits = {"rate_limit_login": "30/minute", "rate_limit_refresh": "60/minute"}
     async with running_app(tmp_path, trusted_proxies=proxies, **limits) as opened:

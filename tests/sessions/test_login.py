@@ -1,6 +1,6 @@
 """A ticket becomes one session or none; a login with a lost response can be repeated.
 
-Promises 1 and 2 of the contract. Another process is another service over the same store.
+Promises 1 and 2 (docs/promises.md). Another process is another service over the same store.
 """
 
 import asyncio

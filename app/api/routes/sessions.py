@@ -34,7 +34,7 @@ router = new_router()
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 _Scope: TypeAlias = Literal["others", "all"]
-# Described by hand: FastAPI would refuse a missing scope with 422, and the contract says 400.
+# Described by hand: FastAPI would refuse a missing scope with 422 instead of 400.
 _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
