@@ -1,9 +1,12 @@
 """The commands and examples that a reader copies from the pages work, in both languages."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +59,18 @@ def test_the_lines_of_the_sandbox_page_all_answer(serve: Serve) -> None:
     assert switches["shape"] == "envelope_string"
     assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 1
+
+
+def test_the_line_that_makes_the_keys_makes_the_file_of_the_next_lines(tmp_path: Path) -> None:
+    block = README.split("## Run it in production")[1]
+    (line,) = re.findall(r"^\.venv/bin/python (-m app keys .*?) +#", block, re.MULTILINE)
+    command = [sys.executable, *line.split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+
+    assert line in CHINESE
+    assert (tmp_path / "data" / "keys.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["try", "example"])
