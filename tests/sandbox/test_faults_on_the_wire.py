@@ -1,4 +1,4 @@
-"""Faults under uvicorn on a real socket, with either of its HTTP implementations."""
+"""Faults under uvicorn on a real socket, with the parser of the server."""
 
 import asyncio
 import json
@@ -6,21 +6,17 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import pytest
 import uvicorn
 
 from app.sandbox import Consent, Fault, Sandbox
 
-pytestmark = pytest.mark.parametrize("http", ["h11", "httptools"])
-Http = Literal["h11", "httptools"]
-
 
 @asynccontextmanager
-async def serving(sandbox: Sandbox, http: Http) -> AsyncIterator[int]:
+async def serving(sandbox: Sandbox) -> AsyncIterator[int]:
     """Serve on a free port; at the end, every request has been handled."""
-    config = uvicorn.Config(sandbox.app, http=http, log_config=None)
+    config = uvicorn.Config(sandbox.app, http="httptools", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
@@ -51,8 +47,8 @@ async def whole_answer(sandbox: Sandbox, port: int) -> None:
     await writer.wait_closed()
 
 
-async def everything_said(sandbox: Sandbox, http: Http, ticket: str) -> bytes:
-    async with serving(sandbox, http) as port, asyncio.timeout(5):
+async def everything_said(sandbox: Sandbox, ticket: str) -> bytes:
+    async with serving(sandbox) as port, asyncio.timeout(5):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(sandbox, ticket))
         said = await reader.read()  # to the end of the connection, not of the answer
@@ -67,21 +63,21 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "spent"), [("drop", 0), ("accept_then_drop", 1)])
 async def test_a_dropped_connection_closes_without_a_byte(
-    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture, kind: str, spent: int
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, kind: str, spent: int
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault(kind)
-    assert await everything_said(sandbox, http, ticket) == b""
+    assert await everything_said(sandbox, ticket) == b""
     assert sandbox.state.tickets[ticket].logins == spent
     assert complaints(caplog) == []
 
 
 async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
-    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault("truncated")
-    head, _, body = (await everything_said(sandbox, http, ticket)).partition(b"\r\n\r\n")
+    head, _, body = (await everything_said(sandbox, ticket)).partition(b"\r\n\r\n")
     promised = next(
         int(line.partition(b":")[2])
         for line in head.split(b"\r\n")
@@ -93,11 +89,11 @@ async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
 
 
 async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
-    sandbox: Sandbox, http: Http, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault("slow", times=1, seconds=0.3)
-    async with serving(sandbox, http) as port, asyncio.timeout(5):
+    async with serving(sandbox) as port, asyncio.timeout(5):
         _reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(sandbox, ticket))
         await whole_answer(sandbox, port)  # whoever came later is served: the first has been read
@@ -108,12 +104,10 @@ async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     assert complaints(caplog) == []
 
 
-async def test_a_connection_stays_usable_after_a_fault_with_a_response(
-    sandbox: Sandbox, http: Http
-) -> None:
+async def test_a_connection_stays_usable_after_a_fault_with_a_response(sandbox: Sandbox) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault("http_500", times=1)
-    async with serving(sandbox, http) as port, asyncio.timeout(5):
+    async with serving(sandbox) as port, asyncio.timeout(5):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for status in (b"500", b"200"):
             writer.write(request(sandbox, ticket))
