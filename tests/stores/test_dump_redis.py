@@ -62,6 +62,15 @@ async def test_an_erased_user_is_gone_from_redis_within_a_second(
     assert dump.holds(other)
 
 
+async def test_an_ended_session_has_no_profile_in_redis(world: RunningApp, keys: Keys) -> None:
+    await everything_that_happens_to(world, "lin")
+    sessions = [keys.fields(name) for name in keys.names() if b":session:" in name]
+    with_profile = [fields for fields in sessions if b"encrypted_profile" in fields]
+    assert len(with_profile) == 1
+    assert len(sessions) > len(with_profile)
+    assert b"end_reason" not in with_profile[0]
+
+
 async def test_every_key_expires_except_a_ban_without_end(world: RunningApp, keys: Keys) -> None:
     tokens = await everything_that_happens_to(world, "lin")
     subject: str = tokens["user"]["sub"]

@@ -153,6 +153,18 @@ async def test_a_purge_keeps_active_sessions(store: Stores) -> None:
     assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
 
 
+async def test_a_purge_keeps_a_session_listed_until_its_absolute_limit(store: Stores) -> None:
+    await keep(store, make_session())
+    for generation, day in enumerate((10, 20, 29)):
+        at = NOW + day * DAY
+        assert isinstance(await store.sessions.rotate(rotation_of(generation, at=at)), Rotated)
+    last = NOW + ABSOLUTE - SECOND
+    assert await store.maintenance.purge(last) == 0
+    assert [each.id for each in await store.sessions.active_sessions(SUBJECT, last)] == [
+        "session-a"
+    ]
+
+
 async def test_check_writable_changes_no_session(store: Stores) -> None:
     session = make_session()
     await keep(store, session)
