@@ -49,8 +49,12 @@ class Instance:
 
     def _start(self) -> None:
         self.program = Program(self._folder, "-m", "app", "serve", environment=self._environment)
-        self.program.line_with('"serving"')
-        soon(self._is_ready)
+        try:
+            self.program.line_with('"serving"')
+            soon(self._is_ready)
+        except BaseException:
+            self.program.close()
+            raise
 
     def _is_ready(self) -> bool:
         return httpx.get(f"http://127.0.0.1:{self.port}/readyz", trust_env=False).is_success

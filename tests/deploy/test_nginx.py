@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.environment import POOL_ID, POOL_SECRET, minimal, without_settings
+from tests.commands.environment import minimal
 from tests.deploy.gateway import Gateway, gateway, valkey
 from tests.deploy.nginx import Nginx, nginx_program
 from tests.deploy.phones import Phone, using
 from tests.deploy.upstream import FrailUpstream
-from tests.e2e.conftest import Authing, client
+from tests.e2e.conftest import Authing, running_authing
 from tests.support.leaks import found
-from tests.support.processes import Program
 from tests.support.valkey.program import ProgramMissing, program
 
 pytestmark = pytest.mark.long
@@ -36,14 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def authing(folder: Path) -> Iterator[Authing]:
-    arguments = ["-m", "app.sandbox", "--pool", POOL_ID, "--secret", POOL_SECRET]
-    process = Program(folder, *arguments, environment=without_settings())
-    try:
-        url = process.line_with("sandbox listening on").split()[-1]
-        with client(url) as http:
-            yield Authing(url, http)
-    finally:
-        process.close()
+    with running_authing(folder) as authing:
+        yield authing
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
-"""Ticketgate and its fake Authing, each a process of its own with a port of its own."""
+"""Ticketgate and its fake Authing as processes, each on a port of its own."""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.commands.environment import POOL_ID, POOL_SECRET, minimal, without_settings
-from tests.support.processes import Program
+from tests.support.processes import Program, sandbox_process
 
 
 def client(url: str) -> httpx.Client:
@@ -26,7 +26,7 @@ class Authing:
     http: httpx.Client
 
     def mini_program(self, persona: str = "lin", **consent: Any) -> dict[str, Any]:
-        """Let a user consent; give what WeChat hands back to the app, and the ticket in it."""
+        """Let a user consent. The result holds the ticket and the `ext_msg` that WeChat returns."""
         answer = self.http.post("/sandbox/tickets", json={"persona": persona, **consent})
         return dict(answer.raise_for_status().json())
 
@@ -40,7 +40,7 @@ class Authing:
         self.http.put("/sandbox/fault", json={"kind": kind, **how}).raise_for_status()
 
     def exchange(self, ticket: str) -> dict[str, Any]:
-        """Exchange a ticket behind the service's back."""
+        """Exchange a ticket directly, without the service."""
         body = {"ticket": ticket, "secret": POOL_SECRET}
         answer = self.http.post(f"/oauth/app2wxapp/auth/{POOL_ID}", json=body)
         return dict(answer.raise_for_status().json())
@@ -85,22 +85,25 @@ class Service:
         return [json.loads(line) for line in self.program.out.splitlines()]
 
 
+@contextmanager
+def running_authing(folder: Path) -> Iterator[Authing]:
+    """A fake Authing as a process."""
+    with (
+        sandbox_process(folder, POOL_ID, POOL_SECRET, without_settings()) as url,
+        client(url) as http,
+    ):
+        yield Authing(url, http)
+
+
 @pytest.fixture(scope="session")
 def _authing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authing]:
-    pool = ["--pool", POOL_ID, "--secret", POOL_SECRET]
-    folder = tmp_path_factory.mktemp("authing")
-    program = Program(folder, "-m", "app.sandbox", *pool, environment=without_settings())
-    try:
-        url = program.line_with("sandbox listening on").split()[-1]
-        with client(url) as http:
-            yield Authing(url, http)
-    finally:
-        program.close()
+    with running_authing(tmp_path_factory.mktemp("authing")) as authing:
+        yield authing
 
 
 @pytest.fixture
 def authing(_authing: Authing) -> Iterator[Authing]:
-    """The fake Authing as it is at first."""
+    """The fake Authing with its default switches and no fault."""
     switches = _authing.http.get("/sandbox/settings").json()
     yield _authing
     _authing.switch(**switches)
@@ -112,7 +115,7 @@ Serve = Callable[..., Service]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts services in a folder of their own, with nothing of the machine's settings."""
+    """Starts services in a folder of their own, without the settings of the machine."""
     with ExitStack() as stack:
 
         def serve(command: str = "serve", **settings: str) -> Service:
@@ -125,8 +128,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def settings(tmp_path: Path, authing: Authing) -> dict[str, str]:
-    """The least settings, with the fake Authing for Authing."""
+    """The required settings, with the fake Authing as Authing."""
     own = {"AUTHING_BASE_URL": authing.url, "DRAIN_DELAY": "1"}
-    # Everybody comes from one address here.
+    # All requests come from one address here.
     unhindered = {"RATE_LIMIT_LOGIN": "999999/second", "RATE_LIMIT_REFRESH": "999999/second"}
     return minimal(tmp_path) | own | unhindered

@@ -1,31 +1,32 @@
-"""Programs as processes of their own, whose output can be read while they run and afterwards."""
+"""Python programs as processes, whose output can be read at any time."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
-"""Seconds after which something that has not happened is a failure, on the slowest machine."""
+"""Seconds after which a wait fails. Long enough for a slow, busy machine."""
 
 
 def soon(look: Callable[[], T], seconds: float = _PATIENCE) -> T:
-    """Look until there is something to be seen."""
+    """Call `look` until it returns a true value, and return that."""
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, "waited in vain"
+    while not (value := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
-    return seen
+    return value
 
 
 class Program:
-    """One Python program, started at once. Its output goes into two files of the folder."""
+    """One Python program, started at once. Its output is appended to two files of the folder."""
 
     def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str]) -> None:
         self.folder = folder
@@ -47,12 +48,12 @@ class Program:
 
     @property
     def out(self) -> str:
-        """What it has written to stdout so far; also what its predecessors in the folder have."""
+        """Its output so far, after that of earlier programs in the folder."""
         return self._outputs[0].read_text()
 
     @property
     def command_line(self) -> str:
-        """What everybody on the machine may see of it; empty where there is no /proc."""
+        """Its arguments as other processes see them; empty without /proc."""
         file = Path(f"/proc/{self._process.pid}/cmdline")
         return file.read_text() if file.exists() else ""
 
@@ -61,7 +62,7 @@ class Program:
         return self._outputs[1].read_text()
 
     def line_with(self, text: str) -> str:
-        """Wait until it has written a whole line with this text."""
+        """Wait for a whole line with this text; fail if the program ends first."""
 
         def look() -> str:
             ended = self._process.poll() is not None
@@ -81,11 +82,11 @@ class Program:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = _PATIENCE) -> int:
-        """Wait for the end; give the exit code."""
+        """Wait for its end and return the exit code."""
         return self._process.wait(seconds)
 
     def runs_for(self, seconds: float) -> bool:
-        """Whether it is still there when this time has passed."""
+        """Whether it still runs after this time."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -93,12 +94,12 @@ class Program:
         return False
 
     def kill(self) -> None:
-        """End it in the middle of whatever it is doing."""
+        """End it with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """End it if it still runs: first as an orchestrator would, so that coverage is kept."""
+        """End it if it still runs. SIGINT comes first, so that coverage is saved."""
         if self._process.poll() is None:
             self.send(signal.SIGINT)
             if self.runs_for(20):
@@ -107,6 +108,19 @@ class Program:
         self._process.stdin.close()
 
 
+@contextmanager
+def sandbox_process(
+    folder: Path, pool_id: str, secret: str, environment: Mapping[str, str]
+) -> Iterator[str]:
+    """A fake Authing as a process; yields its address."""
+    arguments = ("-m", "app.sandbox", "--pool", pool_id, "--secret", secret)
+    program = Program(folder, *arguments, environment=environment)
+    try:
+        yield program.line_with("sandbox listening on").split()[-1]
+    finally:
+        program.close()
+
+
 def machine() -> dict[str, str]:
-    """The environment as it is, which coverage needs in order to follow into a process."""
+    """This process's environment, through which coverage follows into the program."""
     return dict(os.environ)
