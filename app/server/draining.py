@@ -46,11 +46,7 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets."""
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        drain: Drain,
-        delay: float,
-        on_start: Callable[[int], None],
+        self, config: uvicorn.Config, drain: Drain, delay: float, on_start: Callable[[int], None]
     ) -> None:
         """Must run inside the loop: a signal handler cannot find it later."""
         super().__init__(config)
@@ -75,7 +71,7 @@ class DrainingServer(uvicorn.Server):
         listening = sockets or []
         # Bounded: while clients keep connecting, the queue may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
-        while _connections_wait(listening) and self._loop.time() < end:  # noqa: ASYNC110  # no event
+        while select.select(listening, [], [], 0)[0] and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
@@ -100,11 +96,6 @@ class DrainingServer(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
-
-
-def _connections_wait(listening: list[socket.socket]) -> bool:
-    readable, _, _ = select.select(listening, [], [], 0)
-    return bool(readable)
 
 
 def bind(host: str, port: int) -> socket.socket:

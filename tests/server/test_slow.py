@@ -48,11 +48,13 @@ async def drip(server: EchoServer, pieces: Sequence[bytes]) -> float:
         return time.monotonic() - started
 
 
-async def test_slow_client_is_closed_at_the_deadline(serve: Serve) -> None:
+async def test_200_slow_clients_are_closed_at_the_deadline(serve: Serve) -> None:
     server = await serve(receive_seconds=DEADLINE)
-    lasted = await asyncio.gather(*(drip(server, pieces) for pieces in SLOW.values()))
-    assert all(DEADLINE * 0.9 < seconds < DEADLINE + 3 for seconds in lasted), lasted
-    assert server.reached == ["/first"]
+    crowd = list(SLOW.values()) * (200 // len(SLOW))
+    lasted = await asyncio.gather(*(drip(server, pieces) for pieces in crowd))
+    assert min(lasted) > DEADLINE * 0.9
+    assert max(lasted) < DEADLINE + 5
+    assert set(server.reached) == {"/first"}
 
 
 async def test_deadline_begins_with_the_first_byte_and_ends_with_the_last(serve: Serve) -> None:
@@ -88,16 +90,15 @@ async def test_keep_alive_time_ends_with_the_first_byte_of_the_next_request(serv
 
 
 async def test_good_requests_are_answered_beside_200_slow_clients(serve: Serve) -> None:
-    server = await serve(receive_seconds=4 * DEADLINE)
-    kinds = list(SLOW.values())
-    crowd = [asyncio.create_task(drip(server, kinds[n % len(kinds)])) for n in range(200)]
-    answered = 0
-    while not all(each.done() for each in crowd):
-        assert (await server.say(get(b"Connection: close")))[0].status == 200
-        answered += 1
-        await asyncio.sleep(0.02)
-    assert max(await asyncio.gather(*crowd)) < 4 * DEADLINE + 3
-    assert answered > 10
+    server = await serve()
+    async with AsyncExitStack() as stack:
+        for number in range(200):
+            _, writer = await stack.enter_async_context(server.connected())
+            writer.writelines(list(SLOW.values())[number % len(SLOW)][:2])
+        for _ in range(20):
+            assert (await server.say(get(b"Connection: close")))[0].status == 200
+        assert len(server.connections()) == 200
+    assert server.reached.count("/first") == 20 + 200 // len(SLOW)
 
 
 async def test_refused_client_that_stays_is_closed(serve: Serve) -> None:
