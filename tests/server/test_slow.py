@@ -35,8 +35,8 @@ SLOW: dict[str, Sequence[bytes]] = {
 
 async def drip(server: EchoServer, pieces: Sequence[bytes]) -> float:
     """Send the pieces slowly; return after how many seconds the server closed the connection."""
+    started = time.monotonic()
     async with server.connected() as (reader, writer):
-        started = time.monotonic()
         ended = asyncio.create_task(until_end(reader))
         for piece in pieces:
             writer.write(piece)
