@@ -189,6 +189,17 @@ def test_a_wrong_value_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("taken_port")
+def test_an_access_token_must_not_outlive_its_session(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    monkeypatch.setenv("SESSION_ACCESS_TTL", "PT2H")
+    monkeypatch.setenv("SESSION_IDLE_TTL", "PT1H")
+    answer = shell("serve")
+    says = "must not be longer than SESSION_IDLE_TTL"
+    assert_refused(answer.code, answer.err, "SESSION_ACCESS_TTL", says)
+
+
+@pytest.mark.usefixtures("taken_port")
 @pytest.mark.parametrize("missing", JWKS)
 def test_jwks_mode_names_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, missing: str

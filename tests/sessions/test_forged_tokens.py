@@ -79,9 +79,9 @@ WRONG_CLAIMS: dict[str, list[Any]] = {
         f"\uff13.{RANDOM}",
         f"\u0663.{RANDOM}",
     ],
-    "iat": [ABSENT, *NOT_AN_INSTANT, EPOCH - 541],
+    "iat": [ABSENT, *NOT_AN_INSTANT, EPOCH - 541, EPOCH + 31],
     "exp": [*ODD_NUMBERS, EPOCH + 10 * 365 * 86_400],
-    "nbf": NOT_AN_INSTANT,
+    "nbf": [*NOT_AN_INSTANT, EPOCH + 31],
     "auth_time": [ABSENT, *NOT_AN_INSTANT],
 }
 CLAIM_VECTORS = [(name, value) for name, values in WRONG_CLAIMS.items() for value in values]
