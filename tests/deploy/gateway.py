@@ -24,7 +24,7 @@ PASSWORD = "made-up-password-of-valkey-0123456789"
 
 
 class Instance:
-    """One service, which may be killed and started again at its address."""
+    """One service that can be killed and started again on its port."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         folder.mkdir()
@@ -41,8 +41,8 @@ class Instance:
         self.program.close()
         self._reserved.close()
 
-    def mend(self) -> None:
-        """Start it again if it does not run."""
+    def restart_if_down(self) -> None:
+        """Start it if it does not run."""
         if not self.program.runs_for(0):
             self.program.close()
             self._start()

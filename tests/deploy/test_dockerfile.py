@@ -56,7 +56,7 @@ def test_one_argument_chooses_the_base_and_names_its_version(dockerfile: Dockerf
     assert {stage.words[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
 
 
-def test_only_locked_wheels_are_installed_and_from_the_builders_own_index(
+def test_only_locked_wheels_are_installed_from_the_builders_index(
     dockerfile: Dockerfile,
 ) -> None:
     (installing,) = [run.text for run in dockerfile.all("RUN") if " install " in run.text]
@@ -71,7 +71,7 @@ def test_only_locked_wheels_are_installed_and_from_the_builders_own_index(
     assert "apt" not in installing
 
 
-def test_the_image_is_made_of_what_the_builder_is_shown_and_of_nothing_else(
+def test_the_image_copies_exactly_the_files_outside_dockerignore(
     dockerfile: Dockerfile,
 ) -> None:
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -99,7 +99,7 @@ def test_the_default_store_is_in_the_volume(dockerfile: Dockerfile) -> None:
     assert [run.text for run in dockerfile.all("RUN") if link in run.text]
 
 
-def test_the_image_sets_no_variable_that_would_win_over_a_secret_file(
+def test_the_image_sets_no_variable_that_hides_a_secret_file(
     dockerfile: Dockerfile,
 ) -> None:
     assert "AUTHING_USER_POOL_SECRET" in SECRETS
@@ -114,9 +114,7 @@ def test_the_image_can_be_reached_and_ends_on_sigterm(dockerfile: Dockerfile) ->
     assert dockerfile.last("CMD").words == ["serve"]
 
 
-def test_the_image_is_healthy_while_the_service_says_it_lives(
-    dockerfile: Dockerfile, server: Server
-) -> None:
+def test_the_image_is_healthy_while_livez_succeeds(dockerfile: Dockerfile, server: Server) -> None:
     port = str(server.server_port)
 
     assert check_health(dockerfile, HOST="0.0.0.0", PORT=port) == 0  # noqa: S104  # as in the image
@@ -124,9 +122,7 @@ def test_the_image_is_healthy_while_the_service_says_it_lives(
     assert check_health(dockerfile, HOST="127.0.0.1", PORT=port) == 1
 
 
-def test_a_proxy_for_the_containers_environment_does_not_answer_for_the_service(
-    dockerfile: Dockerfile, server: Server
-) -> None:
+def test_the_health_check_ignores_proxy_variables(dockerfile: Dockerfile, server: Server) -> None:
     proxy = f"http://127.0.0.1:{server.server_port}"
 
     # Port 1 is never served; a client that honours http_proxy would be answered all the same.

@@ -58,7 +58,7 @@ def directive(conf: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["nginx", *INSTANCES, "valkey", "keys"])
-def test_every_part_is_locked_up(services: dict[str, Any], name: str) -> None:
+def test_every_service_is_confined(services: dict[str, Any], name: str) -> None:
     service = services[name]
 
     assert service["read_only"] is True
@@ -81,12 +81,12 @@ def test_only_nginx_can_be_reached(services: dict[str, Any], content: dict[str, 
     assert "store" not in services["nginx"]["networks"]
 
 
-def test_nginx_listens_where_its_port_leads(services: dict[str, Any], nginx_conf: str) -> None:
+def test_nginx_listens_on_the_published_port(services: dict[str, Any], nginx_conf: str) -> None:
     assert services["nginx"]["ports"] == ["443:8443"]
     assert directive(nginx_conf, "listen") == "8443 ssl default_server"
 
 
-def test_the_instances_are_where_nginx_looks_for_them(
+def test_nginx_knows_the_addresses_of_the_instances(
     services: dict[str, Any], content: dict[str, Any], nginx_conf: str, settings: Settings
 ) -> None:
     addresses = [services[name]["networks"]["front"]["ipv4_address"] for name in INSTANCES]
@@ -97,13 +97,13 @@ def test_the_instances_are_where_nginx_looks_for_them(
     assert all(ip_address(address) in ip_network(front["subnet"]) for address in addresses)
 
 
-def test_nginx_and_nobody_else_is_believed(services: dict[str, Any], settings: Settings) -> None:
+def test_only_nginx_is_a_trusted_proxy(services: dict[str, Any], settings: Settings) -> None:
     nginx = services["nginx"]["networks"]["front"]["ipv4_address"]
 
     assert settings.trusted_proxies == (ip_network(nginx),)
 
 
-def test_the_instances_share_keys_and_secrets_that_they_cannot_write(
+def test_the_instances_share_read_only_keys_and_secrets(
     services: dict[str, Any], settings: Settings
 ) -> None:
     for name in INSTANCES:
@@ -112,18 +112,18 @@ def test_the_instances_share_keys_and_secrets_that_they_cannot_write(
     assert services["keys"]["volumes"] == [f"keys:{settings.session_keys_file.parent}"]
 
 
-def test_no_variable_wins_over_a_secret_file(services: dict[str, Any]) -> None:
+def test_no_variable_hides_a_secret_file(services: dict[str, Any]) -> None:
     assert services[INSTANCES[0]]["environment"].keys() == {"TRUSTED_PROXIES"}
 
 
-def test_an_instance_without_a_store_has_no_place_for_one_of_its_own(
+def test_an_instance_cannot_create_a_store_of_its_own(
     services: dict[str, Any], dockerfile: Dockerfile
 ) -> None:
     for name in INSTANCES:
         assert f"{dockerfile.last('VOLUME').text}:ro" in services[name]["tmpfs"]
 
 
-def test_everybody_is_given_the_time_to_finish(
+def test_every_service_has_time_to_finish(
     services: dict[str, Any], settings: Settings, nginx_conf: str
 ) -> None:
     needed = (settings.drain_delay + settings.shutdown_timeout).total_seconds()
@@ -140,7 +140,7 @@ def test_nginx_waits_longer_than_a_login_may_take(settings: Settings, nginx_conf
     assert seconds(directive(nginx_conf, "proxy_read_timeout")) > login
 
 
-def test_valkey_forgets_nothing(services: dict[str, Any]) -> None:
+def test_valkey_keeps_every_write(services: dict[str, Any]) -> None:
     lines = (FOLDER / "valkey/valkey.conf").read_text(encoding="utf-8").splitlines()
     said = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
     (volume,) = [m for m in services["valkey"]["volumes"] if m.startswith("valkey:")]
@@ -151,7 +151,7 @@ def test_valkey_forgets_nothing(services: dict[str, Any]) -> None:
     assert source_of(services["valkey"], str(Path(said["aclfile"]).parent))
 
 
-def test_every_file_that_is_mounted_from_here_is_here(services: dict[str, Any]) -> None:
+def test_every_mounted_file_exists(services: dict[str, Any]) -> None:
     mounts = [m for service in services.values() for m in service["volumes"]]
     sources = [m.split(":")[0] for m in mounts if m.startswith("./")]
 

@@ -27,7 +27,7 @@ COMMANDS = {"kustomize": ["build"], "kubectl": ["kustomize"]}
 def built() -> Manifests:
     program = next((name for name in COMMANDS if shutil.which(name)), None)
     if program is None:
-        pytest.skip("neither kustomize nor kubectl is there")
+        pytest.skip("neither kustomize nor kubectl is installed")
     command = [program, *COMMANDS[program], str(FOLDER)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     documents = list(yaml.safe_load_all(text))
@@ -53,7 +53,7 @@ def settings(built: Manifests, load: Load) -> Settings:
     return load(Settings, {**built["ConfigMap"]["data"], **FILLED_IN})
 
 
-def test_kustomize_is_told_of_every_file() -> None:
+def test_kustomize_names_every_file() -> None:
     text = (FOLDER / "kustomization.yaml").read_text(encoding="utf-8")
     told = yaml.safe_load(text)
     (generated,) = told["configMapGenerator"]
@@ -63,7 +63,7 @@ def test_kustomize_is_told_of_every_file() -> None:
     assert files - {"../kubernetes"} == {file.name for file in FOLDER.iterdir()}
 
 
-def test_the_settings_of_the_one_instance_are_all_overridden_or_meant(
+def test_the_fleet_sets_every_setting_of_the_single_instance(
     plain_settings: dict[str, str],
 ) -> None:
     assert plain_settings.keys() <= dotenv_values(FOLDER / "settings.env").keys()
@@ -105,7 +105,7 @@ def test_every_selector_means_these_pods(built: Manifests) -> None:
     assert built["Service"]["spec"]["selector"] == labels
 
 
-def test_nothing_is_kept_in_a_pod_nor_could_be(
+def test_a_pod_cannot_store_anything(
     built: Manifests,
     fleet_pod: dict[str, Any],
     fleet_container: dict[str, Any],
@@ -119,7 +119,7 @@ def test_nothing_is_kept_in_a_pod_nor_could_be(
     assert volume.keys() == {"name", "emptyDir"}
 
 
-def test_a_pod_is_as_locked_up_as_the_one_instance(
+def test_a_pod_is_confined_like_the_single_instance(
     fleet_pod: dict[str, Any],
     fleet_container: dict[str, Any],
     pod: dict[str, Any],
@@ -130,14 +130,14 @@ def test_a_pod_is_as_locked_up_as_the_one_instance(
     assert fleet_container["securityContext"] == container["securityContext"]
 
 
-def test_a_pod_is_given_the_time_to_finish(fleet_pod: dict[str, Any], settings: Settings) -> None:
+def test_a_pod_has_time_to_finish(fleet_pod: dict[str, Any], settings: Settings) -> None:
     grace = timedelta(seconds=fleet_pod["terminationGracePeriodSeconds"])
 
     assert settings.drain_delay >= timedelta(seconds=5)
     assert grace > settings.drain_delay + settings.shutdown_timeout
 
 
-def test_metrics_are_for_those_who_watch_and_for_nobody_else(
+def test_only_the_monitoring_namespace_reaches_the_metrics(
     built: Manifests, fleet_container: dict[str, Any], settings: Settings
 ) -> None:
     api, metrics = built["NetworkPolicy"]["spec"]["ingress"]
@@ -151,7 +151,7 @@ def test_metrics_are_for_those_who_watch_and_for_nobody_else(
     assert labels == {"kubernetes.io/metadata.name": "monitoring"}
 
 
-def test_redis_can_be_reached_and_little_else(built: Manifests) -> None:
+def test_egress_reaches_dns_tls_and_redis_only(built: Manifests) -> None:
     egress = built["NetworkPolicy"]["spec"]["egress"]
 
     assert {port["port"] for rule in egress for port in rule["ports"]} == {53, 443, 6379}

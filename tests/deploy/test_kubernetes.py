@@ -32,7 +32,7 @@ def volume(pod: dict[str, Any], name: str) -> dict[str, Any]:
 # --- the folder ---
 
 
-def test_kustomize_is_told_of_every_file_and_of_none_that_is_missing(manifests: Manifests) -> None:
+def test_kustomize_names_exactly_the_existing_files(manifests: Manifests) -> None:
     kustomization = manifests["Kustomization"]
     (settings,) = kustomization["configMapGenerator"]
     told = {*kustomization["resources"], *settings["envs"], "kustomization.yaml"}
@@ -64,7 +64,7 @@ def test_the_settings_work_once_the_required_ones_are_filled_in(
     assert settings.authing_user_pool_id == POOL_ID
 
 
-def test_the_settings_left_as_they_are_make_the_service_name_what_is_missing(
+def test_unfilled_settings_make_the_service_name_the_missing_ones(
     plain_settings: dict[str, str], load: Load
 ) -> None:
     with pytest.raises(StartupError) as refused:
@@ -83,7 +83,7 @@ def test_the_settings_come_from_the_generated_config_map(
 
 
 @pytest.mark.parametrize("name", ["settings", "keys"])
-def test_only_the_service_may_read_a_secret_and_it_follows_changes(
+def test_a_secret_is_readable_for_the_service_only_and_follows_changes(
     pod: dict[str, Any], container: dict[str, Any], name: str
 ) -> None:
     mount = mounted(container, name)
@@ -94,7 +94,7 @@ def test_only_the_service_may_read_a_secret_and_it_follows_changes(
     assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
 
 
-def test_the_secrets_are_mounted_where_the_service_looks_for_them(
+def test_the_secrets_are_mounted_where_the_service_reads_them(
     container: dict[str, Any], dockerfile: Dockerfile
 ) -> None:
     keys = Path(dockerfile.variables["SESSION_KEYS_FILE"])
@@ -106,7 +106,7 @@ def test_the_secrets_are_mounted_where_the_service_looks_for_them(
 # --- what the pod may do ---
 
 
-def test_the_namespace_refuses_pods_that_ask_for_more(manifests: Manifests) -> None:
+def test_the_namespace_refuses_privileged_pods(manifests: Manifests) -> None:
     namespace = manifests["Namespace"]["metadata"]
 
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -139,7 +139,7 @@ def test_the_pod_holds_no_credentials_of_the_cluster(pod: dict[str, Any]) -> Non
     assert pod["enableServiceLinks"] is False
 
 
-def test_the_service_may_reach_dns_and_tls_and_nothing_else(manifests: Manifests) -> None:
+def test_egress_reaches_dns_and_tls_only(manifests: Manifests) -> None:
     policy = manifests["NetworkPolicy"]["spec"]
     ports = [port for rule in policy["egress"] for port in rule["ports"]]
 
@@ -165,7 +165,7 @@ def test_one_process_owns_the_volume(
     assert mounted(container, "data")["mountPath"] == dockerfile.last("VOLUME").text
 
 
-def test_the_probes_ask_what_the_service_answers(container: dict[str, Any]) -> None:
+def test_the_probes_use_existing_routes(container: dict[str, Any]) -> None:
     served = {getattr(route, "path", None) for route in health.router.routes}
     probes = {
         name: container[name]["httpGet"]["path"] for name in container if name.endswith("Probe")
@@ -179,7 +179,7 @@ def test_the_probes_ask_what_the_service_answers(container: dict[str, Any]) -> N
     assert set(probes.values()) <= served
 
 
-def test_requests_find_the_service(
+def test_every_port_leads_to_the_service(
     manifests: Manifests, container: dict[str, Any], plain_settings: dict[str, str], load: Load
 ) -> None:
     (port,) = container["ports"]
@@ -192,7 +192,7 @@ def test_requests_find_the_service(
     assert allowed["ports"] == [{"port": port["containerPort"]}]
 
 
-def test_every_selector_means_this_pod(manifests: Manifests) -> None:
+def test_every_selector_matches_the_pod(manifests: Manifests) -> None:
     deployment = manifests["Deployment"]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
 
@@ -201,7 +201,7 @@ def test_every_selector_means_this_pod(manifests: Manifests) -> None:
     assert manifests["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
 
 
-def test_the_pod_is_given_the_time_to_finish_with_or_without_the_settings(
+def test_the_pod_has_time_to_finish(
     pod: dict[str, Any], plain_settings: dict[str, str], load: Load
 ) -> None:
     grace = timedelta(seconds=pod["terminationGracePeriodSeconds"])

@@ -23,7 +23,7 @@ def test_compose_builds_this_repository_and_runs_the_sandbox(compose: dict[str, 
     assert compose["command"] == ["sandbox"]
 
 
-def test_what_the_sandbox_writes_lies_in_its_volume(
+def test_the_sandbox_writes_into_its_volume(
     compose: dict[str, Any], settings: Settings, dockerfile: Dockerfile
 ) -> None:
     folder = dockerfile.last("VOLUME").text
@@ -34,13 +34,13 @@ def test_what_the_sandbox_writes_lies_in_its_volume(
     assert settings.session_keys_file.is_relative_to(folder)
 
 
-def test_the_sandbox_is_reached_from_this_machine_only(
+def test_the_sandbox_is_reachable_from_this_machine_only(
     compose: dict[str, Any], settings: Settings
 ) -> None:
     assert compose["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
 
 
-def test_the_sandbox_is_locked_up_as_production_should_be(compose: dict[str, Any]) -> None:
+def test_the_sandbox_is_confined_like_production(compose: dict[str, Any]) -> None:
     assert compose["read_only"] is True
     assert [mount.split(":")[0] for mount in compose["tmpfs"]] == ["/tmp"]  # noqa: S108  # its own
     assert compose["cap_drop"] == ["ALL"]
@@ -49,9 +49,7 @@ def test_the_sandbox_is_locked_up_as_production_should_be(compose: dict[str, Any
     assert not {"privileged", "cap_add", "user", "network_mode", "pid"} & compose.keys()
 
 
-def test_the_sandbox_is_given_the_time_to_finish(
-    compose: dict[str, Any], settings: Settings
-) -> None:
+def test_the_sandbox_has_time_to_finish(compose: dict[str, Any], settings: Settings) -> None:
     needed = settings.drain_delay + settings.shutdown_timeout
 
     assert int(compose["stop_grace_period"].removesuffix("s")) > needed.total_seconds()

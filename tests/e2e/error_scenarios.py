@@ -1,4 +1,4 @@
-"""Everything that can go wrong, tried with secrets in every place where one may put them."""
+"""Requests that fail, with secrets in every place where a client may put them."""
 
 import json
 import socket
@@ -14,8 +14,8 @@ PERSONA = "c4nary-nickname"
 IDEMPOTENCY_KEY = "c4nary-key-16180339887498948482"
 
 
-class Provocations:
-    """The canaries grow by each ticket that is used. Every answer is given, good ones too."""
+class ErrorScenarios:
+    """Each method yields all responses, also successful ones. Tickets are added to `canaries`."""
 
     def __init__(self, service: Service, authing: Authing, canaries: dict[str, str]) -> None:
         self._service = service
@@ -24,7 +24,7 @@ class Provocations:
         self._canaries = canaries
 
     def all(self) -> Iterator[httpx.Response]:
-        """All that needs a store."""
+        """Every scenario that needs a working store."""
         yield from self.faults_of_authing()
         yield from self.bad_logins()
         yield from self.bad_tokens()

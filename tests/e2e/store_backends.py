@@ -1,4 +1,4 @@
-"""Where the sessions of a service are kept: what lies there, and how it is broken."""
+"""Stores of a running service: their content as text, and a way to break them."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,38 +15,37 @@ from tests.support.valkey.servers import standalone
 
 
 @dataclass(frozen=True)
-class Keeper:
+class Backend:
     """`url` is a STORE_URL, `secrets` is what is secret in it.
 
-    `at_rest` gives all that lies there, as text of which each character is a byte; `break_down`
-    leaves a store that cannot be used.
+    `content` gives every byte of the store as one character; `break_store` makes it unusable.
     """
 
     url: str
     secrets: dict[str, str]
-    at_rest: Callable[[], str]
-    break_down: Callable[[], None]
+    content: Callable[[], str]
+    break_store: Callable[[], None]
 
 
-Open: TypeAlias = Callable[[Path], AbstractContextManager[Keeper]]
+Open: TypeAlias = Callable[[Path], AbstractContextManager[Backend]]
 
 
 @contextmanager
-def sqlite_file(folder: Path) -> Iterator[Keeper]:
+def sqlite_file(folder: Path) -> Iterator[Backend]:
     file = folder / "sessions.db"
 
-    def at_rest() -> str:
+    def content() -> str:
         return "".join(path.read_bytes().decode("latin-1") for path in folder.glob("sessions.db*"))
 
-    def break_down() -> None:
+    def break_store() -> None:
         with closing(sqlite3.connect(file)) as database:
             database.execute("DROP TABLE sessions")
 
-    yield Keeper(f"sqlite:///{file}", {}, at_rest, break_down)
+    yield Backend(f"sqlite:///{file}", {}, content, break_store)
 
 
 @contextmanager
-def redis_with_a_password(folder: Path) -> Iterator[Keeper]:
+def redis_with_a_password(folder: Path) -> Iterator[Backend]:
     password = "c4nary-of-redis-31622776601683793319"
     home = folder / "valkey"
     try:
@@ -55,11 +54,11 @@ def redis_with_a_password(folder: Path) -> Iterator[Keeper]:
             running.cli("CONFIG", "SET", "requirepass", password)
             url = f"redis://:{password}@127.0.0.1:{running.port}/0"
 
-            def at_rest() -> str:
+            def content() -> str:
                 with closing(redis.Redis.from_url(url)) as client:
                     client.save()
                 return (home / "dump.rdb").read_bytes().decode("latin-1")
 
-            yield Keeper(url, {"redis-password": password}, at_rest, running.kill)
+            yield Backend(url, {"redis-password": password}, content, running.kill)
     except ProgramMissing as missing:
         pytest.skip(str(missing))

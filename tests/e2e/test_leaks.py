@@ -1,4 +1,4 @@
-"""T9: secrets and personal data show up in the answers they are for, and nowhere else."""
+"""Secrets and personal data stand only in the responses that are meant to carry them."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from app.sessions.login import Login
 from app.sessions.models import Device
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
 from tests.e2e.conftest import Authing, Serve, Service, client
-from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, Provocations
+from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, ErrorScenarios
 from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
 from tests.support.leaks import FORMS, found, searched
 from tests.support.valkey import ports
@@ -57,7 +57,7 @@ def tokens_of(answer: dict[str, Any], name: str) -> dict[str, str]:
     return {f"{name}{kind}": answer[kind] for kind in ("access_token", "refresh_token")}
 
 
-def lead_a_life(service: Service, ticket: str) -> tuple[dict[str, str], str]:
+def use_the_service(service: Service, ticket: str) -> tuple[dict[str, str], str]:
     """Sign in, lose an answer of each kind, log out; give the tokens and the session's id."""
     old = service.log_in(ticket, IDEMPOTENCY_KEY)
     assert service.log_in(ticket, IDEMPOTENCY_KEY)["refresh_token"] == old["refresh_token"]
@@ -83,55 +83,55 @@ def secrets_from_the_start(folder: Path, authing: Authing) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "keep",
-    [pytest.param(sqlite_file, id="T9-SQLite"), pytest.param(redis_with_a_password, id="T9-Redis")],
+    "open_store",
+    [pytest.param(sqlite_file, id="SQLite"), pytest.param(redis_with_a_password, id="Redis")],
 )
-def test_no_log_no_error_and_no_file_shows_a_secret_or_a_person(
-    serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path, keep: Open
+def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
+    serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path, open_store: Open
 ) -> None:
-    with keep(tmp_path) as keeper, ports.reserve() as mark:
+    with open_store(tmp_path) as backend, ports.reserve() as mark:
         service = serve(
-            **settings | {"STORE_URL": keeper.url, "METRICS_PORT": str(ports.number(mark))},
+            **settings | {"STORE_URL": backend.url, "METRICS_PORT": str(ports.number(mark))},
             LOG_LEVEL="debug",
             API_DOCS="true",
             AUTHING_TIMEOUT="1",
             AUTHING_TOKEN_SECRETS=f"{TOKEN_SECRET},{POOL_SECRET}",
             SERVICE_API_KEYS=SERVICE_KEY,
         )
-        canaries = secrets_from_the_start(tmp_path, authing) | keeper.secrets
-        tokens, session_id = lead_a_life(service, authing.ticket(PERSONA))
-        canaries |= tokens
-        provoke = Provocations(service, authing, canaries)
-        answers = [*provoke.all()]
-        shown = [provoke.bytes_that_are_no_request(), at_rest := keeper.at_rest()]
-        keeper.break_down()
-        answers += provoke.without_a_store()
+        secrets_used = secrets_from_the_start(tmp_path, authing) | backend.secrets
+        tokens, session_id = use_the_service(service, authing.ticket(PERSONA))
+        secrets_used |= tokens
+        scenarios = ErrorScenarios(service, authing, secrets_used)
+        answers = [*scenarios.all()]
+        shown = [scenarios.bytes_that_are_no_request(), content := backend.content()]
+        backend.break_store()
+        answers += scenarios.without_a_store()
         with client(f"http://127.0.0.1:{ports.number(mark)}") as operator:
             shown.append(metrics := operator.get("/metrics").text)
         shown += [service.phone.get("/openapi.json").text, service.program.command_line]
         service.program.close()
 
-    matrix = {f"{name}-{form}" for name in canaries.keys() & THE_ELEVEN for form in FORMS}
-    assert THE_ELEVEN - canaries.keys() == {"redis-password"} - keeper.secrets.keys()
-    assert matrix <= searched(canaries)
+    matrix = {f"{name}-{form}" for name in secrets_used.keys() & THE_ELEVEN for form in FORMS}
+    assert THE_ELEVEN - secrets_used.keys() == {"redis-password"} - backend.secrets.keys()
+    assert matrix <= searched(secrets_used)
     errors = [answer for answer in answers if answer.status_code >= 400]
     assert len(answers) == len(errors) + 1  # the fault "none"
     shown += [f"{answer.headers}\n{answer.text}" for answer in errors]
     for text in (*shown, service.program.out):
-        assert found(canaries, text) == set()
+        assert found(secrets_used, text) == set()
     events = {entry["event"] for entry in service.logged()}
     assert events >= {"exchange", "request", "session_opened", "login_replayed"}
-    assert session_id in at_rest
+    assert session_id in content
     assert "ticketgate_request_seconds" in metrics
     assert service.program.err == ""
 
 
-def test_eleven_canaries_are_searched_for_in_eight_forms() -> None:
+def test_the_search_covers_eleven_secrets_in_eight_forms() -> None:
     assert (len(THE_ELEVEN), len(FORMS), len(set(FORMS))) == (11, 8, 8)
     assert searched({"secret": "c4nary-0f1e2d3c"}) == {f"secret-{form}" for form in FORMS}
 
 
-async def test_no_repr_shows_a_secret_or_a_person(
+async def test_a_repr_holds_no_secret_and_no_personal_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(tmp_path, monkeypatch, **minimal(tmp_path), AUTHING_TOKEN_SECRETS=POOL_SECRET)
@@ -170,7 +170,7 @@ async def test_no_repr_shows_a_secret_or_a_person(
             "LoginRequest": LoginRequest(ticket=ticket),
             "RefreshRequest": RefreshRequest(refresh_token=pair.refresh_token),
         }
-    canaries = key_material(tmp_path) | {
+    secrets_used = key_material(tmp_path) | {
         "pool secret": POOL_SECRET,
         "service key": SERVICE_KEY,
         "ticket": ticket,
@@ -183,7 +183,7 @@ async def test_no_repr_shows_a_secret_or_a_person(
         "nickname": person.nickname,
     }
 
-    leaks = {name: found(canaries, f"{thing!r} {thing}") for name, thing in shown.items()}
+    leaks = {name: found(secrets_used, f"{thing!r} {thing}") for name, thing in shown.items()}
 
     assert {name: leak for name, leak in leaks.items() if leak} == {}
 
@@ -202,11 +202,11 @@ async def test_no_repr_shows_a_secret_or_a_person(
         base64.urlsafe_b64encode("xyz{c4nary-sécret/42}".encode()).decode(),
     ],
 )
-def test_the_search_finds_a_secret_in_every_disguise(disguised: str) -> None:
+def test_the_search_finds_a_secret_in_every_encoding(disguised: str) -> None:
     assert found({"secret": "c4nary-sécret/42"}, f"before {disguised} after")
 
 
-def test_the_search_finds_the_beginning_of_a_long_secret_and_nothing_in_an_innocent_text() -> None:
+def test_the_search_finds_the_beginning_of_a_secret_and_nothing_in_other_text() -> None:
     secret = {"secret": "c4nary-0f1e2d3c4b5a69788796"}
 
     assert found(secret, "c4nary-0f1e2...") == {"secret-beginning"}

@@ -1,8 +1,7 @@
-"""Races over real service processes and real sockets: one alone with its file, and a fleet over one
-Valkey. A failure is never retried: it is a bug.
+"""Races over real processes and sockets: one instance with SQLite, and a fleet over one Valkey.
 
-`RACES=full` runs the numbers of the promise (50 rounds, 500 races, 4 instances); without it, a few
-of each.
+A failure is a bug and is not retried. `RACES=full` runs 50 rounds, 500 races and 4 instances;
+otherwise a few of each run.
 """
 
 import asyncio
@@ -70,9 +69,7 @@ def authing(lines: tuple[Line, Line]) -> Line:
     return lines[1]
 
 
-async def test_a_hundred_refreshes_of_one_token_make_one_successor(
-    service: Line, authing: Line
-) -> None:
+async def test_100_concurrent_refreshes_make_one_successor(service: Line, authing: Line) -> None:
     first = await _log_in(service, await new_ticket(authing, "tabs"))
     token = first.body["refresh_token"]
     for number in range(1, ROUNDS + 1):
@@ -84,10 +81,10 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(
         assert {_generation(answer) for answer in answers} == {number}
 
 
-async def test_a_hundred_logins_with_one_ticket_and_key_make_one_session(
+async def test_100_concurrent_logins_with_one_ticket_and_key_make_one_session(
     running: Fleet, service: Line, authing: Line
 ) -> None:
-    # Who asks another instance than the one that exchanges the ticket is told to come again.
+    # While one instance exchanges the ticket, another one answers 409.
     first_answers = {201} if len(running.services) == 1 else {201, 409}
     for number in range(ROUNDS):
         ticket = await new_ticket(authing, f"hasty-{number}")
@@ -142,7 +139,7 @@ async def _ban(phone: Phone) -> Answer:
 @pytest.mark.parametrize(
     ("end", "name"), [(_log_out, "logged_out"), (_kick, "kicked"), (_ban, "banned")]
 )
-async def test_no_token_of_a_session_lives_after_its_end_was_answered(
+async def test_every_token_is_refused_after_the_end_was_answered(
     service: Line, authing: Line, end: End, name: str
 ) -> None:
     lanes = asyncio.Semaphore(RACES_AT_ONCE)

@@ -1,4 +1,4 @@
-"""The main job over real sockets, and what becomes of a session when its server is killed."""
+"""A user's path over real sockets: login, refresh, crash, logout."""
 
 import signal
 from pathlib import Path
@@ -37,7 +37,7 @@ def assert_ended(answer: httpx.Response, status: int, reason: str) -> None:
     assert answer.json()["session_alive"] is False
 
 
-def test_a_ticket_becomes_a_session_that_lives_through_a_crash_until_the_logout(
+def test_a_session_survives_a_crash_and_ends_at_the_logout(
     serve: Serve, settings: dict[str, str], authing: Authing
 ) -> None:
     service = serve(**settings)
@@ -87,7 +87,7 @@ def test_a_ticket_becomes_a_session_that_lives_through_a_crash_until_the_logout(
     assert_ended(service.as_bearer("GET", "/v1/me", again["access_token"]), 401, "logged_out")
 
 
-def test_every_shape_of_authings_answer_gives_the_same_user(
+def test_every_shape_of_authings_response_gives_the_same_user(
     serve: Serve, settings: dict[str, str], authing: Authing
 ) -> None:
     service = serve(**settings)
@@ -154,7 +154,7 @@ def production() -> dict[str, str]:
     }
 
 
-def test_the_sandbox_prints_a_real_session_in_three_steps_and_keeps_it(
+def test_the_sandbox_gives_a_session_in_three_steps_and_keeps_it_over_a_restart(
     serve: Serve, production: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("WHAT=for another program, or for production\n")

@@ -1,4 +1,4 @@
-"""What may stand in no tracked file: this repository is cloned onto other people's machines."""
+"""Contents that no tracked file may have, and modes that scripts need."""
 
 import re
 from collections.abc import Iterator
@@ -26,22 +26,20 @@ def _lines(root: Path, files: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("pattern", [INDEX_ADDRESS, MACHINE_PATH], ids=["index", "path"])
-def test_no_tracked_file_knows_the_machine_it_was_made_on(
+def test_no_tracked_file_names_a_machine(
     root: Path, tracked_files: list[Path], pattern: re.Pattern[str]
 ) -> None:
     assert [place for place, line in _lines(root, tracked_files) if pattern.search(line)] == []
 
 
-def test_no_python_source_holds_a_reminder_or_patches_what_it_tests(
-    root: Path, tracked_files: list[Path]
-) -> None:
+def test_no_source_holds_a_reminder_or_a_patch(root: Path, tracked_files: list[Path]) -> None:
     unwanted = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b|mock[.]patch|fastapi[.]testclient")
     sources = [path for path in tracked_files if path.suffix == ".py"]
 
     assert [place for place, line in _lines(root, sources) if unwanted.search(line)] == []
 
 
-def test_scripts_are_executable_in_every_clone(root: Path, tracked_files: list[Path]) -> None:
+def test_every_script_is_executable(root: Path, tracked_files: list[Path]) -> None:
     scripts = [p for p in tracked_files if (root / p).read_bytes().startswith(b"#!")]
 
     assert [path for path in scripts if not (root / path).stat().st_mode & 0o100] == []

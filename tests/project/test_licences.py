@@ -44,7 +44,7 @@ def installed(lock: Path) -> list[str]:
     return sorted({r.name for r in wanted if r.marker is None or r.marker.evaluate()})
 
 
-def test_every_dependency_of_production_has_a_licence_that_binds_nobody(root: Path) -> None:
+def test_every_runtime_dependency_has_a_permissive_licence(root: Path) -> None:
     names = installed(root / "requirements" / "runtime.txt")
     found = {
         name: {READ_BY_US[name]}
@@ -67,7 +67,7 @@ def test_every_dependency_of_production_has_a_licence_that_binds_nobody(root: Pa
         ("Name", "a package that says nothing", {"nothing"}),
     ],
 )
-def test_a_licence_that_is_unknown_or_copyleft_is_seen(
+def test_an_unknown_or_copyleft_licence_is_found(
     header: str, told: str, licences: set[str]
 ) -> None:
     about = Message()

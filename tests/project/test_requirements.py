@@ -87,5 +87,5 @@ def test_every_locked_version_is_one_that_the_project_accepts(
     assert refused == [], "make lock"
 
 
-def test_the_tests_run_with_the_versions_that_production_gets(locks: Path) -> None:
+def test_the_tests_use_the_versions_of_production(locks: Path) -> None:
     assert _pins(locks / "runtime.txt") <= _pins(locks / "dev.txt")

@@ -1,4 +1,4 @@
-"""One version, told in two places."""
+"""The changelog and the package agree on the version."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import app
 
 
-def test_the_newest_version_of_the_changelog_is_the_version_of_the_program(root: Path) -> None:
+def test_the_changelog_begins_with_the_current_version(root: Path) -> None:
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, re.MULTILINE)
 

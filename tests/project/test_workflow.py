@@ -1,6 +1,6 @@
-"""The workflows on GitHub: they may read, and run no action that can change under them.
+"""GitHub workflows have read permission only and pin every action to a commit.
 
-`make check` has zizmor look for what is known to go wrong in workflows; these are our own rules.
+`make check` also runs zizmor on them.
 """
 
 import re
@@ -26,7 +26,7 @@ def test_every_action_is_pinned_to_a_commit_and_names_its_version(workflow: str)
     assert [u for u in used if not re.fullmatch(r"\S+@[0-9a-f]{40} # v[\d.]+", u)] == []
 
 
-def test_the_workflow_has_no_permission_but_to_read_the_code(workflow: str) -> None:
+def test_a_workflow_may_only_read_the_code(workflow: str) -> None:
     granted = re.findall(r"^ +(\w[\w-]*): (read|write)$", workflow, re.MULTILINE)
 
     assert "\npermissions: {}\n" in workflow
