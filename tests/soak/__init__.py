@@ -1,1 +1,1 @@
-"""Long proofs of the session's promises, over real processes and sockets. See README.md here."""
+"""Long runs of the promises over real processes and sockets. README.md describes them."""

@@ -1,9 +1,8 @@
-"""Proof: apps that hang up in the middle, at any moment, leave nothing behind for others.
+"""Cut connections at random moments: no response reaches another client, nothing leaks.
 
-Ten thousand requests whose connection is cut while the store's replies are on their way, among
-requests that are not: each of those is answered with its own session, and in the end the service
-holds no more connections than it may and does its work with all of them.
-`python -m tests.soak.cancellations --help` tells the numbers that can be chosen.
+Requests are cut while replies of the store are on their way, among requests that are not cut. Each
+complete request gets its own session, and the service keeps its limit of store connections.
+`python -m tests.soak.cancellations --help` lists the options.
 """
 
 import argparse
@@ -97,7 +96,7 @@ def _refresh(app: App) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-async def _prove(folder: Path, given: argparse.Namespace) -> int:
+async def _run(folder: Path, given: argparse.Namespace) -> int:
     with ExitStack() as stack:
         valkey = stack.enter_context(standalone(folder / "valkey"))
         network = stack.enter_context(Proxy(valkey.port))
@@ -136,4 +135,4 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("cancellations", __doc__ or "", {"cancelled": 10_000}, _prove))
+    sys.exit(run("cancellations", __doc__ or "", {"cancelled": 10_000}, _run))

@@ -1,8 +1,8 @@
-"""Proof: a failover costs seconds, and nobody's session.
+"""Fail over between two Valkeys under Sentinel: it costs seconds and no session.
 
-Apps refresh at a steady rate while the master of a pair under three Sentinels is killed again and
-again; its replica takes over, and it comes back as the replica. An app that is told "later" asks
-again with the same token, as apps do. `python -m tests.soak.failover --help` tells the numbers.
+Apps refresh at a steady rate while the master is killed repeatedly; the replica takes over, and the
+old master returns as a replica. An app that gets 503 repeats the request with the same token.
+`python -m tests.soak.failover --help` lists the options.
 """
 
 import argparse
@@ -126,7 +126,7 @@ async def _last_words(world: RunningApp) -> int:
     return sum(owner.app.ended is not None for owner in world.owners)
 
 
-async def _prove(folder: Path, given: argparse.Namespace) -> int:
+async def _run(folder: Path, given: argparse.Namespace) -> int:
     with sentinel_trio(folder / "valkey") as trio:
         async with fleet(folder, STORE_URL=trio.url) as running, telephony() as http:
             world = RunningApp(running, http, trio, random.Random(given.seed), given.rate)
@@ -146,7 +146,7 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
         "refreshes a second": f"{world.statuses.total() / seconds:.0f}",
         "answers": dict(world.statuses),
         "refreshes rotated, replayed": f"{world.tally['rotated']}, {world.tally['replayed']}",
-        "rotations lost, then rolled_forward": service.said('"session_rolled_forward"'),
+        "rotations lost, then rolled forward": service.said('"session_rolled_forward"'),
         "writes that no replica confirmed": service.said('"write_unconfirmed"'),
         "unavailable, seconds": " ".join(f"{outage:.1f}" for outage in world.outages),
     }
@@ -162,4 +162,4 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("failover", __doc__ or "", {"failovers": 5, "rate": 100}, _prove))
+    sys.exit(run("failover", __doc__ or "", {"failovers": 5, "rate": 100}, _run))

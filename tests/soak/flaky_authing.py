@@ -1,7 +1,7 @@
-"""An Authing that is well, slow, hanging or flapping: a proxy before the fake one.
+"""A proxy before the fake Authing that is well, slow, hanging or flapping.
 
-A fault takes the place of the exchange, so that the ticket is still good afterwards. Knows HTTP
-only as far as the length of a request.
+A fault replaces the exchange, so the ticket stays valid. The proxy parses no more of HTTP than the
+length of a request.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Proof: a correct app never has to sign in again, and a stolen refresh token always ends badly.
+"""Run apps over a lossy network: no app is forced to log in again, and every thief is caught.
 
-Thousands of correct apps over a network that loses and doubles, while the service is killed again
-and again. Among them are victims, whose refresh token a thief copies, and replays when the victim
-has moved on. `python -m tests.soak.lossy_network --help` tells the numbers that can be chosen.
+The network loses responses and duplicates requests, and the service is killed several times.
+Thieves copy the refresh token of some apps and replay it later.
+`python -m tests.soak.lossy_network --help` lists the options.
 """
 
 import argparse
@@ -183,14 +183,14 @@ def _promises(world: RunningApp, kept: Kept, kills: int, thieves: int) -> list[P
         Promise("thieves who gained", sum(o.thief is not None and o.thief.gained for o in owners)),
         Promise("users with two sessions", kept.users_with_two()),
         Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
-        Promise("acknowledged rotations lost, then rolled_forward", rolled_forward),
+        Promise("rotations lost, then rolled forward", rolled_forward),
         Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
         Promise("bugs in the service's log", world.running.service.bugs()),
         Promise("damage to the file", int(kept.damage != "")),
     ]
 
 
-async def _prove(folder: Path, given: argparse.Namespace) -> int:
+async def _run(folder: Path, given: argparse.Namespace) -> int:
     began, choices = time.monotonic(), random.Random(given.seed)
     async with fleet(folder) as running, telephony() as http:
         service = running.service
@@ -209,4 +209,4 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     numbers = {"apps": 2000, "thieves": 200, "kills": 10}
-    sys.exit(run("lossy_network", __doc__ or "", numbers, _prove))
+    sys.exit(run("lossy_network", __doc__ or "", numbers, _run))

@@ -1,10 +1,9 @@
-"""A network that loses answers and doubles requests, as a proxy of one request a connection.
+"""A proxy that loses responses and duplicates requests; one request per connection.
 
-A lost answer is cut anywhere, before its first byte or in the middle, after the request has been
-delivered in full. A doubled request is delivered twice at once; when both copies have been dealt
-with, one of the two answers is sent. It cannot be answered before the second copy has arrived: a
-copy that comes after the app has used its new tokens is what theft looks like, and no server could
-tell. Knows HTTP only as far as the length of a request.
+A lost response is cut at a random byte after the request was delivered. A duplicate is delivered at
+the same time as the original; one of the two responses is returned after both are complete. It is
+never delivered later: a copy that arrives after its successor was used looks like theft. The proxy
+parses no more of HTTP than the length of a request.
 """
 
 import asyncio

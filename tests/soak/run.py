@@ -1,7 +1,6 @@
-"""What the proofs have in common: where they run, how they kill, and how they say what they found.
+"""Common parts of the soak runs: options, the working folder, kills, and the report.
 
-Everything that is left to chance hangs on one seed, which is printed. It fixes what is chosen, not
-how the machine interleaves it.
+One seed, which is printed, fixes every random choice. It does not fix how processes interleave.
 """
 
 import argparse
@@ -42,9 +41,9 @@ def run(
     name: str,
     summary: str,
     numbers: Mapping[str, int],
-    prove: Callable[[Path, argparse.Namespace], Coroutine[Any, Any, int]],
+    main: Callable[[Path, argparse.Namespace], Coroutine[Any, Any, int]],
 ) -> int:
-    """Run a proof in a folder of its own; `numbers` are what can be chosen, with defaults."""
+    """Run `main` in a temporary folder; `numbers` are its options with their defaults."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.soak.{name}", description=summary)
     for option, default in numbers.items():
         parser.add_argument(f"--{option}", type=int, default=default)
@@ -54,7 +53,7 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(prove(Path(folder), given))
+        return runner.run(main(Path(folder), given))
 
 
 async def kill_again_and_again(

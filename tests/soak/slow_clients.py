@@ -1,8 +1,7 @@
-"""Proof: thousands who send nothing, or a byte a second, are closed in time and felt by nobody.
+"""Hold thousands of slow connections: they are closed in time, and other requests stay fast.
 
-First good traffic alone, for a baseline; then the same traffic beside a crowd of slow clients, each
-of which comes back as soon as it has been closed.
-`python -m tests.soak.slow_clients --help` lists the options.
+First good traffic runs alone, as a baseline; then beside slow clients that reconnect as soon as
+they are closed. `python -m tests.soak.slow_clients --help` lists the options.
 """
 
 import argparse
@@ -156,11 +155,11 @@ async def sign_in(running: Fleet, http: aiohttp.ClientSession) -> Traffic:
     ticket = await new_ticket(Line(http, lambda: running.authing.port), PERSONA)
     answer = await line.call("POST", LOGIN, {"ticket": ticket})
     if answer is None or answer.status != HTTPStatus.CREATED:
-        raise RuntimeError("no session to prove anything with")
+        raise RuntimeError("the login failed")
     return Traffic(line, answer.body["access_token"])
 
 
-async def prove(folder: Path, given: argparse.Namespace) -> int:
+async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure the traffic without and with the crowd."""
     async with fleet(folder) as running, telephony() as http:
         port = running.service.port
@@ -211,4 +210,4 @@ def _two(traffic: Traffic) -> str:
 if __name__ == "__main__":
     summary = "Slow clients are closed in time and felt by nobody."
     numbers = {"clients": 2000, "seconds": 60, "rate": 50, "baseline": 30}
-    sys.exit(run("slow_clients", summary, numbers, prove))
+    sys.exit(run("slow_clients", summary, numbers, main))

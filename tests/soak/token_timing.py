@@ -1,7 +1,7 @@
-"""How long a refusal takes tells nothing about why it is one.
+"""Compare how long refusals of refresh tokens take: the time must not tell the reason.
 
-Refresh tokens that are refused for different reasons are presented in turn, on one connection. The
-medians must lie within a millisecond of each other: less than any network lets somebody measure.
+Tokens that are refused for different reasons are sent in turn on one connection. The medians must
+lie within one millisecond, which is less than a client can measure over a network.
 """
 
 import argparse
@@ -34,7 +34,7 @@ async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
         ticket = await new_ticket(Line(phone, lambda: running.authing.port), "lin")
         answer = await service.call("POST", LOGIN, {"ticket": ticket})
         if answer is None or answer.status != http.HTTPStatus.CREATED:
-            raise RuntimeError("no session to prove anything with")
+            raise RuntimeError("the login failed")
         good = answer.body
         bearer = f"Bearer {good['access_token']}"
         await service.call("DELETE", "/v1/sessions/current", Authorization=bearer)
@@ -69,7 +69,7 @@ def measure(
     return seconds, taken
 
 
-async def prove(folder: Path, given: argparse.Namespace) -> int:
+async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure, after some rounds that do not count."""
     async with fleet(folder) as running:
         tokens = await refused_tokens(running, folder / "keys.json")
@@ -98,4 +98,4 @@ async def prove(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("token_timing", __doc__ or "", {"rounds": 2000}, prove))
+    sys.exit(run("token_timing", __doc__ or "", {"rounds": 2000}, main))

@@ -1,8 +1,7 @@
-"""Proof: Authing's trouble stays at the login, and leaves nothing behind.
+"""Let Authing fail under load: only logins are affected, and every resource is released.
 
-Thousands of phones hang up in the middle of an exchange; Authing flaps for minutes; and while it
-hangs, refreshes are as quick as before.
-`python -m tests.soak.upstream_faults --help` lists the options.
+Thousands of clients disconnect during an exchange; Authing fails at random for minutes; while it
+hangs, refreshes stay fast. `python -m tests.soak.upstream_faults --help` lists the options.
 """
 
 import argparse
@@ -207,7 +206,7 @@ def _promises(
     ]
 
 
-async def _prove(folder: Path, given: argparse.Namespace) -> int:
+async def _run(folder: Path, given: argparse.Namespace) -> int:
     choices = random.Random(given.seed)
     authing = FlakyAuthing(random.Random(choices.random()))
     async with (
@@ -228,4 +227,4 @@ async def _prove(folder: Path, given: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     numbers = {"disconnects": 10_000, "seconds": 120, "rounds": 10}
-    sys.exit(run("upstream_faults", __doc__ or "", numbers, _prove))
+    sys.exit(run("upstream_faults", __doc__ or "", numbers, _run))
