@@ -1,14 +1,12 @@
-"""Reads the requests of one connection: httptools parses, this module limits and checks.
+"""Reads the requests of one connection: httptools parses the fields, this module limits and checks.
 
-httptools gets one whole line at a time, and each request gets a new parser. So sizes are counted
-while bytes arrive, no parser sees two requests, and it does not matter how the network cut the
-bytes. Where RFC 9112 lets a server tolerate or refuse, this refuses: a proxy in front may read the
-tolerated request differently (request smuggling). No I/O, no clock.
+Where RFC 9112 lets a server tolerate or refuse, this refuses: a proxy in front may read the
+tolerated request differently (request smuggling). Sizes are checked while bytes arrive. It does not
+matter how the network cut the bytes. No I/O, no clock.
 """
 
 import re
 from collections.abc import Generator
-from typing import TypeAlias
 
 import httptools
 
@@ -24,14 +22,15 @@ _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])\r\n")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FOLD = re.compile(rb"\n[ \t]")
+_TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 # The host of RFC 3986 section 3.2.2, which may be empty, and a port.
 _HOST = re.compile(
     rb"(\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?"
 )
-
-Steps: TypeAlias = Generator[None, None, None]
-"""Pauses whenever more bytes are needed."""
 
 
 class Request:
@@ -46,8 +45,7 @@ class Request:
         self.target = target
         self.http_version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
-        self.on_body = self.body.extend  # called by httptools
+        self.body = b""
         self.awaits_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -89,7 +87,8 @@ class RequestReader:
 
     def _expect_request(self) -> None:
         self.request = Request()
-        self._steps = _read(self.received, self.request)
+        self._body: Generator[None, None, bytes] | None = None
+        self._tolerates_empty_line = True
         self.begun = bool(self.received)
 
     def receive_data(self, data: bytes) -> None:
@@ -103,84 +102,125 @@ class RequestReader:
         Raises:
             RequestError: it is malformed or too large. Where the next one begins is unknown.
         """
-        request = self.request
+        if self._body is None:
+            head = self._take_head()
+            if head is None:
+                return None
+            _parse_head(head, self.request)
+            length = _body_length(self.request)
+            self.request.awaits_continue = length != 0 and self._awaits_continue()
+            self._body = _body(self.received, length)
         try:
-            next(self._steps)
-        except StopIteration:
+            next(self._body)
+        except StopIteration as complete:
+            request = self.request
+            request.body = complete.value
             self._expect_request()
             return request
-        except (httptools.HttpParserError, ValueError):
-            raise MalformedRequest from None
         return None
 
+    def _take_head(self) -> bytes | None:
+        received = self.received
+        if self._tolerates_empty_line and received.startswith(_EMPTY_LINE):
+            del received[:2]  # RFC 9112 section 2.2: tolerate one empty line before a request
+            self._tolerates_empty_line = False
+        end = received.find(b"\r\n\r\n") + 4
+        complete = end > 3  # noqa: PLR2004  # find() returned a position
+        head = bytes(received[:end] if complete else received)
+        _check_sizes(head)
+        if _BARE_LF.search(head):
+            raise MalformedRequest
+        if not complete:
+            if b"\n" in head:  # refuse a bad request line before the fields arrive
+                _parse_request_line(head.partition(_EMPTY_LINE)[0], self.request)
+            return None
+        del received[:end]
+        return head
 
-def _read(received: bytearray, request: Request) -> Steps:
-    parser = httptools.HttpRequestParser(request)
-    while not (line := _line(received, _MAX_REQUEST_LINE, UriTooLong)):
-        yield
-    if line == _EMPTY_LINE:  # RFC 9112 section 2.2: tolerate one empty line before a request
-        while not (line := _line(received, _MAX_REQUEST_LINE, UriTooLong)):
-            yield
+    def _awaits_continue(self) -> bool:
+        request = self.request
+        return (
+            not self.received
+            and request.http_version == "1.1"
+            and b"100-continue" in request.tokens(b"expect")
+        )
+
+
+def _check_sizes(head: bytes) -> None:
+    line_end = head.find(b"\n") + 1
+    if (line_end or len(head)) > _MAX_REQUEST_LINE:
+        raise UriTooLong
+    if line_end and len(head) - line_end - len(_EMPTY_LINE) > MAX_HEADER_BYTES:
+        raise HeaderTooLarge
+    if head.count(b"\n") - 2 > MAX_HEADER_FIELDS:  # the request line and the empty line
+        raise HeaderTooLarge
+
+
+def _parse_head(head: bytes, request: Request) -> None:
+    line, _, fields = head.partition(_EMPTY_LINE)
     _parse_request_line(line, request)
-    # httptools does not know every method. The method changes nothing about framing.
-    parser.feed_data(b"POST" + line[len(request.method) :])
-    yield from _fields(received, parser)
-    length = _body_length(request)
-    if length != 0 and not received and request.http_version == "1.1":
-        request.awaits_continue = b"100-continue" in request.tokens(b"expect")
+    if _FOLD.search(fields):
+        raise MalformedRequest
+    try:
+        # A parser for each head: it never sees a body or a second request. httptools does not know
+        # every method; the method changes nothing about the fields.
+        httptools.HttpRequestParser(request).feed_data(b"POST / HTTP/1.1\r\n" + fields)
+    except httptools.HttpParserUpgrade:
+        pass  # no other protocol is spoken here
+    except httptools.HttpParserError:
+        raise MalformedRequest from None
+
+
+def _body(received: bytearray, length: int | None) -> Generator[None, None, bytes]:
+    """Read the body; pauses whenever more bytes are needed. A length of None means chunks."""
     if length is None:
-        yield from _chunks(received, parser, request)
-    else:
-        yield from _data(received, parser, length)
+        return (yield from _chunks(received))
+    return (yield from _take(received, length))
 
 
-def _line(received: bytearray, limit: int, too_long: type[RequestError]) -> bytes:
-    """Take a line, or return nothing while it is incomplete."""
-    end = received.find(b"\n", 0, limit) + 1
-    if not end and len(received) >= limit:
-        raise too_long
-    line = bytes(received[:end])
-    del received[:end]
-    return line
+def _take(received: bytearray, size: int) -> Generator[None, None, bytes]:
+    while len(received) < size:
+        yield
+    taken = bytes(received[:size])
+    del received[:size]
+    return taken
 
 
-def _fields(received: bytearray, parser: httptools.HttpRequestParser) -> Steps:
-    limit, number, line = MAX_HEADER_BYTES + len(_EMPTY_LINE), 0, b""
-    while line != _EMPTY_LINE:
-        while not (line := _line(received, limit, HeaderTooLarge)):
-            yield
-        limit -= len(line)
-        number += line != _EMPTY_LINE
-        if limit < 0 or number > MAX_HEADER_FIELDS:
-            raise HeaderTooLarge
-        # httptools leaves out the body of a request with Upgrade, so it sees another name.
-        parser.feed_data(b"x-" + line if line[:8].lower() == b"upgrade:" else line)
+def _line(
+    received: bytearray, limit: int, too_long: type[RequestError] = MalformedRequest
+) -> Generator[None, None, bytes]:
+    while (end := received.find(b"\n", 0, limit) + 1) == 0:
+        if len(received) >= limit:
+            raise too_long
+        yield
+    line = yield from _take(received, end)
+    if not line.endswith(_EMPTY_LINE):
+        raise MalformedRequest
+    return line[:-2]
 
 
-def _data(received: bytearray, parser: httptools.HttpRequestParser, size: int) -> Steps:
-    while size:
-        while not received:
-            yield
-        piece = bytes(received[:size])
-        del received[:size]
-        size -= len(piece)
-        parser.feed_data(piece)
-
-
-def _chunks(received: bytearray, parser: httptools.HttpRequestParser, request: Request) -> Steps:
-    size = -1
-    while size:
-        while not (line := _line(received, _MAX_CHUNK_LINE, MalformedRequest)):
-            yield
-        parser.feed_data(line)
-        size = int(line, 16)  # refuses chunk extensions; httptools refuses other additions
-        if len(request.body) + size > MAX_BODY_BYTES:
+def _chunks(received: bytearray) -> Generator[None, None, bytes]:
+    """RFC 9112 section 7.1, without chunk extensions. Trailer fields are checked and discarded."""
+    body = b""
+    while size := _chunk_size((yield from _line(received, _MAX_CHUNK_LINE))):
+        if len(body) + size > MAX_BODY_BYTES:
             raise BodyTooLarge
-        if size:
-            yield from _data(received, parser, size + len(_EMPTY_LINE))
-    number = len(request.headers)
-    yield from _fields(received, parser)
-    del request.headers[number:]  # trailer fields, which httptools reports like header fields
+        body += yield from _take(received, size)
+        if (yield from _take(received, 2)) != _EMPTY_LINE:
+            raise MalformedRequest
+    left = MAX_HEADER_BYTES + len(_EMPTY_LINE)
+    while line := (yield from _line(received, left, HeaderTooLarge)):
+        left -= len(line) + len(_EMPTY_LINE)
+        field = _TRAILER.fullmatch(line)
+        if field is None or field[1].lower() in _SOLE:
+            raise MalformedRequest
+    return body
+
+
+def _chunk_size(line: bytes) -> int:
+    if not _CHUNK_SIZE.fullmatch(line):
+        raise MalformedRequest
+    return int(line, 16)
 
 
 def _parse_request_line(line: bytes, request: Request) -> None:

@@ -133,7 +133,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.url = request.target
         self.headers += request.headers
         self.on_headers_complete()
-        self.cycle.body = request.body
+        self.cycle.body += request.body
         self.cycle.keep_alive &= not last
         self.on_message_complete()
 

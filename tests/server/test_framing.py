@@ -100,7 +100,7 @@ async def test_application_receives_header_fields_as_sent_but_no_trailers() -> N
         ["host", "api.test"],
         ["x-a", "1"],
         ["x-a", "2"],
-        ["x-upgrade", "h2c"],
+        ["upgrade", "h2c"],
         ["transfer-encoding", "chunked"],
     ]
 
