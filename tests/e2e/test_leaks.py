@@ -84,7 +84,10 @@ def secrets_from_the_start(folder: Path, authing: Authing) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "open_store",
-    [pytest.param(sqlite_file, id="SQLite"), pytest.param(redis_with_a_password, id="Redis")],
+    [
+        pytest.param(sqlite_file, id="SQLite"),
+        pytest.param(redis_with_a_password, id="Redis", marks=pytest.mark.long),
+    ],
 )
 def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
     serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path, open_store: Open

@@ -33,7 +33,11 @@ PATIENCE = 60  # seconds
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["alone", "fleet"])
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["alone", pytest.param("fleet", marks=pytest.mark.long)],
+)
 async def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:

@@ -1,7 +1,7 @@
 """Schemathesis sends requests made from the OpenAPI description; the API must conform to it.
 
 All of its checks run over every operation, with a credential and without, and over sequences of
-operations. `make test` tries one operation, `make test-all` all of them with a few cases each.
+operations. `make test-all` tries a few cases of each.
 `make fuzz` tries 2,000 cases; then a response may take at most one second, as the client measures
 it. On a busy machine, compare with `duration_ms` in the service's log.
 """
@@ -19,15 +19,11 @@ from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
 from tests.e2e.conftest import Service
 from tests.fuzz.target import SETTINGS, App, described_by, sign_in
 
+pytestmark = pytest.mark.long
 UNIT = ("examples", "coverage", "fuzzing")
 CASES = int(os.environ.get("FUZZ_CASES", "0")) or None
-REPRESENTATIVE = ("/v1/sessions/refresh", "POST")
 OPERATIONS = [
-    pytest.param(
-        *(path, method),
-        id=f"{method}-{path}",
-        marks=() if (path, method) == REPRESENTATIVE else pytest.mark.long,
-    )
+    pytest.param(path, method, id=f"{method}-{path}")
     for path, methods in ROUTES.items()
     for method in sorted(methods - {"HEAD"})
 ]
@@ -90,7 +86,6 @@ def test_a_request_without_a_credential_is_refused_as_described(
     assert answers > 5
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "anonymous"])
 def test_values_of_one_response_work_in_other_requests(
     service: Service, *, signed_in: bool
