@@ -22,7 +22,10 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(params=[*FACTORIES, *SERVERS])
+TOPOLOGIES = [*FACTORIES, "valkey", pytest.param("valkey-sentinels", marks=pytest.mark.long)]
+
+
+@pytest.fixture(params=TOPOLOGIES)
 def factory(request: pytest.FixtureRequest) -> StoreFactory:
     if request.param in SERVERS:
         server = request.getfixturevalue(SERVERS[request.param])
