@@ -68,27 +68,8 @@ async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
         assert request.headers["content-type"] == "application/json"
         assert request.headers["accept-encoding"] == "identity"
         assert request.headers["user-agent"] == "ticketgate"
-
-
-async def test_the_field_is_called_ticket() -> None:
-    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
-        await client.exchange(TICKET)
-        assert seen.requests[0].json["ticket"] == TICKET
-        assert "tickett" not in seen.requests[0].json
-
-
-async def test_the_pool_secret_is_always_sent_in_the_body() -> None:
-    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
-        await client.exchange(TICKET)
-        assert seen.requests[0].json == {"ticket": TICKET, "secret": SECRET}
-
-
-async def test_neither_ticket_nor_secret_is_in_the_url_or_a_header() -> None:
-    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
-        await client.exchange(TICKET)
-        head = f"{seen.requests[0].target} {seen.requests[0].headers}"
-        assert TICKET not in head
-        assert SECRET not in head
+        assert request.json == {"ticket": TICKET, "secret": SECRET}
+        assert not any(word in f"{request.target} {request.headers}" for word in (TICKET, SECRET))
 
 
 @pytest.mark.parametrize(
@@ -206,13 +187,6 @@ CODES = [0, -1, 199, 201, 400, 401, 403, 499, 500, 503, 1000, 2020, 2206, 2207, 
 async def test_below_500_an_unknown_code_is_a_rejected_ticket(status: int, code: int) -> None:
     answer = json_answer({"code": code, "message": "", "data": None}, status=status)
     assert (await refused(answer, TicketRejected)).authing_code == code
-
-
-@pytest.mark.parametrize("data", [None, "", {}, make_user()])
-async def test_code_2040_is_only_a_number(data: Any) -> None:
-    rejection = await refused(json_answer({"code": "2040", "data": data}), TicketRejected)
-    assert rejection.authing_code == 2040
-    assert str(rejection) == ""
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404])
@@ -338,11 +312,6 @@ async def test_code_429_is_unavailable_with_the_wait_of_the_header(status: int) 
     answer = json_answer({"code": "429"}, status=status, Retry_After="7")
     trouble = await refused(answer, AuthingUnavailable)
     assert (trouble.outcome, trouble.retry_after) == ("rate_limited", 7)
-
-
-async def test_http_429_with_any_code_does_not_reject_the_ticket() -> None:
-    answer = json_answer({"statusCode": 429, "apiCode": 1000}, status=429)
-    assert (await refused(answer, AuthingUnavailable)).outcome == "rate_limited"
 
 
 # --- the probe ---

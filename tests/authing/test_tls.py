@@ -28,15 +28,6 @@ async def test_a_certificate_of_the_ca_file_is_trusted(authority: Authority) -> 
         assert (await client.exchange(TICKET)).subject == USER_ID
 
 
-async def test_an_unknown_authority_is_not_trusted_by_default(authority: Authority) -> None:
-    async with (
-        peer(GOOD, tls=authority.server()) as seen,
-        authing(seen.url, ca_file=None) as client,
-    ):
-        with pytest.raises(AuthingUntrusted):
-            await client.exchange(TICKET)
-
-
 async def test_the_trust_store_of_the_environment_is_not_read(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 In addition to the tables in tests/forgeries.
 """
 
-import base64
+import hmac
 from datetime import timedelta
 from typing import Any
 
@@ -176,18 +176,10 @@ async def test_an_issue_time_ahead_of_our_clock_becomes_now() -> None:
 @pytest.mark.parametrize(
     "times",
     [
-        {"exp": None},
-        {"exp": EPOCH + 60.0},
-        {"exp": True},
-        {"exp": -1},
         {"exp": (EPOCH + 60) * 1000},
         {"exp": 253_402_300_799},
         {"exp": EPOCH - 5, "iat": EPOCH - 5},
         {"exp": EPOCH - 6, "iat": EPOCH - 5},
-        {"iat": None},
-        {"iat": str(EPOCH)},
-        {"iat": EPOCH + 0.5},
-        {"iat": False},
         {"iat": EPOCH * 1000},
         {"nbf": None},
         {"nbf": str(EPOCH)},
@@ -196,12 +188,6 @@ async def test_an_issue_time_ahead_of_our_clock_becomes_now() -> None:
 )
 async def test_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]) -> None:
     await refuses(sign_token(legacy_claims(**times)), hs256_verifier(max_age=0))
-
-
-@pytest.mark.parametrize("number", ["Infinity", "1e400", "9" * 400])
-async def test_a_number_out_of_range_is_refused(number: str) -> None:
-    payload = encoded(legacy_claims(exp="EXP")).replace('"EXP"', number).encode()
-    await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
 
 
 # --- audience and user ---
@@ -273,32 +259,10 @@ async def test_an_hs256_id_token_is_accepted_with_issuer_and_audience() -> None:
 # --- forgeries ---
 
 
-def parts(header: dict[str, Any], payload: Any = None) -> str:
-    body = legacy_claims() if payload is None else payload
-    return f"{base64url(encoded(header).encode())}.{base64url(encoded(body).encode())}"
-
-
-@pytest.mark.parametrize("algorithm", ["none", "nOnE", ""])
-async def test_an_unsigned_token_of_two_parts_is_refused(algorithm: str) -> None:
-    await refuses(parts({"alg": algorithm, "typ": "JWT"}))
-
-
-@pytest.mark.parametrize("algorithm", ["HS384", "HS512", "hs256", "RS256", "ES256", "A128KW"])
-async def test_an_algorithm_that_is_not_the_keys_is_refused(algorithm: str) -> None:
-    signature = sign_token().rpartition(".")[2]
-    await refuses(f"{parts({'alg': algorithm})}.{signature}")
-
-
-@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
-async def test_a_genuine_signature_of_another_algorithm_is_refused(algorithm: str) -> None:
-    token = sign_token(key=SECRET.ljust(64, "\0"), algorithm=algorithm)
-    await refuses(token, hs256_verifier(SECRET.ljust(64, "\0")))
-
-
-@pytest.mark.parametrize("algorithm", [256, None, ["HS256"], {"a": 1}, True])
-async def test_an_algorithm_that_is_not_a_string_is_refused(algorithm: Any) -> None:
-    signature = sign_token().rpartition(".")[2]
-    await refuses(f"{parts({'alg': algorithm})}.{signature}")
+def signed(header: dict[str, Any], secret: bytes) -> str:
+    """Sign any header with HS256; PyJWT itself refuses some headers and secrets."""
+    message = ".".join(base64url(encoded(part).encode()) for part in (header, legacy_claims()))
+    return f"{message}.{base64url(hmac.digest(secret, message.encode(), 'sha256'))}"
 
 
 def public_key_encodings() -> list[bytes]:
@@ -312,97 +276,38 @@ def public_key_encodings() -> list[bytes]:
 
 @pytest.mark.parametrize("encoding", range(6))
 async def test_a_public_key_is_not_accepted_as_a_shared_secret(encoding: int) -> None:
-    key = public_key_encodings()[encoding]
-    signed = parts({"alg": "HS256", "typ": "JWT"}, id_token_claims())
-    mac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(
-        signed.encode(), key
+    verifier = LocalVerifier(
+        FixedKeys(TokenKey("RS256", RSA_KEY.public_key())),
+        ExpectedAudience(POOL),
+        max_age=timedelta(seconds=600),
+        clock=clock,
     )
-    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
-    await refuses(f"{signed}.{base64url(mac)}", verifier)
+    secret = public_key_encodings()[encoding]
+    await refuses(signed({"alg": "HS256", "typ": "JWT"}, secret), verifier)
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"jwk": {"kty": "oct", "k": "c2VjcmV0"}},
-        {"jku": "https://attacker.example/jwks.json"},
-        {"x5u": "https://attacker.example/cert.pem"},
-        {"x5c": ["MIIB"]},
-        {"crit": ["exp"]},
-        {"b64": False},
         {"cty": "JWT"},
-        {"zip": "DEF"},
         {"typ": "at+jwt"},
         {"typ": "JOSE"},
         {"typ": " JWT"},
         {"typ": ""},
+        {"typ": 7},
+        {"typ": ["JWT"]},
+        {"kid": 7},
+        {"kid": ["a"]},
     ],
 )
-async def test_a_header_with_other_members_or_another_type_is_refused(
-    headers: dict[str, Any],
-) -> None:
-    header = {"alg": "HS256", "typ": "JWT", **headers}
-    signed = parts(header)
-    algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-    await refuses(f"{signed}.{base64url(algorithm.sign(signed.encode(), SECRET.encode()))}")
+async def test_a_header_with_another_member_or_type_is_refused(headers: dict[str, Any]) -> None:
+    await refuses(signed({"alg": "HS256", "typ": "JWT", **headers}, SECRET.encode()))
 
 
-@pytest.mark.parametrize("header", [{"typ": 7}, {"typ": ["JWT"]}, {"kid": 7}, {"kid": ["a"]}])
-async def test_a_header_member_that_is_not_a_string_is_refused(header: dict[str, Any]) -> None:
-    signature = sign_token().rpartition(".")[2]
-    await refuses(f"{parts({'alg': 'HS256', **header})}.{signature}")
-
-
-def altered(token: str) -> list[str]:
-    header, payload, signature = token.split(".")
-    return [
-        "",
-        "..",
-        "text",
-        f"{header}..{signature}",
-        f".{payload}.{signature}",
-        f"{header}.{payload}.{'A' * len(signature)}",
-        f"{header}.{payload}.{signature[::-1]}",
-        f"{header}.{base64url(encoded(with_data(id='5e00000000000000000000bb')).encode())}.{signature}",
-        f"{header}.{payload}.{signature}\n",
-        f" {header}.{payload}.{signature}",
-        f"{header}.{payload}.{signature}.{signature}",
-        f"Bearer {token}",
-        "A" * 20_000,
-    ]
-
-
-@pytest.mark.parametrize("number", range(13))
-async def test_an_altered_token_is_refused(number: int) -> None:
-    await refuses(altered(sign_token())[number])
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"[]",
-        b'"text"',
-        b"not JSON",
-        b"\xff",
-        b'{"data": {}, "data": {}}',
-        b'{"a":' * 20 + b"1" + b"}" * 20,
-    ],
-)
+@pytest.mark.parametrize("payload", [b"\xff", b'{"data": {}, "data": {}}'])
 async def test_a_signed_payload_that_is_not_a_strict_object_is_refused(payload: bytes) -> None:
     await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
 
 
-async def test_the_text_of_a_refusal_holds_no_part_of_the_token() -> None:
-    token = sign_token(key="another-secret-made-up-0123456789")
-    with pytest.raises(AuthingTokenInvalid) as refusal:
-        await hs256_verifier().verify(token)
-    cause: BaseException | None = refusal.value
-    while cause is not None:
-        text = f"{cause} {cause!r}"
-        assert not any(part in text for part in (*token.split("."), SECRET, USER_ID))
-        cause = cause.__cause__
-
-
 def test_the_repr_of_a_key_holds_no_secret() -> None:
     assert SECRET not in repr(TokenKey("HS256", SECRET.encode()))
-    assert base64.b64encode(SECRET.encode()).decode() not in repr(TokenKey("HS256", SECRET))

@@ -32,15 +32,6 @@ async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.As
     assert sandbox.state.tickets[given["ticket"]].persona == "lin"
 
 
-async def test_a_ticket_is_for_the_persona_and_the_consent_asked_for(
-    sandbox: Sandbox, control: httpx.AsyncClient
-) -> None:
-    body = {"persona": "chen", "get_phone": False, "approve": True}
-    ticket = (await control.post("/sandbox/tickets", json=body)).json()["ticket"]
-    entry = sandbox.state.tickets[ticket]
-    assert (entry.persona, entry.get_phone) == ("chen", False)
-
-
 async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
     sandbox: Sandbox, control: httpx.AsyncClient
 ) -> None:
@@ -98,24 +89,14 @@ async def test_the_stats_hold_counts_and_no_secret(
     [
         ("POST tickets", {"persona": "Lin Xiao"}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
         ("POST tickets", {"persona": "x" * 33}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
-        ("POST tickets", {"persona": 7}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
         ("POST tickets", {"get_phone": "yes"}, "get_phone: true or false"),
-        ("POST tickets", {"approve": 1}, "approve: true or false"),
         ("POST tickets", {"who": "lin"}, "body: only the members persona, get_phone, approve"),
         ("PATCH settings", {"shape": "round"}, "shape: one of bare, envelope_object, "),
-        ("PATCH settings", {"shape": ["bare"]}, "shape: one of bare, envelope_object, "),
         ("PATCH settings", {"token_algorithm": "none"}, "token_algorithm: one of HS256, RS256"),
         ("PATCH settings", {"refusal_status": 500}, "refusal_status: one of 200, 400"),
-        ("PATCH settings", {"ticket_ttl": 0}, "ticket_ttl: whole seconds, 1 to 86400"),
         ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl: whole seconds, 1 to 86400"),
-        ("PATCH settings", {"ticket_ttl": True}, "ticket_ttl: whole seconds, 1 to 86400"),
-        ("PATCH settings", {"ticket_ttl": "9"}, "ticket_ttl: whole seconds, 1 to 86400"),
-        ("PATCH settings", {"need_secret": None}, "need_secret: true or false"),
         ("PATCH settings", {"user_pool_secret": "x"}, "body: only the members shape, "),
         ("PUT fault", {}, "kind: one of none, slow, drop, "),
-        ("PUT fault", {"kind": {}}, "kind: one of none, slow, drop, "),
-        ("PUT fault", {"kind": "slow", "times": -1}, "times: a whole number from 1, or absent"),
-        ("PUT fault", {"kind": "slow", "seconds": 1e9}, "seconds: a number, 0 to 600"),
         ("PUT fault", {"kind": "slow", "colour": 1}, "body: only the members kind, times, "),
     ],
 )
@@ -134,14 +115,6 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     assert sandbox.state.options is before
     assert sandbox.state.fault == Fault()
     assert sandbox.state.tickets_issued == 0
-
-
-async def test_one_wrong_switch_changes_no_switch(
-    sandbox: Sandbox, control: httpx.AsyncClient
-) -> None:
-    body = {"shape": "nested", "ticket_ttl": 0}
-    assert (await control.patch("/sandbox/settings", json=body)).status_code == 422
-    assert sandbox.state.options.shape == "bare"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b"9" * 10_000])
@@ -163,13 +136,3 @@ async def test_the_routes_join_another_server_with_their_whole_path(sandbox: San
         assert "ticket" in (await client.post("/sandbox/tickets")).json()
         pool = sandbox.state.options.user_pool_id
         assert (await client.post(f"/oauth/app2wxapp/auth/{pool}")).status_code == 404
-
-
-async def test_the_upstream_has_no_control_and_the_whole_app_has_both(sandbox: Sandbox) -> None:
-    statuses = []
-    for app in (sandbox.authing, sandbox.app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://x.test") as client:
-            statuses.append((await client.get("/sandbox/stats")).status_code)
-            statuses.append((await client.get("/oidc/.well-known/jwks.json")).status_code)
-    assert statuses == [404, 200, 200, 200]

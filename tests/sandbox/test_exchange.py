@@ -90,15 +90,9 @@ async def test_each_shape_carries_the_same_user(
     assert dressed["nested"] == {**SUCCESS, "data": {**SUCCESS, "data": user}}
     inner = dressed["envelope_string"].pop("data")
     assert dressed["envelope_string"] == SUCCESS
-    assert isinstance(inner, str)
     assert json.loads(inner) == user
-
-
-async def test_the_code_of_an_envelope_can_be_text(
-    sandbox: Sandbox, switch: Switch, exchange: Exchange
-) -> None:
     switch(shape="envelope_object", code_as_text=True)
-    assert (await exchange(sandbox.state.issue(Consent()))).json()["code"] == "200"
+    assert (await exchange(ticket)).json()["code"] == "200"
 
 
 async def test_a_ticket_is_accepted_once(sandbox: Sandbox, exchange: Exchange) -> None:
@@ -130,17 +124,6 @@ async def test_a_ticket_is_valid_to_its_last_second(
     assert refused(await exchange(ticket)) == 2206
 
 
-async def test_a_new_ticket_ttl_applies_to_new_tickets(
-    sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
-) -> None:
-    old = sandbox.state.issue(Consent())
-    switch(ticket_ttl=5)
-    new = sandbox.state.issue(Consent())
-    clock.now += 5
-    assert refused(await exchange(new)) == 2206
-    assert "_id" in (await exchange(old)).json()
-
-
 @pytest.mark.parametrize("secret", ["made-up-but-wrong", "", None, 7, "密钥"])
 async def test_a_wrong_or_missing_secret_is_refused_and_uses_no_ticket(
     sandbox: Sandbox, exchange: Exchange, secret: object
@@ -150,21 +133,9 @@ async def test_a_wrong_or_missing_secret_is_refused_and_uses_no_ticket(
     assert "_id" in (await exchange(ticket)).json()
 
 
-async def test_a_pool_that_needs_no_secret_accepts_any(
-    sandbox: Sandbox, switch: Switch, exchange: Exchange
-) -> None:
-    switch(need_secret=False)
-    assert "_id" in (await exchange(sandbox.state.issue(Consent()), secret=None)).json()
-    assert "_id" in (await exchange(sandbox.state.issue(Consent()), secret="wrong")).json()
-
-
 async def test_another_pool_does_not_exist(sandbox: Sandbox, exchange: Exchange) -> None:
     answer = await exchange(sandbox.state.issue(Consent()), pool="5f0000000000000000000002")
     assert refused(answer) == 2224
-
-
-async def test_a_ticket_that_was_never_issued_is_refused(exchange: Exchange) -> None:
-    assert refused(await exchange("eyJhbGciOiJIUzI1NiJ9.e30.c2ln")) == 2207
 
 
 @pytest.mark.parametrize("ticket", ["", None, 7, ["a"]])
@@ -199,24 +170,6 @@ async def test_a_refusal_has_the_chosen_http_status(
     answer = await exchange("never-issued")
     assert answer.status_code == status
     assert refused(answer) == 2207
-
-
-async def test_the_exchange_is_a_post_at_exactly_one_path(
-    sandbox: Sandbox, upstream: httpx.AsyncClient
-) -> None:
-    path = f"/oauth/app2wxapp/auth/{sandbox.state.options.user_pool_id}"
-    assert (await upstream.get(path)).status_code == 405
-    assert (await upstream.post(f"{path}/", json={})).status_code == 404
-    assert sandbox.state.exchanges == 0
-
-
-async def test_tickets_look_like_authings_and_are_unique(sandbox: Sandbox) -> None:
-    tickets = {sandbox.state.issue(Consent()) for _ in range(50)}
-    assert len(tickets) == 50
-    for ticket in tickets:
-        assert ticket.startswith("eyJhbGciOiJIUzI1NiIsInR5cCI6Ik")
-        assert 200 < len(ticket) < 1000
-        assert ticket.replace(".", "").replace("-", "").replace("_", "").isalnum()
 
 
 async def test_the_oldest_ticket_is_dropped_at_the_limit(

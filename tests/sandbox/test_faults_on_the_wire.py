@@ -61,17 +61,6 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize(("kind", "spent"), [("drop", 0), ("accept_then_drop", 1)])
-async def test_a_dropped_connection_closes_without_a_byte(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, kind: str, spent: int
-) -> None:
-    ticket = sandbox.state.issue(Consent())
-    sandbox.state.fault = Fault(kind)
-    assert await everything_said(sandbox, ticket) == b""
-    assert sandbox.state.tickets[ticket].logins == spent
-    assert complaints(caplog) == []
-
-
 async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,18 +91,3 @@ async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     assert sandbox.state.tickets[ticket].attempts == 1
     assert sandbox.state.tickets[ticket].logins == 0
     assert complaints(caplog) == []
-
-
-async def test_a_connection_stays_usable_after_a_fault_with_a_response(sandbox: Sandbox) -> None:
-    ticket = sandbox.state.issue(Consent())
-    sandbox.state.fault = Fault("http_500", times=1)
-    async with serving(sandbox) as port, asyncio.timeout(5):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for status in (b"500", b"200"):
-            writer.write(request(sandbox, ticket))
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.split(b" ")[1] == status
-            length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
-            await reader.readexactly(int(length))
-        writer.close()
-        await writer.wait_closed()

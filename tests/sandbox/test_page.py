@@ -92,14 +92,6 @@ async def test_the_command_is_escaped_for_any_url() -> None:
     assert shlex.split("".join(page.pre[2:]))[2] == url
 
 
-async def test_an_unticked_box_withholds_the_phone_number(
-    sandbox: Sandbox, control: httpx.AsyncClient
-) -> None:
-    form = {"persona": "lin", "choice": "approve"}
-    page = Reader((await control.post("/sandbox", data=form)).text)
-    assert sandbox.state.tickets[page.pre[1]].get_phone is False
-
-
 @pytest.mark.parametrize("choice", [{"choice": "cancel"}, {}])
 async def test_anything_but_allow_gives_no_ticket(
     sandbox: Sandbox, control: httpx.AsyncClient, choice: dict[str, str]
@@ -107,14 +99,6 @@ async def test_anything_but_allow_gives_no_ticket(
     page = Reader((await control.post("/sandbox", data={"persona": "lin", **choice})).text)
     assert page.pre[:2] == ["code=400&message=用户取消授权", "none"]
     assert sandbox.state.tickets_issued == 0
-
-
-async def test_a_persona_that_the_page_does_not_offer_stays_chosen(
-    control: httpx.AsyncClient,
-) -> None:
-    form = {"persona": "load-7", "choice": "approve"}
-    page = Reader((await control.post("/sandbox", data=form)).text)
-    assert page.chosen() == ["load-7"]
 
 
 @pytest.mark.parametrize("body", [b"", b"persona=%3Cscript%3E&choice=approve", b"\xff\xfe=&&&="])

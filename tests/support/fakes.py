@@ -7,7 +7,6 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from app.errors import TicketgateError
 from app.events import EventName
 from app.jose.key_ring import KeyRing
 from app.sessions.models import Identity
@@ -41,7 +40,7 @@ class FakeIdentityProvider:
     """
 
     identity: Identity = IDENTITY
-    failure: TicketgateError | None = None
+    failure: Exception | None = None
     tickets: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
