@@ -159,6 +159,10 @@ class SessionStore(Protocol):
 # --- bans ---
 
 
+MAX_LISTED_BANS = 1000
+"""Bans in one list. A longer list would hold up the commands of other users."""
+
+
 class BanStore(Protocol):
     """Keeps the bans of users."""
 
@@ -170,6 +174,9 @@ class BanStore(Protocol):
 
     async def find(self, subject: str, now: datetime) -> Ban | None:
         """The ban in force."""
+
+    async def list_bans(self, now: datetime) -> Sequence[Ban]:
+        """The bans in force, at most MAX_LISTED_BANS; those that last longest come first."""
 
 
 # --- the store as a whole ---

@@ -20,6 +20,7 @@ KINDS = {
     "index": r"\{tg\}:sessions-of:.+",
     "replies": r"\{tg\}:reply:.+",
     "bans": r"\{tg\}:ban:.+",
+    "ban index": r"\{tg\}:bans",
     "tickets": r"\{tg\}:ticket:[0-9a-f]{64}",
     "keys": r"\{tg\}:idempotency-key:[0-9a-f]{64}",
     "probe": r"\{tg\}:writable",
@@ -28,13 +29,28 @@ KINDS = {
 WRITES_FIELDS = {"HSET", "HSETNX"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
 LEAVES_NOTHING_NEW = {
-    *("HDEL", "DEL", "ZREM", "EXPIRE", "PEXPIRE", "EXISTS", "TTL", "PTTL", "GET", "TYPE", "CONFIG"),
+    *(
+        "HDEL",
+        "DEL",
+        "ZREM",
+        "EXPIRE",
+        "PERSIST",
+        "PEXPIRE",
+        "EXISTS",
+        "TTL",
+        "PTTL",
+        "GET",
+        "TYPE",
+        "CONFIG",
+    ),
     *(
         "HGET",
         "HMGET",
         "HGETALL",
         "LRANGE",
         "ZRANGE",
+        "ZREMRANGEBYSCORE",
+        "ZREVRANGEBYSCORE",
         "ZCOUNT",
         "EVAL",
         "EVALSHA",

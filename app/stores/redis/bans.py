@@ -6,11 +6,23 @@ from datetime import datetime
 from typing_extensions import override
 
 from app.sessions.models import Ban
-from app.sessions.ports import BanStore
+from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.instants import epoch
 from app.stores.redis import scripts
-from app.stores.redis.codec import SESSION_PREFIX, ban_key, decode_ban, decode_ids, index_key
+from app.stores.redis.codec import (
+    BAN_INDEX,
+    BAN_PREFIX,
+    SESSION_PREFIX,
+    ban_key,
+    decode_ban,
+    decode_ids,
+    decode_row,
+    index_key,
+)
 from app.stores.redis.engine import RedisEngine
+
+_LIFT = "redis.call('DEL', KEYS[1]) redis.call('ZREM', KEYS[2], ARGV[1])"
+"""May run twice, so it needs neither a command id nor the other common arguments."""
 
 
 class RedisBans(BanStore):
@@ -23,18 +35,19 @@ class RedisBans(BanStore):
     async def put(self, ban: Ban) -> Sequence[str]:
         reply = await self._engine.eval_script(
             scripts.BAN,
-            [index_key(ban.subject), ban_key(ban.subject)],
+            [index_key(ban.subject), ban_key(ban.subject), BAN_INDEX],
             ban.created_at,
             SESSION_PREFIX,
             ban.reason,
             epoch(ban.until) if ban.until else "",
+            ban.subject,
             confirm=True,
         )
         return decode_ids(reply)
 
     @override
     async def lift(self, subject: str) -> None:
-        await self._engine.execute("DEL", ban_key(subject))
+        await self._engine.execute("EVAL", _LIFT, 2, ban_key(subject), BAN_INDEX, subject)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
@@ -44,3 +57,10 @@ class RedisBans(BanStore):
             return None
         ban = decode_ban(subject, {name.decode(): value for name, value in row.items()})
         return ban if ban.until is None or ban.until > now else None
+
+    @override
+    async def list_bans(self, now: datetime) -> Sequence[Ban]:
+        reply = await self._engine.eval_script(
+            scripts.LIST_BANS, [BAN_INDEX], now, BAN_PREFIX, MAX_LISTED_BANS
+        )
+        return [decode_ban(subject.decode(), decode_row(flat)) for subject, flat in reply]

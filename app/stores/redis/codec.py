@@ -21,6 +21,9 @@ _PREFIX = "{tg}:"
 WRITABLE = _PREFIX + "writable"
 SESSION_PREFIX = _PREFIX + "session:"
 TICKET_PREFIX = _PREFIX + "ticket:"
+BAN_PREFIX = _PREFIX + "ban:"
+BAN_INDEX = _PREFIX + "bans"
+"""The banned users by the end of their bans, in epoch seconds: a sorted set."""
 
 
 def session_key(session_id: str) -> str:
@@ -35,7 +38,7 @@ def index_key(subject: str) -> str:
 
 def ban_key(subject: str) -> str:
     """The user's ban: a hash."""
-    return f"{_PREFIX}ban:{subject}"
+    return BAN_PREFIX + subject
 
 
 def ticket_key(ticket_hash: bytes) -> str:
@@ -69,9 +72,14 @@ def encode_session(session: Session) -> list[RedisArg]:
     return flat
 
 
+def decode_row(flat: Sequence[bytes]) -> Mapping[str, bytes]:
+    """A hash, from fields and values in turn."""
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
 def decode_session(flat: Sequence[bytes]) -> Session:
     """An active session, from fields and values in turn."""
-    row = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    row = decode_row(flat)
     return Session(
         id=row["id"].decode(),
         subject=row["subject"].decode(),

@@ -12,6 +12,7 @@ from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unkn
 from app.sessions.ports import Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
+    BAN_INDEX,
     SESSION_PREFIX,
     ban_key,
     decode_ids,
@@ -98,7 +99,7 @@ class RedisSessions(SessionStore):
         command_id = secrets.token_urlsafe(12)
         reply = await self._engine.eval_script(
             scripts.ERASE,
-            [index_key(subject), ban_key(subject), reply_key(command_id)],
+            [index_key(subject), ban_key(subject), reply_key(command_id), BAN_INDEX],
             now,
             SESSION_PREFIX,
             command_id=command_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing_extensions import override
 
 from app.sessions.models import Ban, EndReason
-from app.sessions.ports import BanStore
+from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.sessions import end_all_sessions
@@ -39,12 +39,23 @@ class SqliteBans(BanStore):
     def find(self, db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
         return find_ban(db, subject, now)
 
+    @override
+    @command
+    def list_bans(self, db: sqlite3.Connection, now: datetime) -> Sequence[Ban]:
+        sql = (
+            "SELECT * FROM bans WHERE until IS NULL OR until > ?"
+            " ORDER BY until DESC NULLS FIRST, subject DESC LIMIT ?"
+        )
+        return [_ban(row) for row in db.execute(sql, (epoch(now), MAX_LISTED_BANS))]
+
 
 def find_ban(db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
     """The ban in force, inside a transaction."""
     sql = "SELECT * FROM bans WHERE subject = ? AND (until IS NULL OR until > ?)"
     row = db.execute(sql, (subject, epoch(now))).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _ban(row)
+
+
+def _ban(row: sqlite3.Row) -> Ban:
     until = instant(row["until"]) if row["until"] is not None else None
     return Ban(row["subject"], row["reason"], instant(row["created_at"]), until)

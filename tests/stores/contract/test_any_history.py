@@ -15,7 +15,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import EndReason, Session
+from app.sessions.models import Ban, EndReason, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, Stores
 from app.stores.sqlite import open_sqlite_store
@@ -34,7 +34,15 @@ from tests.stores.builders import (
 from tests.stores.factories import StoreFactory
 
 Outcome: TypeAlias = (
-    Rotated | Replayed | Reused | Active | Ended | Unknown | Sequence[Session | str] | int | None
+    Rotated
+    | Replayed
+    | Reused
+    | Active
+    | Ended
+    | Unknown
+    | Sequence[Session | str | Ban]
+    | int
+    | None
 )
 
 
@@ -62,6 +70,11 @@ async def lift_ban(store: Stores, at: Moment) -> None:
     await store.bans.lift(at.user)
 
 
+async def bans_of(store: Stores, at: Moment) -> Sequence[Ban]:
+    """Other users have later or earlier clocks, and stay banned."""
+    return [ban for ban in await store.bans.list_bans(at.now) if ban.subject == at.user]
+
+
 VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
     "rotate": lambda store, at: store.sessions.rotate(at.rotation(WINDOW)),
     "rotate strictly": lambda store, at: store.sessions.rotate(at.rotation(0 * DAY)),
@@ -73,6 +86,7 @@ VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
     "erase": lambda store, at: store.sessions.erase(at.user, at.now),
     "ban": lambda store, at: store.bans.put(ban_of(at.user, at=at.now, until=at.now + HOUR)),
     "lift": lift_ban,
+    "list bans": bans_of,
     "list": lambda store, at: store.sessions.active_sessions(at.user, at.now),
     "purge": lambda store, at: store.maintenance.purge(at.now),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Ended, Opened, Unknown
-from app.sessions.ports import SessionLimits, Stores
+from app.sessions.ports import MAX_LISTED_BANS, SessionLimits, Stores
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -114,6 +114,44 @@ async def test_a_ban_can_be_changed(store: Stores) -> None:
     changed = ban_of(at=NOW + SECOND, reason="fraud")
     assert await store.bans.put(changed) == []
     assert await store.bans.find(SUBJECT, UNTIL) == changed
+
+
+async def test_bans_in_force_are_listed_those_that_last_longest_first(store: Stores) -> None:
+    bans = [
+        ban_of("user-c"),
+        ban_of("user-b"),
+        ban_of("user-a", until=UNTIL),
+        ban_of("user-d", until=UNTIL - SECOND),
+    ]
+    for ban in (bans[2], bans[0], bans[3], bans[1]):
+        await store.bans.put(ban)
+    assert list(await store.bans.list_bans(NOW)) == bans
+    assert list(await store.bans.list_bans(UNTIL - SECOND)) == bans[:3]
+    assert list(await store.bans.list_bans(UNTIL)) == bans[:2]
+
+
+async def test_a_changed_ban_is_listed_once_and_a_lifted_one_is_not_listed(store: Stores) -> None:
+    await store.bans.put(ban_of())
+    await store.bans.put(changed := ban_of(until=UNTIL, reason="fraud"))
+    await store.bans.put(ban_of("other"))
+    await store.bans.lift("other")
+    assert list(await store.bans.list_bans(NOW)) == [changed]
+
+
+async def test_an_erased_user_with_a_ban_in_force_stays_listed(store: Stores) -> None:
+    await store.bans.put(ban_of(until=UNTIL))
+    await store.sessions.erase(SUBJECT, NOW)
+    assert list(await store.bans.list_bans(NOW)) == [ban_of(until=UNTIL)]
+    await store.sessions.erase(SUBJECT, UNTIL)
+    assert list(await store.bans.list_bans(NOW)) == []
+
+
+async def test_a_list_of_bans_is_bounded(store: Stores) -> None:
+    for number in range(MAX_LISTED_BANS + 1):
+        await store.bans.put(ban_of(f"user-{number:04}"))
+    listed = await store.bans.list_bans(NOW)
+    assert [ban.subject for ban in listed[:2]] == [f"user-{MAX_LISTED_BANS}", "user-0999"]
+    assert len(listed) == MAX_LISTED_BANS
 
 
 async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(

@@ -1,6 +1,6 @@
 -- Ends the user's sessions and removes the user from them and from older tombstones.
--- KEYS: index, ban, reply. ARGV: prefix of sessions.
-local index, ban, reply = KEYS[1], KEYS[2], KEYS[3]
+-- KEYS: index, ban, reply, index of bans. ARGV: prefix of sessions.
+local index, ban, reply, bans = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local REPLY_SECONDS = 10
 
 -- After an erasure, sessions cannot be found by user. So the first run stores its reply for the
@@ -19,4 +19,5 @@ end)
 redis.call('DEL', index)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')
 if ban_ends_at and ban_ends_at <= now then redis.call('DEL', ban) end
+redis.call('ZREMRANGEBYSCORE', bans, '-inf', now)
 return ended
