@@ -6,6 +6,7 @@ variable of each field, which has the same name in capitals.
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -21,10 +22,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -41,7 +42,7 @@ _RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
 
 
 def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
+    if isinstance(value, timedelta):  # a default
         return value
     text = str(value).strip()
     if re.fullmatch(r"\d{1,10}", text):
@@ -211,39 +212,23 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The environment wins over `.env`, and that over secret files.
         folder = getattr(file_secret_settings, "secrets_dir", None)
-        secret_files = _SecretFiles(settings_cls, folder)
+        secrets = _read_secret_files(folder, settings_cls.model_fields) if folder else {}
+        secret_files = InitSettingsSource(settings_cls, init_kwargs=secrets)
         return init_settings, env_settings, dotenv_settings, secret_files
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Reads one file a setting from a folder.
-
-    Unlike the library's own source, an empty file means unset, and an error names the setting.
-    """
-
-    def __init__(self, settings_cls: type[BaseSettings], folder: Path | None) -> None:
-        super().__init__(settings_cls)
-        self._folder = folder
-
-    @override
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        del field
-        path = (self._folder or Path()) / field_name.upper()
-        if not os.path.lexists(path):
-            return None, field_name, False
-        try:
-            return path.read_text("utf-8").strip() or None, field_name, False
-        except (OSError, UnicodeDecodeError):
-            name = field_name.upper()
-            raise StartupError(f"{name}: {path} cannot be read as a text file") from None
-
-    @override
-    def __call__(self) -> dict[str, Any]:
-        if self._folder is None:
-            return {}
-        fields = self.settings_cls.model_fields
-        values = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
-        return {name: value for name, value in values.items() if value is not None}
+def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    # Unlike the library's own source, an empty file means unset, and an error names the setting.
+    found = {}
+    for name in names:
+        path = folder / name.upper()
+        if os.path.lexists(path):
+            try:
+                found[name] = path.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                message = f"{name.upper()}: {path} cannot be read as a text file"
+                raise StartupError(message) from None
+    return {name: value for name, value in found.items() if value}
 
 
 S = TypeVar("S", bound=Settings)

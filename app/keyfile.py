@@ -36,11 +36,7 @@ class KeyFile:
     """A `KeySource` that follows a file. A broken new file keeps the keys that work."""
 
     def __init__(self, path: Path, events: Events) -> None:
-        """Load the keys. Each reload and each failed reload is recorded as an event.
-
-        Raises:
-            StartupError: there is no usable key file.
-        """
+        """Load the keys, or raise StartupError. Reloads and failed ones are events."""
         self._path = path
         self._events = events
         with refusals(path):
@@ -77,12 +73,7 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def read_keys(path: Path) -> KeyRing:
-    """Load the ring from a file.
-
-    Raises:
-        OSError: the file cannot be read.
-        KeyFileError: its content is not usable.
-    """
+    """Load the ring; raise OSError or KeyFileError if the file is not usable."""
     try:
         return KeyRing.from_jwk_set(path.read_bytes())
     except InvalidKey as error:

@@ -138,11 +138,7 @@ def create_app(
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    """Return the real transport to Authing.
-
-    Raises:
-        StartupError: the CA file cannot be used.
-    """
+    """Return the real transport to Authing, or raise StartupError for a bad CA file."""
     try:
         return build_transport(settings.authing_ca_file)
     except OSError as error:

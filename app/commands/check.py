@@ -28,12 +28,8 @@ def run() -> int:
         return _print({"settings": str(error)})
     findings = {"settings": ""}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
-    findings |= asyncio.run(_ask_others(settings))
+    findings |= asyncio.run(_ask_store(settings)) | asyncio.run(_ask_authing(settings))
     return _print(findings)
-
-
-async def _ask_others(settings: Settings) -> dict[str, str]:
-    return await _ask_store(settings) | await _ask_authing(settings)
 
 
 class _LastEvents(Events):

@@ -17,11 +17,7 @@ Action: TypeAlias = Literal["new", "add", "promote", "retire", "list"]
 
 
 def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str) -> int:
-    """Do one step, then list the keys as they are now.
-
-    Raises:
-        StartupError: one line that says why it cannot be done.
-    """
+    """Do one step, then list the keys as they are now; raise StartupError if it cannot be done."""
     path = file or Path(os.environ.get("SESSION_KEYS_FILE", ""))
     if path == Path():
         raise StartupError("SESSION_KEYS_FILE: is required (or give --file)")

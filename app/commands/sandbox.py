@@ -41,11 +41,7 @@ class SandboxSettings(Settings):
 
 
 def run() -> int:
-    """Serve the sandbox until a signal stops it.
-
-    Raises:
-        StartupError: something is wrong with the settings or what they point at.
-    """
+    """Serve the sandbox until a signal stops it."""
     secret = secrets.token_hex(16)
     settings = load_settings(
         SandboxSettings,

@@ -30,8 +30,7 @@ _LAST_REQUEST_SECONDS = 0.3
 class Drain:
     """Whether the process is about to stop. Shared by the server and `/readyz`."""
 
-    def __init__(self) -> None:
-        self._started = False
+    _started = False
 
     def start(self) -> None:
         """Begin to drain, for good."""

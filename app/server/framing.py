@@ -109,7 +109,8 @@ class RequestReader:
             _parse_head(head, self.request)
             length = _body_length(self.request)
             self.request.awaits_continue = length != 0 and self._awaits_continue()
-            self._body = _body(self.received, length)
+            body = _chunks(self.received) if length is None else _take(self.received, length)
+            self._body = body
         try:
             next(self._body)
         except StopIteration as complete:
@@ -171,14 +172,8 @@ def _parse_head(head: bytes, request: Request) -> None:
         raise MalformedRequest from None
 
 
-def _body(received: bytearray, length: int | None) -> Generator[None, None, bytes]:
-    """Read the body; pauses whenever more bytes are needed. A length of None means chunks."""
-    if length is None:
-        return (yield from _chunks(received))
-    return (yield from _take(received, length))
-
-
 def _take(received: bytearray, size: int) -> Generator[None, None, bytes]:
+    """Return so many bytes; like the generators below, pause whenever more are needed."""
     while len(received) < size:
         yield
     taken = bytes(received[:size])

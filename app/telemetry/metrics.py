@@ -64,11 +64,7 @@ class Metrics:
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[None]:
-        """Serve the metrics at `/metrics` while the context is open.
-
-        Raises:
-            StartupError: the port cannot be listened on.
-        """
+        """Serve `/metrics` while the context is open; StartupError if the port is not free."""
         try:
             server, thread = start_http_server(port, host, self.registry)
         except OSError as error:
