@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -62,6 +62,22 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
 
 
+Check = Callable[..., Answer]
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> Check:
+    """Run `check` with more settings beside an Authing whose clock is late."""
+
+    def check(late_by: float | None = 0, **settings: object) -> Answer:
+        with authing(late_by) as (address, _):
+            for name, value in {"AUTHING_BASE_URL": address, **settings}.items():
+                monkeypatch.setenv(name, str(value))
+            return shell("check")
+
+    return check
+
+
 def findings(answer: Answer) -> dict[str, str]:
     assert answer.err == ""
     parts = (line.split(maxsplit=1) for line in answer.lines)
@@ -78,7 +94,7 @@ def failure(answer: Answer) -> tuple[str, str]:
 
 
 def test_a_configuration_that_works_is_found_good_over_tls(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, authority: Authority
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell, authority: Authority
 ) -> None:
     with authing(tls=authority.server()) as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
@@ -89,60 +105,44 @@ def test_a_configuration_that_works_is_found_good_over_tls(
         ("settings", "keys", "store", "authing", "clock"), "ok"
     )
     assert len(asked) == 1
+    with open_sqlite_store(folder / "sessions.db"):
+        pass  # the store is free again
 
 
-def test_wrong_settings_end_the_check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
-    monkeypatch.setenv("AUTHING_USER_POOL_SECRET", "c4nary")
-    answer = shell("check")
-    assert failure(answer) == (
-        "settings",
-        "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long",
-    )
+def test_wrong_settings_end_the_check(check: Check) -> None:
+    answer = check(AUTHING_USER_POOL_SECRET="c4nary")
+    says = "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long"
+    assert failure(answer) == ("settings", says)
     assert len(answer.lines) == 1
 
 
-def test_missing_keys_are_found(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
-) -> None:
+def test_missing_keys_are_found(folder: Path, check: Check) -> None:
     (folder / "keys.json").unlink()
-    with authing() as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        name, text = failure(shell("check"))
+    name, text = failure(check())
     assert name == "keys"
     assert text.startswith("SESSION_KEYS_FILE: ")
 
 
-def test_a_store_in_use_by_another_process_is_reported(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
-) -> None:
-    with open_sqlite_store(folder / "sessions.db"), authing() as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        name, text = failure(shell("check"))
+def test_a_store_in_use_by_another_process_is_reported(folder: Path, check: Check) -> None:
+    with open_sqlite_store(folder / "sessions.db"):
+        name, text = failure(check())
     assert name == "store"
     assert text.startswith("STORE_URL: ")
     assert "in use by another process" in text
 
 
-def test_a_store_that_is_a_folder_is_found(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
-) -> None:
-    with authing() as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        monkeypatch.setenv("STORE_URL", f"sqlite:///{folder}")
-        name, text = failure(shell("check"))
+def test_a_store_that_is_a_folder_is_found(folder: Path, check: Check) -> None:
+    name, text = failure(check(STORE_URL=f"sqlite:///{folder}"))
     assert name == "store"
     assert text.startswith("STORE_URL: ")
 
 
 def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, valkey: Server, tmp_path: Path
+    check: Check, valkey: Server, tmp_path: Path
 ) -> None:
-    with authing() as (address, _), standalone(tmp_path / "kept", appendonly=True) as durable:
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        monkeypatch.setenv("STORE_URL", durable.url)
-        good = shell("check")
-        monkeypatch.setenv("STORE_URL", valkey.url)
-        warned = shell("check")
+    with standalone(tmp_path / "kept", appendonly=True) as durable:
+        good = check(STORE_URL=durable.url)
+    warned = check(STORE_URL=valkey.url)
     assert (good.code, findings(good)["store"]) == (0, "ok")
     assert warned.code == 0
     assert findings(warned)["store"].startswith("ok    warning: no append-only file")
@@ -156,30 +156,14 @@ def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(
     ],
 )
 def test_a_redis_that_will_not_do_is_found(
-    monkeypatch: pytest.MonkeyPatch,
-    shell: Shell,
-    tmp_path: Path,
-    setting: tuple[str, str],
-    says: str,
+    check: Check, tmp_path: Path, setting: tuple[str, str], says: str
 ) -> None:
-    with authing() as (address, _), standalone(tmp_path / "unfit") as server:
+    with standalone(tmp_path / "unfit") as server:
         server.cli("CONFIG", "SET", *setting)
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        monkeypatch.setenv("STORE_URL", server.url)
-        failed, text = failure(shell("check"))
+        failed, text = failure(check(STORE_URL=server.url))
     assert failed == "store"
     assert text.startswith("STORE_URL: ")
     assert says in text
-
-
-def test_the_store_is_free_again_after_the_check(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
-) -> None:
-    with authing() as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        assert shell("check").code == 0
-    with open_sqlite_store(folder / "sessions.db"):
-        pass
 
 
 def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
@@ -204,45 +188,27 @@ def test_an_untrusted_certificate_of_authing_is_reported(
     assert asked == []
 
 
-def test_authorities_that_cannot_be_read_are_found(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
-) -> None:
-    monkeypatch.setenv("AUTHING_CA_FILE", str(folder / "missing.pem"))
-    name, text = failure(shell("check"))
+def test_authorities_that_cannot_be_read_are_found(folder: Path, check: Check) -> None:
+    name, text = failure(check(AUTHING_CA_FILE=folder / "missing.pem"))
     assert name == "authing"
     assert text.startswith("AUTHING_CA_FILE: ")
 
 
 @pytest.mark.parametrize("late_by", [120, -120])
-def test_a_clock_that_is_off_is_found_with_how_much(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, late_by: int
-) -> None:
-    with authing(late_by=late_by) as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        name, text = failure(shell("check"))
+def test_a_clock_that_is_off_is_found_with_how_much(check: Check, late_by: int) -> None:
+    name, text = failure(check(late_by))
     assert name == "clock"
     skew = int(text.removeprefix("differs from Authing's by ").split(" s; ")[0])
     assert 115 <= skew <= 125
     assert "NTP" in text
 
 
-def test_a_clock_that_is_a_little_off_is_good_enough(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell
-) -> None:
-    with authing(late_by=10) as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        assert shell("check").code == 0
+def test_a_clock_that_is_a_little_off_is_good_enough(check: Check) -> None:
+    assert check(10).code == 0
 
 
-def test_a_clock_that_cannot_be_compared_is_reported(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell
-) -> None:
-    with authing(late_by=None) as (address, _):
-        monkeypatch.setenv("AUTHING_BASE_URL", address)
-        assert failure(shell("check")) == (
-            "clock",
-            "Authing's response has no Date to compare with",
-        )
+def test_a_clock_that_cannot_be_compared_is_reported(check: Check) -> None:
+    assert failure(check(None)) == ("clock", "Authing's response has no Date to compare with")
 
 
 def test_no_check_shows_or_sends_a_secret(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.jose.jwk import thumbprint
-from app.keyfile import KEY_KINDS, read_keys
+from app.keyfile import read_keys
 from tests.commands.conftest import Shell
 
 
@@ -27,17 +27,14 @@ def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None
     ]
 
 
-@pytest.mark.parametrize("algorithm", KEY_KINDS[:-1])
-def test_a_file_is_made_for_each_algorithm_where_the_option_says(
-    shell: Shell, folder: Path, algorithm: str
-) -> None:
+def test_a_file_is_made_for_an_algorithm_where_the_option_says(shell: Shell, folder: Path) -> None:
     elsewhere = folder / "elsewhere" / "keys.json"
-    answer = shell("keys", "--file", str(elsewhere), "new", "--alg", algorithm)
+    answer = shell("keys", "--file", str(elsewhere), "new", "--alg", "EdDSA")
     assert answer.code == 0
-    assert read_keys(elsewhere).signing_key.algorithm == algorithm
+    assert read_keys(elsewhere).signing_key.algorithm == "EdDSA"
 
 
-@pytest.mark.parametrize("kind", KEY_KINDS)
+@pytest.mark.parametrize("kind", ["ES256", "oct"])
 def test_a_key_of_each_kind_rolls_over(shell: Shell, path: Path, kind: str) -> None:
     old = next(line for line in shell("keys", "list").lines if ("oct" in line) == (kind == "oct"))
     old_kid, new_kid = old.split()[0], ""
