@@ -5,44 +5,15 @@ free text, because texts end up in logs and may hold a secret. Beyond the code, 
 word of a closed vocabulary (`outcome`) or a number.
 
     TicketgateError
-    ├── RequestError                  the request itself is wrong
-    │   ├── MalformedRequest              malformed_request
-    │   ├── InvalidRequest                invalid_request (with a list of fields)
-    │   ├── IdempotencyKeyMismatch        idempotency_key_mismatch
-    │   ├── NotFound                      not_found
-    │   ├── MethodNotAllowed              method_not_allowed
-    │   ├── BodyTooLarge                  body_too_large
-    │   ├── UriTooLong                    uri_too_long
-    │   ├── HeaderTooLarge                header_too_large
-    │   ├── UnsupportedMediaType          unsupported_media_type
-    │   ├── LoginCancelled                login_cancelled
-    │   └── ExtMsgUnsupported             ext_msg_unsupported
-    ├── LoginRefused                  no session will be made from this ticket
-    │   ├── TicketRejected                ticket_rejected
-    │   ├── TicketUsed                    ticket_used
-    │   ├── AccountBlocked                account_blocked
-    │   └── UserBanned                    user_banned (with the end of the ban)
-    ├── TryLater                      the same request may be sent again, later
-    │   ├── LoginInProgress               login_in_progress
-    │   └── RateLimited                   rate_limited
-    ├── AuthingError                  Authing gave no result that can be believed
-    │   ├── AuthingUnavailable            authing_unavailable
-    │   ├── AuthingTimeout                authing_timeout
-    │   ├── AuthingOverloaded             authing_overloaded
-    │   ├── AuthingMisconfigured          authing_misconfigured
-    │   ├── AuthingBadAnswer              authing_bad_answer
-    │   ├── AuthingTokenInvalid           authing_token_invalid
-    │   └── AuthingUntrusted              authing_untrusted
-    ├── RefreshRefused                the refresh token in the body is refused
-    │   ├── RefreshTokenInvalid           refresh_token_invalid
-    │   └── RefreshSessionEnded           session_ended (with the reason)
-    ├── AccessRefused                 the bearer token is refused
-    │   ├── AccessTokenMissing            access_token_missing
-    │   ├── AccessTokenInvalid            access_token_invalid
-    │   ├── AccessTokenExpired            access_token_expired
-    │   └── AccessSessionEnded            session_ended (with the reason)
-    ├── StoreUnavailable                  store_unavailable
-    └── InternalError                     internal_error
+    ├── RequestError       the request itself is wrong
+    ├── LoginRefused       no session will be made from this ticket
+    ├── TryLater           the same request may be sent again, later
+    ├── AuthingError       Authing gave no result that can be believed
+    ├── RefreshRefused     the refresh token in the body is refused
+    ├── AccessRefused      the bearer token is refused
+    ├── EndedSession       the session of a refresh token or of a bearer token has ended
+    ├── StoreUnavailable   the store cannot be reached
+    └── InternalError      a bug in this service
 """
 
 from collections.abc import Sequence
@@ -52,19 +23,22 @@ from typing import ClassVar
 
 
 class TicketgateError(Exception):
-    """The root of all errors that a request can cause."""
+    """The root of all errors that a request can cause. Each class that is raised has a code."""
 
     code: ClassVar[str]
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        super().__init_subclass__()
+        if code is not None:
+            cls.code = code
 
 
 class RequestError(TicketgateError):
     """The request itself is wrong."""
 
 
-class MalformedRequest(RequestError):
+class MalformedRequest(RequestError, code="malformed_request"):
     """Framing, encoding or JSON that does not parse under the strict rules."""
-
-    code = "malformed_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,108 +49,80 @@ class FieldError:
     message: str
 
 
-class InvalidRequest(RequestError):
+class InvalidRequest(RequestError, code="invalid_request"):
     """Well-formed JSON with fields that are missing or wrong. Never carries the input."""
-
-    code = "invalid_request"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__()
         self.errors = tuple(errors)
 
 
-class IdempotencyKeyMismatch(RequestError):
+class IdempotencyKeyMismatch(RequestError, code="idempotency_key_mismatch"):
     """The idempotency key was used with another ticket."""
 
-    code = "idempotency_key_mismatch"
 
-
-class NotFound(RequestError):
+class NotFound(RequestError, code="not_found"):
     """No such path, or no resource with this id."""
 
-    code = "not_found"
 
-
-class MethodNotAllowed(RequestError):
+class MethodNotAllowed(RequestError, code="method_not_allowed"):
     """The path exists, but not with this method. `allowed` lists its methods."""
-
-    code = "method_not_allowed"
 
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__()
         self.allowed = tuple(allowed)
 
 
-class BodyTooLarge(RequestError):
+class BodyTooLarge(RequestError, code="body_too_large"):
     """The body is larger than 8 KiB."""
 
-    code = "body_too_large"
 
-
-class UriTooLong(RequestError):
+class UriTooLong(RequestError, code="uri_too_long"):
     """The request target is longer than 2 KiB."""
 
-    code = "uri_too_long"
 
-
-class HeaderTooLarge(RequestError):
+class HeaderTooLarge(RequestError, code="header_too_large"):
     """The header section is larger than 16 KiB or has more than 100 fields."""
 
-    code = "header_too_large"
 
-
-class UnsupportedMediaType(RequestError):
+class UnsupportedMediaType(RequestError, code="unsupported_media_type"):
     """The body is not labelled `application/json`."""
 
-    code = "unsupported_media_type"
 
-
-class LoginCancelled(RequestError):
+class LoginCancelled(RequestError, code="login_cancelled"):
     """`ext_msg` says that the user declined in the mini program."""
 
-    code = "login_cancelled"
 
-
-class ExtMsgUnsupported(RequestError):
+class ExtMsgUnsupported(RequestError, code="ext_msg_unsupported"):
     """`ext_msg` holds no ticket: it is of another login flow, or damaged."""
-
-    code = "ext_msg_unsupported"
 
 
 class LoginRefused(TicketgateError):
     """A definite no: this ticket will not become a session."""
 
 
-class TicketRejected(LoginRefused):
+class TicketRejected(LoginRefused, code="ticket_rejected"):
     """Authing refused the ticket: expired, unknown or used there.
 
     `authing_code` is Authing's business code. No public source says which number means what for
     this endpoint, so it is logged and never interpreted.
     """
 
-    code = "ticket_rejected"
-
     def __init__(self, authing_code: int) -> None:
         super().__init__()
         self.authing_code = authing_code
 
 
-class TicketUsed(LoginRefused):
+class TicketUsed(LoginRefused, code="ticket_used"):
     """The ticket has become a session already, and this is no retry of that login."""
 
-    code = "ticket_used"
 
-
-class AccountBlocked(LoginRefused):
+class AccountBlocked(LoginRefused, code="account_blocked"):
     """Authing knows the user and has blocked or deleted them."""
 
-    code = "account_blocked"
 
-
-class UserBanned(LoginRefused):
+class UserBanned(LoginRefused, code="user_banned"):
     """The user is banned here, until an instant or (None) until the ban is lifted."""
-
-    code = "user_banned"
 
     def __init__(self, until: datetime | None) -> None:
         super().__init__()
@@ -191,16 +137,12 @@ class TryLater(TicketgateError):
         self.retry_after = retry_after
 
 
-class LoginInProgress(TryLater):
+class LoginInProgress(TryLater, code="login_in_progress"):
     """Another request is exchanging this ticket."""
 
-    code = "login_in_progress"
 
-
-class RateLimited(TryLater):
+class RateLimited(TryLater, code="rate_limited"):
     """Too many requests of this kind. Says nothing about any session."""
-
-    code = "rate_limited"
 
 
 class AuthingError(TicketgateError):
@@ -215,55 +157,39 @@ class AuthingError(TicketgateError):
         self.retry_after = retry_after
 
 
-class AuthingUnavailable(AuthingError):
+class AuthingUnavailable(AuthingError, code="authing_unavailable"):
     """No connection, a 5xx, a throttled request, or an open breaker after many of these."""
 
-    code = "authing_unavailable"
 
-
-class AuthingTimeout(AuthingError):
+class AuthingTimeout(AuthingError, code="authing_timeout"):
     """The deadline of the exchange passed. The ticket may be used or not."""
 
-    code = "authing_timeout"
 
-
-class AuthingOverloaded(AuthingError):
+class AuthingOverloaded(AuthingError, code="authing_overloaded"):
     """The maximum of concurrent exchanges is reached; Authing was not asked."""
 
-    code = "authing_overloaded"
 
-
-class AuthingMisconfigured(AuthingError):
+class AuthingMisconfigured(AuthingError, code="authing_misconfigured"):
     """Authing refuses this service: the pool id, the pool secret or the address is wrong."""
 
-    code = "authing_misconfigured"
 
-
-class AuthingBadAnswer(AuthingError):
+class AuthingBadAnswer(AuthingError, code="authing_bad_answer"):
     """The response has no form that Authing's documents or clients know."""
 
-    code = "authing_bad_answer"
 
-
-class AuthingTokenInvalid(AuthingError):
+class AuthingTokenInvalid(AuthingError, code="authing_token_invalid"):
     """The token in the response does not verify, or is of another pool or user."""
 
-    code = "authing_token_invalid"
 
-
-class AuthingUntrusted(AuthingError):
+class AuthingUntrusted(AuthingError, code="authing_untrusted"):
     """The TLS certificate of Authing does not verify. Nothing was sent."""
 
-    code = "authing_untrusted"
 
-
-class EndedSession(TicketgateError):
+class EndedSession(TicketgateError, code="session_ended"):
     """The session has ended; `reason` is an EndReason.
 
     `replaced_by` is the device type of the login that replaced it, if known.
     """
-
-    code = "session_ended"
 
     def __init__(self, reason: str, replaced_by: str | None = None) -> None:
         super().__init__()
@@ -275,10 +201,8 @@ class RefreshRefused(TicketgateError):
     """The refresh token in the body is refused."""
 
 
-class RefreshTokenInvalid(RefreshRefused):
+class RefreshTokenInvalid(RefreshRefused, code="refresh_token_invalid"):
     """Not a refresh token of this service, or its session is unknown."""
-
-    code = "refresh_token_invalid"
 
 
 class RefreshSessionEnded(EndedSession, RefreshRefused):
@@ -289,39 +213,30 @@ class AccessRefused(TicketgateError):
     """The bearer token in `Authorization` is refused."""
 
 
-class AccessTokenMissing(AccessRefused):
+class AccessTokenMissing(AccessRefused, code="access_token_missing"):
     """There is no bearer token."""
 
-    code = "access_token_missing"
 
-
-class AccessTokenInvalid(AccessRefused):
+class AccessTokenInvalid(AccessRefused, code="access_token_invalid"):
     """Not an access token of this service."""
 
-    code = "access_token_invalid"
 
-
-class AccessTokenExpired(AccessRefused):
+class AccessTokenExpired(AccessRefused, code="access_token_expired"):
     """A genuine access token that has expired."""
-
-    code = "access_token_expired"
 
 
 class AccessSessionEnded(EndedSession, AccessRefused):
     """The session of this token has ended."""
 
 
-class StoreUnavailable(TicketgateError):
+class StoreUnavailable(TicketgateError, code="store_unavailable"):
     """The store cannot be reached. Says nothing about any session: they live on."""
 
-    code = "store_unavailable"
     retry_after = 2
 
 
-class InternalError(TicketgateError):
+class InternalError(TicketgateError, code="internal_error"):
     """A bug in this service. The log names its type and place only."""
-
-    code = "internal_error"
 
 
 class StartupError(Exception):

@@ -1,6 +1,5 @@
-"""The tree of errors: codes, the drawing in its docstring, and no texts."""
+"""The tree of errors: codes, and no texts."""
 
-import re
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -55,16 +54,6 @@ def make(kind: type[TicketgateError]) -> TicketgateError:
     construct: type = kind
     made: TicketgateError = construct(arguments[kind]) if kind in arguments else construct()
     return made
-
-
-def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
-    drawn = re.findall(r"^[ │]*[├└]── (\w+)", errors.__doc__ or "", flags=re.MULTILINE)
-    assert drawn == [kind.__name__ for kind in descendants(TicketgateError)]
-
-
-def test_the_codes_that_are_drawn_are_the_codes_that_are() -> None:
-    drawn = dict(re.findall(r"── (\w+) +([a-z_]+_[a-z_]+)", errors.__doc__ or ""))
-    assert drawn == {kind.__name__: kind.code for kind in LEAVES}
 
 
 def test_a_code_means_one_thing() -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from app import __version__
 from app.api.deps import Services
-from app.api.middleware import RejectEarly, RequestContext
+from app.api.middleware import RequestContext
 from app.api.openapi import complete
 from app.api.problems import handle_error, handle_http_exception, handle_validation_error
 from app.api.routes import health, internal, public, sessions
@@ -40,7 +40,7 @@ def build_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestContext, events=services.events), Middleware(RejectEarly)],
+        middleware=[Middleware(RequestContext, events=services.events)],
         exception_handlers={
             TicketgateError: handle_error,
             RequestValidationError: handle_validation_error,

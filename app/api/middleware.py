@@ -1,7 +1,7 @@
-"""ASGI middleware around every request: request id, safe headers, one log line, early refusals.
+"""The ASGI middleware around every request: request id, safe headers, one log line, early refusals.
 
-`RequestContext` is outermost. So every response has our shape and headers, even after a bug, and
-the error page of the server is never sent.
+It is outermost. So every response has our shape and headers, even after a bug, and the error page
+of the server is never sent.
 """
 
 import re
@@ -28,7 +28,10 @@ _CREDENTIALS = frozenset(
 
 
 class RequestContext:
-    """Gives each request an id, adds headers to each response, and records one event for both."""
+    """Gives each request an id, adds headers to each response, and records one event for both.
+
+    It sends the refusals of the server, and refuses credentials in the query, which proxies log.
+    """
 
     def __init__(self, app: ASGIApp, events: Events) -> None:
         self._app = app
@@ -51,11 +54,13 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            error = _refusal(scope)
+            respond = self._app if error is None else problem_response(scope, error)
+            await respond(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass  # the client is gone, so there is no response
-        except Exception as error:
-            scope["ticketgate.bug"] = error
+        except Exception as bug:
+            scope["ticketgate.bug"] = bug
             if status:  # the response has begun: the server closes the connection
                 raise
             await problem_response(scope, InternalError())(scope, receive, send_with_headers)
@@ -78,19 +83,6 @@ class RequestContext:
                 if hasattr(problem, name):
                     fields[name] = getattr(problem, name)
         self._events.record("request", error=scope.get("ticketgate.bug"), **fields)
-
-
-class RejectEarly:
-    """Sends the refusals of the server, and refuses credentials in the query, which proxies log."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        error = _refusal(scope) if scope["type"] == "http" else None
-        respond = self._app if error is None else problem_response(scope, error)
-        await respond(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> str:

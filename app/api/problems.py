@@ -105,10 +105,9 @@ def _body(
         body["session_alive"] = spec.session_alive
     if (retry_after := _retry_after(error, spec)) is not None:
         body["retry_after"] = retry_after
-    if isinstance(error, errors.EndedSession):
-        body["reason"] = error.reason
-        if error.replaced_by is not None:
-            body["replaced_by"] = error.replaced_by
+    for name in ("reason", "replaced_by"):
+        if getattr(error, name, None) is not None:
+            body[name] = getattr(error, name)
     if isinstance(error, errors.UserBanned) and error.until is not None:
         body["until"] = int(error.until.timestamp())
     if isinstance(error, errors.InvalidRequest):

@@ -133,24 +133,10 @@ class RefreshResponse(TokenResponse):
     outcome: Literal["rotated", "replayed"]
 
 
-class Jwk(TypedDict):
-    """A public key (RFC 7517); which members follow depends on `kty`."""
-
-    kty: str
-    kid: str
-    alg: str
-    use: str
-    crv: NotRequired[str]
-    x: NotRequired[str]
-    y: NotRequired[str]
-    n: NotRequired[str]
-    e: NotRequired[str]
-
-
 class JwkSet(TypedDict):
-    """The public keys of access tokens (RFC 7517)."""
+    """The public keys of access tokens (RFC 7517). The members of a key depend on its `kty`."""
 
-    keys: list[Jwk]
+    keys: list[dict[str, str]]
 
 
 class Discovery(TypedDict):

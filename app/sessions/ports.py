@@ -61,9 +61,6 @@ class RateLimit(Protocol):
         """
 
 
-# --- tickets ---
-
-
 @dataclass(frozen=True, slots=True)
 class TicketLease:
     """One login's exclusive use of a ticket while it is exchanged.
@@ -105,9 +102,6 @@ class TicketStore(Protocol):
 
         A ban of the user is found in the same step, and releases the lease.
         """
-
-
-# --- sessions ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +150,6 @@ class SessionStore(Protocol):
         """End the user's sessions, and remove the user from them and from older tombstones."""
 
 
-# --- bans ---
-
-
 MAX_LISTED_BANS = 1000
 """Bans in one list. A longer list would hold up the commands of other users."""
 
@@ -177,9 +168,6 @@ class BanStore(Protocol):
 
     async def list_bans(self, now: datetime) -> Sequence[Ban]:
         """The bans in force, at most MAX_LISTED_BANS; those that last longest come first."""
-
-
-# --- the store as a whole ---
 
 
 class Maintenance(Protocol):

@@ -41,7 +41,6 @@ class SessionService:
             RefreshTokenInvalid: not issued by this service, or of an unknown session.
             RefreshSessionEnded: the session has ended, perhaps because this token was reused.
             RateLimited: too many refreshes; nothing has changed.
-            StoreUnavailable: nothing is known to have changed.
         """
         presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
         # Counted after verification: only a holder of the session's token can use up its limit.
@@ -72,7 +71,6 @@ class SessionService:
 
         Raises:
             AccessRefused: the token is refused, or its session has ended.
-            StoreUnavailable: the store cannot be reached; the session lives on.
         """
         claims = self._verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):

@@ -42,8 +42,7 @@ def test_every_row_is_of_an_error_that_exists() -> None:
 
 
 def test_every_code_has_its_texts_and_every_text_its_code() -> None:
-    for texts in messages._MESSAGES.values():
-        assert texts.keys() == {kind.code for kind in KINDS}
+    assert messages._MESSAGES.keys() == {kind.code for kind in KINDS}
 
 
 @pytest.mark.parametrize("code", sorted({kind.code for kind in KINDS}))

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from app.api.middleware import RejectEarly, RequestContext
+from app.api.middleware import RequestContext
 from app.server.connections import ConnectionLimiter
 from app.server.draining import Drain, DrainingServer, bind, build_server
 from app.server.protocol import StrictHttpProtocol, strict_protocol
@@ -46,7 +46,7 @@ class Echo:
 
     @property
     def app(self) -> ASGIApp:
-        return RequestContext(RejectEarly(self._echo), self.events)
+        return RequestContext(self._echo, self.events)
 
     async def _echo(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Return the request; on `/hold` only after `release`."""
