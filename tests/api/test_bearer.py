@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.support.running_app import RunningApp, bearer
+from tests.support.running_app import RunningApp
 
 
 async def test_current_shows_this_session_and_its_user(app: RunningApp) -> None:
@@ -60,18 +60,3 @@ async def test_a_bearer_with_impossible_characters_is_invalid(
 ) -> None:
     response = await phone.get("/v1/me", headers={b"Authorization": value})
     assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
-
-
-async def test_two_credentials_are_refused(app: RunningApp) -> None:
-    good = bearer(await app.log_in())
-    for second in (good, {"Authorization": "Basic dTpw"}):
-        headers = [*good.items(), *second.items()]
-        response = await app.phone.get("/v1/me", headers=headers)
-        assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
-
-
-async def test_an_expired_token_cannot_log_out(app: RunningApp) -> None:
-    tokens = await app.log_in()
-    app.clock.advance(minutes=10)
-    assert (await app.log_out(tokens)).json()["code"] == "access_token_expired"
-    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"

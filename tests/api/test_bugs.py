@@ -1,8 +1,6 @@
 """Bugs: the response has our shape, and the log has their types and places only."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,22 +10,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from app.sessions.outcomes import Active, Ended, Unknown
-from app.stores.sqlite.sessions import SqliteSessions
 from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
-from tests.support.running_app import RunningApp, bearer, phone_of
+from tests.support.running_app import RunningApp, phone_of
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
-
-
-class BuggyStore(SqliteSessions):
-    def __init__(self) -> None:
-        """Open nothing."""
-
-    async def touch(
-        self, session_id: str, generation: int, now: datetime
-    ) -> Active | Ended | Unknown:
-        raise KeyError(CANARY, session_id)
 
 
 async def test_a_bug_is_logged_by_type_and_place_without_its_text(
@@ -43,16 +29,6 @@ async def test_a_bug_is_logged_by_type_and_place_without_its_text(
     assert exception["type"] == "LookupError"
     assert exception["at"][-1].endswith(" exchange")
     assert CANARY not in str(log_lines())
-
-
-async def test_a_bug_says_nothing_about_the_session(app: RunningApp, log_lines: LogLines) -> None:
-    tokens = await app.log_in()
-    sessions = replace(app.services.sessions, store=BuggyStore())
-    async with phone_of(app.serve(replace(app.services, sessions=sessions))) as phone:
-        response = await phone.get("/v1/me", headers=bearer(tokens))
-    assert (response.status_code, response.json()["session_alive"]) == (500, "unknown")
-    assert CANARY not in response.text + str(log_lines())
-    assert (await app.get("/v1/me", tokens)).status_code == 200
 
 
 async def test_a_status_of_the_framework_that_we_do_not_use_is_a_bug(app: RunningApp) -> None:

@@ -21,11 +21,6 @@ async def test_an_address_of_two_kibibytes_passes_and_not_one_byte_more(
     assert await status_of(phone, "/livez?".ljust(2049, "x")) == 414
 
 
-async def test_an_address_without_a_query_may_be_as_long(phone: httpx.AsyncClient) -> None:
-    assert await status_of(phone, "/".ljust(2048, "x")) == 404
-    assert await status_of(phone, "/".ljust(2049, "x")) == 414
-
-
 async def test_the_length_of_the_address_is_counted_as_sent(phone: httpx.AsyncClient) -> None:
     assert await status_of(phone, "/livez?" + "%20" * 680) == 200
     assert await status_of(phone, "/livez?" + "%20" * 681) == 414
@@ -104,13 +99,3 @@ async def test_a_parameter_given_twice_is_malformed(
 
 async def test_an_unknown_parameter_may_be_given_twice(phone: httpx.AsyncClient) -> None:
     assert await status_of(phone, "/v1/launch?utm=a&utm=b&platform=ios") == 200
-
-
-async def test_a_good_token_in_the_query_is_refused_even_beside_a_good_one_in_the_header(
-    app: RunningApp,
-) -> None:
-    tokens = await app.log_in()
-    query = {"access_token": tokens["access_token"]}
-    for headers in ({}, bearer(tokens)):
-        response = await app.phone.get("/v1/me", params=query, headers=headers)
-        assert response.status_code == 400

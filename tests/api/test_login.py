@@ -155,17 +155,3 @@ async def test_apps_that_log_in_together_do_not_refresh_together(app: RunningApp
     moments = {tokens["refresh_after"] for tokens in logins}
     assert len(moments) > 1
     assert all(type(moment) is int and 360 <= moment < 480 for moment in moments)
-
-
-async def test_every_login_is_a_session_of_its_own(app: RunningApp) -> None:
-    one, other = await app.log_in(), await app.log_in()
-    assert one["user"] == other["user"]
-    assert one["session"]["id"] != other["session"]["id"]
-
-
-async def test_a_ticket_is_good_for_one_session(app: RunningApp) -> None:
-    ticket = app.ticket()
-    assert (await app.try_log_in(ticket)).status_code == 201
-    again = await app.try_log_in(ticket)
-    assert (again.status_code, again.json()["code"]) == (400, "ticket_used")
-    assert app.sandbox.state.exchanges == 1

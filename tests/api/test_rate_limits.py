@@ -60,14 +60,6 @@ async def test_each_client_behind_a_trusted_proxy_has_its_own_count(app: Running
             assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
 
 
-async def test_the_addresses_of_one_ipv6_customer_are_one(app: RunningApp) -> None:
-    count: Counter[int] = Counter()
-    for host in range(31):
-        async with calling_from(app, f"2001:db8:1:2::{host:x}") as phone:
-            count += await statuses(phone, 1)
-    assert count == {400: 30, 429: 1}
-
-
 async def test_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) -> None:
     await statuses(app.phone, 30)
     refused = await app.phone.post("/v1/sessions", json=MADE_UP)
@@ -112,14 +104,6 @@ async def test_a_request_without_a_ticket_does_not_count(
     assert await statuses(app.phone, 31) == {400: 30, 429: 1}
 
 
-async def test_refreshes_are_counted_by_session_and_not_by_address(app: RunningApp) -> None:
-    busy, calm = await app.log_in(), await app.log_in()
-    for _ in range(60):
-        busy = await app.refresh(busy["refresh_token"])
-    assert (await app.try_refresh(busy["refresh_token"])).status_code == 429
-    assert (await app.refresh(calm["refresh_token"]))["outcome"] == "rotated"
-
-
 async def test_a_refresh_that_is_one_too_many_costs_no_session(app: RunningApp) -> None:
     first = await app.log_in()
     second = await app.refresh(first["refresh_token"])
@@ -130,27 +114,6 @@ async def test_a_refresh_that_is_one_too_many_costs_no_session(app: RunningApp) 
     assert (await app.get("/v1/me", second)).status_code == 200
     app.clock.advance(seconds=refused.json()["retry_after"])
     assert (await app.refresh(second["refresh_token"]))["outcome"] == "rotated"
-
-
-async def test_forged_tokens_do_not_use_up_the_refreshes_of_a_session(
-    app: RunningApp,
-) -> None:
-    tokens = await app.log_in()
-    forged = tokens["refresh_token"][:-4] + "AAAA"
-    responses = [(await app.try_refresh(forged)).status_code for _ in range(100)]
-    assert Counter(responses) == {400: 100}
-    assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
-
-
-async def test_a_limit_does_not_hide_that_a_token_was_stolen(app: RunningApp) -> None:
-    first = await app.log_in()
-    second = await app.refresh(first["refresh_token"])
-    for _ in range(59):
-        second = await app.refresh(second["refresh_token"])
-    refused = await app.try_refresh(first["refresh_token"])
-    assert refused.status_code == 429
-    app.clock.advance(seconds=refused.json()["retry_after"])
-    assert (await app.try_refresh(first["refresh_token"])).json()["reason"] == "refresh_reused"
 
 
 async def test_no_other_route_is_limited(app: RunningApp) -> None:

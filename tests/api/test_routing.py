@@ -14,7 +14,8 @@ UNKNOWN = {"PROPFIND", "PURGE", "QUERY", "M-SEARCH", "get"}
     "path",
     [
         *("/", "/v1", "/V1/me", "//v1/me", "/v1//me", "/v1/me/..", "/v1/me.json", "/%00"),
-        *("/docs", "/openapi.json"),
+        *("/docs", "/openapi.json", "/v1/me%00", "/v1%2fme%2f", "/v1/me%20", "/v1/me%0a"),
+        *("/v1%5cme", "/v1/a/%2e%2e/me", "/v1/%ef%bd%8d%ef%bd%85", "/v1/%256de"),
     ],
 )
 async def test_there_is_nothing_at_another_path(phone: httpx.AsyncClient, path: str) -> None:

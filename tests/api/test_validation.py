@@ -7,10 +7,12 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from tests.api.routes import WITH_BODY
 from tests.support.running_app import SERVICE, RunningApp, phone_of
 
 CANARY = "canary-5d41402a"
 LONG = CANARY * 600
+BAN = "/internal/v1/users/{subject}/ban"
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("/v1/sessions", {CANARY: CANARY}),
     ("/v1/sessions", {"ticket": f"{CANARY} with spaces"}),
@@ -27,6 +29,11 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("/v1/sessions/refresh", {CANARY: CANARY}),
     ("/v1/sessions/refresh", {"refresh_token": [CANARY]}),
     ("/v1/sessions/refresh", {"refresh_token": LONG[:300]}),
+    (BAN, {CANARY: CANARY}),
+    (BAN, {"reason": f"{CANARY} "}),
+    (BAN, {"reason": [CANARY]}),
+    (BAN, {"reason": "spam", "until": CANARY}),
+    (BAN, {"reason": "spam", "until": {CANARY: CANARY}}),
 ]
 
 
@@ -37,7 +44,8 @@ async def test_a_refused_body_is_not_echoed(
     body: dict[str, Any],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    response = await phone.post(path, json=body)
+    url = path.format(subject=CANARY)
+    response = await phone.request(WITH_BODY[path], url, json=body, headers=SERVICE)
     assert response.status_code == 422
     assert CANARY not in response.text
     assert CANARY not in str(response.headers)
@@ -49,16 +57,6 @@ async def test_a_refused_query_is_not_echoed(phone: httpx.AsyncClient, name: str
     response = await phone.get("/v1/launch", params={name: CANARY})
     assert response.status_code == 422
     assert CANARY not in response.text
-
-
-async def test_a_wrong_field_is_described_by_a_pointer_and_a_message_only(
-    phone: httpx.AsyncClient,
-) -> None:
-    response = await phone.post("/v1/sessions", json={"ticket": "a", "device": {"id": "a b"}})
-    (error,) = response.json()["errors"]
-    assert error.keys() == {"pointer", "message"}
-    assert error["pointer"] == "/device/id"
-    assert error["message"]
 
 
 async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) -> None:
@@ -79,24 +77,3 @@ async def test_a_refused_key_is_not_echoed(
     response = await phone.post("/v1/sessions", json=body, headers=headers)
     assert response.status_code == 422
     assert CANARY[:15] not in response.text + str(response.headers) + str(log_lines())
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {CANARY: CANARY},
-        {"reason": f"{CANARY} "},
-        {"reason": [CANARY]},
-        {"reason": "spam", "until": CANARY},
-        {"reason": "spam", "until": {CANARY: CANARY}},
-    ],
-)
-async def test_a_refused_ban_is_not_echoed(
-    phone: httpx.AsyncClient,
-    body: dict[str, Any],
-    log_lines: Callable[[], list[dict[str, Any]]],
-) -> None:
-    path = f"/internal/v1/users/{CANARY}/ban"
-    response = await phone.put(path, json=body, headers=SERVICE)
-    assert response.status_code == 422
-    assert CANARY not in response.text + str(response.headers) + str(log_lines())

@@ -8,8 +8,6 @@ import pytest
 from app.server.draining import bind, build_server
 from tests.support.running_app import RunningApp
 
-POST = b"POST /v1/sessions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n"
-
 
 @pytest.fixture
 async def port(app: RunningApp) -> AsyncIterator[int]:
@@ -51,22 +49,3 @@ async def test_head_sends_no_body(port: int) -> None:
 async def test_the_server_does_not_tell_what_it_is(port: int) -> None:
     request = b"GET /livez HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n"
     assert b"\r\nserver:" not in (await until_closed(port, request)).lower()
-
-
-async def test_a_body_announced_as_too_large_is_not_waited_for(port: int) -> None:
-    response = await until_closed(port, POST + b"Content-Length: 1073741824\r\n\r\n")
-    assert response.startswith(b"HTTP/1.1 413 ")
-    assert b"body_too_large" in response
-
-
-async def test_a_body_announced_as_too_large_is_not_asked_for(port: int) -> None:
-    expect = b"Expect: 100-continue\r\nContent-Length: 8193\r\n\r\n"
-    response = await until_closed(port, POST + expect)
-    assert response.startswith(b"HTTP/1.1 413 ")
-
-
-async def test_a_body_without_a_length_is_read_no_further_than_the_limit(port: int) -> None:
-    chunk = b"400\r\n" + b" " * 1024 + b"\r\n"
-    response = await until_closed(port, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk * 9)
-    assert response.startswith(b"HTTP/1.1 413 ")
-    assert b"body_too_large" in response

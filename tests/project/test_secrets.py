@@ -35,7 +35,6 @@ EXCUSED = {
     ("tests/sessions/test_refresh_token.py", "refresh token"): (
         "holds the form of tokens still: made of the bytes 0, 1, 2 … for a session that never was"
     ),
-    ("tests/sessions/test_state_machine.py", "private JWK"): "RFC 7515's own example, appendix A.3",
 }
 
 

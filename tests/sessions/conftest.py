@@ -8,7 +8,8 @@ import pytest
 
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
-from app.sessions.login import LeaseTimes, LoginService
+from app.sessions.login import LeaseTimes, Login, LoginService
+from app.sessions.models import TokenPair
 from app.sessions.ports import SessionLimits, Stores
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import ACCESS_TOKENS, make_ring
@@ -91,3 +92,8 @@ def service(
 @pytest.fixture
 def bans(stores: Stores, clock: FakeClock, events: RecordedEvents) -> BanService:
     return BanService(store=stores.bans, clock=clock, events=events)
+
+
+@pytest.fixture
+async def login(logins: LoginService) -> TokenPair:
+    return await logins.log_in(Login("made-up-ticket"))

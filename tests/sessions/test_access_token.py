@@ -110,18 +110,3 @@ def test_every_algorithm_is_read_back(make: Callable[[], dict[str, Any]]) -> Non
 
 
 # --- keys ---
-
-
-def test_a_token_is_believed_while_its_key_is_in_the_ring() -> None:
-    old, new, binding = ec_jwk(), ec_jwk(), oct_jwk()
-    token, _ = ACCESS_TOKENS.issue(make_ring(old, binding), make_session(), NOW)
-    for ring in (make_ring(old, new, binding), make_ring(new, old, binding)):
-        assert ACCESS_TOKENS.verify(ring, token, NOW)
-    with pytest.raises(AccessTokenInvalid):
-        ACCESS_TOKENS.verify(make_ring(new, binding), token, NOW)
-
-
-def test_the_first_key_signs() -> None:
-    ring = make_ring(ec_jwk(), ec_jwk(), oct_jwk())
-    token, _ = ACCESS_TOKENS.issue(ring, make_session(), NOW)
-    assert jwt.get_unverified_header(token)["kid"] == ring.signing_keys[0].kid

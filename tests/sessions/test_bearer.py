@@ -111,14 +111,6 @@ async def test_a_logout_counts_at_once_and_has_a_name(
     assert events.entries[1:] == [entry]
 
 
-async def test_a_second_logout_succeeds_and_is_not_recorded(
-    service: SessionService, login: TokenPair, events: RecordedEvents
-) -> None:
-    for _ in range(3):
-        await service.log_out(login.access_token)
-    assert events.names == ["session_opened", "session_ended"]
-
-
 async def test_logging_out_after_the_session_is_forgotten_is_no_error(
     service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
@@ -163,16 +155,6 @@ async def test_a_logout_that_was_not_kept_is_not_confirmed(
     store.down = False
     assert events.names == ["session_opened"]
     await service.authenticate(login.access_token)
-
-
-async def test_a_stolen_token_ends_the_session_for_the_bearer_too(
-    service: SessionService, login: TokenPair
-) -> None:
-    pair = await service.refresh(login.refresh_token)
-    await service.authenticate(pair.access_token)
-    with pytest.raises(RefreshSessionEnded):
-        await service.refresh(login.refresh_token)
-    assert await ending_told_to(service, pair.access_token) == "refresh_reused"
 
 
 async def test_a_limit_that_was_made_shorter_ends_sessions_before_their_access_tokens(

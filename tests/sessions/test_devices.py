@@ -7,7 +7,6 @@ import pytest
 
 from app.errors import (
     AccessSessionEnded,
-    AccessTokenInvalid,
     InvalidRequest,
     NotFound,
     RefreshSessionEnded,
@@ -69,25 +68,6 @@ async def test_a_user_sees_the_devices_with_the_oldest_first(
 # --- ended ---
 
 
-async def test_a_revoked_device_is_out_at_once_and_alone(
-    service: SessionService, phones: list[TokenPair], events: RecordedEvents
-) -> None:
-    await service.revoke(USER, phones[1].session.id)
-    assert events.entries == endings(phones[1:2], "revoked")
-    assert await ending_of(service, phones[1]) == ("revoked", None)
-    assert await living(service) == [phones[0].session.id, phones[2].session.id]
-
-
-async def test_a_second_revocation_succeeds_and_is_not_recorded(
-    service: SessionService, phones: list[TokenPair], events: RecordedEvents
-) -> None:
-    await service.log_out(phones[0].access_token)
-    for _ in range(2):
-        await service.revoke(USER, phones[0].session.id)
-    assert events.entries == endings(phones[:1], "logged_out")
-    assert await ending_of(service, phones[0]) == ("logged_out", None)
-
-
 @pytest.mark.parametrize("session_id", ["", "no-such-session"])
 async def test_a_session_that_never_was_is_not_found(
     service: SessionService, phones: list[TokenPair], session_id: str
@@ -114,14 +94,6 @@ async def test_all_devices_are_kicked_together(
         assert await ending_of(service, pair) == ("kicked", None)
 
 
-async def test_all_other_devices_are_ended_together(
-    service: SessionService, phones: list[TokenPair], events: RecordedEvents
-) -> None:
-    await service.end_all(USER, EndReason.REVOKED, keep=phones[2].session.id)
-    assert events.entries == endings(phones[:2], "revoked")
-    assert await living(service) == [phones[2].session.id]
-
-
 async def test_an_erased_user_has_no_sessions_and_gets_the_reason(
     service: SessionService, phones: list[TokenPair], events: RecordedEvents
 ) -> None:
@@ -133,14 +105,6 @@ async def test_an_erased_user_has_no_sessions_and_gets_the_reason(
     assert await living(service) == []
     with pytest.raises(NotFound):
         await service.revoke(USER, phones[1].session.id)
-
-
-async def test_logging_out_of_an_erased_session_is_no_error(
-    service: SessionService, phones: list[TokenPair]
-) -> None:
-    await service.erase(USER)
-    await service.log_out(phones[0].access_token)
-    assert await ending_of(service, phones[0]) == ("erased", None)
 
 
 async def test_a_replaced_device_gets_the_type_of_its_successor(
@@ -223,12 +187,4 @@ async def test_nothing_is_recorded_before_the_store_confirms_it(
             await command
     store.down = False
     assert events.entries == []
-    assert len(await living(service)) == 3
-
-
-async def test_a_forged_access_token_ends_nothing(
-    service: SessionService, phones: list[TokenPair]
-) -> None:
-    with pytest.raises(AccessTokenInvalid):
-        await service.log_out(phones[0].access_token[:-4] + "AAAA")
     assert len(await living(service)) == 3

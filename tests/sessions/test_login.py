@@ -129,26 +129,6 @@ async def test_a_session_shorter_than_an_access_token_shortens_it(logins: LoginS
     assert (pair.expires_in, pair.refresh_expires_in) == (5, 5)
 
 
-async def test_a_login_without_a_device_has_no_device(logins: LoginService) -> None:
-    pair = await logins.log_in(Login(TICKET))
-    assert pair.profile.device is None
-
-
-async def test_two_logins_are_two_sessions(logins: LoginService, service: SessionService) -> None:
-    first = await logins.log_in(Login("one", DEVICE))
-    second = await logins.log_in(Login("two", DEVICE))
-    assert first.session.id != second.session.id
-    await service.log_out(first.access_token)
-    assert (await service.refresh(second.refresh_token)).session.id == second.session.id
-
-
-async def test_a_login_is_recorded_with_the_session_id_only(
-    logins: LoginService, events: RecordedEvents
-) -> None:
-    pair = await logins.log_in(Login(TICKET, DEVICE))
-    assert events.entries == [("session_opened", pair.session.id, {})]
-
-
 @pytest.mark.parametrize(
     "failure", [TicketRejected(2020), AccountBlocked(), AuthingTimeout("read_timeout")], ids=repr
 )
@@ -163,15 +143,6 @@ async def test_a_ticket_refused_by_authing_makes_no_session(
     with pytest.raises(type(failure)) as caught:
         await logins.log_in(Login(TICKET, DEVICE))
     assert caught.value is failure
-    assert (store.rows(), events.entries) == (EMPTY, [])
-
-
-async def test_a_session_that_cannot_be_stored_is_not_returned(
-    logins: LoginService, store: ControlledStore, events: RecordedEvents
-) -> None:
-    store.down = True
-    with pytest.raises(StoreUnavailable):
-        await logins.log_in(Login(TICKET, DEVICE))
     assert (store.rows(), events.entries) == (EMPTY, [])
 
 
@@ -239,13 +210,6 @@ async def test_a_used_ticket_is_refused_without_the_key_of_its_login(
     assert provider.tickets == [TICKET]
 
 
-async def test_a_ticket_that_was_used_without_a_key_is_refused(logins: LoginService) -> None:
-    await logins.log_in(Login(TICKET))
-    for key in (None, KEY):
-        with pytest.raises(TicketUsed):
-            await logins.log_in(Login(TICKET, None, key))
-
-
 # --- a lost answer ---
 
 
@@ -274,14 +238,6 @@ async def test_a_session_that_has_ended_is_not_given_again(
     await service.log_out(pair.access_token)
     with pytest.raises(TicketUsed):
         await logins.log_in(LOGIN)
-
-
-async def test_another_process_can_repeat_a_lost_login_response(
-    logins: LoginService, provider: FakeIdentityProvider
-) -> None:
-    lost = await logins.log_in(LOGIN)
-    assert (await replace(logins).log_in(LOGIN)).refresh_token == lost.refresh_token
-    assert provider.tickets == [TICKET]
 
 
 async def test_a_login_of_a_disconnected_app_is_finished_and_its_retry_finds_the_session(
@@ -375,19 +331,6 @@ async def test_a_failed_exchange_fails_all_waiting_logins_and_the_next_attempt_m
     assert provider.tickets == [TICKET] * 2
 
 
-async def test_a_timed_out_exchange_is_repeated_only_when_the_app_asks(
-    logins: LoginService, provider: FakeIdentityProvider
-) -> None:
-    provider.failure = AuthingTimeout("read_timeout")
-    with pytest.raises(AuthingTimeout):
-        await logins.log_in(LOGIN)
-    assert provider.tickets == [TICKET]
-    provider.failure = TicketRejected(2207)  # it had been used after all
-    with pytest.raises(TicketRejected):
-        await logins.log_in(LOGIN)
-    assert provider.tickets == [TICKET] * 2
-
-
 async def test_a_bug_in_the_exchange_releases_the_ticket_too(
     logins: LoginService, store: ControlledStore
 ) -> None:
@@ -465,17 +408,6 @@ async def test_a_ticket_held_by_another_process_is_409_with_retry_after(
     assert caught.value.retry_after == retry_after
     assert provider.tickets == []
     assert (await logins.log_in(LOGIN)).session == (await other).session
-
-
-async def test_a_login_that_takes_over_may_find_the_ticket_used(
-    logins: LoginService, provider: FakeIdentityProvider, clock: FakeClock
-) -> None:
-    async with exchange_under_way(logins):
-        clock.advance(LEASE)
-        provider.failure = TicketRejected(2207)
-        with pytest.raises(TicketRejected):
-            await logins.log_in(LOGIN)
-    assert provider.tickets == [TICKET]
 
 
 async def test_a_slow_process_gets_the_session_of_the_one_that_took_over(

@@ -13,41 +13,22 @@ from app.errors import (
     StoreUnavailable,
     TicketRejected,
 )
-from app.sessions.login import Login, LoginService
 from app.sessions.models import TokenPair
-from app.sessions.refresh_tokens import issue_refresh_token, new_session_id, verify_refresh_token
+from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import make_ring
 from tests.sessions.controlled_store import EMPTY, ControlledStore
-from tests.support.fakes import START, FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents
+from tests.support.fakes import FakeClock, FakeIdentityProvider, RecordedEvents
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-async def login(logins: LoginService) -> TokenPair:
-    return await logins.log_in(Login("made-up-ticket"))
-
-
 async def reason_of_end(refresh: Awaitable[TokenPair]) -> str:
     with pytest.raises(RefreshSessionEnded) as caught:
         await refresh
     return caught.value.reason
-
-
-async def test_a_refresh_gives_the_next_tokens(
-    service: SessionService, login: TokenPair, clock: FakeClock, keys: FakeKeys
-) -> None:
-    clock.advance(HOUR)
-    pair = await service.refresh(login.refresh_token)
-    assert pair.replayed is False
-    assert verify_refresh_token(keys.ring, pair.refresh_token) == (login.session.id, 1)
-    assert pair.access_token != login.access_token
-    assert pair.profile == login.profile
-    assert pair.issued_at == pair.session.last_used_at == START + HOUR
-    assert (pair.expires_in, pair.refresh_expires_in) == (600, 14 * 86_400)
 
 
 async def test_a_refresh_never_asks_authing(
@@ -106,15 +87,6 @@ async def test_every_replay_without_a_window_is_a_reuse(
 
 
 # --- a stolen token ---
-
-
-async def test_an_access_token_of_a_replay_closes_the_window(
-    service: SessionService, login: TokenPair
-) -> None:
-    await service.refresh(login.refresh_token)
-    again = await service.refresh(login.refresh_token)
-    await service.authenticate(again.access_token)
-    assert await reason_of_end(service.refresh(login.refresh_token)) == "refresh_reused"
 
 
 async def test_an_access_token_from_before_the_refresh_leaves_the_window_open(

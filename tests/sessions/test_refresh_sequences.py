@@ -50,11 +50,6 @@ def stores(request: pytest.FixtureRequest, path: Path) -> Iterator[Stores]:
         yield running
 
 
-@pytest.fixture
-async def login(logins: LoginService) -> TokenPair:
-    return await logins.log_in(Login("made-up-ticket"))
-
-
 async def chain(service: SessionService, first: TokenPair, rotations: int) -> list[TokenPair]:
     """Refresh this often; return all pairs, the first included."""
     pairs = [first]
@@ -122,17 +117,6 @@ async def test_a_refresh_with_a_lost_response_can_be_repeated(
         pair = await service.refresh(pair.refresh_token)
         await service.authenticate(pair.access_token)
     assert pair.session.generation == 10
-
-
-async def test_two_tabs_that_refresh_get_the_same_token(
-    service: SessionService, login: TokenPair
-) -> None:
-    one = await service.refresh(login.refresh_token)
-    other = await service.refresh(login.refresh_token)
-    assert one.refresh_token == other.refresh_token
-    await service.authenticate(one.access_token)
-    await service.authenticate(other.access_token)
-    assert (await service.refresh(other.refresh_token)).session.generation == 2
 
 
 @pytest.mark.parametrize("order", ["thief first", "owner first"])

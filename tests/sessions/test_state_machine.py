@@ -5,14 +5,13 @@ The model follows docs/promises.md. Each rule does the same to both and compares
 """
 
 import asyncio
-import json
 import os
 import secrets
 import tempfile
 from collections.abc import Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +38,6 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
-from app.jose.key_ring import KeyRing
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
@@ -49,36 +47,17 @@ from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.stores.instants import TOMBSTONE_TTL
 from app.stores.sqlite import open_sqlite_store
-from tests.support.fakes import RecordedEvents, unlimited
+from tests.sessions.builders import SECOND, make_ring
+from tests.support.fakes import START, FakeKeys, RecordedEvents, unlimited
 
 T = TypeVar("T")
-START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-ACCESS, IDLE, ABSOLUTE, WINDOW = (
-    timedelta(minutes=10),
-    timedelta(days=14),
-    timedelta(days=20),
-    timedelta(hours=24),
-)
+ACCESS, WINDOW = timedelta(minutes=10), timedelta(hours=24)
+IDLE, ABSOLUTE = timedelta(days=14), timedelta(days=20)
 TICKET_LIFE = timedelta(seconds=150)
 USERS = ("ada", "bo", "chi")
 TYPES = (None, "ios", "android")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made inside
-OCT = {"kty": "oct", "k": "c3RhdGUtbWFjaGluZS1rZXktb2YtMzItYnl0ZXMtbG9uZw"}
-EC = {
-    "kty": "EC",
-    "crv": "P-256",
-    # The example key of RFC 7515 appendix A.3.
-    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-    "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
-}
-
-
-@dataclass
-class Keys:
-    ring: KeyRing = field(
-        default_factory=lambda: KeyRing.from_jwk_set(json.dumps({"keys": [EC, OCT]}).encode())
-    )
+RING = make_ring()
 
 
 @dataclass
@@ -155,7 +134,7 @@ class Sessions(RuleBasedStateMachine):
     def _wire(self) -> None:
         self.stores = self.opened.enter_context(open_sqlite_store(self.file))
         profile = AccessTokenCodec("https://i", "https://i", "pool", ACCESS)
-        issuer = TokenIssuer(Keys(), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
+        issuer = TokenIssuer(FakeKeys(RING), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
         common: dict[str, Any] = {"clock": lambda: self.now, "events": RecordedEvents()}
         times = LeaseTimes(timedelta(seconds=10), TICKET_LIFE)
         self.logins = LoginService(
@@ -320,15 +299,8 @@ class Sessions(RuleBasedStateMachine):
     @rule(
         by=st.sampled_from(
             [
-                timedelta(seconds=1),
-                timedelta(seconds=149),
-                ACCESS,
-                timedelta(hours=1),
-                WINDOW - timedelta(seconds=1),
-                WINDOW,
-                timedelta(days=6),
-                IDLE - timedelta(seconds=1),
-                IDLE,
+                *(SECOND, 149 * SECOND, ACCESS, timedelta(hours=1), WINDOW - SECOND, WINDOW),
+                *(timedelta(days=6), IDLE - SECOND, IDLE),
             ]
         )
     )
