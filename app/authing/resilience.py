@@ -153,18 +153,15 @@ class Bulkhead(IdentityProvider):
             finally:
                 self._release()
 
-    async def _acquire(self) -> None:
-        if self._slots.locked():
-            await self._wait_for_slot()
-        else:
-            await self._slots.acquire()
-
     def _release(self) -> None:
         self._slots.release()
         self._ended += 1
         self._stalled = False
 
-    async def _wait_for_slot(self) -> None:
+    async def _acquire(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
         if self._stalled:
             raise AuthingOverloaded("bulkhead")
         if self._stall_watch is None:

@@ -1,13 +1,10 @@
 """The meaning of Authing's response: status, business code, shape and user record. Pure.
 
-The vendor documents neither the status nor the code of a failed exchange, and its own clients
-disagree about which of the two decides. So success needs both, and an unknown code is a refusal of
-the ticket.
-
-Since 2020 the exchange has answered with a bare user, with an envelope around a user, and with an
-envelope around a string that holds the user as JSON; a sibling nests two envelopes. The reader is
-tolerant about the shape, and strict about codes, the user's id, the token and the blocks. Fields
-that are not named here are dropped, so that `salt` or `password` go no further.
+The vendor's own clients disagree whether status or code decides, so success needs both. Since 2020
+the exchange has answered with a bare user, with an envelope around a user, and with an envelope
+around the user as a JSON string; a sibling nests two envelopes. The reader is tolerant about the
+shape, and strict about codes, ids, token and blocks. Fields that are not named here are dropped, so
+that `salt` or `password` go no further.
 """
 
 import re
@@ -26,29 +23,12 @@ from app.errors import (
 )
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
-Outcome: TypeAlias = Literal[
-    "dns",
-    "connect_refused",
-    "connect_timeout",
-    "tls",
-    "reset",
-    "deadline",
-    "http_5xx",
-    "rate_limited",
-    "auth_config",
-    "redirect",
-    "bad_status",
-    "bad_framing",
-    "bad_encoding",
-    "bad_content_type",
-    "too_large",
-    "bad_json",
-    "bad_shape",
-    "bad_token",
-    "jwks_unavailable",
-    "bulkhead",
-    "breaker_open",
-]
+_NoResponse = Literal["dns", "connect_refused", "connect_timeout", "tls", "reset", "deadline"]
+_Status = Literal["http_5xx", "rate_limited", "auth_config", "redirect", "bad_status"]
+_Form = Literal["bad_framing", "bad_encoding", "bad_content_type", "too_large", "bad_json"]
+_Content = Literal["bad_shape", "bad_token", "jwks_unavailable"]
+_NotAsked = Literal["bulkhead", "breaker_open"]
+Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Content, _NotAsked]
 """The values that `AuthingError.outcome` may have."""
 
 MAX_DEPTH = 16

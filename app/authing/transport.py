@@ -154,9 +154,8 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
 class _BoundedResolver(aiohttp.ThreadedResolver):
     """Limits a name lookup to less than the time to connect.
 
-    In aiohttp all connections to a host wait for one lookup, which outlives its first caller. The
-    system's lookup can take half a minute. Without the limit, logins would fail for that long after
-    the name service has recovered, and be reported as connect timeouts.
+    In aiohttp all connections to a host wait for one lookup, and the system's lookup can take half
+    a minute. Logins would fail for that long after the name service has recovered.
     """
 
     def __init__(self, look_up: LookUp | None) -> None:
@@ -199,11 +198,7 @@ class _CleanConnector(aiohttp.TCPConnector):
 
 
 class _ResponseWithoutReason(aiohttp.ClientResponse):
-    """Drops the reason phrase of the status line.
-
-    Only httpx's log line uses it. The peer chooses it, and httpx_aiohttp loses the connection if it
-    is not UTF-8.
-    """
+    """Drops the reason phrase: httpx_aiohttp loses the connection if it is not UTF-8."""
 
     @override
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:

@@ -39,10 +39,7 @@ class TokenKeys(Protocol):
     """The source of the keys."""
 
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        """Return the keys to try.
-
-        `algorithm` and `kid` come from the token's unverified header and may only narrow the
-        choice.
+        """Return the keys to try; the arguments are unverified and may only narrow the choice.
 
         Raises:
             AuthingUnavailable: there are no keys and they cannot be fetched.
@@ -89,7 +86,7 @@ class Verifier(Protocol):
     """Decides whether Authing made a token for us and whether it is valid now."""
 
     async def verify(self, unverified_token: str) -> SignedClaims:
-        """Verify the token.
+        """Return the claims of the token.
 
         Raises:
             AuthingTokenInvalid: the token is not accepted.

@@ -8,6 +8,7 @@ ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket.
 import hmac
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -81,38 +82,22 @@ def user_token(
     options: SandboxOptions, keys: SigningKeys, persona: Persona, now: int
 ) -> tuple[str, int]:
     """Return the `token` of the user object and its expiry in seconds since 1970."""
-    if options.token_algorithm == "HS256":
-        return keys.hs256(_legacy_claims(options, persona, now)), now + _FIFTEEN_DAYS
-    return keys.rs256(_oidc_claims(options, persona, now)), now + _HOUR
+    legacy = options.token_algorithm == "HS256"
+    times = {"iat": now, "exp": now + (_FIFTEEN_DAYS if legacy else _HOUR)}
+    if legacy:
+        return keys.hs256({"data": _legacy_data(options, persona), **times}), times["exp"]
+    return keys.rs256({**_oidc_claims(options, persona), **times}), times["exp"]
 
 
-def _legacy_claims(options: SandboxOptions, persona: Persona, now: int) -> dict[str, Any]:
-    pool = options.user_pool_id
-    data = {
-        "type": "user",
-        "userPoolId": pool,
-        "unionid": persona.unionid,
-        "id": persona.user_id,
-        "clientId": pool,
-    }
-    return {"data": data, "iat": now, "exp": now + _FIFTEEN_DAYS}
+def _legacy_data(options: SandboxOptions, persona: Persona) -> dict[str, Any]:
+    pools = {"userPoolId": options.user_pool_id, "clientId": options.user_pool_id}
+    return {"type": "user", "unionid": persona.unionid, "id": persona.user_id, **pools}
 
 
-def _oidc_claims(options: SandboxOptions, persona: Persona, now: int) -> dict[str, Any]:
-    profile = {
-        "nickname": persona.nickname,
-        "picture": persona.photo,
-        "gender": "U",
-        "email": None,
-    }
-    return {
-        "sub": persona.user_id,
-        "aud": options.audience,
-        "iss": options.issuer,
-        "iat": now,
-        "exp": now + _HOUR,
-        **profile,
-    }
+def _oidc_claims(options: SandboxOptions, persona: Persona) -> dict[str, Any]:
+    profile = {"nickname": persona.nickname, "picture": persona.photo, "gender": "U", "email": None}
+    registered = {"sub": persona.user_id, "aud": options.audience, "iss": options.issuer}
+    return {**registered, **profile}
 
 
 def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:
@@ -124,13 +109,12 @@ def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:
 
 
 def _dressed(user: dict[str, Any], options: SandboxOptions) -> dict[str, Any]:
-    code: int | str = "200" if options.code_as_text else 200
-    message = "获取用户信息成功"
+    wrap = partial(_envelope, "200" if options.code_as_text else 200, "获取用户信息成功")
     shapes: dict[str, dict[str, Any]] = {
         "bare": user,
-        "envelope_object": _envelope(code, message, user),
-        "envelope_string": _envelope(code, message, json.dumps(user, ensure_ascii=False)),
-        "nested": _envelope(code, message, _envelope(code, message, user)),
+        "envelope_object": wrap(user),
+        "envelope_string": wrap(json.dumps(user, ensure_ascii=False)),
+        "nested": wrap(wrap(user)),
     }
     return shapes[options.shape]
 

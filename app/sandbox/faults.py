@@ -1,19 +1,4 @@
-"""The faults of an exchange, as the client sees them.
-
-=================  =============================================================  ==============
-kind               the client sees                                                the ticket
-=================  =============================================================  ==============
-slow               nothing for `seconds`, then the response                       used at the end
-drop               the connection closes without a response                       untouched
-accept_then_drop   the same                                                       used
-http_500           500 and an envelope                                            untouched
-http_503           503, HTML, Retry-After                                         untouched
-rate_limited       429, an envelope, Retry-After                                  untouched
-html               200 and a page, like a captive portal                          untouched
-redirect           307 to the same address: following it is a second exchange     untouched
-truncated          half of the response, with the Content-Length of the whole     spent
-bad_token          a good response whose token another key signed                 used
-=================  =============================================================  ==============
+"""The faults of an exchange. docs/sandbox.md says of each what the client sees.
 
 In one process (`httpx.ASGITransport`) there is no connection: a drop raises ConnectionResetError
 through the transport, and a truncated response ends early.

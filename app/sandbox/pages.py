@@ -98,12 +98,7 @@ def mini_program_answer(state: SandboxState, consent: Consent) -> dict[str, Any]
         return {"ext_msg": "code=400&message=用户取消授权", **pool}
     ticket = state.issue(consent)
     ext_msg = f"code=200&message=授权成功&ticket={ticket}"
-    return {
-        "ticket": ticket,
-        "ext_msg": ext_msg,
-        "expires_in": state.options.ticket_ttl,
-        **pool,
-    }
+    return {"ticket": ticket, "ext_msg": ext_msg, "expires_in": state.options.ticket_ttl, **pool}
 
 
 def refusal(error: BadInput) -> Response:

@@ -17,20 +17,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-FAMILIAR = {
-    "lin": "林小满",
-    "chen": "陈一诺",
-    "tuan": "团团🐼",
-    "placeholder": "微信用户",  # WeChat's default since 2022
-    "blocked": "已停用",
-    "deleted": "已注销",
-}
+_RECORDS = json.loads(Path(__file__).with_name("static").joinpath("records.json").read_bytes())
+FAMILIAR: Mapping[str, str] = _RECORDS["familiar"]
 """The personas on the page: name to nickname. Any other name is its own nickname."""
 
 
@@ -73,43 +68,24 @@ def user_record(
     With `get_phone` it has the phone number: masked at the top, complete inside `oauth`, which is a
     JSON string.
     """
+    ids = {"openid": persona.openid, "unionid": persona.unionid}
+    wechat = {**ids, "nickName": persona.nickname, "avatarUrl": persona.photo}
     masked = f"{persona.phone[:3]}****{persona.phone[-4:]}"
+    clear, shown = ({"phone": number} if get_phone else {} for number in (persona.phone, masked))
     return {
+        **_RECORDS["user"],
+        **ids,
+        **shown,
         "_id": persona.user_id,
-        "emailVerified": False,
         "username": persona.nickname,
         "nickname": persona.nickname,
-        "company": "",
         "photo": persona.photo,
-        "loginsCount": 1,
-        "registerMethod": "oauth:app2wxapp",
         "blocked": persona.name == "blocked",
         "isDeleted": persona.name == "deleted",
-        "oauth": json.dumps(_wechat_profile(persona, get_phone=get_phone), ensure_ascii=False),
-        "metadata": '""',
-        "unionid": persona.unionid,
-        "openid": persona.openid,
-        "lastIP": "::ffff:127.0.0.1",
+        "oauth": json.dumps({**_RECORDS["wechat"], **wechat, **clear}, ensure_ascii=False),
         "lastLogin": _iso(now),
-        "signedUp": "2020-01-01T00:00:00.000Z",
         "token": token,
         "tokenExpiredAt": _iso(expires_at),
-        **({"phone": masked} if get_phone else {}),
-    }
-
-
-def _wechat_profile(persona: Persona, *, get_phone: bool) -> dict[str, Any]:
-    return {
-        "nickName": persona.nickname,
-        "gender": 0,
-        "language": "zh_CN",
-        "city": "",
-        "province": "",
-        "country": "",
-        "avatarUrl": persona.photo,
-        "openid": persona.openid,
-        "unionid": persona.unionid,
-        **({"phone": persona.phone} if get_phone else {}),
     }
 
 

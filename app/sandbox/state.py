@@ -53,6 +53,7 @@ def _one_of(choices: tuple[Any, ...]) -> tuple[str, Callable[[Any], bool]]:
     return f"one of {', '.join(map(str, choices))}", choices.__contains__
 
 
+_is_name = re.compile(r"[a-z0-9_-]{1,32}").fullmatch
 _FLAG = ("true or false", lambda value: type(value) is bool)
 _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "shape": _one_of(SHAPES),
@@ -65,14 +66,8 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a whole number from 1, or absent",
         lambda v: v is None or (type(v) is int and v > 0),
     ),
-    "seconds": (
-        "a number, 0 to 600",
-        lambda v: type(v) in (int, float) and 0 <= v <= _TEN_MINUTES,
-    ),
-    "persona": (
-        "1 to 32 of a-z, 0-9, _ and -",
-        lambda v: isinstance(v, str) and bool(re.fullmatch(r"[a-z0-9_-]{1,32}", v)),
-    ),
+    "seconds": ("a number, 0 to 600", lambda v: type(v) in (int, float) and 0 <= v <= _TEN_MINUTES),
+    "persona": ("1 to 32 of a-z, 0-9, _ and -", lambda v: type(v) is str and bool(_is_name(v))),
 }
 
 
@@ -116,7 +111,6 @@ class Fault(_Checked):
     """A fault of the next `times` exchanges; None means all, until it is cleared.
 
     `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`.
-    `faults.py` describes each kind.
     """
 
     kind: str = "none"

@@ -257,21 +257,13 @@ async def authing_over(
     values: dict[str, Any] = {"verifier": hs256_verifier(), "clock": clock}
     async with build_client(transport) as http:
         yield AuthingClient(
-            http,
-            base_url=base_url,
-            user_pool_id=POOL,
-            user_pool_secret=SECRET,
-            **values | changes,
+            http, base_url=base_url, user_pool_id=POOL, user_pool_secret=SECRET, **values | changes
         )
 
 
 @asynccontextmanager
 async def authing(
-    base_url: str,
-    *,
-    connections: int = 10,
-    ca_file: Path | None = SMALL_CA_FILE,
-    **changes: Any,
+    base_url: str, *, connections: int = 10, ca_file: Path | None = SMALL_CA_FILE, **changes: Any
 ) -> AsyncIterator[AuthingClient]:
     async with authing_over(build_transport(ca_file, connections), base_url, **changes) as client:
         yield client

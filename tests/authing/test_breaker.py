@@ -21,11 +21,7 @@ from app.errors import (
 from tests.support.fakes import IDENTITY, FakeIdentityProvider
 
 TICKET = "made-up-ticket"
-TROUBLE = [
-    AuthingUnavailable("http_5xx"),
-    AuthingTimeout("deadline"),
-    AuthingBadAnswer("bad_json"),
-]
+TROUBLE = [AuthingUnavailable("http_5xx"), AuthingTimeout("deadline"), AuthingBadAnswer("bad_json")]
 VERDICTS = [
     TicketRejected(2206),
     AccountBlocked(),

@@ -5,12 +5,7 @@ import asyncio
 import pytest
 
 from app.authing.resilience import InstrumentedIdentityProvider
-from app.errors import (
-    AccountBlocked,
-    AuthingBadAnswer,
-    AuthingTimeout,
-    TicketRejected,
-)
+from app.errors import AccountBlocked, AuthingBadAnswer, AuthingTimeout, TicketRejected
 from app.sessions.models import Identity
 from tests.support.fakes import IDENTITY, FakeIdentityProvider, RecordedEvents
 

@@ -114,8 +114,7 @@ def test_a_birthdate_may_be_a_year() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "gender"),
-    [("M", "male"), ("F", "female"), (1, "male"), (2, "female")],
+    ("value", "gender"), [("M", "male"), ("F", "female"), (1, "male"), (2, "female")]
 )
 def test_gender_is_a_letter_or_wechats_number(value: Any, gender: str) -> None:
     assert claims_of({"gender": value}) == {"gender": gender}

@@ -63,10 +63,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [
-        Answer(b"HTTP/1.1 200 OK\r\n", "hang"),
-        Answer(GOOD[:-1], "hang"),
-    ],
+    [Answer(b"HTTP/1.1 200 OK\r\n", "hang"), Answer(GOOD[:-1], "hang")],
     ids=["half_a_head", "half_a_body"],
 )
 async def test_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
@@ -84,10 +81,7 @@ class StuckVerifier:
 
 
 async def test_the_deadline_includes_the_verification() -> None:
-    async with (
-        peer(GOOD) as seen,
-        authing(seen.url, verifier=StuckVerifier()) as client,
-    ):
+    async with peer(GOOD) as seen, authing(seen.url, verifier=StuckVerifier()) as client:
         with pytest.raises(AuthingTimeout):
             await Bulkhead(client, timeout=0.2).exchange(TICKET)
 

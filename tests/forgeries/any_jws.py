@@ -67,7 +67,7 @@ def mac(secret: bytes, bits: int) -> Sign:
 
 
 HMAC_BLANK: Forgeries[Forge] = {
-    "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256)),
+    "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256))
 }
 
 

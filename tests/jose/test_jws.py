@@ -61,11 +61,7 @@ def test_the_claims_of_a_signed_token_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("secret", "algorithm"),
-    [
-        ("another-made-up-secret-of-32-bytes", "HS256"),
-        (SECRET, "HS512"),
-        (SECRET, "none"),
-    ],
+    [("another-made-up-secret-of-32-bytes", "HS256"), (SECRET, "HS512"), (SECRET, "none")],
 )
 def test_another_key_or_algorithm_does_not_verify(secret: str, algorithm: str) -> None:
     with pytest.raises(jws.InvalidJws):

@@ -31,14 +31,7 @@ def refusal(*keys: Any) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        b"",
-        b"not JSON",
-        b'{"keys": [',
-        b"\xff\xfe",
-        b'{"keys": [], "keys": []}',
-        b'{"keys": [NaN]}',
-    ],
+    [b"", b"not JSON", b'{"keys": [', b"\xff\xfe", b'{"keys": [], "keys": []}', b'{"keys": [NaN]}'],
 )
 def test_a_set_that_is_not_strict_json_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidKey, match="not valid JSON"):

@@ -10,15 +10,7 @@ import pytest
 
 from app.jose.jwk import Jwk, thumbprint
 from app.jose.key_ring import KeyRing
-from tests.sessions.builders import (
-    b64,
-    ec_jwk,
-    ed25519_jwk,
-    jwk_set,
-    make_ring,
-    oct_jwk,
-    rsa_jwk,
-)
+from tests.sessions.builders import b64, ec_jwk, ed25519_jwk, jwk_set, make_ring, oct_jwk, rsa_jwk
 
 RFC_7638_EXAMPLE = {
     "kty": "RSA",

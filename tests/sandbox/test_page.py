@@ -46,9 +46,7 @@ async def test_the_page_answers_with_and_without_the_slash(
     assert Reader(shown.text).chosen() == ["lin"]
 
 
-async def test_the_page_uses_no_external_or_inline_code(
-    control: httpx.AsyncClient,
-) -> None:
+async def test_the_page_uses_no_external_or_inline_code(control: httpx.AsyncClient) -> None:
     page = await control.get("/sandbox")
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none';")

@@ -31,11 +31,7 @@ FLAPPING = (
     json_answer({"code": 429}, status=429),
     http_answer("<!doctype html>", content_type="text/html"),
 )
-TROUBLE = {
-    (502, "authing_bad_answer"),
-    (503, "authing_timeout"),
-    (503, "authing_unavailable"),
-}
+TROUBLE = {(502, "authing_bad_answer"), (503, "authing_timeout"), (503, "authing_unavailable")}
 
 
 def free_port() -> int:

@@ -8,15 +8,7 @@ from functools import cache
 
 from tests.authing.builders import Answer, encoded, http_answer, make_user
 from tests.support.authority import Authority
-from tests.upstream.fault import (
-    TIMEOUT,
-    UNTRUSTED,
-    Fault,
-    Strike,
-    bad_answer,
-    says,
-    unavailable,
-)
+from tests.upstream.fault import TIMEOUT, UNTRUSTED, Fault, Strike, bad_answer, says, unavailable
 from tests.upstream.fault_server import GOOD
 from tests.upstream.faulty_authing import FaultyAuthing
 
