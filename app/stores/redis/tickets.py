@@ -6,14 +6,7 @@ from typing import Any
 from typing_extensions import override
 
 from app.sessions.models import Session
-from app.sessions.outcomes import (
-    Acquired,
-    AlreadyUsed,
-    Banned,
-    Held,
-    KeyConflict,
-    Opened,
-)
+from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
 from app.stores.instants import TOMBSTONE_TTL, epoch, instant
 from app.stores.redis import scripts

@@ -4,11 +4,11 @@ Every command is one transaction, so a decision and its write cannot be separate
 compared and set under the same lock, never by time.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from sqlite3 import Connection
 
 from typing_extensions import override
 
@@ -68,7 +68,7 @@ class SqliteMaintenance(Maintenance):
         expired = f"SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?"  # noqa: S608  # constants
         sql = f"DELETE FROM {table} WHERE rowid IN ({expired})"  # noqa: S608  # constants
 
-        def delete(db: sqlite3.Connection) -> int:
+        def delete(db: Connection) -> int:
             return db.execute(sql, (end, _CHUNK)).rowcount
 
         return await self._engine.run(delete)

@@ -1,8 +1,8 @@
 """Users who may not have sessions."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
@@ -21,7 +21,7 @@ class SqliteBans(BanStore):
 
     @override
     @command
-    def put(self, db: sqlite3.Connection, ban: Ban) -> Sequence[str]:
+    def put(self, db: Connection, ban: Ban) -> Sequence[str]:
         until = epoch(ban.until) if ban.until else None
         db.execute(
             "INSERT OR REPLACE INTO bans (subject, reason, created_at, until) VALUES (?, ?, ?, ?)",
@@ -31,17 +31,17 @@ class SqliteBans(BanStore):
 
     @override
     @command
-    def lift(self, db: sqlite3.Connection, subject: str) -> None:
+    def lift(self, db: Connection, subject: str) -> None:
         db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
 
     @override
     @command
-    def find(self, db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
+    def find(self, db: Connection, subject: str, now: datetime) -> Ban | None:
         return find_ban(db, subject, now)
 
     @override
     @command
-    def list_bans(self, db: sqlite3.Connection, now: datetime) -> Sequence[Ban]:
+    def list_bans(self, db: Connection, now: datetime) -> Sequence[Ban]:
         sql = (
             "SELECT * FROM bans WHERE until IS NULL OR until > ?"
             " ORDER BY until DESC NULLS FIRST, subject DESC LIMIT ?"
@@ -49,13 +49,13 @@ class SqliteBans(BanStore):
         return [_ban(row) for row in db.execute(sql, (epoch(now), MAX_LISTED_BANS))]
 
 
-def find_ban(db: sqlite3.Connection, subject: str, now: datetime) -> Ban | None:
+def find_ban(db: Connection, subject: str, now: datetime) -> Ban | None:
     """The ban in force, inside a transaction."""
     sql = "SELECT * FROM bans WHERE subject = ? AND (until IS NULL OR until > ?)"
     row = db.execute(sql, (subject, epoch(now))).fetchone()
     return None if row is None else _ban(row)
 
 
-def _ban(row: sqlite3.Row) -> Ban:
+def _ban(row: Row) -> Ban:
     until = instant(row["until"]) if row["until"] is not None else None
     return Ban(row["subject"], row["reason"], instant(row["created_at"]), until)

@@ -4,23 +4,15 @@ The public functions below the class run inside transactions of other commands: 
 change sessions too.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
 from app.sessions.models import EndReason, Session
-from app.sessions.outcomes import (
-    Active,
-    Ended,
-    Replayed,
-    Reused,
-    ReuseKind,
-    Rotated,
-    Unknown,
-)
+from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import Rotation, SessionLimits, SessionStore
 from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command
@@ -46,22 +38,18 @@ class SqliteSessions(SessionStore):
     @override
     @command
     def touch(
-        self, db: sqlite3.Connection, session_id: str, generation: int, now: datetime
+        self, db: Connection, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        row = _find(db, session_id)
-        found = _state(row, now)
-        if (
-            isinstance(found, Active)
-            and generation == found.session.generation
-            and not _in_use(row)
-        ):
-            db.execute("UPDATE sessions SET in_use = 1 WHERE id = ?", (session_id,))
+        found = find_session(db, session_id, now)
+        if isinstance(found, Active):
+            sql = "UPDATE sessions SET in_use = 1 WHERE id = ? AND generation = ? AND NOT in_use"
+            db.execute(sql, (session_id, generation))
         return found
 
     @override
     @command
     def rotate(
-        self, db: sqlite3.Connection, rotation: Rotation
+        self, db: Connection, rotation: Rotation
     ) -> Rotated | Replayed | Reused | Ended | Unknown:
         row = _find(db, rotation.session_id)
         found = _state(row, rotation.now)
@@ -79,20 +67,13 @@ class SqliteSessions(SessionStore):
 
     @override
     @command
-    def active_sessions(
-        self, db: sqlite3.Connection, subject: str, now: datetime
-    ) -> Sequence[Session]:
+    def active_sessions(self, db: Connection, subject: str, now: datetime) -> Sequence[Session]:
         return _active_sessions(db, subject, now)
 
     @override
     @command
     def end(
-        self,
-        db: sqlite3.Connection,
-        session_id: str,
-        subject: str,
-        reason: EndReason,
-        now: datetime,
+        self, db: Connection, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
         row = _find(db, session_id)
         if row is None or row["subject"] != subject:
@@ -107,7 +88,7 @@ class SqliteSessions(SessionStore):
     @command
     def end_all(
         self,
-        db: sqlite3.Connection,
+        db: Connection,
         subject: str,
         reason: EndReason,
         now: datetime,
@@ -121,26 +102,19 @@ class SqliteSessions(SessionStore):
         return await self._engine.run(lambda db: _erase(db, subject, now), scrub=True)
 
 
-def find_session(
-    db: sqlite3.Connection, session_id: str, now: datetime
-) -> Active | Ended | Unknown:
+def find_session(db: Connection, session_id: str, now: datetime) -> Active | Ended | Unknown:
     """The session as it is now."""
     return _state(_find(db, session_id), now)
 
 
-def insert_session(db: sqlite3.Connection, session: Session) -> None:
+def insert_session(db: Connection, session: Session) -> None:
     """Store a new session."""
     values = [getattr(session, name) for name in _NAMES]
     db.execute(_INSERT, [epoch(v) if isinstance(v, datetime) else v for v in values])
 
 
 def end_all_sessions(
-    db: sqlite3.Connection,
-    subject: str,
-    reason: EndReason,
-    now: datetime,
-    *,
-    keep: str | None = None,
+    db: Connection, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
 ) -> Sequence[str]:
     """End the user's active sessions except `keep`; return the ids of those that ended."""
     ids = [session.id for session in _active_sessions(db, subject, now) if session.id != keep]
@@ -149,9 +123,7 @@ def end_all_sessions(
     return ids
 
 
-def evict_over_limit(
-    db: sqlite3.Connection, newcomer: Session, limits: SessionLimits
-) -> Sequence[str]:
+def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -> Sequence[str]:
     """End the sessions that the newcomer replaces under these limits; return their ids."""
     if not limits.max_per_user and not limits.one_per_device_type:
         return []
@@ -169,12 +141,12 @@ def evict_over_limit(
     return replaced
 
 
-def _find(db: sqlite3.Connection, session_id: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = db.execute(_FIND, (session_id,)).fetchone()
+def _find(db: Connection, session_id: str) -> Row | None:
+    row: Row | None = db.execute(_FIND, (session_id,)).fetchone()
     return row
 
 
-def _state(row: sqlite3.Row | None, now: datetime) -> Active | Ended | Unknown:
+def _state(row: Row | None, now: datetime) -> Active | Ended | Unknown:
     if row is None:
         return Unknown()
     if row["end_reason"] is not None:
@@ -184,15 +156,15 @@ def _state(row: sqlite3.Row | None, now: datetime) -> Active | Ended | Unknown:
     return Active(_session(row))
 
 
-def _in_use(row: sqlite3.Row | None) -> bool:
+def _in_use(row: Row | None) -> bool:
     return row is not None and bool(row["in_use"])
 
 
-def _active_sessions(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[Session]:
+def _active_sessions(db: Connection, subject: str, now: datetime) -> Sequence[Session]:
     return [_session(row) for row in db.execute(_ACTIVE_SESSIONS, (subject, epoch(now)))]
 
 
-def _erase(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[str]:
+def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     ended = end_all_sessions(db, subject, EndReason.ERASED, now)
@@ -205,7 +177,7 @@ def _erase(db: sqlite3.Connection, subject: str, now: datetime) -> Sequence[str]
 
 
 def _end(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     reason: EndReason,
     now: datetime,
@@ -219,7 +191,7 @@ def _end(
     )
 
 
-def _advance(db: sqlite3.Connection, session: Session, rotation: Rotation) -> Session:
+def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
     advanced = replace(
         session,
         generation=rotation.presented + 1,
@@ -227,16 +199,11 @@ def _advance(db: sqlite3.Connection, session: Session, rotation: Rotation) -> Se
         last_used_at=rotation.now,
         expires_at=min(rotation.now + rotation.idle_ttl, session.absolute_expires_at),
     )
+    times = epoch(advanced.last_used_at), epoch(advanced.expires_at)
     db.execute(
         "UPDATE sessions SET generation = ?, secret_kid = ?, last_used_at = ?, expires_at = ?,"
         " in_use = 0 WHERE id = ?",
-        (
-            advanced.generation,
-            advanced.secret_kid,
-            epoch(advanced.last_used_at),
-            epoch(advanced.expires_at),
-            session.id,
-        ),
+        (advanced.generation, advanced.secret_kid, *times, session.id),
     )
     return advanced
 
@@ -247,6 +214,6 @@ def _kind_of_reuse(ahead: int) -> ReuseKind:
     return "recent_previous" if ahead == -1 else "stale"
 
 
-def _session(row: sqlite3.Row) -> Session:
+def _session(row: Row) -> Session:
     values = {name: row[name] for name in _NAMES}
     return Session(**values | {name: instant(values[name]) for name in _INSTANTS})

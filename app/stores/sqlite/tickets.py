@@ -1,24 +1,22 @@
 """Tickets: leased while they are exchanged, and which session each has become."""
 
-import sqlite3
+from dataclasses import replace
+from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
 from app.sessions.models import Session
-from app.sessions.outcomes import (
-    Acquired,
-    Active,
-    AlreadyUsed,
-    Banned,
-    Held,
-    KeyConflict,
-    Opened,
-)
+from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
 from app.stores.instants import epoch, instant
 from app.stores.sqlite.bans import find_ban
 from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
+
+_COLUMNS = (
+    "INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at, session_id)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 
 
 class SqliteTickets(TicketStore):
@@ -30,7 +28,7 @@ class SqliteTickets(TicketStore):
     @override
     @command
     def acquire(
-        self, db: sqlite3.Connection, lease: TicketLease
+        self, db: Connection, lease: TicketLease
     ) -> Acquired | Held | AlreadyUsed | KeyConflict:
         db.execute("DELETE FROM tickets WHERE expires_at <= ?", (epoch(lease.now),))
         if _belongs_to_another_ticket(db, lease):
@@ -40,28 +38,18 @@ class SqliteTickets(TicketStore):
             return _already_used(db, row, lease)
         if row is not None and instant(row["lease_ends_at"]) > lease.now:
             return Held(instant(row["lease_ends_at"]))
-        db.execute(
-            "INSERT OR REPLACE INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (
-                lease.ticket_hash,
-                lease.key_hash,
-                lease.holder,
-                epoch(lease.lease_ends_at),
-                epoch(lease.expires_at),
-            ),
-        )
+        db.execute(f"INSERT OR REPLACE {_COLUMNS}", _values(lease))
         return Acquired()
 
     @override
     @command
-    def release(self, db: sqlite3.Connection, lease: TicketLease) -> None:
+    def release(self, db: Connection, lease: TicketLease) -> None:
         _release(db, lease)
 
     @override
     @command
     def create_session(
-        self, db: sqlite3.Connection, lease: TicketLease, session: Session, limits: SessionLimits
+        self, db: Connection, lease: TicketLease, session: Session, limits: SessionLimits
     ) -> Opened | AlreadyUsed | Banned:
         # Another login may have taken over the lease. The slow holder may still create the session,
         # because Authing may have told the user to it alone. The first session created wins.
@@ -78,44 +66,39 @@ class SqliteTickets(TicketStore):
         return Opened(replaced)
 
 
-def _note_session(db: sqlite3.Connection, lease: TicketLease, session_id: str) -> None:
+def _note_session(db: Connection, lease: TicketLease, session_id: str) -> None:
     # The row may be missing: another login took over the lease and released it. The idempotency
     # key may already belong to another ticket.
     key_hash = None if _belongs_to_another_ticket(db, lease) else lease.key_hash
-    db.execute(
-        "INSERT INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at, session_id)"
-        " VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (hash) DO UPDATE SET session_id = excluded.session_id",
-        (
-            lease.ticket_hash,
-            key_hash,
-            lease.holder,
-            epoch(lease.lease_ends_at),
-            epoch(lease.expires_at),
-            session_id,
-        ),
-    )
+    changes = "ON CONFLICT (hash) DO UPDATE SET session_id = excluded.session_id"
+    values = _values(replace(lease, key_hash=key_hash), session_id)
+    db.execute(f"INSERT {_COLUMNS} {changes}", values)
 
 
-def _release(db: sqlite3.Connection, lease: TicketLease) -> None:
+def _values(lease: TicketLease, session_id: str | None = None) -> tuple[object, ...]:
+    times = epoch(lease.lease_ends_at), epoch(lease.expires_at)
+    return (lease.ticket_hash, lease.key_hash, lease.holder, *times, session_id)
+
+
+def _release(db: Connection, lease: TicketLease) -> None:
     db.execute(
         "DELETE FROM tickets WHERE hash = ? AND holder = ? AND session_id IS NULL",
         (lease.ticket_hash, lease.holder),
     )
 
 
-def _belongs_to_another_ticket(db: sqlite3.Connection, lease: TicketLease) -> bool:
+def _belongs_to_another_ticket(db: Connection, lease: TicketLease) -> bool:
     sql = "SELECT 1 FROM tickets WHERE key_hash = ? AND hash != ?"
     return db.execute(sql, (lease.key_hash, lease.ticket_hash)).fetchone() is not None
 
 
-def _find(db: sqlite3.Connection, lease: TicketLease) -> sqlite3.Row | None:
+def _find(db: Connection, lease: TicketLease) -> Row | None:
     sql = "SELECT * FROM tickets WHERE hash = ?"
-    row: sqlite3.Row | None = db.execute(sql, (lease.ticket_hash,)).fetchone()
+    row: Row | None = db.execute(sql, (lease.ticket_hash,)).fetchone()
     return row
 
 
-def _already_used(db: sqlite3.Connection, row: sqlite3.Row, lease: TicketLease) -> AlreadyUsed:
+def _already_used(db: Connection, row: Row, lease: TicketLease) -> AlreadyUsed:
     same_key = lease.key_hash is not None and row["key_hash"] == lease.key_hash
     found = find_session(db, row["session_id"], lease.now) if same_key else None
     if isinstance(found, Active) and found.session.generation == 0:
