@@ -1,10 +1,14 @@
-"""A clock that tests move, and the recorded events."""
+"""A clock that tests move, the recorded events, and a count of admitted requests."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
-from app.events import EventName, Events
+from app.errors import RateLimited
+from app.sessions.ports import RateLimit
+from tests.support.fakes import RecordedEvents
+
+ADDRESS = "192.0.2.7"
 
 
 @dataclass
@@ -17,26 +21,23 @@ class Timer:
         return self.now
 
 
-@dataclass
-class Recorded(Events):
-    """Keeps the names of events, and the types of the errors that caused them."""
-
-    names: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def record(
-        self, event: EventName, *, error: Exception | None = None, **fields: str | int
-    ) -> None:
-        self.names.append(event)
-        if error is not None:
-            self.errors.append(type(error).__name__)
-
-
 @pytest.fixture
 def timer() -> Timer:
     return Timer()
 
 
 @pytest.fixture
-def events() -> Recorded:
-    return Recorded()
+def events() -> RecordedEvents:
+    return RecordedEvents()
+
+
+async def admitted(limit: RateLimit, attempts: int, name: str = ADDRESS) -> int:
+    """How many of these attempts, one after another, are within the limit."""
+    count = 0
+    for _ in range(attempts):
+        try:
+            await limit(name)
+        except RateLimited:
+            continue
+        count += 1
+    return count

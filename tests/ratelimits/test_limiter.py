@@ -4,25 +4,12 @@ import pytest
 
 from app.errors import RateLimited
 from app.ratelimits.limiter import RateLimiter
-from app.sessions.ports import RateLimit
-from tests.ratelimits.conftest import Recorded, Timer
-
-ADDRESS = "192.0.2.7"
-
-
-async def admitted(limit: RateLimit, attempts: int, name: str = ADDRESS) -> int:
-    count = 0
-    for _ in range(attempts):
-        try:
-            await limit(name)
-        except RateLimited:
-            continue
-        count += 1
-    return count
+from tests.ratelimits.conftest import ADDRESS, Timer, admitted
+from tests.support.fakes import RecordedEvents
 
 
 @pytest.fixture
-def limiter(events: Recorded, timer: Timer) -> RateLimiter:
+def limiter(events: RecordedEvents, timer: Timer) -> RateLimiter:
     return RateLimiter(None, secret=lambda: b"s" * 32, events=events, clock=timer)
 
 
@@ -76,7 +63,7 @@ async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> No
     assert await admitted(limiter.limit("login", None), 1000) == 1000
 
 
-async def test_another_hash_key_starts_counting_anew(events: Recorded, timer: Timer) -> None:
+async def test_another_hash_key_starts_counting_anew(events: RecordedEvents, timer: Timer) -> None:
     keys = [b"the key of today"]
     limiter = RateLimiter(None, secret=lambda: keys[-1], events=events, clock=timer)
     limit = limiter.limit("login", "3/minute")

@@ -26,13 +26,7 @@ async def sqlite_restarting(folder: Path) -> AsyncIterator[Stores]:
     yield restarting(lambda: open_sqlite_store(folder / "sessions.db"))
 
 
-FACTORIES: dict[str, StoreFactory] = {
-    "sqlite": sqlite,
-    "sqlite-restarting": sqlite_restarting,
-}
+FACTORIES: dict[str, StoreFactory] = {"sqlite": sqlite, "sqlite-restarting": sqlite_restarting}
 
-SERVERS = {
-    "valkey": "valkey",
-    "valkey-sentinels": "valkey_sentinels",
-}
+SERVERS = {"valkey": "valkey", "valkey-sentinels": "valkey_sentinels"}
 """The stores behind real servers, by the fixture that starts them."""

@@ -12,7 +12,7 @@ import pytest
 
 from app.store_url import parse_store_url
 from tests.stores.dump import Keys
-from tests.stores.user_journey import DEVICE, everything_that_happens_to
+from tests.stores.user_journey import everything_that_happens_to
 from tests.support.running_app import RunningApp, running_app
 from tests.support.valkey.servers import Server
 
@@ -30,19 +30,6 @@ async def world(tmp_path: Path, keys: Keys) -> AsyncIterator[RunningApp]:
         tmp_path, store_url=parse_store_url(keys.url), session_one_per_device_type=True, **limits
     ) as opened:
         yield opened
-
-
-@pytest.mark.parametrize("erased", [False, True], ids=["signed in", "erased"])
-async def test_redis_contains_no_credential_and_nothing_personal(
-    world: RunningApp, keys: Keys, *, erased: bool
-) -> None:
-    tokens = await everything_that_happens_to(world, "lin")
-    if erased:
-        await world.delete("/v1/me", tokens)
-    secrets = world.secrets | {DEVICE["id"], DEVICE["name"]}
-    dump = keys.dump()
-    assert dump.holds(tokens["session"]["id"])
-    assert [secret for secret in secrets if dump.holds(secret)] == []
 
 
 async def test_an_erased_user_is_gone_from_redis_within_a_second(

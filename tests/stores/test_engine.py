@@ -26,11 +26,6 @@ async def test_the_connection_has_the_settings_for_durability_and_erasure(
     assert await engine.run(lambda db: db.execute(f"PRAGMA {pragma}").fetchone()[0]) == value
 
 
-async def test_a_command_returns_its_result(engine: SqliteEngine) -> None:
-    assert await engine.run(write("a")) == 1
-    assert await engine.run(read_all) == ["a"]
-
-
 # --- batches ---
 
 
@@ -54,9 +49,7 @@ async def test_a_command_sees_the_writes_of_earlier_ones(engine: SqliteEngine) -
     assert outcomes == [1, ["a"], 1, ["a", "b"]]
 
 
-async def test_a_failed_command_leaves_nothing_and_fails_no_other(
-    engine: SqliteEngine,
-) -> None:
+async def test_a_failed_command_leaves_nothing_and_fails_no_other(engine: SqliteEngine) -> None:
     class OwnError(Exception):
         pass
 
@@ -77,9 +70,7 @@ async def test_a_command_that_sqlite_refuses_fails_no_other(engine: SqliteEngine
     assert await engine.run(read_all) == ["a", "b"]
 
 
-async def test_the_command_of_a_cancelled_caller_is_committed(
-    engine: SqliteEngine,
-) -> None:
+async def test_the_command_of_a_cancelled_caller_is_committed(engine: SqliteEngine) -> None:
     async with HeldUp(engine):
         gone = asyncio.create_task(engine.run(write("a")))
         stayed = asyncio.create_task(engine.run(write("b")))
@@ -126,9 +117,7 @@ def _allow_pages(more: int) -> Callable[[sqlite3.Connection], None]:
     return command
 
 
-async def test_a_full_disk_fails_writes_and_changes_nothing(
-    engine: SqliteEngine,
-) -> None:
+async def test_a_full_disk_fails_writes_and_changes_nothing(engine: SqliteEngine) -> None:
     await engine.run(write("before"))
     await engine.run(_allow_pages(1))
     large = write("large", attachment=bytes(100_000))
@@ -206,9 +195,7 @@ def _wait_until_closing(engine: SqliteEngine) -> None:
         time.sleep(0.001)
 
 
-async def test_a_command_during_closing_is_refused(
-    file: Path,
-) -> None:
+async def test_a_command_during_closing_is_refused(file: Path) -> None:
     engine = SqliteEngine(file, [SCHEMA])
     async with HeldUp(engine):
         closing_down = asyncio.create_task(asyncio.to_thread(engine.close))

@@ -120,9 +120,7 @@ def _columns(db: sqlite3.Connection) -> list[str]:
     return [row["name"] for row in db.execute("SELECT name FROM pragma_table_info('notes')")]
 
 
-def test_a_file_of_an_older_version_is_migrated_with_its_data(
-    file: Path,
-) -> None:
+def test_a_file_of_an_older_version_is_migrated_with_its_data(file: Path) -> None:
     with closing(SqliteEngine(file, [SCHEMA])) as engine:
         asyncio.run(engine.run(write("a")))
     for _ in range(2):  # each step is taken once

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StartupError, StoreUnavailable
+from app.errors import StoreUnavailable
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, Ended
 from app.sessions.ports import SessionLimits, Stores
@@ -47,30 +47,13 @@ def on_disk(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_a_second_opening_of_the_store_is_refused_in_one_line(store: Stores, path: Path) -> None:
-    with pytest.raises(StartupError, match=r"^STORE_URL: .* in use by another process"):
-        open_sqlite_store(path).__enter__()
-
-
 async def test_check_writable_notices_a_full_disk(store: Stores, path: Path) -> None:
     with no_room_to_grow(path), pytest.raises(StoreUnavailable):
         await store.maintenance.check_writable()
     await store.maintenance.check_writable()
 
 
-async def test_a_rotation_that_failed_on_a_full_disk_changes_nothing(
-    store: Stores, path: Path
-) -> None:
-    session = make_session()
-    await keep(store, session)
-    with no_room_to_grow(path), pytest.raises(StoreUnavailable):
-        await store.sessions.rotate(rotation_of(0))
-    assert await store.sessions.touch("session-a", 0, NOW) == Active(session)
-
-
-async def test_a_large_purge_lets_other_commands_run_in_between(
-    store: Stores,
-) -> None:
+async def test_a_large_purge_lets_other_commands_run_in_between(store: Stores) -> None:
     names = [f"session-{number}" for number in range(3000)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
     await keep(store, make_session("alive", expires_at=NOW + 28 * DAY))

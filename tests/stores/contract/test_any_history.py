@@ -151,10 +151,7 @@ async def follow(store: Stores, model: Stores, session_id: str, steps: list[Step
 
 def test_any_history_has_the_outcomes_of_the_model(factory: StoreFactory, folder: Path) -> None:
     numbers = count()
-    with (
-        asyncio.Runner() as runner,
-        open_sqlite_store(folder / "model.db") as model,
-    ):
+    with asyncio.Runner() as runner, open_sqlite_store(folder / "model.db") as model:
         opened = factory(folder)
         store = runner.run(opened.__aenter__())
 

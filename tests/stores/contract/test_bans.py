@@ -64,9 +64,7 @@ async def test_a_ban_at_login_releases_the_lease(store: Stores) -> None:
     )
 
 
-async def test_a_ban_at_login_does_not_release_the_lease_of_another_holder(
-    store: Stores,
-) -> None:
+async def test_a_ban_at_login_does_not_release_the_lease_of_another_holder(store: Stores) -> None:
     slow, successor = lease_of(), lease_of(holder="holder-b", at=NOW + HOUR)
     await store.bans.put(ban_of())
     await store.tickets.acquire(slow)
@@ -101,12 +99,6 @@ async def test_a_ban_is_over_at_the_second_of_its_end(store: Stores) -> None:
 async def test_a_ban_without_end_stays(store: Stores) -> None:
     await store.bans.put(ban_of())
     assert await store.bans.find(SUBJECT, NOW + 10_000 * DAY) == ban_of()
-
-
-async def test_a_user_who_is_not_banned_has_no_ban(store: Stores) -> None:
-    await store.bans.put(ban_of("other"))
-    assert await store.bans.find(SUBJECT, NOW) is None
-    assert await log_in(store) == Opened([])
 
 
 async def test_a_ban_can_be_changed(store: Stores) -> None:
@@ -154,9 +146,7 @@ async def test_a_list_of_bans_is_bounded(store: Stores) -> None:
     assert len(listed) == MAX_LISTED_BANS
 
 
-async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(
-    store: Stores,
-) -> None:
+async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(store: Stores) -> None:
     await keep(store, make_session())
     await store.bans.put(ban_of())
     await store.bans.lift(SUBJECT)

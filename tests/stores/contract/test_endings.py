@@ -44,9 +44,7 @@ async def test_a_session_has_expired_at_the_second_of_its_end(store: Stores) -> 
     )
 
 
-async def test_a_used_token_of_an_expired_session_is_reported_as_expired(
-    store: Stores,
-) -> None:
+async def test_a_used_token_of_an_expired_session_is_reported_as_expired(store: Stores) -> None:
     await keep(store, make_session(generation=5))
     assert await store.sessions.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
 
@@ -113,13 +111,6 @@ async def test_ending_a_session_that_never_existed_is_unknown(store: Stores) -> 
     assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
 
 
-async def test_ending_one_session_leaves_the_others(store: Stores) -> None:
-    await keep(store, make_session("session-a"))
-    await keep(store, make_session("session-b"))
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
-    assert isinstance(await store.sessions.touch("session-b", 0, NOW), Active)
-
-
 # --- forgotten ---
 
 
@@ -145,12 +136,6 @@ async def test_an_expiry_is_kept_for_seven_days(store: Stores) -> None:
     assert await _is_told(store, "session-a", EndReason.EXPIRED, forgotten - SECOND)
     assert await store.maintenance.purge(forgotten) == 1
     assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
-
-
-async def test_a_purge_keeps_active_sessions(store: Stores) -> None:
-    await keep(store, make_session("session-a", created_at=NOW - 29 * DAY))
-    assert await store.maintenance.purge(NOW) == 0
-    assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
 
 
 async def test_a_purge_keeps_a_session_listed_until_its_absolute_limit(store: Stores) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Active, Ended, Rotated, Unknown
+from app.sessions.outcomes import Active, Ended, Unknown
 from app.sessions.ports import Stores
 from tests.stores.builders import (
     DAY,
@@ -49,12 +49,6 @@ async def test_sessions_of_one_second_are_listed_in_the_order_of_writing(store: 
     for name in ("z", "a", "m"):
         await keep(store, make_session(name, created_at=NOW, subject="user-c"))
     assert await listed(store, "user-c") == ["z", "a", "m"]
-
-
-async def test_a_session_is_listed_with_its_current_generation(store: Stores) -> None:
-    rotated = await store.sessions.rotate(rotation_of(0, session_id="other", at=LATER))
-    assert isinstance(rotated, Rotated)
-    assert list(await store.sessions.active_sessions(OTHER, LATER)) == [rotated.session]
 
 
 async def test_a_session_that_is_over_is_not_listed(store: Stores) -> None:
@@ -151,9 +145,7 @@ async def test_an_erased_session_belongs_to_no_user(store: Stores) -> None:
     assert await store.sessions.erase(SUBJECT, LATER) == []
 
 
-async def test_a_tombstone_without_a_user_stays_for_seven_days(
-    store: Stores,
-) -> None:
+async def test_a_tombstone_without_a_user_stays_for_seven_days(store: Stores) -> None:
     await store.sessions.erase(OTHER, LATER)
     forgotten = LATER + 7 * DAY
     assert await store.maintenance.purge(forgotten - SECOND) == 0

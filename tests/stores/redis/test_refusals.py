@@ -34,7 +34,6 @@ from tests.stores.redis.opening import (
 )
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.process import soon
-from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 Command = Callable[[Stores], Awaitable[object]]
@@ -70,9 +69,7 @@ async def failed(store: Stores, commands: dict[str, Command]) -> list[str]:
     return [name for name, command in commands.items() if await fails(command(store))]
 
 
-async def test_a_dead_server_fails_every_command_until_it_is_back(
-    server: Server,
-) -> None:
+async def test_a_dead_server_fails_every_command_until_it_is_back(server: Server) -> None:
     events = RecordedEvents()
     async with opened(server.url, events) as store:
         await keep(store, make_session(SESSION))
@@ -144,15 +141,6 @@ async def test_a_server_that_refuses_writes_is_unavailable_until_it_accepts_them
         assert await failed(store, COMMANDS) == []
 
 
-async def test_a_password_set_later_makes_new_connections_fail(server: Server) -> None:
-    with Proxy(server.port) as proxy:
-        async with opened(proxy.url) as store:
-            server.cli("CONFIG", "SET", "requirepass", "new")
-            assert await failed(store, COMMANDS) == []
-            proxy.cut()
-            assert await failed(store, COMMANDS) == list(COMMANDS)
-
-
 async def test_a_server_at_its_client_limit_is_unavailable(server: Server) -> None:
     server.cli("CONFIG", "SET", "maxclients", "4")
     with crowd(server, 4) as leave:
@@ -185,9 +173,7 @@ def _takes(server: Server) -> bool:
         return False
 
 
-async def test_a_key_of_another_type_affects_no_other_session(
-    server: Server,
-) -> None:
+async def test_a_key_of_another_type_affects_no_other_session(server: Server) -> None:
     async with opened(server.url) as store:
         await keep(store, make_session(SESSION))
         wrong = new_session_id()
@@ -207,9 +193,7 @@ async def test_sessions_are_unknown_after_a_flush(server: Server) -> None:
         assert await failed(store, COMMANDS) == []
 
 
-async def test_a_server_that_is_loading_its_data_is_unavailable(
-    tmp_path: Path,
-) -> None:
+async def test_a_server_that_is_loading_its_data_is_unavailable(tmp_path: Path) -> None:
     slow = ["--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024"]
     with standalone(tmp_path, extra=["--enable-debug-command", "yes"]) as server:
         async with opened(server.url) as store:

@@ -27,9 +27,7 @@ async def rotate(store: Stores, generation: int) -> float:
     return time.monotonic() - begun
 
 
-async def test_an_acknowledged_write_is_on_the_replica(
-    valkey_sentinels: SentinelTrio,
-) -> None:
+async def test_an_acknowledged_write_is_on_the_replica(valkey_sentinels: SentinelTrio) -> None:
     events = RecordedEvents()
     async with opened(valkey_sentinels.url, events) as store:
         await keep(store, make_session(SESSION))

@@ -67,9 +67,7 @@ async def test_a_server_that_evicts_keys_is_refused_at_the_start(tmp_path: Path)
     assert "maxmemory-policy noeviction" in str(refused.value)
 
 
-async def test_a_store_opens_without_its_server_and_works_later(
-    tmp_path: Path,
-) -> None:
+async def test_a_store_opens_without_its_server_and_works_later(tmp_path: Path) -> None:
     events = RecordedEvents()
     with standalone(tmp_path) as server:
         server.kill()

@@ -12,12 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import pytest
 
 from tests.support.valkey.program import ProgramMissing
-from tests.support.valkey.servers import (
-    SentinelTrio,
-    Server,
-    sentinel_trio,
-    standalone,
-)
+from tests.support.valkey.servers import SentinelTrio, Server, sentinel_trio, standalone
 
 
 class Shape(Protocol):

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from tests.support.valkey.process import soon
 from tests.support.valkey.program import ProgramMissing, program
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Server, standalone
+from tests.support.valkey.servers import Server
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,17 +71,6 @@ def _refuses(server: Server) -> bool:
     return False
 
 
-def test_a_killed_server_comes_back_on_its_port_with_its_data(
-    valkey: Server, tmp_path: Path
-) -> None:
-    with standalone(tmp_path, appendonly=True) as server:
-        server.cli("SET", "kept", 1)
-        server.kill()
-        assert _refuses(server)
-        server.start()
-        assert server.cli("GET", "kept") == "1"
-
-
 def test_a_missing_server_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_SERVER", "/no/redis-server")
     with pytest.raises(ProgramMissing, match=r"^/no/redis-server is not there$"):
@@ -100,14 +89,3 @@ async def test_a_lost_reply_is_lost_after_the_commit(
     assert valkey.cli("GET", "count") == "1"
     assert proxy.lost == 1
     assert await client.incr("count") == 2
-
-
-async def test_the_reply_of_the_right_command_of_a_pipeline_is_lost(
-    client: Redis, proxy: Proxy, valkey: Server
-) -> None:
-    proxy.lose_reply(rb"^EXEC")
-    transaction = client.pipeline(transaction=True)
-    transaction.incr("count")
-    with pytest.raises(NoConnection):
-        await transaction.execute()
-    assert valkey.cli("GET", "count") == "1"
