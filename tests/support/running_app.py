@@ -65,15 +65,18 @@ class Clock:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The wire to Authing. Raises `failure`, if it is set, instead of sending."""
+    """The wire to Authing. Raises `failure`, if it is set, instead of sending; waits for `open`."""
 
     def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
         self._authing = authing
         self.failure: Exception | None = None
         self.asked = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.set()
+        await self.open.wait()
         if self.failure is not None:
             raise self.failure
         return await self._authing.handle_async_request(request)
