@@ -101,7 +101,7 @@ async def login_in_a_crowd(app: RunningApp) -> httpx.Response:
     (refused, *_), _ = await asyncio.wait(logins, return_when=asyncio.FIRST_COMPLETED)
     app.wire.open.set()
     await asyncio.gather(*logins)
-    return refused.result()
+    return await refused
 
 
 async def login_after_another(app: RunningApp) -> httpx.Response:

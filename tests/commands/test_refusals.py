@@ -10,10 +10,15 @@ import pytest
 
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Shell
-from tests.commands.environment import without_settings
 
 ROOT = Path(__file__).parents[2]
 CANARY = "c4nary0f1e2d3c4b5a"  # stands in whatever an operator might have meant to keep secret
+REQUIRED = (
+    "AUTHING_USER_POOL_ID",
+    "AUTHING_USER_POOL_SECRET",
+    "SESSION_ISSUER",
+    "SESSION_KEYS_FILE",
+)
 WRONG_VALUES = [
     ("AUTHING_USER_POOL_SECRET", f"{CANARY}-change-me", "is a sample value"),
     ("AUTHING_BASE_URL", f"https://admin:{CANARY}@authing.acme.test", "must have no user"),
@@ -92,52 +97,46 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     assert answer.out == ""
 
 
-# --- the same, as an operator sees it ---
+def test_every_required_setting_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    for name in REQUIRED:
+        monkeypatch.delenv(name)
+    answer = shell("serve")
+    assert_refused(answer.code, answer.err, REQUIRED[0])
+    for name in REQUIRED[1:]:
+        assert f"; {name}: is required" in answer.err
+    assert answer.out == ""
 
 
-def serve(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = without_settings() | {"PYTHONPATH": str(ROOT)} | settings
-    command = [sys.executable, "-m", "app", "serve"]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_a_server_without_settings_names_all_that_are_required(folder: Path) -> None:
-    refused = serve(folder)
-    assert_refused(refused.returncode, refused.stderr, "AUTHING_USER_POOL_ID")
-    for name in ("AUTHING_USER_POOL_SECRET", "SESSION_ISSUER", "SESSION_KEYS_FILE"):
-        assert f"; {name}: is required" in refused.stderr
-    assert refused.stdout == ""
-
-
-def test_a_second_server_on_the_same_store_is_refused(folder: Path) -> None:
+def test_a_second_server_on_the_same_store_is_refused(folder: Path, shell: Shell) -> None:
     with open_sqlite_store(folder / "sessions.db"):
-        refused = serve(folder, **os.environ)
-    assert_refused(refused.returncode, refused.stderr, "STORE_URL", "in use by another process")
+        answer = shell("serve")
+    assert_refused(answer.code, answer.err, "STORE_URL", "in use by another process")
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    # Brackets belong to URLs; no name server needs to be asked to know that.
+    [("192.0.2.1", ""), ("[::1]", "is not an address")],
+)
+def test_an_address_that_is_not_of_this_machine_is_refused(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, host: str, says: str
+) -> None:
+    monkeypatch.setenv("PORT", "0")
+    monkeypatch.setenv("HOST", host)
+    answer = shell("serve")
+    assert_refused(answer.code, answer.err, "HOST", says)
+    assert answer.out == ""
 
 
 @pytest.mark.usefixtures("taken_port")
-def test_a_server_whose_port_is_taken_is_refused(folder: Path) -> None:
-    refused = serve(folder, **os.environ)
+def test_a_server_whose_port_is_taken_exits_with_one_line(folder: Path) -> None:
+    """The refusal as an operator sees it: a whole process, with its exit code."""
+    command = [sys.executable, "-m", "app", "serve"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    refused = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert_refused(refused.returncode, refused.stderr, "PORT", "in use")
-    assert refused.stdout == ""
-
-
-def test_a_server_whose_address_is_not_of_this_machine_is_refused(folder: Path) -> None:
-    refused = serve(folder, **os.environ, PORT="0", HOST="192.0.2.1")
-    assert_refused(refused.returncode, refused.stderr, "HOST")
-    assert refused.stdout == ""
-
-
-def test_a_server_whose_address_is_none_is_refused(folder: Path) -> None:
-    # Brackets belong to URLs; no name server needs to be asked to know that.
-    refused = serve(folder, **os.environ, PORT="0", HOST="[::1]")
-    assert_refused(refused.returncode, refused.stderr, "HOST", "is not an address")
     assert refused.stdout == ""
