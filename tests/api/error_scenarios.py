@@ -97,7 +97,7 @@ async def login_with_an_old_ticket(app: RunningApp) -> httpx.Response:
 
 async def login_in_a_crowd(app: RunningApp) -> httpx.Response:
     app.wire.open.clear()
-    logins = [asyncio.create_task(log_in(app)) for _ in range(MAX_CONCURRENT + 1)]
+    logins = [asyncio.ensure_future(log_in(app)) for _ in range(MAX_CONCURRENT + 1)]
     (refused, *_), _ = await asyncio.wait(logins, return_when=asyncio.FIRST_COMPLETED)
     app.wire.open.set()
     await asyncio.gather(*logins)
