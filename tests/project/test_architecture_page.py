@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Arrows = set[tuple[str, str]]
-NAMED = re.compile(r"`(app/[\w/]+\.py)` `([\w.]+)`(?:(?:,| and) `([\w.]+)`)?")
+CODE = re.compile(r"`([^`]+)`")
+NAMED = re.compile(r"`(app/[\w/]+\.py)`\s((?:(?:, | and )?`[\w.]+`)+)")
 
 
 def page(root: Path) -> str:
@@ -58,20 +59,41 @@ def test_every_arrow_is_an_import(root: Path) -> None:
     assert drawn(root) - imported(root) == set()
 
 
-def test_every_part_of_app_has_a_line(root: Path) -> None:
-    first_cells = re.findall(r"^\| (`.+?`) \|", page(root), re.MULTILINE)
-    named = {name.rstrip("/") for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
-    parts = {path.name for path in (root / "app").iterdir() if path.suffix in {"", ".py"}}
+def test_every_part_of_app_has_a_node_and_a_line(root: Path) -> None:
+    table = page(root).partition("| part of")[2].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE)
+    named = {name for cell in first_cells for name in CODE.findall(cell)}
+    parts = {path for path in (root / "app").iterdir() if path.suffix in {"", ".py"}}
+    written = {path.name if path.suffix else f"{path.name}/" for path in parts}
 
-    assert named == parts - {"__init__.py", "__pycache__"}
+    assert named == written - {"__init__.py", "__pycache__/"}
+    assert set(re.findall(r'^ +\w+\["(.+)"\]$', page(root), re.MULTILINE)) == named
 
 
-def test_every_function_and_class_of_a_step_is_in_the_file_that_is_named(root: Path) -> None:
+def test_only_its_command_imports_the_sandbox(root: Path) -> None:
+    sources = {path for path in (root / "app").rglob("*.py") if "sandbox" in imports_of(path)}
+    outside = {
+        str(path.relative_to(root / "app")) for path in sources if path.parent.name != "sandbox"
+    }
+
+    assert outside == {"commands/sandbox.py"}
+
+
+def test_the_table_of_ports_names_every_port(root: Path) -> None:
+    ports = (root / "app" / "sessions" / "ports.py").read_text("utf-8")
+    declared = re.findall(r"^class (\w+)\(Protocol\)|^(\w+): TypeAlias", ports, re.MULTILINE)
+    section = page(root).partition("\n## Ports\n")[2].partition("\n## ")[0]
+
+    named = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
+    assert named == {name for names in declared for name in names if name} | {"Events"}
+
+
+def test_every_function_and_class_is_in_the_file_that_is_named(root: Path) -> None:
     steps = NAMED.findall(page(root))
     assert len(steps) > 15
-    for file, *names in steps:
+    for file, names in steps:
         source = (root / file).read_text("utf-8")
-        for name in (last for whole in names for last in whole.split(".") if last):
+        for name in (part for whole in CODE.findall(names) for part in whole.split(".")):
             assert re.search(rf"\b(class|def) {name}\b|^{name}\b", source, re.MULTILINE), (
                 file,
                 name,
