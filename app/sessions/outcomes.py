@@ -47,7 +47,7 @@ class Replayed:
     session: Session
 
 
-ReuseKind: TypeAlias = Literal["recent_previous", "stale", "ahead"]
+ReuseKind: TypeAlias = Literal["recent_previous", "other_key", "stale", "ahead"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,11 +109,13 @@ class Rotation:
     """One presented refresh token, as a command to the store.
 
     `presented` is its generation. `secret_kid` names the key of the successor, if one is made.
+    `key_hash` is the hash (SHA-256) of the app's idempotency key for this refresh.
     """
 
     session_id: str
     presented: int
     secret_kid: str
+    key_hash: bytes | None
     now: datetime
     idle_ttl: timedelta
     recovery_window: timedelta

@@ -6,6 +6,7 @@ before it is recorded or told to the app. How a session begins is in `login`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import assert_never
 
 from app.errors import (
@@ -34,8 +35,10 @@ class SessionService:
     events: Events
     refresh_limit: RateLimit
 
-    async def refresh(self, refresh_token: str) -> TokenPair:
+    async def refresh(self, refresh_token: str, idempotency_key: str | None = None) -> TokenPair:
         """Rotate the refresh token, or return its one successor again (promises 3 and 4).
+
+        A rotation with an idempotency key is replayed to the same key only.
 
         Raises:
             RefreshTokenInvalid: not issued by this service, or of an unknown session.
@@ -45,7 +48,7 @@ class SessionService:
         presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
         # Counted after verification: only a holder of the session's token can use up its limit.
         await self.refresh_limit(presented.session_id)
-        rotation = self._rotation(presented)
+        rotation = self._rotation(presented, idempotency_key)
         match await self.store.rotate(rotation):
             case Rotated(session, rolled_forward=False):
                 self.events.record("session_rotated", session_id=session.id)
@@ -120,11 +123,12 @@ class SessionService:
     def _verify(self, access_token: str) -> AccessClaims:
         return self.issuer.access_tokens.verify(self.issuer.keys.ring, access_token, self.clock())
 
-    def _rotation(self, presented: RefreshClaims) -> Rotation:
+    def _rotation(self, presented: RefreshClaims, idempotency_key: str | None) -> Rotation:
         return Rotation(
             session_id=presented.session_id,
             presented=presented.generation,
             secret_kid=self.issuer.keys.ring.current_secret_key.kid,
+            key_hash=sha256(idempotency_key.encode()).digest() if idempotency_key else None,
             now=self.clock(),
             idle_ttl=self.issuer.lifetimes.idle,
             recovery_window=self.issuer.lifetimes.recovery_window,

@@ -56,7 +56,7 @@ async def _log_in(stores: Stores, number: int) -> None:
 
 async def _rotate(stores: Stores, number: int, generation: int) -> None:
     now, day = datetime.now(UTC), timedelta(days=1)
-    rotation = Rotation(f"session-{number:024}", generation, "a" * 43, now, 14 * day, day)
+    rotation = Rotation(f"session-{number:024}", generation, "a" * 43, None, now, 14 * day, day)
     await stores.sessions.rotate(rotation)
 
 

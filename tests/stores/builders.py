@@ -45,11 +45,13 @@ def rotation_of(
     session_id: str = "session-a",
     secret_kid: str = "second-binding-key",
     window: timedelta = WINDOW,
+    key: str | None = None,
 ) -> Rotation:
     return Rotation(
         session_id=session_id,
         presented=presented,
         secret_kid=secret_kid,
+        key_hash=hashlib.sha256(key.encode()).digest() if key else None,
         now=at,
         idle_ttl=IDLE,
         recovery_window=window,

@@ -148,9 +148,9 @@ class RunningApp:
     async def refresh(self, refresh_token: str) -> dict[str, Any]:
         return self.tokens(await self.try_refresh(refresh_token), 200)
 
-    async def try_refresh(self, refresh_token: str) -> httpx.Response:
-        body = {"refresh_token": refresh_token}
-        return await self.phone.post("/v1/sessions/refresh", json=body)
+    async def try_refresh(self, refresh_token: str, key: str | None = None) -> httpx.Response:
+        body, headers = {"refresh_token": refresh_token}, {"Idempotency-Key": key} if key else {}
+        return await self.phone.post("/v1/sessions/refresh", json=body, headers=headers)
 
     async def get(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
         return await self.phone.get(path, headers=bearer(tokens))

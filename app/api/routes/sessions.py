@@ -94,9 +94,17 @@ async def log_in(
     summary="Get the next pair of tokens",
     responses=problems(415, 422, 429, 503),
 )
-async def refresh(body: RefreshRequest, services: ServicesDep) -> RefreshResponse:
-    """Rotate the refresh token. After a lost response, send the same token again."""
-    pair = await services.sessions.refresh(body.refresh_token)
+async def refresh(
+    body: RefreshRequest,
+    services: ServicesDep,
+    key: Annotated[str | None, Depends(idempotency_key)],
+) -> RefreshResponse:
+    """Rotate the refresh token. After a lost response, send the same token again.
+
+    With an `Idempotency-Key`, the successor is returned again to the same key only. Any other
+    repetition of the token is theft and ends the session.
+    """
+    pair = await services.sessions.refresh(body.refresh_token, key)
     tokens = token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 

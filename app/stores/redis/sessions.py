@@ -51,6 +51,7 @@ class RedisSessions(SessionStore):
             rotation.secret_kid,
             int(rotation.idle_ttl.total_seconds()),
             int(rotation.recovery_window.total_seconds()),
+            rotation.key_hash.hex() if rotation.key_hash is not None else "",
             confirm=True,
         )
         match reply:

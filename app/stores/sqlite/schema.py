@@ -6,8 +6,9 @@ computed, tickets and idempotency keys are hashed, profiles are encrypted.
 
 MIGRATIONS = (
     # `in_use`: a token of the current generation has been used, so the recovery window of its
-    # predecessor is closed. `end_reason` is null until the session ends. `expires_at` is the idle
-    # limit until then, and afterwards the time of the end. An erased session has no subject.
+    # predecessor is closed. `rotation_key_hash`: hash of the idempotency key of the refresh that
+    # made the current generation. `end_reason` is null until the session ends. `expires_at` is the
+    # idle limit until then, and afterwards the time of the end. An erased session has no subject.
     """
     CREATE TABLE sessions (
         id                  TEXT PRIMARY KEY,
@@ -22,6 +23,7 @@ MIGRATIONS = (
         expires_at          INTEGER NOT NULL,
         absolute_expires_at INTEGER NOT NULL,
         in_use              INTEGER NOT NULL DEFAULT 0,
+        rotation_key_hash   BLOB,
         end_reason          TEXT,
         replaced_by         TEXT
     ) STRICT;

@@ -20,7 +20,8 @@ from app.stores.sqlite.engine import SqliteEngine, command
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = ("authenticated_at", "created_at", "last_used_at", "expires_at", "absolute_expires_at")
 _COLUMNS = ", ".join(_NAMES)
-_FIND = f"SELECT {_COLUMNS}, in_use, end_reason, replaced_by FROM sessions WHERE id = ?"  # noqa: S608  # constants
+_STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
+_FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608  # constants
 # Oldest first; within one second, in the order of writing.
 _ACTIVE_SESSIONS = (
@@ -59,11 +60,12 @@ class SqliteSessions(SessionStore):
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
             return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
+        kind = _kind_of_reuse(ahead, row, rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
-        if ahead == -1 and not _in_use(row) and rotation.now < window_ends_at:
+        if kind == "recent_previous" and not _in_use(row) and rotation.now < window_ends_at:
             return Replayed(session)
         _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
-        return Reused(_kind_of_reuse(ahead))
+        return Reused(kind)
 
     @override
     @command
@@ -202,16 +204,17 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
     times = epoch(advanced.last_used_at), epoch(advanced.expires_at)
     db.execute(
         "UPDATE sessions SET generation = ?, secret_kid = ?, last_used_at = ?, expires_at = ?,"
-        " in_use = 0 WHERE id = ?",
-        (advanced.generation, advanced.secret_kid, *times, session.id),
+        " in_use = 0, rotation_key_hash = ? WHERE id = ?",
+        (advanced.generation, advanced.secret_kid, *times, rotation.key_hash, session.id),
     )
     return advanced
 
 
-def _kind_of_reuse(ahead: int) -> ReuseKind:
-    if ahead > 0:
-        return "ahead"
-    return "recent_previous" if ahead == -1 else "stale"
+def _kind_of_reuse(ahead: int, row: Row | None, rotation: Rotation) -> ReuseKind:
+    if ahead != -1:
+        return "ahead" if ahead > 0 else "stale"
+    expected = row["rotation_key_hash"] if row is not None else None
+    return "recent_previous" if expected in {None, rotation.key_hash} else "other_key"
 
 
 def _session(row: Row) -> Session:

@@ -136,6 +136,50 @@ async def test_without_a_window_every_replay_is_a_reuse(store: Stores) -> None:
     assert await store.sessions.rotate(strict) == Ended(EndReason.REFRESH_REUSED)
 
 
+# --- an idempotency key of the refresh ---
+
+
+async def test_a_rotation_with_a_key_is_replayed_to_the_same_key(store: Stores) -> None:
+    await keep(store, make_session())
+    rotated = await store.sessions.rotate(rotation_of(0, key="key-a"))
+    assert isinstance(rotated, Rotated)
+    for _ in range(2):
+        again = await store.sessions.rotate(rotation_of(0, key="key-a"))
+        assert again == Replayed(rotated.session)
+
+
+@pytest.mark.parametrize("key", [None, "key-b"])
+async def test_a_rotation_with_a_key_is_reuse_to_another_key_or_none(
+    store: Stores, key: str | None
+) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0, key="key-a"))
+    assert await store.sessions.rotate(rotation_of(0, key=key)) == Reused("other_key")
+    assert await store.sessions.rotate(rotation_of(1)) == Ended(EndReason.REFRESH_REUSED)
+
+
+async def test_a_rotation_without_a_key_is_replayed_to_any_key(store: Stores) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0))
+    for key in ("key-a", "key-b", None):
+        assert isinstance(await store.sessions.rotate(rotation_of(0, key=key)), Replayed)
+
+
+async def test_only_the_key_of_the_last_rotation_counts(store: Stores) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0, key="key-a"))
+    await store.sessions.rotate(rotation_of(1))
+    assert isinstance(await store.sessions.rotate(rotation_of(1, key="key-b")), Replayed)
+
+
+async def test_the_right_key_does_not_reopen_a_closed_window(store: Stores) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0, key="key-a"))
+    await store.sessions.touch("session-a", 1, NOW)
+    outcome = await store.sessions.rotate(rotation_of(0, key="key-a"))
+    assert outcome == Reused("recent_previous")
+
+
 # --- neither the current token nor its predecessor ---
 
 

@@ -1,7 +1,8 @@
 -- Compares generations: rotates, replays, or ends the session for a used refresh token.
--- KEYS: session. ARGV: presented, secret_kid, idle_ttl, recovery_window (seconds).
+-- KEYS: session. ARGV: presented, secret_kid, idle_ttl, recovery_window (seconds), hash of the
+-- idempotency key (or empty).
 local presented, secret_kid = tonumber(ARGV[4]), ARGV[5]
-local idle_ttl, recovery_window = tonumber(ARGV[6]), tonumber(ARGV[7])
+local idle_ttl, recovery_window, key_hash = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 
 local session = read(KEYS[1])
 if session and session.command_id == command_id then
@@ -16,19 +17,22 @@ if ahead == 0 or ahead == 1 then
   local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
   redis.call('HSET', KEYS[1], 'generation', presented + 1, 'secret_kid', secret_kid,
-    'last_used_at', now, 'expires_at', expires_at, 'command_id', command_id, 'outcome', outcome)
+    'rotation_key_hash', key_hash, 'last_used_at', now, 'expires_at', expires_at, 'command_id', command_id, 'outcome', outcome)
   redis.call('HDEL', KEYS[1], 'in_use')
   redis.call('EXPIRE', KEYS[1], expires_at - now + TOMBSTONE_SECONDS)
   return {outcome, redis.call('HGETALL', KEYS[1])}
 end
 local window_ends_at = tonumber(session.last_used_at) + recovery_window
-if ahead == -1 and not session.in_use and now < window_ends_at then
+local expected = session.rotation_key_hash or ''
+local same_key = expected == '' or expected == key_hash
+if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   return {'replayed', redis.call('HGETALL', KEYS[1])}
 end
 -- A second run never ends the session. Its own first run may have used the token, and another
 -- command may have used the successor since. The app asks again, with a new command id.
 if again then return {'unsure'} end
-local kind = ahead > 0 and 'ahead' or ahead == -1 and 'recent_previous' or 'stale'
+local kind = ahead > 0 and 'ahead' or ahead < -1 and 'stale'
+  or same_key and 'recent_previous' or 'other_key'
 redis.call('HSET', KEYS[1], 'outcome', kind)
 finish(KEYS[1], 'refresh_reused')
 return {'reused', kind}
