@@ -118,7 +118,11 @@ class TicketUsed(LoginRefused, code="ticket_used"):
 
 
 class AccountBlocked(LoginRefused, code="account_blocked"):
-    """Authing knows the user and has blocked or deleted them."""
+    """Authing knows the user and has blocked or deleted them; `authing_code` if a code says so."""
+
+    def __init__(self, authing_code: int | None = None) -> None:
+        super().__init__()
+        self.authing_code = authing_code
 
 
 class UserBanned(LoginRefused, code="user_banned"):
@@ -149,12 +153,16 @@ class AuthingError(TicketgateError):
     """Authing gave no result that can be believed; the user is not judged.
 
     `outcome` is a word of a closed vocabulary for logs and metrics. `retry_after` is in seconds.
+    `authing_code` is Authing's business code, if one decided.
     """
 
-    def __init__(self, outcome: str, *, retry_after: int = 2) -> None:
+    def __init__(
+        self, outcome: str, *, retry_after: int = 2, authing_code: int | None = None
+    ) -> None:
         super().__init__()
         self.outcome = outcome
         self.retry_after = retry_after
+        self.authing_code = authing_code
 
 
 class AuthingUnavailable(AuthingError, code="authing_unavailable"):

@@ -80,8 +80,8 @@ class RequestContext:
         if problem is not None:
             fields["code"] = problem.code
             for name in ("outcome", "authing_code", "reason"):
-                if hasattr(problem, name):
-                    fields[name] = getattr(problem, name)
+                if (value := getattr(problem, name, None)) is not None:
+                    fields[name] = value
         self._events.record("request", error=scope.get("ticketgate.bug"), **fields)
 
 

@@ -36,7 +36,7 @@ _STALL_CHECK_SECONDS = 0.01
 
 
 class InstrumentedIdentityProvider(IdentityProvider):
-    """Records one event for each exchange, with its outcome and its duration in milliseconds.
+    """Records each exchange: outcome, Authing's business code, duration in milliseconds.
 
     `state` is the outcome of the last exchange; `unknown` before the first.
     """
@@ -49,25 +49,27 @@ class InstrumentedIdentityProvider(IdentityProvider):
     @override
     async def exchange(self, ticket: str) -> Identity:
         started = time.monotonic()
-        outcome = "cancelled"
+        fields: dict[str, str | int] = {"outcome": "cancelled"}
         try:
             identity = await self._inner.exchange(ticket)
-            outcome = "ok"
+            fields = {"outcome": "ok"}
         except Exception as error:
-            outcome = _outcome(error)
+            fields = _fields(error)
             raise
         else:
             return identity
         finally:
-            self.state = outcome
+            self.state = str(fields["outcome"])
             duration = round((time.monotonic() - started) * 1000)
-            self._events.record("exchange", outcome=outcome, duration_ms=duration)
+            self._events.record("exchange", error=None, duration_ms=duration, **fields)
 
 
-def _outcome(error: Exception) -> str:
-    if isinstance(error, AuthingError):
-        return error.outcome
-    return error.code if isinstance(error, TicketgateError) else InternalError.code
+def _fields(error: Exception) -> dict[str, str | int]:
+    """Return the outcome, and Authing's business code if one decided."""
+    code = error.code if isinstance(error, TicketgateError) else InternalError.code
+    outcome = error.outcome if isinstance(error, AuthingError) else code
+    number = getattr(error, "authing_code", None)
+    return {"outcome": outcome} if number is None else {"outcome": outcome, "authing_code": number}
 
 
 class Breaker(IdentityProvider):

@@ -17,8 +17,10 @@ from app.authing.profile import claims_of
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
+    AuthingError,
     AuthingMisconfigured,
     AuthingUnavailable,
+    LoginRefused,
     TicketRejected,
 )
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
@@ -42,9 +44,13 @@ _LARGEST_CODE = 999_999_999
 _USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NOT_BLOCKED = (None, False, 0, "", "0", "false")
 OK = 200
-_THROTTLED = 429
-# No permission; application missing; user pool missing.
-_MISCONFIGURED = frozenset({1001, 2011, 2224})
+# The codes of docs.authing.cn/v2/reference/error-code. Busy; throttled; too many sign-ups.
+_TRY_LATER = frozenset({429, 1000, 2100})
+_SERVER_ERRORS = range(500, 600)
+_USER_LOCKED = 2005
+# No permission; monthly quota used up; application missing; sign-up closed; user not in the pool;
+# limit of users; configuration; user pool missing; parameters incomplete; configuration.
+_MISCONFIGURED = frozenset({1001, 2002, 2011, 2031, 2036, 2040, 2101, 2224, 2231, 4212})
 _SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 _OURS_TO_FIX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _WITH_RETRY_AFTER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
@@ -98,20 +104,27 @@ def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
 
     Raises:
         TicketRejected: any code that is neither success nor listed here.
+        AccountBlocked: the user is locked at Authing.
         AuthingMisconfigured: Authing refuses our configuration, not the ticket.
-        AuthingUnavailable: the code says that Authing throttles us.
+        AuthingUnavailable: Authing is busy, throttles us or fails; it did not judge the ticket.
         AuthingBadAnswer: status and code contradict each other, or both are unknown.
     """
     if code is not None and code != OK:
-        if code == _THROTTLED:
-            raise AuthingUnavailable("rate_limited", retry_after=retry_after)
-        if code in _MISCONFIGURED:
-            raise AuthingMisconfigured("auth_config")
-        raise TicketRejected(code)
+        raise _refusal(code, retry_after)
     if not is_success(status):
         if code is None and status in _OURS_TO_FIX:
             raise AuthingMisconfigured("auth_config")
         raise AuthingBadAnswer("bad_status")
+
+
+def _refusal(code: int, retry_after: int) -> AuthingError | LoginRefused:
+    if code in _TRY_LATER:
+        return AuthingUnavailable("rate_limited", retry_after=retry_after, authing_code=code)
+    if code in _SERVER_ERRORS:
+        return AuthingUnavailable("http_5xx", retry_after=retry_after, authing_code=code)
+    if code in _MISCONFIGURED:
+        return AuthingMisconfigured("auth_config", authing_code=code)
+    return AccountBlocked(code) if code == _USER_LOCKED else TicketRejected(code)
 
 
 def unwrap(document: JsonValue) -> Envelope:

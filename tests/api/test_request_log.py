@@ -54,9 +54,14 @@ async def test_the_outcome_and_the_code_of_authing_are_logged(
     await app.phone.post("/v1/sessions", json={"ticket": "an-unknown-ticket"})
     app.break_authing("http_500")
     await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
-    refused, broken = requests_in(log_lines())
+    app.break_authing("none")
+    app.switch_authing(user_pool_secret="another-made-up-secret-0123456789")
+    await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
+    refused, broken, misconfigured = requests_in(log_lines())
     assert refused["authing_code"] == 2207
     assert broken["outcome"] == "http_5xx"
+    assert "authing_code" not in broken
+    assert (misconfigured["outcome"], misconfigured["authing_code"]) == ("auth_config", 1001)
 
 
 async def test_unknown_paths_and_methods_are_not_logged(

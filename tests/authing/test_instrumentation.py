@@ -5,7 +5,14 @@ import asyncio
 import pytest
 
 from app.authing.resilience import InstrumentedIdentityProvider
-from app.errors import AccountBlocked, AuthingBadAnswer, AuthingTimeout, TicketRejected
+from app.errors import (
+    AccountBlocked,
+    AuthingBadAnswer,
+    AuthingMisconfigured,
+    AuthingTimeout,
+    AuthingUnavailable,
+    TicketRejected,
+)
 from app.sessions.models import Identity
 from tests.support.fakes import IDENTITY, FakeIdentityProvider, RecordedEvents
 
@@ -43,21 +50,32 @@ async def test_the_last_outcome_is_the_state(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "word"),
+    ("failure", "word", "number"),
     [
-        (TicketRejected(2206), "ticket_rejected"),
-        (AccountBlocked(), "account_blocked"),
-        (AuthingBadAnswer("bad_json"), "bad_json"),
-        (ZeroDivisionError(), "internal_error"),
+        (TicketRejected(2206), "ticket_rejected", {"authing_code": 2206}),
+        (AccountBlocked(2005), "account_blocked", {"authing_code": 2005}),
+        (AccountBlocked(), "account_blocked", {}),
+        (
+            AuthingMisconfigured("auth_config", authing_code=2002),
+            "auth_config",
+            {"authing_code": 2002},
+        ),
+        (
+            AuthingUnavailable("rate_limited", authing_code=1000),
+            "rate_limited",
+            {"authing_code": 1000},
+        ),
+        (AuthingBadAnswer("bad_json"), "bad_json", {}),
+        (ZeroDivisionError(), "internal_error", {}),
     ],
 )
-async def test_a_failed_exchange_is_recorded_with_its_outcome(
-    scene: Scene, failure: Exception, word: str
+async def test_a_failed_exchange_is_recorded_with_its_outcome_and_number(
+    scene: Scene, failure: Exception, word: str, number: dict[str, int]
 ) -> None:
     with pytest.raises(type(failure)) as caught:
         await scene.log_in(failure)
     assert caught.value is failure
-    scene.assert_recorded(word)
+    scene.assert_recorded(word, **number)
 
 
 async def test_a_cancelled_exchange_is_recorded_as_cancelled(scene: Scene) -> None:

@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from app.authing.result import Envelope, UserRecord, read_user, unwrap
-from app.errors import AccountBlocked, AuthingBadAnswer
+from app.authing.result import Envelope, UserRecord, raise_for_code, read_user, unwrap
+from app.errors import (
+    AccountBlocked,
+    AuthingBadAnswer,
+    AuthingMisconfigured,
+    AuthingUnavailable,
+    TicketgateError,
+    TicketRejected,
+)
 from tests.authing.builders import USER_ID, encoded, make_user
 
 
@@ -124,6 +131,27 @@ def test_a_code_that_is_not_a_number_is_a_bad_answer(junk: Any, name: str) -> No
     with pytest.raises(AuthingBadAnswer) as refusal:
         unwrap({name: junk, "data": make_user()})
     assert refusal.value.outcome == "bad_shape"
+
+
+OUR_FAULT = (1001, 2002, 2011, 2031, 2036, 2040, 2101, 2224, 2231, 4212)
+CLASSES: dict[int, type[TicketgateError]] = {
+    **dict.fromkeys((429, 500, 503, 599, 1000, 2100), AuthingUnavailable),
+    **dict.fromkeys(OUR_FAULT, AuthingMisconfigured),
+    **dict.fromkeys((-1, 0, 199, 201, 400, 401, 404, 499, 600, 2004, 2206, 99999), TicketRejected),
+    2005: AccountBlocked,
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 499])
+@pytest.mark.parametrize(("code", "error"), CLASSES.items())
+def test_a_business_code_decides_in_every_status(
+    code: int, error: type[TicketgateError], status: int
+) -> None:
+    with pytest.raises(error) as refusal:
+        raise_for_code(code, status, retry_after=7)
+    assert type(refusal.value) is error
+    assert getattr(refusal.value, "authing_code", None) == code
+    assert getattr(refusal.value, "retry_after", 7) == (2 if code in OUR_FAULT else 7)
 
 
 @pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
