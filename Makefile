@@ -16,6 +16,8 @@ UPGRADE ?=#  make lock UPGRADE=1
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo usable),usable)
 export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 endif
+# Containers often set this. Without bytecode each process compiles all its modules anew, for a second.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
