@@ -30,13 +30,13 @@ RIVALS = 4
 PATIENCE = 60  # seconds
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(
     scope="module",
     loop_scope="module",
-    params=["alone", pytest.param("fleet", marks=pytest.mark.long)],
+    params=["alone", "fleet"],
 )
 async def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
