@@ -4,6 +4,7 @@ An event is a name with ids, closed words and numbers, never a text made from da
 are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so logs and metrics agree.
 """
 
+from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
 
 EventName: TypeAlias = Literal[
@@ -21,12 +22,14 @@ EventName: TypeAlias = Literal[
     "refresh_reused",
     "session_ended",
     # the store and the limits
+    "store_created",
     "store_failed",
     "store_not_durable",
     "write_unconfirmed",
     "purged",
     "rate_limits_local",
     "rate_limits_shared",
+    "forwarded_for_ignored",
     # the process
     "serving",
     "stopped",
@@ -34,6 +37,22 @@ EventName: TypeAlias = Literal[
     "keys_reload_failed",
     "housekeeping_failed",
 ]
+
+Level: TypeAlias = Literal["info", "warning", "error"]
+LEVELS: Mapping[EventName, Level] = {
+    "jwk_ignored": "warning",
+    "jwks_fetch_failed": "warning",
+    "session_rolled_forward": "warning",
+    "refresh_reused": "warning",
+    "store_failed": "warning",
+    "store_not_durable": "warning",
+    "write_unconfirmed": "warning",
+    "rate_limits_local": "warning",
+    "forwarded_for_ignored": "warning",
+    "keys_reload_failed": "warning",
+    "housekeeping_failed": "error",
+}
+"""Trouble is a warning, a bug is an error; an event that is not listed is information."""
 
 
 class Events(Protocol):

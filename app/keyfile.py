@@ -4,6 +4,7 @@ The file is a private JWK Set (RFC 7517) that only its owner can read. It is rep
 so a reader never sees half of it. `app.jose.key_ring` knows the meaning of its keys.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -29,7 +30,14 @@ _RSA_BITS = 3072
 
 
 class KeyFileError(Exception):
-    """The key file cannot be read or changed as asked. The text is one line without secrets."""
+    """The key file cannot be read or changed as asked. The text is one line without secrets.
+
+    `reason` is one word for a log.
+    """
+
+    def __init__(self, rule: str, reason: str = "refused") -> None:
+        super().__init__(rule)
+        self.reason = reason
 
 
 class KeyFile:
@@ -56,8 +64,11 @@ class KeyFile:
         self._seen = stamp
         try:
             self._ring = read_keys(self._path)
-        except (OSError, KeyFileError):
-            self._events.record("keys_reload_failed")
+        except KeyFileError as error:
+            self._events.record("keys_reload_failed", reason=error.reason)
+        except OSError as error:
+            reason = errno.errorcode.get(error.errno or 0, "unreadable")
+            self._events.record("keys_reload_failed", reason=reason)
         else:
             self._events.record("keys_reloaded")
 
@@ -77,7 +88,7 @@ def read_keys(path: Path) -> KeyRing:
     try:
         return KeyRing.from_jwk_set(path.read_bytes())
     except InvalidKey as error:
-        raise KeyFileError(str(error)) from error
+        raise KeyFileError(str(error), error.reason) from error
 
 
 def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:

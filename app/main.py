@@ -126,7 +126,9 @@ async def open_services(
             events=events,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
             login_limit=limiter.limit("login", settings.rate_limit_login),
-            proxies=TrustedProxies(settings.trusted_proxies),
+            proxies=TrustedProxies(
+                settings.trusted_proxies, lambda: events.record("forwarded_for_ignored")
+            ),
         )
 
 

@@ -268,7 +268,7 @@ def test_a_broken_new_file_keeps_the_keys_and_is_reported_once(
     followed.follow()
     followed.follow()
     assert followed.ring is ring
-    assert events.names == ["keys_reload_failed"]
+    assert events.entries == [("keys_reload_failed", "", {"reason": "json"})]
 
 
 def test_a_file_that_has_come_back_is_taken_over(
@@ -334,4 +334,4 @@ def test_a_file_that_has_gone_is_reported_once(
     followed.follow()
     followed.follow()
     assert followed.ring is ring
-    assert events.names == ["keys_reload_failed"]
+    assert events.entries == [("keys_reload_failed", "", {"reason": "ENOENT"})]

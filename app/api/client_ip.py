@@ -6,7 +6,7 @@ untrusted address may be invented.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
@@ -24,8 +24,12 @@ _HOP = re.compile(r"\[(?P<v6>[^\]]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}"
 class TrustedProxies:
     """The networks whose `X-Forwarded-For` entries are believed."""
 
-    def __init__(self, networks: Sequence[Network] = ()) -> None:
+    def __init__(
+        self, networks: Sequence[Network] = (), on_ignored: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_ignored` is called once, for the first header of a peer that is not trusted."""
         self._networks = tuple(networks)
+        self._on_ignored = on_ignored
 
     def client_of(self, scope: Scope) -> str:
         """The address that a request counts for: IPv4, the /64 of IPv6, or `unknown`.
@@ -38,8 +42,11 @@ class TrustedProxies:
         address = _parse(client[0]) if client else None
         if address is None:
             return UNKNOWN
-        for hop in _hops_backwards(scope):
+        for position, hop in enumerate(_hops_backwards(scope)):
             if not self._trusts(address):
+                if position == 0:
+                    tell, self._on_ignored = self._on_ignored, lambda: None
+                    tell()
                 break
             before = _parse(hop)
             if before is None:

@@ -92,13 +92,13 @@ class KeyRing:
         keys = jwk_set_members(text)
         named = {thumbprint(key): key for key in keys}
         if len(named) != len(keys):
-            raise InvalidKey("the same key is in the set twice")
+            raise InvalidKey("the same key is in the set twice", "duplicate")
         signing = tuple(_signing_key(*each) for each in named.items() if each[1]["kty"] != "oct")
         secret = tuple(_secret_key(*each) for each in named.items() if each[1]["kty"] == "oct")
         if not signing:
-            raise InvalidKey("there is no asymmetric key to sign access tokens")
+            raise InvalidKey("there is no asymmetric key to sign access tokens", "no_signing_key")
         if not secret:
-            raise InvalidKey("there is no oct key to bind refresh tokens")
+            raise InvalidKey("there is no oct key to bind refresh tokens", "no_secret_key")
         return cls(signing, secret)
 
     @property
@@ -133,19 +133,19 @@ def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
     try:
         keys = keys_of(loads(text))
     except StrictJsonError:
-        raise InvalidKey("not valid JSON") from None
+        raise InvalidKey("not valid JSON", "json") from None
     if keys is None:
         raise InvalidKey('not a JWK Set: an object with a list "keys" is expected')
     members = [key for key in keys if isinstance(key, dict) and is_jwk(key)]
     if len(members) != len(keys):
-        raise InvalidKey("a member is not a JWK of type EC, OKP, RSA or oct")
+        raise InvalidKey("a member is not a JWK of type EC, OKP, RSA or oct", "key_type")
     return members
 
 
 def _signing_key(kid: str, jwk: Jwk) -> SigningKey:
     private = load(jwk)
     if not isinstance(private, PrivateKey):
-        raise InvalidKey("an asymmetric JWK is not a private key")
+        raise InvalidKey("an asymmetric JWK is not a private key", "not_private")
     algorithm = ALGORITHMS[jwk["kty"]]
     public_jwk = {**required_members(jwk), "kid": kid, "alg": algorithm, "use": "sig"}
     return SigningKey(kid, algorithm, public_jwk, private.public_key(), private)
@@ -155,9 +155,9 @@ def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
     try:
         secret = decode(jwk["k"])
     except NotBase64url:
-        raise InvalidKey("an oct JWK is not canonical base64url") from None
+        raise InvalidKey("an oct JWK is not canonical base64url", "material") from None
     if len(secret) < _MIN_SECRET_BYTES:
-        raise InvalidKey(f"an oct JWK is shorter than {_MIN_SECRET_BYTES} bytes")
+        raise InvalidKey(f"an oct JWK is shorter than {_MIN_SECRET_BYTES} bytes", "too_short")
     return SecretKey(kid, secret)
 
 

@@ -24,7 +24,7 @@ async def open_store(
         StartupError: one line that says why it cannot be used.
     """
     if isinstance(url, SqliteUrl):
-        with open_sqlite_store(url.path) as embedded:
+        with open_sqlite_store(url.path, events) as embedded:
             yield embedded
         return
     if find_spec("redis") is None:

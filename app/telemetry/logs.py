@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
-from app.events import EventName, Events
+from app.events import LEVELS, EventName, Events
 
 _LOGGER = logging.getLogger("ticketgate")
 _FIELDS = (
@@ -48,8 +48,10 @@ class LoggedEvents(Events):
         unknown = fields.keys() - set(_FIELDS)
         if unknown:
             raise ValueError(f"not a log field: {sorted(unknown)}")
-        level = logging.INFO if error is None else logging.ERROR
-        _LOGGER.log(level, event, extra=fields, exc_info=error)
+        level = "error" if error is not None else LEVELS.get(event, "info")
+        _LOGGER.log(
+            logging.getLevelNamesMapping()[level.upper()], event, extra=fields, exc_info=error
+        )
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:

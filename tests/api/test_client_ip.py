@@ -69,6 +69,17 @@ def test_nothing_before_an_invalid_address_is_believed(entry: str) -> None:
     assert client_of(PROXY, f"8.8.8.8, {entry}, 10.0.0.2") == "10.0.0.2"
 
 
+def test_a_header_that_is_not_believed_is_told_once() -> None:
+    told: list[None] = []
+    proxies = TrustedProxies([ip_network("10.0.0.0/8")], on_ignored=lambda: told.append(None))
+    proxies.client_of(scope(STRANGER, []))
+    proxies.client_of(scope(PROXY, forwarded(f"{CLIENT}, 10.0.0.2")))
+    assert told == []
+    for _ in range(3):
+        proxies.client_of(scope(STRANGER, forwarded(CLIENT)))
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("form", ["{}", " {}\t", "{}:1", "[::ffff:{}]", "[::ffff:{}]:80"])
 def test_an_address_may_be_written_in_several_ways(form: str) -> None:
     assert client_of(PROXY, form.format(CLIENT)) == CLIENT

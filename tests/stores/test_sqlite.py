@@ -4,7 +4,9 @@ The contract itself is in the folder beside this file, for every store alike.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from app.errors import StoreUnavailable
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, Ended
 from app.sessions.ports import SessionLimits, Stores
+from app.store_url import SqliteUrl
+from app.stores import open_store
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import (
     DAY,
@@ -28,6 +32,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.full_disk import no_room_to_grow
+from tests.support.fakes import RecordedEvents
 
 SECRET = b"sealed, but a profile all the same"
 
@@ -45,6 +50,27 @@ def store(path: Path) -> Iterator[Stores]:
 
 def on_disk(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+async def test_a_failed_command_is_an_event_with_the_name_of_the_error(path: Path) -> None:
+    events = RecordedEvents()
+    async with open_store(SqliteUrl(path), ca_file=None, events=events) as stores:
+        with no_room_to_grow(path), pytest.raises(StoreUnavailable):
+            await keep(stores, make_session())
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("DROP TABLE sessions")
+        with pytest.raises(StoreUnavailable):
+            await stores.sessions.touch("session-a", 0, make_session().created_at)
+    failed = [fields["kind"] for event, _, fields in events.entries if event == "store_failed"]
+    assert failed == ["SQLITE_IOERR_WRITE", "SQLITE_ERROR"]
+
+
+async def test_a_store_that_is_created_is_an_event_once(tmp_path: Path) -> None:
+    events, url = RecordedEvents(), SqliteUrl(tmp_path / "new" / "sessions.db")
+    for _ in range(2):
+        async with open_store(url, ca_file=None, events=events):
+            pass
+    assert events.names == ["store_created"]
 
 
 async def test_check_writable_notices_a_full_disk(store: Stores, path: Path) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 
 import pytest
 
+from app.events import EventName
 from app.telemetry import logs
 from app.telemetry.logs import LoggedEvents
 from tests.telemetry.conftest import Entries
@@ -85,6 +86,23 @@ def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], t
     assert out.isascii()
     assert out.count("\n") == 1
     assert json.loads(out)["reason"] == text
+
+
+@pytest.mark.parametrize(
+    ("event", "level"),
+    [
+        *(("store_failed", "warning"), ("refresh_reused", "warning")),
+        *(("rate_limits_local", "warning"), ("keys_reload_failed", "warning")),
+        *(("jwks_fetch_failed", "warning"), ("housekeeping_failed", "error")),
+        *(("serving", "info"), ("session_ended", "info")),
+    ],
+)
+def test_trouble_is_a_warning_and_a_bug_an_error(
+    entries: Entries, event: EventName, level: str
+) -> None:
+    logs.configure("debug", "json")
+    log(event)
+    assert [entry["level"] for entry in entries()] == [level]
 
 
 # --- other libraries ---

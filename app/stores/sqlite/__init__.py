@@ -12,6 +12,7 @@ from sqlite3 import Connection
 
 from typing_extensions import override
 
+from app.events import Events
 from app.sessions.ports import Maintenance, Stores
 from app.stores.instants import TOMBSTONE_TTL, epoch
 from app.stores.sqlite.bans import SqliteBans
@@ -25,13 +26,23 @@ _EXPIRY_COLUMNS = {"sessions": "expires_at", "tickets": "expires_at", "bans": "u
 
 
 @contextmanager
-def open_sqlite_store(path: Path) -> Iterator[Stores]:
+def open_sqlite_store(path: Path, events: Events | None = None) -> Iterator[Stores]:
     """Open or create the file at this path. At the end, finish queued commands and close it.
+
+    A file that is created and each failed command are events.
 
     Raises:
         StartupError: one line that says why it cannot be used.
     """
-    with closing(SqliteEngine(path, MIGRATIONS)) as engine:
+    is_new = not path.exists()
+
+    def failed(kind: str) -> None:
+        if events is not None:
+            events.record("store_failed", kind=kind)
+
+    with closing(SqliteEngine(path, MIGRATIONS, failed)) as engine:
+        if is_new and events is not None:
+            events.record("store_created")
         yield Stores(
             SqliteTickets(engine),
             SqliteSessions(engine),

@@ -42,8 +42,15 @@ class _Job:
 class SqliteEngine:
     """Runs commands against one file, which one process uses at a time."""
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        on_failure: Callable[[str], None] = lambda _name: None,
+    ) -> None:
         """Open or create the file; take the lock; bring the schema up to date; start the thread.
+
+        `on_failure` gets SQLite's name of the error of each failed command, in the thread.
 
         Raises:
             StartupError: another process has the file, or another program made it.
@@ -54,6 +61,7 @@ class SqliteEngine:
         except BaseException:
             os.close(self._lock)
             raise
+        self._on_failure = on_failure
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._close_lock = Lock()
         self._closed = False
@@ -112,6 +120,8 @@ class SqliteEngine:
             with suppress(sqlite3.Error):  # the commit stands; the next checkpoint empties the log
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for job in jobs:
+            if isinstance(job.result, sqlite3.Error):
+                self._on_failure(getattr(job.result, "sqlite_errorname", "SQLITE_MISUSE"))
             _resolve(job)
 
     def _run_in_savepoint(self, job: _Job) -> None:
