@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -20,6 +21,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -39,16 +42,33 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
 _MIN_DISTINCT_CHARACTERS = 6
 _RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
+# A variable with one of these beginnings is meant for this service, or for nothing.
+_OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT)_")
+# Kubernetes sets these for each Service, and desktops set the last.
+_OF_OTHERS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)|SESSION_MANAGER")
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):  # a default
+def _rule(text: str) -> WrapValidator:
+    """Refuse with this text, which says all bounds, whatever the reason of the refusal is."""
+
+    def check(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(text) from None
+
+    return WrapValidator(check)
+
+
+def _seconds(value: object) -> object:
+    # pydantic alone accepts more forms.
+    if not isinstance(value, str):
         return value
-    text = str(value).strip()
+    text = value.strip()
     if re.fullmatch(r"\d{1,10}", text):
-        return timedelta(seconds=int(text))
+        return int(text)
     if not re.fullmatch(r"P[0-9DTHMSWY]+", text):
-        raise ValueError("must be whole seconds (600) or an ISO 8601 duration (PT10M)")
+        raise ValueError
     return text
 
 
@@ -91,7 +111,9 @@ def _rate(value: object) -> object:
     if text == "off":
         return None
     if not _RATE.fullmatch(text):
-        raise ValueError("must be <count>/<second|minute|hour|day>, such as 30/minute, or off")
+        raise ValueError(
+            "must be <1 to 999999>/<second|minute|hour|day>, such as 30/minute, or off"
+        )
     return text
 
 
@@ -113,10 +135,37 @@ def _lower(value: object) -> object:
 
 
 _TEN_YEARS = timedelta(days=3650)
+_DURATION = "must be whole seconds (600) or an ISO 8601 duration (PT10M), from {} s to 3650 days"
 DurationOrZero = Annotated[
-    timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=_TEN_YEARS)
+    timedelta,
+    Field(ge=timedelta(0), le=_TEN_YEARS),
+    BeforeValidator(_seconds),
+    _rule(_DURATION.format(0)),
 ]
-Duration = Annotated[DurationOrZero, Field(ge=timedelta(seconds=1))]
+Duration = Annotated[
+    timedelta,
+    Field(ge=timedelta(seconds=1), le=_TEN_YEARS),
+    BeforeValidator(_seconds),
+    _rule(_DURATION.format(1)),
+]
+Port = Annotated[int, Field(ge=0, le=65535), _rule("must be a whole number from 0 to 65535")]
+MetricsPort = Annotated[int, Field(ge=1, le=65535), _rule("must be a whole number from 1 to 65535")]
+PoolId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"),
+    _rule("must be 1 to 64 letters, digits, _ or -"),
+]
+OriginalId = Annotated[
+    str,
+    Field(pattern=r"^gh_[0-9A-Za-z]+(@app)?$"),
+    _rule("must be an original id, such as gh_a781a791e29e"),
+]
+PagePath = Annotated[
+    str,
+    Field(pattern=r"^[^?#\s]+(\?[^#\s]*)?$"),
+    _rule("must be a page, such as /routes/explore, without # and white space"),
+]
+SessionCount = Annotated[int, Field(ge=0, le=1000), _rule("must be a whole number from 0 to 1000")]
 StoreUrl = Annotated[SqliteUrl | RedisUrl, NoDecode, BeforeValidator(_store_url)]
 Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
@@ -127,78 +176,21 @@ T = TypeVar("T")
 CommaSeparated = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
-    """All settings of the production server. Secrets never show in a repr."""
+class KeySettings(BaseSettings):
+    """The settings that `keys` needs. It ignores all others."""
 
     model_config = SettingsConfigDict(
         frozen=True,
-        extra="forbid",
+        extra="ignore",
         env_ignore_empty=True,
+        env_file_encoding="utf-8-sig",
         str_strip_whitespace=True,
         hide_input_in_errors=True,
     )
 
-    authing_base_url: WebAddress = "https://oauth.authing.cn"
-    authing_user_pool_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    authing_user_pool_secret: AuthingSecret
-    authing_token_mode: Literal["hs256", "jwks"] = "hs256"
-    authing_token_secrets: CommaSeparated[AuthingSecret] = ()
-    authing_jwks_url: WebAddress | None = None
-    authing_issuer: str | None = None
-    authing_audience: str | None = None
-    authing_ticket_ttl: Duration = timedelta(seconds=120)
-    authing_token_max_age: DurationOrZero = timedelta(seconds=600)
-    authing_timeout: Duration = timedelta(seconds=6)
-    authing_ca_file: Path | None = None
-
-    miniprogram_user_name: Annotated[str, Field(pattern=r"^gh_[0-9a-z]+$")] = "gh_a781a791e29e"
-    miniprogram_path: Annotated[str, Field(pattern=r"^/[^?#\s]*$")] = "/routes/explore"
-    miniprogram_type: Literal["release", "test", "preview"] = "release"
-    miniprogram_self_hosted: bool = False
-    miniprogram_get_phone: bool = True
-
-    session_issuer: WebAddress
-    session_audience: str | None = None
     session_keys_file: Path
     session_access_ttl: Duration = timedelta(seconds=600)
-    session_idle_ttl: Duration = timedelta(days=14)
     session_absolute_ttl: Duration = timedelta(days=30)
-    session_recovery_window: DurationOrZero = timedelta(hours=24)
-    session_max_per_user: Annotated[int, Field(ge=0, le=1000)] = 0
-    session_one_per_device_type: bool = False
-
-    store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
-    store_ca_file: Path | None = None
-
-    service_api_keys: CommaSeparated[ServiceKey] = ()
-
-    rate_limit_login: Rate = "30/minute"
-    rate_limit_refresh: Rate = "60/minute"
-    trusted_proxies: CommaSeparated[Network] = ()
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    drain_delay: DurationOrZero = timedelta(seconds=5)
-    shutdown_timeout: Duration = timedelta(seconds=20)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
-        "info"
-    )
-    log_format: Literal["json", "console"] = "json"
-    api_docs: bool = False
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        # The text names the variable, because such a rule belongs to no single field.
-        if self.session_idle_ttl > self.session_absolute_ttl:
-            raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
-        if self.session_access_ttl > self.session_idle_ttl:
-            raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
-        if self.authing_token_mode == "jwks":
-            for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
-                if getattr(self, name) is None:
-                    raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
-        return self
 
     @classmethod
     @override
@@ -217,6 +209,74 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, secret_files
 
 
+class Settings(KeySettings):
+    """All settings of the production server. Secrets never show in a repr."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    authing_base_url: WebAddress = "https://oauth.authing.cn"
+    authing_user_pool_id: PoolId
+    authing_user_pool_secret: AuthingSecret
+    authing_token_mode: Literal["hs256", "jwks"] = "hs256"
+    authing_token_secrets: CommaSeparated[AuthingSecret] = ()
+    authing_jwks_url: WebAddress | None = None
+    authing_issuer: str | None = None
+    authing_audience: str | None = None
+    authing_ticket_ttl: Duration = timedelta(seconds=120)
+    authing_token_max_age: DurationOrZero = timedelta(seconds=600)
+    authing_timeout: Duration = timedelta(seconds=6)
+    authing_ca_file: Path | None = None
+
+    miniprogram_user_name: OriginalId = "gh_a781a791e29e"
+    miniprogram_path: PagePath = "/routes/explore"
+    miniprogram_type: Literal["release", "test", "preview"] = "release"
+    miniprogram_self_hosted: bool = False
+    miniprogram_get_phone: bool = True
+
+    session_issuer: WebAddress
+    session_audience: str | None = None
+    session_idle_ttl: Duration = timedelta(days=14)
+    session_recovery_window: DurationOrZero = timedelta(hours=24)
+    session_max_per_user: SessionCount = 0
+    session_one_per_device_type: bool = False
+
+    store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
+    store_ca_file: Path | None = None
+
+    service_api_keys: CommaSeparated[ServiceKey] = ()
+
+    rate_limit_login: Rate = "30/minute"
+    rate_limit_refresh: Rate = "60/minute"
+    trusted_proxies: CommaSeparated[Network] = ()
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    keep_alive: Duration = timedelta(seconds=620)
+    metrics_port: MetricsPort | None = None
+    drain_delay: DurationOrZero = timedelta(seconds=5)
+    shutdown_timeout: Duration = timedelta(seconds=20)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        "info"
+    )
+    log_format: Literal["json", "console"] = "json"
+    api_docs: bool = False
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        # The text names the variable, because such a rule belongs to no single field.
+        if self.session_idle_ttl > self.session_absolute_ttl:
+            raise ValueError("SESSION_IDLE_TTL: must not be longer than SESSION_ABSOLUTE_TTL")
+        if self.session_access_ttl > self.session_idle_ttl:
+            raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
+        if self.metrics_port == self.port:
+            raise ValueError("METRICS_PORT: must not be the same as PORT")
+        if self.authing_token_mode == "jwks":
+            for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
+        return self
+
+
 def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     # Unlike the library's own source, an empty file means unset, and an error names the setting.
     found = {}
@@ -224,14 +284,29 @@ def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, Any]:
         path = folder / name.upper()
         if os.path.lexists(path):
             try:
-                found[name] = path.read_text("utf-8").strip()
+                found[name] = path.read_text("utf-8-sig").strip()
             except (OSError, UnicodeDecodeError):
                 message = f"{name.upper()}: {path} cannot be read as a text file"
                 raise StartupError(message) from None
     return {name: value for name, value in found.items() if value}
 
 
-S = TypeVar("S", bound=Settings)
+def unknown_names(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Find variables that are probably misspelled settings.
+
+    Returns each name in capitals with the nearest setting, or with "" if none is near.
+    """
+    settings = [field.upper() for field in Settings.model_fields]
+    found = []
+    for name in sorted({name.upper() for name in names} - set(settings)):
+        near = get_close_matches(name, settings, n=1, cutoff=0.85) if "_" in name else []
+        nearest = near[0] if near and near[0][0] == name[0] else ""
+        if nearest or (_OUR_PREFIX.match(name) and not _OF_OTHERS.fullmatch(name)):
+            found.append((name, nearest))
+    return found
+
+
+S = TypeVar("S", bound=KeySettings)
 
 
 def load_settings(
@@ -253,7 +328,7 @@ def load_settings(
 def _check_env_file(path: Path) -> None:
     # The library skips a line that it cannot parse, and so would skip a setting.
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for binding in parse_stream(lines):
                 if binding.error or (binding.key is not None and binding.value is None):
                     raise StartupError(f"{path}, line {binding.original.line}: is not NAME=value")

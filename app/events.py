@@ -31,6 +31,7 @@ EventName: TypeAlias = Literal[
     "rate_limits_shared",
     "forwarded_for_ignored",
     # the process
+    "setting_unknown",
     "serving",
     "stopped",
     "keys_reloaded",
@@ -49,6 +50,7 @@ LEVELS: Mapping[EventName, Level] = {
     "write_unconfirmed": "warning",
     "rate_limits_local": "warning",
     "forwarded_for_ignored": "warning",
+    "setting_unknown": "warning",
     "keys_reload_failed": "warning",
     "housekeeping_failed": "error",
 }

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from app.config import Settings, load_settings
+from app.config import Settings, load_settings, unknown_names
 from app.errors import StartupError
 from app.store_url import parse_store_url
 from tests.commands.environment import enter, minimal, names_of_settings
@@ -161,6 +161,51 @@ def test_all_wrong_settings_are_listed_together(monkeypatch: pytest.MonkeyPatch)
     assert [problem.partition(":")[0] for problem in problems] == ["SESSION_ISSUER", "PORT"]
 
 
+@pytest.mark.parametrize("name", ["AUTHING_USER_POOL_SECRET", "HOST"])
+def test_a_byte_order_mark_of_a_file_is_no_part_of_the_first_value(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, secrets_dir: Path, name: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    (secrets_dir / name).write_text(CANARY, "utf-8-sig")
+    from_secret = load(secrets_dir=secrets_dir)
+    (secrets_dir / name).unlink()
+    env_file.write_text(f"{name}={CANARY}\n", "utf-8-sig")
+    for settings in (from_secret, load(env_file)):
+        assert settings.model_dump()[name.lower()] in (CANARY, SecretStr(CANARY))
+
+
+# --- names that are no settings ---
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SESSION_ACCES_TTL", "SESSION_ACCESS_TTL"),
+        ("session_issuers", "SESSION_ISSUER"),
+        ("AUTHNG_USER_POOL_ID", "AUTHING_USER_POOL_ID"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("RATELIMIT_LOGIN", "RATE_LIMIT_LOGIN"),
+        ("METRIC_PORT", "METRICS_PORT"),
+        ("STORE_PASSWORD", ""),
+        ("AUTHING_APP_ID", ""),
+    ],
+)
+def test_a_name_that_is_almost_a_setting_is_found_with_the_nearest(name: str, nearest: str) -> None:
+    assert unknown_names([name]) == [(name.upper(), nearest)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SESSION_MANAGER", "HOSTNAME", "LOGNAME", "PATH", "PORT0", "LOG_DIR", "API_KEY"),
+        *("STORE_SERVICE_HOST", "STORE_SERVICE_PORT_HTTP", "AUTHING_PORT_80_TCP_ADDR", "host"),
+        *("SESSION_ISSUER", "STORE_PORT"),
+    ],
+)
+def test_a_setting_or_a_name_of_another_program_is_not_found(name: str) -> None:
+    assert unknown_names([name]) == []
+
+
 # --- what a setting may be ---
 
 
@@ -268,9 +313,10 @@ GOOD_SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 HTTPS = "must be an https address"
 NO_PARTS = "must have no user, query or fragment"
 SHORT_CANARY = CANARY[:15]
-RATE = "must be <count>/<second|minute|hour|day>, such as 30/minute, or off"
+RATE = "must be <1 to 999999>/<second|minute|hour|day>, such as 30/minute, or off"
 NETWORKS = "must be addresses and networks"
-DURATION = "must be whole seconds (600) or an ISO 8601 duration (PT10M)"
+DURATION = "must be whole seconds (600) or an ISO 8601 duration (PT10M), from {} s to 3650 days"
+FROM_0, FROM_1 = DURATION.format(0), DURATION.format(1)
 
 # The setting, the beginning of what the refusal says, and values.
 WRONG_VALUES: list[tuple[str, str, list[str]]] = [
@@ -285,7 +331,7 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("AUTHING_USER_POOL_SECRET", "is a sample value", [f"{CANARY}-change-me", "a" * 32]),
     ("AUTHING_TOKEN_SECRETS", "must be at least 16 bytes", [f"{GOOD_SECRET},{SHORT_CANARY}"]),
     ("AUTHING_TOKEN_SECRETS", "is a sample value", [f"your-secret-{CANARY},{GOOD_SECRET}"]),
-    ("AUTHING_USER_POOL_ID", "", [f"pool/{CANARY}", "a" * 65]),
+    ("AUTHING_USER_POOL_ID", "must be 1 to 64 letters, digits,", [f"pool/{CANARY}", "a" * 65]),
     ("AUTHING_TOKEN_MODE", "must be 'hs256' or 'jwks'", ["jwsk"]),
     ("RATE_LIMIT_REFRESH", RATE, ["0", "30", "30/", "30/week", "30 per minute", "30/2minutes"]),
     ("RATE_LIMIT_LOGIN", RATE, ["0/minute", "-1/minute", "01/minute", "3e1/minute", "1000000/day"]),
@@ -297,20 +343,26 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("SERVICE_API_KEYS", "must be at least 32 bytes", [f"{GOOD_SERVICE_KEY},{CANARY[:31]}"]),
     ("SERVICE_API_KEYS", "must be at least 32 bytes", [f"{GOOD_SERVICE_KEY},"]),
     ("SERVICE_API_KEYS", "is a sample value", [f"change-me-{CANARY}", "a" * 64]),
-    ("AUTHING_TICKET_TTL", "", ["0"]),
-    ("AUTHING_TICKET_TTL", DURATION, ["-120", "1.5", "2 min"]),
-    ("SESSION_MAX_PER_USER", "", ["-1", "1.5", "1001"]),
+    ("AUTHING_TICKET_TTL", FROM_1, ["0", "-120", "1.5", "2 min", "PT0.5S"]),
+    ("KEEP_ALIVE", FROM_1, ["0", "-1", "P3651D"]),
+    ("SESSION_MAX_PER_USER", "must be a whole number from 0 to 1000", ["-1", "1.5", "1001", "x"]),
     ("SESSION_ONE_PER_DEVICE_TYPE", "must be a valid boolean", ["perhaps"]),
-    ("DRAIN_DELAY", DURATION, ["-1"]),
-    ("SHUTDOWN_TIMEOUT", "", ["PT", "P1DT1DT"]),
-    ("SESSION_ABSOLUTE_TTL", "", ["9" * 11, "P99999999999D", "P9999999D"]),
-    ("SESSION_RECOVERY_WINDOW", "", ["P9999999D"]),
+    ("DRAIN_DELAY", FROM_0, ["-1"]),
+    ("SHUTDOWN_TIMEOUT", FROM_1, ["PT", "P1DT1DT"]),
+    ("SESSION_ABSOLUTE_TTL", FROM_1, ["9" * 11, "P99999999999D", "P9999999D"]),
+    ("SESSION_RECOVERY_WINDOW", FROM_0, ["P9999999D"]),
     ("SESSION_IDLE_TTL", "must not be longer than SESSION_ABSOLUTE_TTL", ["P31D"]),
     ("SESSION_ACCESS_TTL", "must not be longer than SESSION_IDLE_TTL", ["P15D"]),
-    ("MINIPROGRAM_USER_NAME", "", ["wx12"]),
-    ("MINIPROGRAM_PATH", "", ["routes", f"/routes?{CANARY}"]),
+    ("MINIPROGRAM_USER_NAME", "must be an original id, such as gh_", ["wx12", "gh_", "gh_1@web"]),
+    (
+        "MINIPROGRAM_PATH",
+        "must be a page, such as /routes/explore",
+        [f"/a#{CANARY}", "/a b", "?a=1"],
+    ),
     ("MINIPROGRAM_TYPE", "must be 'release', 'test' or 'preview'", ["beta"]),
-    ("PORT", "", ["http", "65536", "-1"]),
+    ("PORT", "must be a whole number from 0 to 65535", ["http", "65536", "-1", "80.5"]),
+    ("METRICS_PORT", "must be a whole number from 1 to 65535", ["0", "65536"]),
+    ("METRICS_PORT", "must not be the same as PORT", ["8000"]),
     ("LOG_LEVEL", "must be 'debug', 'info'", ["loud"]),
     ("LOG_FORMAT", "must be 'json' or 'console'", ["xml"]),
     ("STORE_URL", "must be sqlite:///relative/path", [f"postgres://:{CANARY}@db.acme.test"]),
@@ -336,6 +388,22 @@ def test_jwks_mode_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch, missing:
     for name in {"AUTHING_JWKS_URL", "AUTHING_ISSUER", "AUTHING_AUDIENCE"} - {missing}:
         monkeypatch.setenv(name, "https://authing.acme.test")
     assert refusal() == f"{missing}: is required with AUTHING_TOKEN_MODE=jwks"
+
+
+@pytest.mark.parametrize("text", ["gh_a781a791e29e", "gh_a781a791e29e@app", "gh_A781"])
+def test_a_user_name_of_a_mini_program_may_end_with_app(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("MINIPROGRAM_USER_NAME", text)
+    assert load().miniprogram_user_name == text
+
+
+@pytest.mark.parametrize("text", ["pages/login", "/a/b?from=app&x=%20", "pages/index/index.html?"])
+def test_a_path_of_a_mini_program_may_lack_the_slash_and_have_a_query(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("MINIPROGRAM_PATH", text)
+    assert load().miniprogram_path == text
 
 
 def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ production settings of the machine.
 """
 
 import secrets
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,9 @@ import httpx
 from app import keyfile
 from app.commands.serve import run_with
 from app.config import DurationOrZero, Settings, StoreUrl, WebAddress, load_settings
+from app.errors import StartupError
 from app.sandbox import SandboxOptions, create_sandbox
+from app.server.draining import bind
 from app.store_url import SqliteUrl
 
 _POOL_ID = "5f0000000000000000000000"
@@ -56,6 +59,8 @@ def run() -> int:
         authing_issuer=None,
         authing_audience=None,
     )
+    if not _can_listen_on(settings.host):
+        settings = settings.model_copy(update={"host": "127.0.0.1"})
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  # compared
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
@@ -81,3 +86,13 @@ def run() -> int:
         extra_routes=fake.pages.routes,
         on_start=announce,
     )
+
+
+def _can_listen_on(host: str) -> bool:
+    # Shells and conda export a HOST that is meant for other programs. It should not end a trial.
+    try:
+        bind(host, 0).close()
+    except StartupError as error:
+        print(f"ticketgate: {error}; the sandbox uses 127.0.0.1", file=sys.stderr)  # noqa: T201
+        return False
+    return True

@@ -1,6 +1,7 @@
 """`serve`: the production server. `sandbox` runs it too, with another transport."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import uvloop
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.config import Settings, load_settings
+from app.config import Settings, load_settings, unknown_names
 from app.main import create_app, open_services
 from app.server.draining import Drain, bind, build_server
 from app.telemetry import logs
@@ -36,9 +37,16 @@ def run_with(
 ) -> int:
     """Serve with these settings. `on_start` is called with the port when the server listens."""
     logs.configure(settings.log_level, settings.log_format)
+    for name, nearest in unknown_names(names_given()):
+        logs.LoggedEvents().record("setting_unknown", setting=name, nearest=nearest)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, transport, extra_routes, on_start))
     return 0
+
+
+def names_given() -> list[str]:
+    """Return the names of all environment variables and secret files."""
+    return [*os.environ, *(path.name for path in SECRETS_DIR.glob("*"))]
 
 
 async def _serve(
@@ -61,6 +69,7 @@ async def _serve(
                 drain=drain,
                 drain_delay=settings.drain_delay.total_seconds(),
                 shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
+                keep_alive=int(settings.keep_alive.total_seconds()),
                 on_start=serving,
             )
             await server.serve(sockets=[listener])

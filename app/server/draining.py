@@ -21,8 +21,6 @@ from app.errors import StartupError
 from app.server.connections import ConnectionLimiter, raise_fd_limit
 from app.server.protocol import RECEIVE_SECONDS, strict_protocol
 
-_KEEP_ALIVE_SECONDS = 75
-"""Longer than the usual 60 s of a proxy, so that the proxy closes idle connections first."""
 _LAST_REQUEST_SECONDS = 0.3
 """After the address is closed, requests that are on their way may still arrive for this long."""
 
@@ -108,8 +106,9 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartupError(f"HOST: {host} is not an address: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host name, such as a..b
+        reason = getattr(error, "strerror", "not a host name")
+        raise StartupError(f"HOST: {host} is not an address: {reason}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -126,14 +125,16 @@ def build_server(
     drain: Drain,
     drain_delay: float,
     shutdown_timeout: int,
+    keep_alive: int,
     on_start: Callable[[int], None],
     receive_seconds: float = RECEIVE_SECONDS,
     max_connections: int | None = None,
 ) -> DrainingServer:
     """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port.
 
-    A request must be complete `receive_seconds` after its first byte. Without `max_connections`,
-    the limit on open files decides.
+    A request must be complete `receive_seconds` after its first byte. A connection may be idle for
+    `keep_alive`; a proxy in front closes it earlier. Without `max_connections`, the limit on open
+    files decides.
     """
     limiter = ConnectionLimiter(raise_fd_limit() if max_connections is None else max_connections)
     config = uvicorn.Config(
@@ -148,7 +149,7 @@ def build_server(
         server_header=False,
         # The application decides which X-Forwarded-For it believes, not an environment variable.
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=shutdown_timeout,
     )
     return DrainingServer(config, drain, drain_delay, on_start)

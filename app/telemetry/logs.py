@@ -33,6 +33,8 @@ _FIELDS = (
     "count",
     "version",
     "port",
+    "setting",
+    "nearest",
 )
 # Libraries that log requests below this level, or events that we log ourselves.
 _WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")

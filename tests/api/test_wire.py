@@ -17,6 +17,7 @@ async def port(app: RunningApp) -> AsyncIterator[int]:
         drain=app.drain,
         drain_delay=0,
         shutdown_timeout=1,
+        keep_alive=60,
         on_start=started.set_result,
     )
     serving = asyncio.create_task(server.serve(sockets=[bind("127.0.0.1", 0)]))

@@ -43,6 +43,18 @@ def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
     assert answer.err.startswith("ticketgate: PORT: ")
 
 
+@pytest.mark.parametrize("host", ["[::1]", "192.0.2.1", "a..b"])
+def test_a_host_that_cannot_be_listened_on_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, host: str
+) -> None:
+    # Some shells and conda export a HOST that is meant for other programs.
+    monkeypatch.setenv("HOST", host)
+    note, refusal = shell("sandbox").err.splitlines()
+    assert note.startswith("ticketgate: HOST: ")
+    assert note.endswith("; the sandbox uses 127.0.0.1")
+    assert refusal.startswith("ticketgate: PORT: cannot listen on 127.0.0.1:")
+
+
 def test_the_sandbox_creates_its_keys_once_by_default(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
 ) -> None:

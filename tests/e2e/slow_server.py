@@ -33,6 +33,7 @@ async def serve(drain_delay: float, shutdown_timeout: int) -> None:
         drain=drain,
         drain_delay=drain_delay,
         shutdown_timeout=shutdown_timeout,
+        keep_alive=60,
         on_start=lambda port: print(f"port {port}", flush=True),  # noqa: T201
     )
     await server.serve(sockets=[bind("127.0.0.1", 0)])

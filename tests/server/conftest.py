@@ -213,6 +213,7 @@ async def serving(**options: Any) -> AsyncIterator[EchoServer]:
         "drain": Drain(),
         "drain_delay": 0,
         "shutdown_timeout": 5,
+        "keep_alive": 60,
         "on_start": started.set_result,
     } | options
     echo.server = build_server(echo.app, **settings)

@@ -221,7 +221,12 @@ def test_client_in_the_accept_queue_is_answered_when_the_server_stops() -> None:
 
 async def _ask_while_it_stops() -> list[bytes]:
     server = build_server(
-        Echo().app, drain=Drain(), drain_delay=0, shutdown_timeout=5, on_start=lambda _port: None
+        Echo().app,
+        drain=Drain(),
+        drain_delay=0,
+        shutdown_timeout=5,
+        keep_alive=60,
+        on_start=lambda _port: None,
     )
     with bind("127.0.0.1", 0) as listener:
         server.config.load()

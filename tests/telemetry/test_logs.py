@@ -93,7 +93,7 @@ def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], t
     [
         *(("store_failed", "warning"), ("refresh_reused", "warning")),
         *(("rate_limits_local", "warning"), ("keys_reload_failed", "warning")),
-        *(("jwks_fetch_failed", "warning"), ("housekeeping_failed", "error")),
+        *(("setting_unknown", "warning"), ("housekeeping_failed", "error")),
         *(("serving", "info"), ("session_ended", "info")),
     ],
 )
