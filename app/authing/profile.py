@@ -1,14 +1,14 @@
 """Authing's user fields as OpenID Connect standard claims (OIDC Core section 5.1). Pure.
 
 A claim that is unknown or does not have the standard's form is left out: no content of a profile
-makes a login fail. Phone numbers are checked without a numbering plan, because they are not dialled
-here: an uncertain number is left out.
+makes a login fail.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from app.authing.phones import e164, is_masked
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
 User: TypeAlias = Mapping[str, JsonValue]
@@ -37,12 +37,6 @@ _PLAIN: Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
 }
 # Authing's letters and WeChat's numbers; "U" and 0 are unknown.
 _GENDERS = {"M": "male", "F": "female", 1: "male", 2: "female"}
-_SEPARATORS = re.compile(r"[\s().-]")
-_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")
-_NATIONAL = re.compile(r"[1-9][0-9]{3,13}")
-_COUNTRY_CODE = re.compile(r"\+?([1-9][0-9]{0,2})")
-_CHINA = "86"
-_MAINLAND_MOBILE = re.compile(r"(?:86)?(1[0-9]{10})")
 
 
 def claims_of(user: User) -> Mapping[str, Any]:
@@ -74,12 +68,9 @@ def _gender(value: JsonValue) -> str | None:
 def _phone_number(user: User, wechat: User) -> str | None:
     number = user.get("phone")
     # Authing masks its own field; the number in WeChat's profile is complete.
-    if not number or (isinstance(number, str) and is_masked(number)):
+    if number is None or (isinstance(number, str) and (not number.strip() or is_masked(number))):
         number = wechat.get("phone")
-    country_code = user.get("phoneCountryCode")
-    if not isinstance(number, str) or not isinstance(country_code, str | None):
-        return None
-    return e164(number, country_code)
+    return e164(number, user.get("phoneCountryCode")) if isinstance(number, str) else None
 
 
 def _verifications(user: User, known: Mapping[str, Any]) -> Mapping[str, bool]:
@@ -100,30 +91,3 @@ def _wechat_profile(user: User) -> User:
         except StrictJsonError:
             return {}
     return value if isinstance(value, dict) else {}
-
-
-def is_masked(raw: str) -> bool:
-    """Return whether Authing replaced digits by `x` or `*`."""
-    return bool(re.search(r"[xX*]", raw))
-
-
-def e164(raw: str, country_code: str | None = None) -> str | None:
-    """Return the number as `+` and at most 15 digits (ITU-T E.164); None if that is uncertain.
-
-    Without a country code, only a mobile number of mainland China is accepted: 11 digits that
-    begin with 1.
-    """
-    number = _SEPARATORS.sub("", raw)
-    if not number.startswith("+"):
-        number = _with_country_code(number, country_code or _CHINA)
-    return number if _INTERNATIONAL.fullmatch(number) else None
-
-
-def _with_country_code(number: str, country_code: str) -> str:
-    code = _COUNTRY_CODE.fullmatch(country_code)
-    if code is None:
-        return ""
-    # The form of Chinese numbers is known, so an existing country code is not added twice.
-    form = _MAINLAND_MOBILE if code[1] == _CHINA else _NATIONAL
-    national = form.fullmatch(number)
-    return f"+{code[1]}{national[national.re.groups]}" if national else ""
