@@ -66,7 +66,7 @@ def services(request: Request) -> Services:
 
 
 def bearer_token(request: Request) -> str:
-    """Return the one bearer token of the request (RFC 6750 section 2.1).
+    """Return the one bearer token of the request (RFC 6750 section 2.1, RFC 9110 section 11.4).
 
     Raises:
         AccessTokenMissing: there is no bearer token.
@@ -76,6 +76,7 @@ def bearer_token(request: Request) -> str:
     if len(values) > 1:
         raise AccessTokenInvalid
     scheme, _, token = (values[0] if values else "").partition(" ")
+    token = token.lstrip(" ")
     if scheme.lower() != "bearer" or not token:
         raise AccessTokenMissing
     return token

@@ -13,13 +13,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import problem_response
+from app.api.problems import MEDIA_TYPE, problem_response
 from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
 from app.events import Events
 
 REFUSAL = "ticketgate.refusal"
 """The key of `scope["state"]` under which the server puts the RequestError of a refused request."""
 
+_JSON = frozenset({"application/json", MEDIA_TYPE})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CREDENTIALS = frozenset(
@@ -96,6 +97,9 @@ def _add_headers(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-Id"] = request_id
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Cache-Control", "no-store")
+    if headers.get("Content-Type") in _JSON:
+        # JSON has no such parameter, but clients exist that read Latin-1 without it.
+        headers["Content-Type"] += "; charset=utf-8"
 
 
 def _refusal(scope: Scope) -> RequestError | None:

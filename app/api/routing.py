@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -20,13 +21,16 @@ from typing_extensions import override
 from app.errors import MalformedRequest, UnsupportedMediaType
 from app.jose.strict_json import StrictJsonError, loads
 
-_JSON_MEDIA_TYPE = re.compile(r'(?i)application/json[ \t]*(;[ \t]*charset=("?)utf-8\2[ \t]*)?')
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", ""})
+_QUOTED = re.compile(r'"([^"]*)"')
 
 
 class StrictRoute(APIRoute):
     """A route at exactly its path, whose requests can be read in one way only.
 
-    The body, if the route takes one, must be strict JSON labelled `application/json`. A query
+    The body, if the route takes one, must be strict JSON labelled `application/json`; a byte order
+    mark before it is skipped. A query
     parameter that the route reads may be given once. MalformedRequest and UnsupportedMediaType are
     raised before any dependency runs.
     """
@@ -65,8 +69,10 @@ def new_router(prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRou
 
 async def _decode_body(request: Request) -> None:
     _check_media_type(request)
+    # FastAPI reads the label once more, in the same list, and knows fewer forms of it.
+    MutableHeaders(raw=request.scope["headers"])["Content-Type"] = "application/json"
     try:
-        value = loads(await request.body())
+        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK))
     except StrictJsonError:
         raise MalformedRequest from None
     # Where Request.json() keeps its result: FastAPI takes this value and does not decode again.
@@ -74,8 +80,26 @@ async def _decode_body(request: Request) -> None:
 
 
 def _check_media_type(request: Request) -> None:
-    labels = request.headers.getlist("content-type")
-    encodings = {encoding.lower() for encoding in request.headers.getlist("content-encoding")}
-    # Of two labels a proxy may have believed the other.
-    if len(labels) != 1 or not _JSON_MEDIA_TYPE.fullmatch(labels[0]) or encodings - {"identity"}:
+    # All labels must agree, because a proxy may have believed any one of them.
+    labels = {_label(value) for value in _values(request, "content-type")}
+    if labels != {"application/json"} or _values(request, "content-encoding") - {"identity"}:
         raise UnsupportedMediaType
+
+
+def _values(request: Request, name: str) -> set[str]:
+    """The values of a header over all its fields, in small letters; no separators from quotes."""
+    whole = _QUOTED.sub(
+        lambda quoted: re.sub("[,;]", "", quoted[1]), ",".join(request.headers.getlist(name))
+    )
+    return {value.strip(" \t").lower() for value in whole.split(",")} - {""}
+
+
+def _label(value: str) -> str | None:
+    """The media type without parameters, or None for a charset that is neither UTF-8 nor ASCII."""
+    media_type, *parameters = value.split(";")
+    for parameter in parameters:
+        name, _, charset = (part.strip(" \t'") for part in parameter.partition("="))
+        # RFC 2231 writes a charset as `charset*` too; JSON needs none of its forms.
+        if name.startswith("charset*") or (name == "charset" and charset not in _CHARSETS):
+            return None
+    return media_type.strip(" \t")

@@ -1,7 +1,8 @@
 """Request and response bodies. Instants are epoch seconds; unknown members are absent, not null."""
 
+import re
 from dataclasses import asdict
-from typing import Annotated, Literal, NotRequired, Self, cast
+from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
@@ -9,24 +10,28 @@ from typing_extensions import TypedDict
 from app.sessions.models import Device, Profile, Session, TokenPair
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
-SingleLine = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 # The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
 Ticket = Annotated[
     str,
     Field(min_length=1, max_length=8192, json_schema_extra={"pattern": "^[A-Za-z0-9._~+/=-]+$"}),
 ]
-ExtMsg = Annotated[str, Field(min_length=1, max_length=8192)]
+ExtMsg = Annotated[str, Field(max_length=8192)]
 
 
-class DeviceIn(BaseModel):
-    """The phone, as the app describes it."""
-
-    model_config = ConfigDict(title="Device")
-
-    id: Identifier | None = None
-    type: Identifier | None = None
-    name: SingleLine | None = None
-    app_version: SingleLine | None = None
+_NO_IDENTIFIER, _CONTROL = re.compile(r"[^A-Za-z0-9._:-]"), re.compile(r"[\x00-\x1f\x7f]")
+_DEVICE = {
+    "id": (_NO_IDENTIFIER, 128, "a name that the app gives this installation"),
+    "type": (_NO_IDENTIFIER, 128, "ios, android, harmony or a model"),
+    "name": (_CONTROL, 64, "shown to the user in the list of sessions"),
+    "app_version": (_CONTROL, 64, "the version of the app"),
+}
+"""For each member the characters that are dropped, the length that is kept, and its meaning."""
+# No types: the description must not promise a refusal.
+_DEVICE_SCHEMA = {
+    "description": "The phone, as the app describes it. It never decides about a login: what is "
+    "empty or no text is absent, what is too long is cut, forbidden characters are dropped.",
+    "properties": {name: {"description": meaning} for name, (*_, meaning) in _DEVICE.items()},
+}
 
 
 class LoginRequest(BaseModel):
@@ -43,11 +48,16 @@ class LoginRequest(BaseModel):
 
     ticket: Ticket | None = Field(default=None, repr=False)
     ext_msg: ExtMsg | None = Field(default=None, repr=False)
-    device: DeviceIn | None = None
+    device: Annotated[Any, Field(json_schema_extra=_DEVICE_SCHEMA)] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.ticket is None) == (self.ext_msg is None):
+        # An empty `ext_msg` is what WeChat returned, unless there is a ticket.
+        if self.ticket is None:
+            one = "ext_msg" in self.model_fields_set
+        else:
+            one = not (self.ext_msg or "").strip()
+        if not one:
             raise ValueError("exactly one of ticket and ext_msg is expected")
         return self
 
@@ -170,10 +180,16 @@ class Readiness(TypedDict):
     authing: str
 
 
-def device_of(given: DeviceIn | None) -> Device | None:
-    """The device of the core, or None if the app described none."""
-    members = given.model_dump(exclude_none=True) if given is not None else {}
-    return Device(**members) if members else None
+def device_of(given: Any) -> Device | None:
+    """The device of the core: what is left of what the app says, or None if that is nothing."""
+    members = given if isinstance(given, dict) else {}
+    kept = {
+        name: forbidden.sub("", text).strip()[:length].strip()
+        for name, (forbidden, length, _) in _DEVICE.items()
+        if isinstance(text := members.get(name), str)
+    }
+    kept = {name: text for name, text in kept.items() if text}
+    return Device(**kept) if kept else None
 
 
 def user_out(session: Session, profile: Profile) -> User:

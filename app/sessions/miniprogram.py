@@ -73,12 +73,17 @@ class MiniProgram:
 def ticket_from_ext_msg(ext_msg: str) -> str:
     """Return the ticket in the raw string that WeChat returned to the app.
 
+    Some bridges hand the string over percent-encoded as a whole; it is decoded once.
+
     Raises:
         LoginCancelled: the user declined.
         ExtMsgUnsupported: there is not exactly one ticket. The JSON form of Authing's newer SDKs
             holds a code of WeChat instead, which this service cannot exchange.
     """
-    message = ext_msg.strip().removeprefix("?")
+    message = ext_msg.strip()
+    if "=" not in message:
+        message = unquote(message).strip()
+    message = message.removeprefix("?")
     if message.startswith("{"):
         raise ExtMsgUnsupported
     fields = [pair.partition("=")[::2] for pair in message.split("&")]

@@ -160,7 +160,7 @@ CASES = (
     Case("uri_too_long", 414, "none", p.get("/v1/launch?" + "x" * 2048)),
     Case("unsupported_media_type", 415, "none", p.login_with_a_form),
     Case("header_too_large", 431, "none", p.get("/v1/launch", Cookie="x" * 16384)),
-    Case("invalid_request", 422, "none", p.login_with_an_invalid_device),
+    Case("invalid_request", 422, "none", p.login_with(ticket="two words")),
     Case("invalid_request", 422, "none", p.login_with_an_odd_key),
     Case("invalid_request", 422, "none", e.end_an_odd_scope),
     Case("invalid_request", 422, "none", e.ban_for_an_odd_reason),

@@ -55,11 +55,6 @@ async def login_with_endless_body(app: RunningApp) -> httpx.Response:
     return await app.phone.post("/v1/sessions", content=body(), headers=JSON)
 
 
-async def login_with_an_invalid_device(app: RunningApp) -> httpx.Response:
-    body = {"ticket": app.ticket(), "device": {"type": "a phone"}}
-    return await app.phone.post("/v1/sessions", json=body)
-
-
 async def ticket_in_the_query(app: RunningApp) -> httpx.Response:
     return await app.phone.get("/v1/launch", params={"ticket": app.ticket()})
 

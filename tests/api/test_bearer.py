@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.support.running_app import RunningApp
+from tests.support.running_app import SERVICE_KEY, RunningApp
 
 
 async def test_current_shows_this_session_and_its_user(app: RunningApp) -> None:
@@ -42,8 +42,19 @@ async def test_the_scheme_is_read_in_any_case(app: RunningApp) -> None:
         assert response.status_code == 200
 
 
+async def test_several_spaces_may_separate_scheme_and_token(app: RunningApp) -> None:
+    """RFC 9110 section 11.4: 1*SP."""
+    token = (await app.log_in())["access_token"]
+    for credentials in (f"Bearer  {token}", f"bearer     {token}"):
+        response = await app.phone.get("/v1/me", headers={"Authorization": credentials})
+        assert response.status_code == 200
+    service = {"Authorization": f"Bearer   {SERVICE_KEY}"}
+    response = await app.phone.get("/internal/v1/users/a/sessions", headers=service)
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer ", "Basic dTpw", "DPoP a", "Bearer\ta", "a.b.c"]
+    "value", ["", "Bearer   ", "Bearer", "Bearer ", "Basic dTpw", "DPoP a", "Bearer\ta", "a.b.c"]
 )
 async def test_another_scheme_than_bearer_is_no_credential(
     phone: httpx.AsyncClient, value: str

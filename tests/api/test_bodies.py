@@ -32,6 +32,10 @@ async def send(phone: httpx.AsyncClient, body: bytes, **labels: str | bytes) -> 
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
         'application/json; charset="utf-8"',
+        *("application/json;", "application/json ; ;", "application/json; charset=utf8"),
+        *("application/json; encoding=utf-8", "application/json; charset=US-ASCII"),
+        *("application/json; charset = 'UTF-8'", 'application/json; profile="a;charset=x, b"'),
+        *("application/json; charset=", "application/json, application/json; charset=utf-8"),
     ],
 )
 async def test_json_in_utf8_is_read(phone: httpx.AsyncClient, label: str) -> None:
@@ -51,7 +55,8 @@ async def test_json_in_utf8_is_read(phone: httpx.AsyncClient, label: str) -> Non
         "multipart/form-data; boundary=x",
         "application/xml",
         "application/json/x",
-        "application/json, text/plain",
+        *("application/json, text/plain", "application/json; charset=utf-8; charset=utf-16"),
+        *("application/json; charset=gbk", "application/json; charset=utf-16, application/json"),
         "application/json; charset=utf-16",
         "application/json; charset=latin-1",
         "application/json; charset*=utf-16''utf-16",
@@ -68,7 +73,38 @@ async def test_a_body_without_a_label_is_refused(phone: httpx.AsyncClient) -> No
     assert await send(phone, BODY) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "made-up", ""])
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        *(("application/json", 400), ("Application/JSON;charset=utf-8", 400), ("", 400)),
+        ("application/json, application/json", 400),
+        *(("text/plain", 415), ("application/json; charset=utf-16", 415)),
+    ],
+)
+async def test_equal_content_types_are_one_and_different_ones_are_refused(
+    phone: httpx.AsyncClient, second: str, status: int
+) -> None:
+    headers = [("Content-Type", "application/json"), ("Content-Type", second)]
+    response = await phone.post(PATH, content=BODY, headers=headers)
+    assert response.status_code == status
+
+
+async def test_a_byte_order_mark_is_skipped_once(phone: httpx.AsyncClient) -> None:
+    mark = b"\xef\xbb\xbf"
+    label = "application/json"
+    assert await send(phone, mark + BODY, content_type=label) == (400, "refresh_token_invalid")
+    assert await send(phone, mark * 2 + BODY, content_type=label) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity, identity", " , "])
+async def test_a_body_without_a_content_coding_is_read(
+    phone: httpx.AsyncClient, encoding: str
+) -> None:
+    labels = {"content_type": "application/json", "content_encoding": encoding}
+    assert await send(phone, BODY, **labels) == (400, "refresh_token_invalid")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "made-up"])
 async def test_a_compressed_body_is_refused(phone: httpx.AsyncClient, encoding: str) -> None:
     labels = {"content_type": "application/json", "content_encoding": encoding}
     assert await send(phone, BODY, **labels) == (415, "unsupported_media_type")
@@ -98,7 +134,7 @@ async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_s
     for method in ROUTES[path] - {"HEAD"}:
         response = await phone.request(method, path, headers=headers)
         if response.status_code == 413:
-            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.headers["Content-Type"].startswith("application/problem+json;")
             assert response.headers["Connection"] == "close"
             assert response.json()["code"] == "body_too_large"
         else:

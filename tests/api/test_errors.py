@@ -38,7 +38,7 @@ def test_an_error_is_a_problem_document_with_an_id_to_ask_about(
     case: Case, outcome: Outcome
 ) -> None:
     problem = outcome.response.json()
-    assert outcome.response.headers["Content-Type"] == "application/problem+json"
+    assert outcome.response.headers["Content-Type"] == "application/problem+json; charset=utf-8"
     assert problem["type"] == f"urn:ticketgate:error:{case.code}"
     assert problem["request_id"] == outcome.response.headers["X-Request-Id"]
     assert problem["instance"] == f"urn:ticketgate:request:{problem['request_id']}"

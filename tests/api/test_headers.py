@@ -83,6 +83,8 @@ async def test_every_success_has_the_common_headers(
         headers=SERVICE if path in INTERNAL else bearer(tokens),
     )
     assert response.is_success
+    if response.status_code != 204:
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     check_headers(response, cache_control_of(path))
 
 
@@ -98,7 +100,7 @@ async def test_every_refusal_that_any_path_can_give_has_them_too(
         check_headers(response, cache_control_of(path))
         return
     assert response.status_code in {status, 401, 404, 405}
-    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Content-Type"] == "application/problem+json; charset=utf-8"
     check_headers(response)
 
 

@@ -7,13 +7,14 @@ from app.api.messages import preferred_language
 
 CHINESE = [
     *("zh", "zh-CN", "ZH-hans-cn", "zh, en;q=0.9", "en;q=0.8, zh;q=0.9", "en;q=0, zh;q=0.1"),
+    *("zh_CN", "zh_Hans_CN", "zh-Hans_CN", "en;q=0.5, zh_TW;q=0.8", "zh_CN.UTF-8"),
     *("de, zh;q=0.3", "zh;q=0.5,en;q=0.4", "zh ; q=0.5", "fr;q=0.9, zh-TW;q=0.2, *;q=0.1"),
 ]
 ENGLISH = [
     *("", "*", "de", "en", "en-GB, zh;q=0.9", "zh, en", "zh;q=0.8, en;q=0.9"),
     *("zh;Q=0.1, en;q=0.5", "zh;q=0"),
 ]
-GARBAGE = ["zh;q=", "zh;q=nan", "zh;q=inf", "zh;q=much", "zhe", "z-h", ",,;;=", "zh_CN", "q=zh"]
+GARBAGE = ["zh;q=", "zh;q=nan", "zh;q=inf", "zh;q=much", "zhe", "z-h", ",,;;=", "_zh", "q=zh"]
 
 
 @pytest.mark.parametrize("accepted", CHINESE)

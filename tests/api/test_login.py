@@ -71,8 +71,9 @@ async def test_the_raw_string_that_wechat_returned_does_as_well(app: RunningApp)
 
 
 async def test_a_ticket_beside_a_null_ext_msg_is_one_credential(app: RunningApp) -> None:
-    body = {"ticket": app.ticket(), "ext_msg": None}
-    assert (await app.phone.post("/v1/sessions", json=body)).status_code == 201
+    for nothing in (None, "", " "):
+        body = {"ticket": app.ticket(), "ext_msg": nothing}
+        assert (await app.phone.post("/v1/sessions", json=body)).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -118,32 +119,46 @@ async def test_a_device_of_which_nothing_was_said_is_absent(
 
 
 @pytest.mark.parametrize(
-    ("device", "pointer"),
+    ("device", "kept"),
     [
-        ({"id": "a b"}, "/device/id"),
-        ({"type": ""}, "/device/type"),
-        ({"type": "a" * 129}, "/device/type"),
-        ({"name": "two\nlines"}, "/device/name"),
-        ({"name": "\x7f"}, "/device/name"),
-        ({"name": "a" * 65}, "/device/name"),
-        ({"app_version": 1}, "/device/app_version"),
-        ("iPhone", "/device"),
+        ({"type": "iPhone14,2", "name": ""}, {"type": "iPhone142"}),
+        (
+            {"id": "a b", "type": "", "app_version": "1.2 (3)"},
+            {"id": "ab", "app_version": "1.2 (3)"},
+        ),
+        ({"type": "a" * 300, "name": "名" * 300}, {"type": "a" * 128, "name": "名" * 64}),
+        ({"name": " two\r\nlines\x00\x7f "}, {"name": "twolines"}),
+        ({"name": "\x1b", "type": "安卓", "id": "   "}, None),
+        ({"type": 5, "name": ["a"], "id": {"a": 1}, "app_version": True}, None),
+        ("iPhone", None),
+        ([{"type": "ios"}], None),
+        (7, None),
     ],
 )
-async def test_a_device_has_short_printable_members(
-    app: RunningApp, device: object, pointer: str
+async def test_a_device_decorates_and_never_decides_about_a_login(
+    app: RunningApp, device: object, kept: dict[str, str] | None
 ) -> None:
-    assert await refusals(app.phone, ticket=app.ticket(), device=device) == [pointer]
-    assert app.sandbox.state.exchanges == 0
+    assert (await app.log_in(device=device))["session"].get("device") == kept
+
+
+@pytest.mark.parametrize("app", [{"session_one_per_device_type": True}], indirect=True)
+async def test_what_is_left_of_a_device_type_is_compared(app: RunningApp) -> None:
+    first = await app.log_in(device={"type": "iPhone14,2"})
+    await app.log_in(device={"type": " iPhone142 "})
+    assert (await app.get("/v1/me", first)).json()["replaced_by"] == "iPhone142"
+
+
+@pytest.mark.parametrize("ext_msg", ["", None, "   ", "\n"])
+async def test_an_empty_wechat_result_is_an_unsupported_one(
+    phone: httpx.AsyncClient, ext_msg: str | None
+) -> None:
+    for more in ({}, {"ticket": None}):
+        response = await phone.post("/v1/sessions", json={"ext_msg": ext_msg, **more})
+        assert (response.status_code, response.json()["code"]) == (400, "ext_msg_unsupported")
 
 
 async def test_all_wrong_fields_are_listed_together(phone: httpx.AsyncClient) -> None:
-    device = {"id": "a b", "name": "\n"}
-    assert await refusals(phone, ticket=7, device=device) == [
-        "/ticket",
-        "/device/id",
-        "/device/name",
-    ]
+    assert await refusals(phone, ticket=7, ext_msg=[]) == ["/ticket", "/ext_msg"]
 
 
 async def test_unknown_members_are_ignored(app: RunningApp) -> None:

@@ -77,7 +77,7 @@ async def test_the_response_is_json_with_any_accept(
     phone: httpx.AsyncClient,
 ) -> None:
     response = await phone.get("/v1/launch", headers={"Accept": "application/xml"})
-    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
 async def test_a_name_with_a_path_of_its_own_is_no_session(app: RunningApp) -> None:

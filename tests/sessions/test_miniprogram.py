@@ -88,6 +88,8 @@ def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
         *(f"code=200&message=a=b==&ticket={TICKET}", f"&&code=200&&ticket={TICKET}&"),
         f"code=%32%30%30&ticket={TICKET}",
         f"code=200&ticket={quote(TICKET.replace('.', '%2E'))}",
+        *(quote(f"?code=200&message=授权成功&ticket={TICKET}", safe=""), f"ticket%3d{TICKET}"),
+        f" %20code%3D200%26ticket%3D{quote(quote(TICKET, safe=''), safe='')}\n",
     ],
 )
 def test_the_ticket_is_found_in_the_query_string(ext_msg: str) -> None:
@@ -104,7 +106,11 @@ def test_a_ticket_may_be_a_jwt() -> None:
 
 
 @pytest.mark.parametrize(
-    "ext_msg", ["code=400&message=用户取消授权", "?code=400", f"code=400&ticket={TICKET}"]
+    "ext_msg",
+    [
+        *("code=400&message=用户取消授权", "?code=400", f"code=400&ticket={TICKET}"),
+        quote("code=400&message=用户取消授权", safe=""),
+    ],
 )
 def test_code_400_means_that_the_user_declined(ext_msg: str) -> None:
     with pytest.raises(LoginCancelled):
@@ -116,6 +122,7 @@ def test_code_400_means_that_the_user_declined(ext_msg: str) -> None:
     [
         '{"code": "wx-login-code", "phoneInfoCode": "abc"}',
         f' {{"code":200,"a":"&ticket={TICKET}&"}}',
+        quote('{"code": "wx-login-code"}', safe=""),
     ],
 )
 def test_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
@@ -126,7 +133,8 @@ def test_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
 @pytest.mark.parametrize(
     "ext_msg",
     [
-        *("", "?", "code=200", "code=200&ticket=", "code=200&ticket", "code=200&Ticket=abc"),
+        *("", "  ", "%", "%20", quote(quote(f"ticket={TICKET}", safe=""), safe="")),
+        *("?", "code=200", "code=200&ticket=", "code=200&ticket", "code=200&Ticket=abc"),
         *(f"code=500&ticket={TICKET}", f"code=&ticket={TICKET}"),
         *(f"code=200&code=400&ticket={TICKET}", f"code=200&ticket={TICKET}&ticket=another"),
         *(f"code=200&ticket={TICKET}&ticket=", "code=200&ticket=two words"),

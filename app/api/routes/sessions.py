@@ -191,9 +191,9 @@ async def erase_me(found: SessionDep, services: ServicesDep) -> Response:
 
 
 def _ticket(body: LoginRequest) -> str:
-    if body.ext_msg is not None:
-        return ticket_from_ext_msg(body.ext_msg)
-    ticket = clean_ticket(body.ticket or "")
+    if body.ticket is None:
+        return ticket_from_ext_msg(body.ext_msg or "")
+    ticket = clean_ticket(body.ticket)
     if ticket is None:
         raise InvalidRequest([FieldError("/ticket", "is not a ticket of the mini program")])
     return ticket
