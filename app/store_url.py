@@ -3,14 +3,17 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 _SQLITE = re.compile(r"sqlite:///(?P<path>(?!:memory:)[^?#]+)")
 _REDIS = re.compile(
     r"redis(?P<tls>s?)(?P<sentinel>(\+sentinel)?)://"
-    r"((?P<username>[^:@/?#]*):(?P<password>[^:@/?#]+)@)?"
+    r"((?P<username>[^:@/?#]*):(?P<password>[^@/?#]+)@)?"
     r"(?P<hosts>[^@/?#]+)(/(?P<path>[^/?#]*))?"
+)
+_UNIX = re.compile(
+    r"redis\+unix://((?P<username>[^:@/?#]*):(?P<password>[^@/?#]+)@)?(?P<socket>/[^?#]+)"
 )
 _HOST = re.compile(
     r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{1,5}))?"
@@ -28,10 +31,14 @@ class SqliteUrl:
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """One Redis or Valkey server, or the master that these Sentinels name for `service`."""
+    """One Redis or Valkey server, or the master that these Sentinels name for `service`.
 
-    hosts: tuple[tuple[str, int], ...]
-    tls: bool
+    A server on this machine may have the path of a Unix `socket` instead of a host.
+    """
+
+    hosts: tuple[tuple[str, int], ...] = ()
+    tls: bool = False
+    socket: str | None = None
     database: int = 0
     service: str | None = None
     username: str | None = field(default=None, repr=False)
@@ -42,7 +49,7 @@ StoreUrl: TypeAlias = SqliteUrl | RedisUrl
 
 
 def parse_store_url(text: str) -> StoreUrl:
-    """Parse STORE_URL.
+    """Parse STORE_URL. In a user and a password, `@ / ? #` and `%` must be percent-encoded.
 
     Raises:
         ValueError: the text has none of the known forms. The message lists the forms and does not
@@ -52,10 +59,13 @@ def parse_store_url(text: str) -> StoreUrl:
         return SqliteUrl(Path(sqlite["path"]))
     if redis := _REDIS.fullmatch(text):
         return _redis_url(redis)
+    if unix := _UNIX.fullmatch(text):
+        return RedisUrl(socket=unquote(unix["socket"]), **_login(unix))
     raise ValueError(
         "must be sqlite:///relative/path, sqlite:////absolute/path,"
-        " redis[s]://[user:password@]host[:port][/database]"
-        " or redis[s]+sentinel://[user:password@]host[:port],…/service"
+        " redis[s]://[user:password@]host[:port][/database],"
+        " redis[s]+sentinel://[user:password@]host[:port],…/service"
+        " or redis+unix://[user:password@]/path; percent-encode @ / ? # % in a password"
     )
 
 
@@ -72,9 +82,13 @@ def _redis_url(parts: re.Match[str]) -> RedisUrl:
         tls=bool(parts["tls"]),
         database=0 if sentinel else int(path or 0),
         service=path if sentinel else None,
-        username=unquote(parts["username"] or "") or None,
-        password=unquote(parts["password"] or "") or None,
+        **_login(parts),
     )
+
+
+def _login(parts: re.Match[str]) -> dict[str, Any]:
+    names = ("username", "password")
+    return {name: unquote(parts[name]) for name in names if parts[name]}
 
 
 def _host(text: str, default_port: int) -> tuple[str, int]:

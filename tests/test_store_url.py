@@ -1,6 +1,8 @@
 """STORE_URL: each form that is taken apart, and each that is refused."""
 
+import string
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -27,6 +29,23 @@ def redis(*hosts: tuple[str, int], tls: bool = False, **parts: str | int) -> Red
         ("redis://[fd00::1]:6380", redis(("fd00::1", 6380))),
         ("redis://[::1]", redis(("::1", 6379))),
         (f"redis://:{QUOTED}@cache", redis(("cache", 6379), password=PASSWORD)),
+        *(
+            (f"redis://:{plain}@cache", redis(("cache", 6379), password=plain))
+            for plain in ("pa[ss", "[::1]", "pa:ss", ":", "pa,ss%", "密碼+ &=", "a\\b\"c'")
+        ),
+        *(
+            (f"redis://:{quote(char, safe='')}@cache", redis(("cache", 6379), password=char))
+            for char in string.punctuation + " é\t"
+        ),
+        (
+            "redis+sentinel://:a[,:b@c,d/m",
+            redis(("c", 26379), ("d", 26379), service="m", password="a[,:b"),
+        ),
+        ("redis+unix:///run/redis.sock", redis(socket="/run/redis.sock")),
+        (
+            "redis+unix://u:p@/run/my%20redis.sock",
+            redis(socket="/run/my redis.sock", username="u", password="p"),
+        ),
         ("redis://gate:pw@cache", redis(("cache", 6379), username="gate", password="pw")),
         (
             "redis+sentinel://a,b:26380,[::1]/mymaster",
@@ -54,7 +73,13 @@ def test_a_url_is_taken_apart(text: str, meant: StoreUrl) -> None:
         *("redis://cache:65536", "redis://cache:6379x", "redis://[fd00::1", "redis://fd00::1"),
         *("redis://ca che", "redis+sentinel://a,b", "redis+sentinel://a,b/"),
         *("redis+sentinel://a,,b/mymaster", "redis+cluster://a,b", "rediss+cluster://a/"),
-        *("redis+unix://cache", "unix:///var/run/redis.sock"),
+        *(
+            "redis+unix://cache",
+            "redis+unix://",
+            "redis+unix:///",
+            "rediss+unix:///s",
+            "unix:///var/run/redis.sock",
+        ),
     ],
 )
 def test_an_invalid_url_is_refused_without_quoting_it(text: str) -> None:
