@@ -242,6 +242,7 @@ class Settings(KeySettings):
 
     store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
     store_ca_file: Path | None = None
+    store_sentinel_password: SecretStr | None = None
 
     service_api_keys: CommaSeparated[ServiceKey] = ()
 

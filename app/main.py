@@ -76,7 +76,12 @@ async def open_services(
         events = CountedEvents(metrics, LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         stores = await stack.enter_async_context(
-            open_store(settings.store_url, ca_file=settings.store_ca_file, events=events)
+            open_store(
+                settings.store_url,
+                ca_file=settings.store_ca_file,
+                sentinel_password=sentinel_password(settings),
+                events=events,
+            )
         )
         http = build_client(transport or authing_transport(settings))
         await stack.enter_async_context(http)
@@ -199,8 +204,18 @@ async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
         return
     from app.stores.redis import open_client  # noqa: PLC0415  # an extra that SQLite does not need
 
-    async with open_client(settings.store_url, settings.store_ca_file) as client:
+    async with open_client(
+        settings.store_url,
+        settings.store_ca_file,
+        sentinel_password=sentinel_password(settings),
+    ) as client:
         yield redis_storage(client)
+
+
+def sentinel_password(settings: Settings) -> str | None:
+    """Return the password that Sentinels ask for, if any."""
+    secret = settings.store_sentinel_password
+    return None if secret is None else secret.get_secret_value()
 
 
 def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:

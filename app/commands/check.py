@@ -12,7 +12,7 @@ from app.config import Settings, load_settings
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
 from app.events import EventName, Events
 from app.keyfile import KeyFile
-from app.main import authing_client, authing_transport, system_clock
+from app.main import authing_client, authing_transport, sentinel_password, system_clock
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
@@ -50,7 +50,10 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
     events = _LastEvents()
     try:
         async with open_store(
-            settings.store_url, ca_file=settings.store_ca_file, events=events
+            settings.store_url,
+            ca_file=settings.store_ca_file,
+            sentinel_password=sentinel_password(settings),
+            events=events,
         ) as stores:
             await stores.maintenance.check_writable()
     except StartupError as error:

@@ -14,7 +14,7 @@ from app.stores.sqlite import open_sqlite_store
 
 @asynccontextmanager
 async def open_store(
-    url: StoreUrl, *, ca_file: Path | None, events: Events
+    url: StoreUrl, *, ca_file: Path | None, events: Events, sentinel_password: str | None = None
 ) -> AsyncIterator[Stores]:
     """Open the store that STORE_URL names; close it at the end.
 
@@ -31,5 +31,7 @@ async def open_store(
         raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
-    async with open_redis_store(url, ca_file=ca_file, events=events) as shared:
+    async with open_redis_store(
+        url, ca_file=ca_file, events=events, sentinel_password=sentinel_password
+    ) as shared:
         yield shared

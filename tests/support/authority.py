@@ -27,9 +27,13 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(key_cert_sign=True, crl_sign=True, **_NO_USE
 
 
 class Authority:
-    """One authority. `file` is its certificate, for clients that trust it."""
+    """One authority. `file` is its certificate, for clients that trust it.
 
-    def __init__(self, folder: Path) -> None:
+    Python 3.13 verifies strictly and requires the key identifiers, unless it is told not to.
+    """
+
+    def __init__(self, folder: Path, *, identifiers: bool = True) -> None:
+        self._identifiers = identifiers
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -68,11 +72,11 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, life: timedelta
     ) -> x509.CertificateBuilder:
-        """The common part. Python 3.13 verifies strictly and requires the key identifiers."""
+        """The common part."""
         now = datetime.now(UTC)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
@@ -80,9 +84,10 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 10 * _DAY)
             .not_valid_after(now + life)
-            .add_extension(issuer, critical=False)
-            .add_extension(own, critical=False)
         )
+        if not self._identifiers:
+            return builder
+        return builder.add_extension(issuer, critical=False).add_extension(own, critical=False)
 
 
 def _name(common: str) -> x509.Name:

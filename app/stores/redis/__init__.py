@@ -12,8 +12,17 @@ from typing import Any
 
 import certifi
 from redis.asyncio import Redis, Sentinel
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, SentinelManagedConnection
 from redis.backoff import NoBackoff
+from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
@@ -30,7 +39,12 @@ _SENTINEL_TIMEOUT = 0.3
 
 @asynccontextmanager
 async def open_redis_store(
-    url: RedisUrl, *, ca_file: Path | None, events: Events, command_timeout: float = TIMEOUT
+    url: RedisUrl,
+    *,
+    ca_file: Path | None,
+    events: Events,
+    sentinel_password: str | None = None,
+    command_timeout: float = TIMEOUT,
 ) -> AsyncIterator[Stores]:
     """Open the store at this address; close it at the end. `command_timeout` in seconds.
 
@@ -40,7 +54,9 @@ async def open_redis_store(
     Raises:
         StartupError: one line that says what is wrong with the server or the CA file.
     """
-    async with open_client(url, ca_file, command_timeout) as client:
+    async with open_client(
+        url, ca_file, command_timeout, sentinel_password=sentinel_password
+    ) as client:
         engine = RedisEngine(client, events, command_timeout)
         maintenance = RedisMaintenance(engine, events)
         with suppress(StoreUnavailable):
@@ -50,45 +66,80 @@ async def open_redis_store(
 
 @asynccontextmanager
 async def open_client(
-    url: RedisUrl, ca_file: Path | None, command_timeout: float = TIMEOUT
+    url: RedisUrl,
+    ca_file: Path | None,
+    command_timeout: float = TIMEOUT,
+    *,
+    sentinel_password: str | None = None,
 ) -> AsyncIterator[Redis]:
     """Make the client, which connects when it is used; close all connections at the end.
 
-    The client is for one server, or for the master that Sentinels name. Sentinels are asked
-    without credentials; with TLS if the servers use it.
+    The client is for one server, or for the master that Sentinels name. Sentinels are asked with
+    their own password; with TLS if the servers use it.
 
     Raises:
         StartupError: `ca_file` cannot be read, or holds no certificate.
     """
-    tls = _tls_options(ca_file) if url.tls else {}
-    options = {
-        **_options(command_timeout),
-        **tls,
-        "username": url.username,
-        "password": url.password,
-        "max_connections": 2 * MAX_CONCURRENT,
-    }
+    tls = {"tls": _tls_context(ca_file)} if url.tls else {}
+    login = {"username": url.username, "password": url.password}
+    options = {**_options(command_timeout), **tls, **login, "max_connections": 2 * MAX_CONCURRENT}
+    one = TlsConnection if url.tls else Connection
     async with AsyncExitStack() as stack:
         if url.service is not None:
-            asked = _options(_SENTINEL_TIMEOUT) | tls
-            sentinels = Sentinel(url.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]  # the library's gap
-            for sentinel in sentinels.sentinels:
-                stack.push_async_callback(sentinel.aclose)
-            client: Redis = sentinels.master_for(url.service, **options)
+            asked = {**_options(_SENTINEL_TIMEOUT), **tls, "password": sentinel_password}
+            sentinels = Sentinels(())  # type: ignore[no-untyped-call]  # the library's gap
+            for host, port in url.hosts:
+                sentinels.sentinels.append(_client(one, host=host, port=port, **asked))
+                stack.push_async_callback(sentinels.sentinels[-1].aclose)
+            of_master = SentinelTlsConnection if url.tls else SentinelManagedConnection
+            client = sentinels.master_for(url.service, connection_class=of_master, **options)
+        elif url.socket is not None:
+            client = _client(UnixDomainSocketConnection, path=url.socket, **options)
         else:
             ((host, port),) = url.hosts
-            client = Redis(host=host, port=port, db=url.database, **options)
+            client = _client(one, host=host, port=port, db=url.database, **options)
         stack.push_async_callback(client.aclose)
         yield client
 
 
-def _tls_options(ca_file: Path | None) -> dict[str, Any]:
-    authorities = str(ca_file or certifi.where())
+class Sentinels(Sentinel):
+    """Tells why no Sentinel could be asked: a wrong password or certificate, for example."""
+
+    @override
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except MasterNotFoundError:
+            await self.sentinels[0].ping()  # raises the reason, if it is not the Sentinel's answer
+            raise
+
+
+class TlsConnection(SSLConnection):
+    """Verifies with a context of ours, because the library's trusts the system's list as well."""
+
+    def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = tls
+
+
+class SentinelTlsConnection(SentinelManagedConnection, TlsConnection):
+    """The same for a master that Sentinels name."""
+
+
+def _client(kind: type[AbstractConnection], **options: Any) -> Redis:
+    return Redis.from_pool(ConnectionPool(connection_class=kind, **options))
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    # Not ssl.create_default_context(): it also trusts the file that SSL_CERT_FILE names, and since
+    # Python 3.13 it refuses authorities without key identifiers, which private ones often lack.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        ssl.create_default_context(cafile=authorities)  # fails here, not at the first connection
+        context.load_verify_locations(cafile=ca_file or certifi.where())
     except OSError as error:
         raise StartupError(f"STORE_CA_FILE: {ca_file} is not a readable CA bundle") from error
-    return {"ssl": True, "ssl_ca_certs": authorities}
+    return context
 
 
 def _options(timeout: float) -> dict[str, Any]:

@@ -37,13 +37,18 @@ async def opened(
     events: RecordedEvents | None = None,
     *,
     ca_file: Path | None = None,
+    sentinel_password: str | None = None,
     command_timeout: float = TIMEOUT,
 ) -> AsyncIterator[Stores]:
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
     recorded = events if events is not None else RecordedEvents()
     async with open_redis_store(
-        address, ca_file=ca_file, events=recorded, command_timeout=command_timeout
+        address,
+        ca_file=ca_file,
+        sentinel_password=sentinel_password,
+        events=recorded,
+        command_timeout=command_timeout,
     ) as store:
         yield store
 

@@ -91,6 +91,28 @@ async def test_a_server_with_an_invalid_certificate_gets_no_command(
         assert proxy.commands == []
 
 
+async def test_the_ca_file_is_the_only_trust(
+    valkey: Server, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = RecordedEvents()
+    system = Authority(tmp_path / "system")
+    monkeypatch.setenv("SSL_CERT_FILE", str(system.file))
+    with Proxy(valkey.port, tls=system.server()) as proxy:
+        async with opened(proxy.url, events, ca_file=authority.file) as store:
+            assert await fails(store.maintenance.check_writable())
+        assert proxy.commands == []
+    assert set(fields_of(events, "store_failed")) == {"SSLCertVerificationError"}
+
+
+async def test_an_authority_without_key_identifiers_is_accepted(
+    valkey: Server, tmp_path: Path
+) -> None:
+    plain = Authority(tmp_path / "authority", identifiers=False)
+    with Proxy(valkey.port, tls=plain.server()) as proxy:
+        async with opened(proxy.url, ca_file=plain.file) as store:
+            await store.maintenance.check_writable()
+
+
 async def test_rediss_sends_nothing_in_plain_text(valkey: Server) -> None:
     with Proxy(valkey.port) as proxy:
         url = proxy.url.replace("redis://", f"rediss://:{SECRET}@")
@@ -126,8 +148,45 @@ async def test_sentinels_are_asked_over_tls_with_the_ca_file(authority: Authorit
     assert b"*" in greetings
 
 
+async def test_sentinels_with_another_authority_are_not_asked(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = RecordedEvents()
+    system = Authority(tmp_path / "system")
+    monkeypatch.setenv("SSL_CERT_FILE", str(system.file))
+    with Proxy(1, tls=system.server()) as proxy:
+        url = f"rediss+sentinel://127.0.0.1:{proxy.port}/tickets"
+        async with opened(url, events, ca_file=authority.file) as store:
+            assert await fails(store.maintenance.check_writable())
+        assert proxy.opened == 0
+    assert set(fields_of(events, "store_failed")) == {"SSLCertVerificationError"}
+
+
 async def test_the_master_gets_the_password_and_sentinels_do_not(tmp_path: Path) -> None:
     with sentinel_trio(tmp_path) as trio:
         trio.master.cli("CONFIG", "SET", "requirepass", PASSWORD)
         async with opened(trio.url.replace("://", f"://:{QUOTED}@")) as store:
             await store.maintenance.check_writable()
+
+
+@pytest.mark.parametrize("given", [PASSWORD, "wrong", None])
+async def test_sentinels_that_ask_for_a_password_get_theirs(
+    tmp_path: Path, given: str | None
+) -> None:
+    events = RecordedEvents()
+    with sentinel_trio(tmp_path) as trio:
+        for sentinel in trio.sentinels:
+            sentinel.cli("ACL", "SETUSER", "default", "resetpass", f">{PASSWORD}")
+        async with opened(trio.url, events, sentinel_password=given) as store:
+            assert await fails(store.maintenance.check_writable()) is (given != PASSWORD)
+    refused = set(fields_of(events, "store_failed"))
+    assert refused == (set() if given == PASSWORD else {"AuthenticationError"})
+
+
+async def test_a_unix_socket_needs_no_port(tmp_path: Path) -> None:
+    socket = tmp_path / "valkey.sock"
+    with standalone(tmp_path, extra=["--unixsocket", str(socket)]) as server:
+        server.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        async with opened(f"redis+unix://:{QUOTED}@{socket}") as store:
+            await keep(store, make_session(SESSION))
+            assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
