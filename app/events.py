@@ -25,6 +25,7 @@ EventName: TypeAlias = Literal[
     "store_created",
     "store_failed",
     "store_not_durable",
+    "store_not_checked",
     "write_unconfirmed",
     "purged",
     "rate_limits_local",

@@ -49,6 +49,8 @@ class RedisEngine:
 
     def __init__(self, client: Redis, events: Events, timeout: float = TIMEOUT) -> None:
         self._client = client
+        callbacks: Any = client  # the library's annotations have gaps
+        callbacks.set_response_callback("INFO", parse_info)
         self._events = events
         self._timeout = timeout
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
@@ -93,15 +95,18 @@ class RedisEngine:
         """
         return await self._bounded(lambda **_: self._send(*command))
 
-    async def describe(self) -> Mapping[str, Any]:
-        """Return what the master reports about itself (INFO).
+    async def describe(self) -> Mapping[str, str]:
+        """Return what the master reports about itself (INFO); nothing if it refuses to.
 
         Raises:
             StoreUnavailable: it cannot be asked.
         """
 
-        async def ask(**_: bool) -> Mapping[str, Any]:
-            info: Mapping[str, Any] = await self._client.info()
+        async def ask(**_: bool) -> Mapping[str, str]:
+            try:
+                info: Mapping[str, str] = await self._send("INFO")
+            except exceptions.ResponseError:
+                info = {}
             self._replicas.learn(info)
             return info
 
@@ -119,8 +124,7 @@ class RedisEngine:
                 silence = time.monotonic() - max(started, self._last_reply_at)
                 if silence >= self._timeout - _TIMER_ERROR:
                     self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
-                # Record the type only: the text may quote the command.
-                self._events.record("store_failed", kind=type(error).__name__)
+                self._events.record("store_failed", kind=_kind(error))
                 raise StoreUnavailable from error
             self._last_reply_at = time.monotonic()
             return reply
@@ -152,6 +156,14 @@ class RedisEngine:
         return reply
 
 
+def _kind(error: Exception) -> str:
+    # The type only, because the text may quote the command. The library turns an error of TLS into
+    # a text in one of its own errors.
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "SSLCertVerificationError"
+    return "SSLError" if "[SSL" in str(error) else type(error).__name__
+
+
 def _is_lost_or_moved(error: Exception) -> bool:
     # On a former master, the error of a script contains READONLY.
     lost = (exceptions.ConnectionError, RuntimeError)
@@ -170,9 +182,10 @@ class Replicas:
         self._count: int | None = None
         self._asked_at = float("-inf")
 
-    def learn(self, info: Mapping[str, Any]) -> None:
-        """Read the number of replicas from what the master reports (INFO)."""
-        self._count, self._asked_at = info["connected_slaves"], time.monotonic()
+    def learn(self, info: Mapping[str, str]) -> None:
+        """Read the number of replicas from what the master reports (INFO); 0 if it does not."""
+        count = info.get("connected_slaves", "")
+        self._count, self._asked_at = int(count) if count.isdecimal() else 0, time.monotonic()
 
     def questions(self) -> Sequence[Question]:
         """The commands to send directly after a write, on the same connection."""
@@ -181,6 +194,16 @@ class Replicas:
 
     def confirmed(self, replies: Mapping[Question, Any]) -> bool:
         """Whether a replica has the write, by the replies to the questions."""
-        if isinstance(info := replies.get(_INFO), Mapping):
-            self.learn(info)
+        match replies.get(_INFO):
+            case Mapping() as info:
+                self.learn(info)
+            case exceptions.ResponseError():  # it refuses to say
+                self.learn({})
         return not self._count or replies.get(_WAIT, 1) == 1
+
+
+def parse_info(reply: object, **_options: object) -> Mapping[str, str]:
+    """Parse the reply to INFO. The library's parser fails on fields that it does not expect."""
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name: value for name, colon, value in lines if colon}

@@ -3,18 +3,28 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
 from app.sessions.ports import Maintenance
+from app.stores.instants import instant
+from app.stores.redis import scripts
 from app.stores.redis.codec import WRITABLE
 from app.stores.redis.engine import RedisEngine
 
 _OLDEST = (6, 2)
+_FORMS = {
+    "redis_version": r"(\d+)\.(\d+)\b.*",
+    "maxmemory_policy": r"noeviction|eviction|(allkeys|volatile)-[a-z]+",
+    "aof_enabled": r"[01]",
+    "connected_slaves": r"\d+",
+}
+"""The fields of INFO that are read. Another value says nothing that we know."""
 _WRITABLE_SECONDS = 60
+_NO_TIME = instant(0)
+"""The script that checks does not read the time of the command."""
 
 
 class RedisMaintenance(Maintenance):
@@ -46,28 +56,31 @@ class RedisMaintenance(Maintenance):
                 await self.check_server()
             except StartupError as error:
                 raise StoreUnavailable from error
-        await self._engine.execute("SET", WRITABLE, 1, "EX", _WRITABLE_SECONDS)
+        await self._engine.eval_script(
+            scripts.CHECK_WRITABLE, [WRITABLE], _NO_TIME, _WRITABLE_SECONDS
+        )
 
 
-def check_server_info(info: Mapping[str, Any], events: Events) -> None:
+def check_server_info(info: Mapping[str, object], events: Events) -> None:
     """Check what the master says about itself (INFO).
 
-    Without an append-only file, acknowledged writes are lost when the server dies; this is
-    recorded.
+    Managed editions and proxies leave fields out, or refuse INFO. Each check that is not possible
+    is recorded. Without an append-only file, acknowledged writes are lost when the server dies;
+    this is recorded too.
 
     Raises:
         StartupError: it is too old, or evicts keys when its memory is full.
     """
-    version = str(info["redis_version"])
-    if _numbers(version) < _OLDEST:
-        raise StartupError(f"STORE_URL: Redis {version} is too old; 6.2 or Valkey 7.2 will do")
-    policy = info["maxmemory_policy"]
-    if policy != "noeviction":
+    if not info:
+        events.record("store_not_checked", reason="info_refused")
+        return
+    found = {name: re.fullmatch(form, str(info.get(name))) for name, form in _FORMS.items()}
+    for name in [name for name, match in found.items() if match is None]:
+        events.record("store_not_checked", reason=name)
+    if (version := found["redis_version"]) and (int(version[1]), int(version[2])) < _OLDEST:
+        raise StartupError(f"STORE_URL: Redis {version[0]} is too old; 6.2 or Valkey 7.2 will do")
+    if (policy := found["maxmemory_policy"]) and policy[0] != "noeviction":
         advice = "set maxmemory-policy noeviction, or sessions get lost"
-        raise StartupError(f"STORE_URL: the server evicts keys ({policy}); {advice}")
-    if not info["aof_enabled"]:
+        raise StartupError(f"STORE_URL: the server evicts keys ({policy[0]}); {advice}")
+    if (durable := found["aof_enabled"]) and durable[0] == "0":
         events.record("store_not_durable", reason="no_append_only_file")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])

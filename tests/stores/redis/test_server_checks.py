@@ -1,16 +1,23 @@
 """The server is checked at the start, or as soon as it can be asked."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from app.errors import StartupError
 from app.stores.redis.maintenance import check_server_info
-from tests.stores.redis.opening import fails, fields_of, opened
+from tests.stores.builders import keep, make_session, rotation_of
+from tests.stores.redis.opening import SESSION, fails, fields_of, opened
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.servers import standalone
 
-FIT = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
+FIT: dict[str, object] = {
+    "redis_version": "7.2.4",
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": 1,
+    "connected_slaves": 0,
+}
 
 
 def refusal(info: dict[str, object]) -> str:
@@ -45,7 +52,49 @@ def test_a_server_without_an_append_only_file_is_recorded() -> None:
     assert fields_of(events, "store_not_durable") == ["no_append_only_file"]
 
 
+@pytest.mark.parametrize("name", FIT)
+@pytest.mark.parametrize("odd", [None, "", "odd value", "%", {}, ["1"]])
+def test_an_info_field_that_is_missing_or_odd_is_recorded_and_not_refused(
+    name: str, odd: object
+) -> None:
+    events = RecordedEvents()
+    info = FIT | {name: odd}
+    if odd is None:
+        del info[name]
+    check_server_info(info, events)
+    assert events.names == ["store_not_checked"]
+    assert fields_of(events, "store_not_checked") == [name]
+
+
 # --- real servers ---
+
+
+async def test_a_server_that_refuses_info_is_used_with_a_warning(tmp_path: Path) -> None:
+    events = RecordedEvents()
+    with standalone(tmp_path) as server:
+        server.cli("ACL", "SETUSER", "default", "-info")
+        async with opened(server.url, events) as store:
+            await store.maintenance.check_writable()
+            await keep(store, make_session(SESSION))
+            began = time.monotonic()
+            for generation in range(20):
+                await store.sessions.rotate(rotation_of(generation, session_id=SESSION))
+            assert time.monotonic() - began < 1  # no write waits for a replica
+    assert events.names == ["store_not_checked"]
+    assert fields_of(events, "store_not_checked") == ["info_refused"]
+
+
+@pytest.mark.parametrize("command", ["eval", "evalsha", "set", "@scripting"])
+async def test_a_server_that_refuses_scripts_is_not_ready(tmp_path: Path, command: str) -> None:
+    events = RecordedEvents()
+    with standalone(tmp_path) as server:
+        server.cli("ACL", "SETUSER", "default", f"-{command}")
+        async with opened(server.url, events) as store:
+            assert await fails(store.maintenance.check_writable())
+            server.cli("ACL", "SETUSER", "default", "+@all")
+            await store.maintenance.check_writable()
+    kind = "ResponseError" if command == "set" else "NoPermissionError"  # inside a script
+    assert fields_of(events, "store_failed") == [kind]
 
 
 async def test_a_server_with_an_append_only_file_records_nothing(tmp_path: Path) -> None:
