@@ -8,20 +8,13 @@ complete request gets its own session, and the service keeps its limit of store 
 import argparse
 import asyncio
 import json
-import random
 import sys
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-import aiohttp
-
-from tests.soak.fleet import Fleet, fleet
-from tests.soak.phone import REFRESH, App, Line, new_ticket, telephony
-from tests.soak.run import Promise, conclude, run
+from tests.soak.phone import REFRESH, App
+from tests.soak.run import Promise, World, run, world
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import standalone
 
@@ -35,53 +28,27 @@ _CONNECTIONS = 16
 """That many to the store are what the service may hold."""
 
 
-@dataclass(slots=True)
-class RunningApp:
-    """Everybody who takes part."""
+async def ask(running: World, app: App) -> None:
+    """Ask for the current session; the answer must be just that."""
+    answer = await app.line.call("GET", CURRENT, Authorization=f"Bearer {app.access_token}")
+    if answer is None or answer.status != HTTPStatus.OK:
+        running.tally["good requests that failed"] += 1
+        return
+    running.tally["good answers"] += 1
+    found = answer.body["id"], answer.body["user"]["sub"]
+    running.tally["crossed"] += found != (app.session_id, app.subject)
 
-    running: Fleet
-    http: aiohttp.ClientSession
-    choices: random.Random
-    apps: list[App] = field(default_factory=list)
-    tally: Counter[str] = field(default_factory=Counter)
 
-    async def settle(self) -> None:
-        """Let everybody sign in."""
-        authing = Line(self.http, lambda: self.running.authing.port)
-        service = Line(self.http, lambda: self.running.service.port)
-        for number in range(_APPS):
-            tickets = partial(new_ticket, authing, f"owner-{number}")
-            self.apps.append(App(service, tickets, self.choices, Counter()))
-        await asyncio.gather(*(app.sign_in() for app in self.apps))
-
-    async def run(self, cancelled: int) -> None:
-        """Ask and hang up, two to one, until so many have hung up."""
-        while self.tally["hung up"] < cancelled:
-            deeds = self.choices.choices([self.ask, self.hang_up, self.hang_up], k=_AT_ONCE)
-            await asyncio.gather(*(deed(self.choices.choice(self.apps)) for deed in deeds))
-
-    async def ask(self, app: App) -> None:
-        """Ask who one is; the answer must be just that."""
-        bearer = f"Bearer {app.access_token}"
-        answer = await app.line.call("GET", CURRENT, Authorization=bearer)
-        if answer is None or answer.status != HTTPStatus.OK:
-            self.tally["good requests that failed"] += 1
-            return
-        self.tally["good answers"] += 1
-        found = answer.body["id"], answer.body["user"]["sub"]
-        self.tally["crossed"] += found != (app.session_id, app.subject)
-
-    async def hang_up(self, app: App) -> None:
-        """Ask who one is, or for the successor of one's token, and cut the connection."""
-        port = self.running.service.port
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(self.choices.choice([_look, _refresh])(app))
-        try:
-            await asyncio.wait_for(reader.read(1), self.choices.random() * _LONGEST)
-        except TimeoutError:
-            self.tally["hung up before an answer"] += 1
-        self.tally["hung up"] += 1
-        writer.transport.abort()
+async def hang_up(running: World, app: App) -> None:
+    """Ask for the current session or for a successor, and cut the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.running.service.port)
+    writer.write(running.choices.choice([_look, _refresh])(app))
+    try:
+        await asyncio.wait_for(reader.read(1), running.choices.random() * _LONGEST)
+    except TimeoutError:
+        running.tally["hung up before an answer"] += 1
+    running.tally["hung up"] += 1
+    writer.transport.abort()
 
 
 def _look(app: App) -> bytes:
@@ -96,43 +63,43 @@ def _refresh(app: App) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-async def _run(folder: Path, given: argparse.Namespace) -> int:
+async def main(folder: Path, given: argparse.Namespace) -> int:
     with ExitStack() as stack:
         valkey = stack.enter_context(standalone(folder / "valkey"))
         network = stack.enter_context(Proxy(valkey.port))
-        async with (
-            fleet(folder, STORE_URL=network.url) as running,
-            telephony(2 * _AT_ONCE) as http,
-        ):
-            world = RunningApp(running, http, random.Random(given.seed))
-            await world.settle()
+        async with world(
+            folder, given.seed, connections=2 * _AT_ONCE, STORE_URL=network.url
+        ) as running:
+            service, tally, choices = running.running.service, running.tally, running.choices
+            await running.signed_in(_APPS)
             network.delay(_REPLY_SECONDS)
-            await world.run(given.cancelled)
+            while tally["hung up"] < given.cancelled:
+                deeds = choices.choices([ask, hang_up, hang_up], k=_AT_ONCE)
+                await asyncio.gather(
+                    *(deed(running, choices.choice(running.apps)) for deed in deeds)
+                )
             network.pass_through()
             for _ in range(10):
-                await asyncio.gather(*map(world.ask, world.apps))
+                await asyncio.gather(*(ask(running, app) for app in running.apps))
             held, opened = network.open, network.opened
-            await running.service.stop()
+            await service.stop()
             left = network.open
-    service = running.service
     facts = {
-        "seed": given.seed,
-        "requests given up": world.tally["hung up"],
-        "  of which before an answer": world.tally["hung up before an answer"],
-        "good answers": world.tally["good answers"],
+        "requests given up": tally["hung up"],
+        "  of which before an answer": tally["hung up before an answer"],
+        "good answers": tally["good answers"],
         "connections to the store, opened in all": opened,
         "connections to the store, held at the end": held,
     }
     promises = [
-        Promise("answers with another's session", world.tally["crossed"]),
-        Promise("good requests that failed", world.tally["good requests that failed"]),
+        Promise("answers with another's session", tally["crossed"]),
+        Promise("good requests that failed", tally["good requests that failed"]),
         Promise("connections held beyond the limit", max(0, held - _CONNECTIONS)),
         Promise("connections left when the service had gone", left),
         Promise("replies that nobody took", service.said("never retrieved", "Unclosed")),
-        Promise("bugs in the service's log", service.bugs()),
     ]
-    return conclude(facts, promises)
+    return running.conclude(facts, promises)
 
 
 if __name__ == "__main__":
-    sys.exit(run("cancellations", __doc__ or "", {"cancelled": 10_000}, _run))
+    sys.exit(run("cancellations", __doc__ or "", {"cancelled": 10_000}, main))

@@ -7,21 +7,16 @@ old master returns as a replica. An app that gets 503 repeats the request with t
 
 import argparse
 import asyncio
-import random
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
-
-from tests.soak.fleet import Fleet, fleet
-from tests.soak.phone import REFRESH, App, Line, Unexpected, new_ticket, telephony
-from tests.soak.run import Promise, conclude, run
+from tests.soak.phone import REFRESH, App
+from tests.soak.run import Promise, World, run, world
 from tests.support.valkey.process import soon
 from tests.support.valkey.servers import SentinelTrio, sentinel_trio
 
@@ -32,41 +27,19 @@ _LULL = 12.0
 
 
 @dataclass(slots=True)
-class Owner:
-    """Somebody whose app refreshes now and then. `confused`: by an answer no app can expect."""
+class Failovers:
+    """`good` is when a refresh succeeded, by the monotonic clock; `outages` are in seconds."""
 
-    app: App
-    confused: str = ""
-
-
-@dataclass(slots=True)
-class RunningApp:
-    """Everybody who takes part. `good` is when a refresh succeeded, by the monotonic clock."""
-
-    running: Fleet
-    http: aiohttp.ClientSession
+    world: World
     trio: SentinelTrio
-    choices: random.Random
     rate: int
-    tally: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
-    owners: list[Owner] = field(default_factory=list)
     good: list[float] = field(default_factory=list)
     outages: list[float] = field(default_factory=list)
 
-    async def settle(self) -> None:
-        """Let everybody sign in."""
-        authing = Line(self.http, lambda: self.running.authing.port)
-        service = Line(self.http, lambda: self.running.service.port)
-        for number in range(_APPS):
-            choices = random.Random(self.choices.random())
-            tickets = partial(new_ticket, authing, f"owner-{number}")
-            self.owners.append(Owner(App(service, tickets, choices, self.tally)))
-        await asyncio.gather(*(owner.app.sign_in() for owner in self.owners))
-
     async def run(self, failovers: int) -> None:
         """Refresh at the rate, all in all, while the failovers happen one after the other."""
-        living = [asyncio.create_task(self._live(owner)) for owner in self.owners]
+        living = [asyncio.create_task(self._live(app)) for app in self.world.apps]
         for _ in range(failovers):
             await asyncio.sleep(_LULL)
             await self._fail_over()
@@ -75,23 +48,20 @@ class RunningApp:
             life.cancel()
         await asyncio.gather(*living, return_exceptions=True)
 
-    async def _live(self, owner: Owner) -> None:
-        while owner.app.ended is None and not owner.confused:
-            await asyncio.sleep(self.choices.expovariate(self.rate / _APPS))
-            await self._refresh(owner)
+    async def _live(self, app: App) -> None:
+        while app.ended is None and not app.confused:
+            await asyncio.sleep(self.world.choices.expovariate(self.rate / _APPS))
+            await self._refresh(app)
 
-    async def _refresh(self, owner: Owner) -> None:
-        body = {"refresh_token": owner.app.received[-1]}
-        answer = await owner.app.line.call("POST", REFRESH, body)
+    async def _refresh(self, app: App) -> None:
+        answer = await app.line.call("POST", REFRESH, {"refresh_token": app.received[-1]})
         self.statuses[str(answer.status) if answer else "none"] += 1
         if answer is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return  # again after a while, with the same token
-        try:
-            owner.app.take(answer)
-        except Unexpected as error:
-            owner.confused = str(error)
+        with app.noting():
+            app.take(answer)
         if answer.status == HTTPStatus.OK:
-            self.tally[str(answer.body["outcome"])] += 1
+            self.world.tally[str(answer.body["outcome"])] += 1
             self.good.append(time.monotonic())
 
     async def _fail_over(self) -> None:
@@ -115,51 +85,38 @@ def _is_whole(trio: SentinelTrio) -> bool:
     return (one, other, state) == ("master", "slave", "connected")
 
 
-async def _last_words(world: RunningApp) -> int:
-    """How many of those who think that they have a session can't use it any more."""
-    for owner in world.owners:
-        if owner.app.ended is None and not owner.confused:
-            try:
-                await owner.app.refresh()
-            except Unexpected as error:
-                owner.confused = str(error)
-    return sum(owner.app.ended is not None for owner in world.owners)
-
-
-async def _run(folder: Path, given: argparse.Namespace) -> int:
+async def main(folder: Path, given: argparse.Namespace) -> int:
     with sentinel_trio(folder / "valkey") as trio:
-        async with fleet(folder, STORE_URL=trio.url) as running, telephony() as http:
-            world = RunningApp(running, http, trio, random.Random(given.seed), given.rate)
-            await world.settle()
+        async with world(folder, given.seed, STORE_URL=trio.url) as running:
+            await running.signed_in(_APPS)
+            failovers = Failovers(running, trio, given.rate)
             begun = time.monotonic()
-            await world.run(given.failovers)
+            await failovers.run(given.failovers)
             seconds = time.monotonic() - begun
-            logged_out = await _last_words(world)
-            service = running.service
+            for app in running.apps:
+                if app.ended is None and not app.confused:
+                    with app.noting():
+                        await app.refresh()
+            service, statuses, tally = running.running.service, failovers.statuses, running.tally
             await service.stop()
-    for confused in {owner.confused for owner in world.owners} - {""}:
-        print("unexpected:", confused)
     facts = {
-        "seed": given.seed,
-        "apps": len(world.owners),
+        "apps": len(running.apps),
         "seconds": round(seconds),
-        "refreshes a second": f"{world.statuses.total() / seconds:.0f}",
-        "answers": dict(world.statuses),
-        "refreshes rotated, replayed": f"{world.tally['rotated']}, {world.tally['replayed']}",
-        "rotations lost, then rolled forward": service.said('"session_rolled_forward"'),
+        "refreshes a second": f"{statuses.total() / seconds:.0f}",
+        "answers": dict(statuses),
+        "refreshes rotated, replayed": f"{tally['rotated']}, {tally['replayed']}",
+        "rotations lost, then rolled forward": service.rolled_forward(),
         "writes that no replica confirmed": service.said('"write_unconfirmed"'),
-        "unavailable, seconds": " ".join(f"{outage:.1f}" for outage in world.outages),
+        "unavailable, seconds": " ".join(f"{outage:.1f}" for outage in failovers.outages),
     }
     promises = [
-        Promise("failovers survived", len(world.outages), given.failovers),
-        Promise("outages that took too long", sum(o > _UNAVAILABLE for o in world.outages)),
-        Promise("users logged out", logged_out),
-        Promise("answers that no app can expect", sum(o.confused != "" for o in world.owners)),
-        Promise("answers 500", world.statuses["500"]),
-        Promise("bugs in the service's log", service.bugs()),
+        Promise("failovers survived", len(failovers.outages), given.failovers),
+        Promise("outages that took too long", sum(o > _UNAVAILABLE for o in failovers.outages)),
+        Promise("users logged out", sum(app.ended is not None for app in running.apps)),
+        Promise("answers 500", statuses["500"]),
     ]
-    return conclude(facts, promises)
+    return running.conclude(facts, promises)
 
 
 if __name__ == "__main__":
-    sys.exit(run("failover", __doc__ or "", {"failovers": 5, "rate": 100}, _run))
+    sys.exit(run("failover", __doc__ or "", {"failovers": 5, "rate": 100}, main))

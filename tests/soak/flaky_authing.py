@@ -1,24 +1,20 @@
 """A proxy before the fake Authing that is well, slow, hanging or flapping.
 
-A fault replaces the exchange, so the ticket stays valid. The proxy parses no more of HTTP than the
-length of a request.
+A fault replaces the exchange, so the ticket stays valid.
 """
 
 import asyncio
-import random
-import re
-from asyncio import StreamReader, StreamWriter
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from typing_extensions import override
+
+from tests.soak.http_proxy import HttpProxy, deliver
 
 Mood: TypeAlias = Literal["well", "slow", "hanging", "flapping"]
 
 FAULTY = 0.3
 SLOW_SECONDS = 0.1
-_LENGTH = re.compile(rb"\r\ncontent-length: ?(\d+)\r\n", re.IGNORECASE)
 _HALF = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"code"'
 
 
@@ -46,12 +42,10 @@ _FAULTS: tuple[bytes | None, ...] = (
 
 
 @dataclass(slots=True)
-class FlakyAuthing:
+class FlakyAuthing(HttpProxy):
     """Passes exchanges on to `upstream`, a port of this machine, as its mood allows."""
 
-    choices: random.Random
-    upstream: int | None = None
-    tally: Counter[str] = field(default_factory=Counter)
+    upstream: int = 0
     _mood: Mood = "well"
     _not_hanging: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,44 +57,14 @@ class FlakyAuthing:
         else:
             self._not_hanging.set()
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[int]:
-        """Listen on a port of its own, which this gives."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        try:
-            request = await _request(reader)
-            self.tally["exchanges"] += 1
-            if self._mood == "flapping" and self.choices.random() < FAULTY:
-                self.tally["faults"] += 1
-                answer = self.choices.choice(_FAULTS)
-            else:
-                answer = await self._pass_on(request)
-            if answer is None:
-                await reader.read()
-            else:
-                writer.write(answer)
-                await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            self.tally["hung up by the service"] += 1
-        finally:
-            writer.close()
-
-    async def _pass_on(self, request: bytes) -> bytes:
+    @override
+    async def answer(self, request: bytes) -> bytes | None:
+        self.tally["exchanges"] += 1
+        if self._mood == "flapping" and self.choices.random() < FAULTY:
+            self.tally["faults"] += 1
+            return self.choices.choice(_FAULTS)
         if self._mood == "slow":
             await asyncio.sleep(SLOW_SECONDS)
         await self._not_hanging.wait()
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-        answer = await reader.read()
-        writer.close()
-        return answer
-
-
-async def _request(reader: StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = _LENGTH.search(head)
-    return head + await reader.readexactly(int(length[1]) if length else 0)
+        request = request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+        return await deliver(self.upstream, request)

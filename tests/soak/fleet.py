@@ -74,6 +74,10 @@ class Server:
         """The number of lines of its output that tell of a bug."""
         return self.said('"level": "error"', "Traceback")
 
+    def rolled_forward(self) -> int:
+        """The number of tokens that were one generation ahead of the store."""
+        return self.said('"session_rolled_forward"')
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -90,7 +94,7 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(folder: Path, *, instances: int = 1, **settings: str) -> AsyncIterator[Fleet]:
+async def fleet(folder: Path, instances: int = 1, **settings: str) -> AsyncIterator[Fleet]:
     """Run all in this folder. `settings` are added to the service's environment.
 
     Several instances need a `STORE_URL` that they can share.

@@ -7,23 +7,17 @@ Thieves copy the refresh token of some apps and replay it later.
 
 import argparse
 import asyncio
-import random
 import sys
 import time
-from collections import Counter
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
-
-from tests.soak.fleet import Fleet, fleet
 from tests.soak.lossy_proxy import LossyProxy
-from tests.soak.phone import App, Line, Unexpected, new_ticket, telephony
-from tests.soak.run import Promise, conclude, kill_again_and_again, run
-from tests.soak.store_file import Kept, read_store
+from tests.soak.phone import App, Line
+from tests.soak.run import Promise, World, kill_again_and_again, run, world
+from tests.soak.store_content import read_file
 
 DROPS, DOUBLES = 0.20, 0.05
 FEWEST_REFRESHES = 10
@@ -59,154 +53,115 @@ class Thief:
 
 
 @dataclass(slots=True)
-class Owner:
-    """Somebody with an app; perhaps a thief's victim.
+class Owner(App):
+    """An app that may be robbed.
 
-    `forced`: the app was told that its session is over, though no thief had struck. `confused`: by
-    an answer that a correct app cannot expect.
+    `forced`: it was told that its session is over, though no thief had struck.
     """
 
-    app: App
-    thief: Thief | None
+    thief: Thief | None = None
     forced: bool = False
-    confused: str = ""
 
     async def live(self) -> None:
         """Sign in once, then refresh and look around; at the end learn what a thief has done."""
-        try:
-            await self.app.sign_in()
-            for number in range(FEWEST_REFRESHES + self.app.choices.randrange(3)):
+        with self.noting():
+            await self.sign_in()
+            for number in range(FEWEST_REFRESHES + self.choices.randrange(3)):
                 if self.thief is not None:
-                    self.thief.watch(number, self.app)
-                if self.app.ended is None:
+                    self.thief.watch(number, self)
+                if self.ended is None:
                     await self._refresh_and_look()
             if self.thief is not None and self.thief.strike is not None:
                 await self.thief.strike
-                await self.app.refresh()
-        except Unexpected as error:
-            self.confused = str(error)
-
-    def was_robbed_in_vain(self) -> bool:
-        """Whether the thief got nothing and the session has ended, for that very reason."""
-        thief, ended = self.thief, self.app.ended
-        return thief is not None and not thief.gained and ended == "refresh_reused"
+                await self.refresh()
 
     async def _refresh_and_look(self) -> None:
-        await self.app.refresh()
+        await self.refresh()
         hasty = self.thief is not None and not self.thief.patient
-        if self.app.ended is None and (hasty or self.app.choices.random() < 0.5):
-            await self.app.look()
-        if self.app.ended is not None:
+        if self.ended is None and (hasty or self.choices.random() < 0.5):
+            await self.look()
+        if self.ended is not None:
             self.forced = self.thief is None or self.thief.strike is None
 
 
-@dataclass(slots=True)
-class RunningApp:
-    """Everybody who takes part, and the network between them and the service."""
+def make_owners(running: World, line: Line, apps: int, thieves: int) -> list[Owner]:
+    """Make the apps, which use this line, and choose those that the thieves rob."""
+    choices, owners = running.choices, []
+    victims = set(choices.sample(range(apps), thieves))
+    for number in range(apps):
+        at, patient = choices.randrange(FEWEST_REFRESHES - 2), choices.random() < 0.5
+        owner = running.app(f"owner-{number}", Owner, line)
+        if number in victims:
+            owner.thief = Thief(running.app("nobody", App, line), at, patient)
+        owners.append(owner)
+    running.apps += owners
+    return owners
 
-    running: Fleet
-    network: LossyProxy
-    choices: random.Random
-    tally: Counter[str] = field(default_factory=Counter)
-    owners: list[Owner] = field(default_factory=list)
 
-    def settle(self, http: aiohttp.ClientSession, port: int, apps: int, thieves: int) -> None:
-        """Make the apps, whose network is at this port, and choose whom the thieves rob."""
-        authing = Line(http, lambda: self.running.authing.port)
-        service = Line(http, lambda: port)
+async def live(running: World, owners: list[Owner], network: LossyProxy, kills: int) -> None:
+    """Let all apps live, some hundred at a time, and kill the service now and then."""
+    awake = asyncio.Semaphore(_APPS_AWAKE)
 
-        def app(name: str) -> App:
-            choices = random.Random(self.choices.random())
-            return App(service, partial(new_ticket, authing, name), choices, self.tally)
+    async def live(owner: Owner) -> None:
+        async with awake:
+            await owner.live()
 
-        victims = set(self.choices.sample(range(apps), thieves))
-        for number in range(apps):
-            at, patient = self.choices.randrange(FEWEST_REFRESHES - 2), self.choices.random() < 0.5
-            thief = Thief(app("nobody"), at, patient) if number in victims else None
-            self.owners.append(Owner(app(f"owner-{number}"), thief))
-
-    async def run(self, kills: int) -> None:
-        """Let everybody live, some hundred at a time, and kill the service now and then."""
-        awake = asyncio.Semaphore(_APPS_AWAKE)
-
-        async def live(owner: Owner) -> None:
-            async with awake:
-                await owner.live()
-
-        killing = asyncio.create_task(self._kill(kills))
-        await asyncio.gather(*(live(owner) for owner in self.owners))
-        killing.cancel()
-        await asyncio.gather(killing, return_exceptions=True)
-
-    async def _kill(self, kills: int) -> None:
-        most = _DELIVERIES_PER_APP * len(self.owners)
-        moments = sorted(self.choices.sample(range(most), kills))
-        gaps = [later - sooner for sooner, later in pairwise([0, *moments])]
-        delivered = self.network.tally
-        await kill_again_and_again(
-            self.running.service, lambda: delivered["requests delivered"], gaps
+    moments = sorted(running.choices.sample(range(_DELIVERIES_PER_APP * len(owners)), kills))
+    gaps = [later - sooner for sooner, later in pairwise([0, *moments])]
+    killing = asyncio.create_task(
+        kill_again_and_again(
+            running.running.service, lambda: network.tally["requests delivered"], gaps
         )
+    )
+    await asyncio.gather(*(live(owner) for owner in owners))
+    killing.cancel()
+    await asyncio.gather(killing, return_exceptions=True)
 
 
-def _facts(world: RunningApp, kept: Kept, seed: int, seconds: float) -> dict[str, object]:
-    tally, network = world.tally, world.network.tally
-    thieves = [owner.thief for owner in world.owners if owner.thief is not None]
-    return {
-        "seed": seed,
-        "seconds": round(seconds),
-        "apps": len(world.owners),
-        "requests sent by apps and thieves": tally["requests"],
-        "requests delivered": network["requests delivered"],
-        "  of which doubled": network["requests doubled"],
-        "  of which died with the server": network["requests that died with the server"],
-        "answers dropped": network["answers dropped"],
-        "logins replayed": tally["logins replayed"],
-        "relaunches before a first session": tally["relaunches"],
-        "refreshes rotated": tally["refreshes rotated"],
-        "refreshes replayed": tally["refreshes replayed"],
-        "looks at /v1/me": tally["looks"],
-        "thieves: copy two generations old": sum(thief.patient for thief in thieves),
-        "thieves: successor of the copy in use": sum(not thief.patient for thief in thieves),
-        "slowest start, seconds": f"{world.running.service.slowest_start:.1f}",
-        "sessions in the file": len(kept.subjects),
-    }
-
-
-def _promises(world: RunningApp, kept: Kept, kills: int, thieves: int) -> list[Promise]:
-    owners = world.owners
-    rolled_forward = world.running.service.said('"session_rolled_forward"')
-    known = {owner.app.session_id for owner in owners}
-    return [
-        Promise("kills survived", world.running.service.starts - 1, kills),
-        Promise("forced logins", sum(owner.forced for owner in owners)),
-        Promise("stolen sessions ended", sum(o.was_robbed_in_vain() for o in owners), thieves),
-        Promise("thieves who gained", sum(o.thief is not None and o.thief.gained for o in owners)),
-        Promise("users with two sessions", kept.users_with_two()),
-        Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
-        Promise("rotations lost, then rolled forward", rolled_forward),
-        Promise("answers that no app can expect", sum(o.confused != "" for o in owners)),
-        Promise("bugs in the service's log", world.running.service.bugs()),
-        Promise("damage to the file", int(kept.damage != "")),
-    ]
-
-
-async def _run(folder: Path, given: argparse.Namespace) -> int:
-    began, choices = time.monotonic(), random.Random(given.seed)
-    async with fleet(folder) as running, telephony() as http:
-        service = running.service
-        proxy = LossyProxy(lambda: service.port, DROPS, DOUBLES, random.Random(choices.random()))
-        world = RunningApp(running, proxy, choices)
+async def main(folder: Path, given: argparse.Namespace) -> int:
+    began = time.monotonic()
+    async with world(folder, given.seed) as running:
+        service, tally = running.running.service, running.tally
+        proxy = LossyProxy(running.choices, lambda: service.port, DROPS, DOUBLES)
         async with proxy.listening() as port:
-            world.settle(http, port, given.apps, given.thieves)
-            await world.run(given.kills)
+            line = Line(running.http, lambda: port)
+            owners = make_owners(running, line, given.apps, given.thieves)
+            await live(running, owners, proxy, given.kills)
         await service.stop()
-        kept = read_store(running.store)
-        for confused in {owner.confused for owner in world.owners} - {""}:
-            print("unexpected:", confused)
-        facts = _facts(world, kept, given.seed, time.monotonic() - began)
-        return conclude(facts, _promises(world, kept, given.kills, given.thieves))
+        kept = read_file(running.running.store)
+        robbed = [(owner.thief, owner.ended) for owner in owners if owner.thief is not None]
+        in_vain = [
+            not thief.gained and ended == "refresh_reused" for thief, ended in robbed
+        ]  # and the session has ended for that very reason
+        facts = {
+            "seconds": round(time.monotonic() - began),
+            "apps": len(owners),
+            "requests sent by apps and thieves": tally["requests"],
+            "requests delivered": proxy.tally["requests delivered"],
+            "  of which doubled": proxy.tally["requests doubled"],
+            "  of which died with the server": proxy.tally["requests that died with the server"],
+            "answers dropped": proxy.tally["answers dropped"],
+            "logins replayed": tally["logins replayed"],
+            "relaunches before a first session": tally["relaunches"],
+            "refreshes rotated": tally["refreshes rotated"],
+            "refreshes replayed": tally["refreshes replayed"],
+            "looks at /v1/me": tally["looks"],
+            "thieves: copy two generations old": sum(thief.patient for thief, _ in robbed),
+            "thieves: successor of the copy in use": sum(not thief.patient for thief, _ in robbed),
+            "slowest start, seconds": f"{service.slowest_start:.1f}",
+            "sessions in the file": len(kept.subjects),
+        }
+        promises = [
+            Promise("kills survived", service.starts - 1, given.kills),
+            Promise("forced logins", sum(owner.forced for owner in owners)),
+            Promise("stolen sessions ended", sum(in_vain), given.thieves),
+            Promise("thieves who gained", sum(thief.gained for thief, _ in robbed)),
+            Promise("rotations lost, then rolled forward", service.rolled_forward()),
+            *running.in_the_store(kept),
+        ]
+        return running.conclude(facts, promises)
 
 
 if __name__ == "__main__":
     numbers = {"apps": 2000, "thieves": 200, "kills": 10}
-    sys.exit(run("lossy_network", __doc__ or "", numbers, _run))
+    sys.exit(run("lossy_network", __doc__ or "", numbers, main))

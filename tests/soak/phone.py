@@ -9,9 +9,11 @@ import asyncio
 import json
 import random
 import secrets
+import ssl
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -30,7 +32,7 @@ _MOST_ATTEMPTS = 200
 
 
 class Unexpected(Exception):
-    """The service said what no correct app can make sense of."""
+    """The service said what no correct app can make sense of. Any method of App may raise it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,48 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Sends requests to the port that `port` gives at that moment; None: nobody is there."""
+    """Sends requests to the port that `port` gives at that moment; None: nothing serves there.
+
+    `seen`, if it is a list, gets every answer and the seconds that it took.
+    """
 
     http: aiohttp.ClientSession
     port: Callable[[], int | None]
+    scheme: str = "http"
+    seen: list[tuple[Answer | None, float]] | None = None
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer | None:
         """Send one request. None: there was no answer, or not a whole one."""
+        started = time.monotonic()
+        answer = await self._call(method, path, body, headers)
+        if self.seen is not None:
+            self.seen.append((answer, time.monotonic() - started))
+        return answer
+
+    async def _call(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str]
+    ) -> Answer | None:
         port = self.port()
         if port is None:
             return None
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"http://127.0.0.1:{port}{path}"
+        url = f"{self.scheme}://127.0.0.1:{port}{path}"
         try:
             async with self.http.request(method, url, json=body, headers=named) as answer:
                 text = await answer.read()
-                return Answer(answer.status, answer.headers, json.loads(text) if text else None)
+                is_json = answer.content_type.endswith("json")  # a gateway's own page is none
+                content = json.loads(text) if text and is_json else None
+                return Answer(answer.status, answer.headers, content)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
 
 @asynccontextmanager
-async def telephony(connections: int = _CONNECTIONS) -> AsyncIterator[aiohttp.ClientSession]:
+async def telephony(
+    connections: int = _CONNECTIONS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Open what lines need. At most this many requests are under way at once; others wait."""
-    connector = aiohttp.TCPConnector(limit=connections, force_close=True)
+    connector = aiohttp.TCPConnector(limit=connections, force_close=True, ssl=tls or True)
     async with aiohttp.ClientSession(
         connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
@@ -98,6 +118,7 @@ class App:
 
     `new_ticket` plays the mini program. `received` are all refresh tokens that the app ever got,
     oldest first; `ended` is the word for the end of its session, once it has learnt that.
+    `confused` is the last answer that it could not make sense of, inside `noting`.
     """
 
     line: Line
@@ -111,13 +132,18 @@ class App:
     access_token: str = ""
     received: list[str] = field(default_factory=list)
     ended: str | None = None
+    confused: str = ""
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note an Unexpected answer instead of raising it."""
+        try:
+            yield
+        except Unexpected as error:
+            self.confused = str(error)
 
     async def sign_in(self) -> None:
-        """Get a session; with another ticket, when the service asks for that.
-
-        Raises:
-            Unexpected: a definite answer that is neither a session nor Authing's refusal.
-        """
+        """Get a session; with another ticket, when the service asks for that."""
         answer = await self._sign_in_once()
         while answer.code == "ticket_rejected":
             self.tally["relaunches"] += 1
@@ -125,11 +151,7 @@ class App:
         self.adopt(answer)
 
     def adopt(self, answer: Answer) -> None:
-        """Take this session for one's own.
-
-        Raises:
-            Unexpected: it is none.
-        """
+        """Take this session for one's own."""
         if answer.status != HTTPStatus.CREATED:
             raise Unexpected(f"{answer.status} {answer.code}")
         self.session_id = answer.body["session"]["id"]
@@ -150,30 +172,18 @@ class App:
         return answer
 
     async def refresh(self) -> None:
-        """Refresh with the newest token and keep the answer.
-
-        Raises:
-            Unexpected: neither a successor nor the end of the session.
-        """
+        """Refresh with the newest token and keep the answer."""
         self.take(await self.present(self.received[-1]))
 
     def take(self, answer: Answer) -> None:
-        """Keep what a refresh gave.
-
-        Raises:
-            Unexpected: neither a successor nor the end of the session.
-        """
+        """Keep what a refresh gave."""
         if answer.status == HTTPStatus.OK and answer.body["session"]["id"] == self.session_id:
             self._keep(answer)
         else:
             self._learn_the_end(answer)
 
     async def look(self) -> None:
-        """Show the user, which uses the newest access token.
-
-        Raises:
-            Unexpected: neither this app's user nor the end of the session.
-        """
+        """Show the user, which uses the newest access token."""
         answer = await self.ask("GET", ME, Authorization=f"Bearer {self.access_token}")
         if answer.status == HTTPStatus.OK and answer.body["sub"] == self.subject:
             self.tally["looks"] += 1
@@ -181,11 +191,7 @@ class App:
             self._learn_the_end(answer)
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send the same request until the answer is definite: whole, and not "later".
-
-        Raises:
-            Unexpected: it never was.
-        """
+        """Send the same request until the answer is definite: whole, and not "later"."""
         pause = _FIRST_PAUSE
         for _ in range(_MOST_ATTEMPTS):
             self.tally["requests"] += 1
@@ -193,7 +199,7 @@ class App:
             if answer is not None and not _later(answer.status):
                 self.tally["answers"] += 1
                 return answer
-            asked_for = answer.body.get("retry_after", 0) if answer is not None else 0
+            asked_for = answer.body.get("retry_after", 0) if answer and answer.body else 0
             await asyncio.sleep(asked_for + pause * self.choices.random())
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise Unexpected("no verdict")

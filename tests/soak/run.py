@@ -1,21 +1,29 @@
-"""Common parts of the soak runs: options, the working folder, kills, and the report.
+"""Common parts of the soak runs: options, the service with its apps, kills, and the report.
 
 One seed, which is printed, fixes every random choice. It does not fix how processes interleave.
 """
 
 import argparse
 import asyncio
+import random
 import secrets
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import aiohttp
 import uvloop
 
-from tests.soak.fleet import Server
+from tests.soak.fleet import Fleet, Server, fleet
+from tests.soak.phone import App, Line, new_ticket, telephony
+from tests.soak.store_content import Kept
 
+AnApp = TypeVar("AnApp", bound=App)
 _POLL_SECONDS = 0.005
 
 
@@ -35,6 +43,73 @@ class Promise:
     def __str__(self) -> str:
         count = f"{self.found:,} of {self.promised:,}" if self.promised else f"{self.found:,}"
         return f"{self.text:44}{count:>12}  {'kept' if self.kept else 'BROKEN'}"
+
+
+@dataclass(slots=True)
+class World:
+    """The running processes and the apps that use them. `tally` counts what happened to all apps.
+
+    `service` and `authing` send requests to the first instance and to the fake Authing.
+    """
+
+    running: Fleet
+    http: aiohttp.ClientSession
+    seed: int
+    tally: Counter[str] = field(default_factory=Counter)
+    apps: list[App] = field(default_factory=list)
+    choices: random.Random = field(init=False)
+    service: Line = field(init=False)
+    authing: Line = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.choices = random.Random(self.seed)
+        self.service = Line(self.http, lambda: self.running.service.port)
+        self.authing = Line(self.http, lambda: self.running.authing.port)
+
+    def app(self, persona: str, kind: type[AnApp], line: Line | None = None) -> AnApp:
+        """Make an app of this persona, which has no session yet."""
+        choices = random.Random(self.choices.random())
+        return kind(
+            line or self.service, partial(new_ticket, self.authing, persona), choices, self.tally
+        )
+
+    async def signed_in(self, number: int) -> None:
+        """Make so many apps and sign them in."""
+        self.apps += [self.app(f"owner-{n}", App) for n in range(number)]
+        await asyncio.gather(*(app.sign_in() for app in self.apps))
+
+    def in_the_store(self, kept: Kept) -> list[Promise]:
+        """What must hold of the store's content after the run."""
+        known = {app.session_id for app in self.apps}
+        return [
+            Promise("acknowledged sessions not in the store", len(known - kept.subjects.keys())),
+            Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
+            Promise("users with two sessions", kept.users_with_two()),
+            Promise("damage to the file", int(kept.damage != "")),
+        ]
+
+    def conclude(self, facts: Mapping[str, object], promises: Sequence[Promise]) -> int:
+        """Report these facts and promises, and those of every run."""
+        confused = Counter(app.confused for app in self.apps if app.confused)
+        for answer, count in confused.items():
+            print("unexpected:", answer, count)
+        return conclude(
+            {"seed": self.seed, **facts},
+            [
+                *promises,
+                Promise("answers that no app can expect", confused.total()),
+                Promise("bugs in the service's log", self.running.service.bugs()),
+            ],
+        )
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, seed: int, *, connections: int = 100, **settings: str
+) -> AsyncIterator[World]:
+    """Start the service and its fake Authing. `settings` are added to its environment."""
+    async with fleet(folder, 1, **settings) as running, telephony(connections) as http:
+        yield World(running, http, seed)
 
 
 def run(

@@ -18,16 +18,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import aiohttp
 import uvloop
 
 from app.server.connections import raise_fd_limit
-from tests.soak.fleet import Fleet, fleet
-from tests.soak.phone import LOGIN, ME, Line, new_ticket, telephony
-from tests.soak.run import Promise, conclude, run
+from tests.soak.phone import ME, App
+from tests.soak.run import Promise, World, run, world
 
 CLOSED_WITHIN = 10.5
-PERSONA = "lin"
 _GAP = 1.0
 """Seconds between two bytes of a slow client."""
 
@@ -120,8 +117,7 @@ async def besieged(port: int, number: int, seconds: float) -> AsyncIterator[Conn
 class Traffic:
     """Correct requests at a steady rate, each on a connection of its own."""
 
-    line: Line
-    access_token: str
+    app: App
     seconds: list[float] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
 
@@ -135,7 +131,8 @@ class Traffic:
 
     async def _request(self) -> None:
         began = time.monotonic()
-        answer = await self.line.call("GET", ME, Authorization=f"Bearer {self.access_token}")
+        bearer = f"Bearer {self.app.access_token}"
+        answer = await self.app.line.call("GET", ME, Authorization=bearer)
         self.seconds.append(time.monotonic() - began)
         self.answers["none" if answer is None else str(answer.status)] += 1
 
@@ -149,35 +146,24 @@ class Traffic:
         return 1000 * sorted(self.seconds)[int(share * len(self.seconds))]
 
 
-async def sign_in(running: Fleet, http: aiohttp.ClientSession) -> Traffic:
-    """Somebody with a session, whose traffic it is."""
-    line = Line(http, lambda: running.service.port)
-    ticket = await new_ticket(Line(http, lambda: running.authing.port), PERSONA)
-    answer = await line.call("POST", LOGIN, {"ticket": ticket})
-    if answer is None or answer.status != HTTPStatus.CREATED:
-        raise RuntimeError("the login failed")
-    return Traffic(line, answer.body["access_token"])
-
-
 async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure the traffic without and with the crowd."""
-    async with fleet(folder) as running, telephony() as http:
-        port = running.service.port
-        if port is None:
-            raise RuntimeError("nothing serves")
-        alone = await sign_in(running, http)
-        beside = Traffic(alone.line, alone.access_token)
-        await Traffic(alone.line, alone.access_token).flow(given.rate, 2)  # to warm up
+    async with world(folder, given.seed) as running:
+        port = running.running.service.port or 0
+        app = running.app("lin", App)
+        await app.sign_in()
+        alone, beside = Traffic(app), Traffic(app)
+        await Traffic(app).flow(given.rate, 2)  # to warm up
         await alone.flow(given.rate, given.baseline)
         async with besieged(port, given.clients, given.seconds) as pipe:
             await asyncio.sleep(_GATHERING + 2)  # it needs a moment to start
             await beside.flow(given.rate, given.seconds - 2)
             crowd: Crowd = await asyncio.to_thread(pipe.recv)
-        return _verdict(given, alone, beside, crowd, running.service.bugs())
+        return _verdict(running, given, alone, beside, crowd)
 
 
 def _verdict(
-    given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd, bugs: int
+    running: World, given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd
 ) -> int:
     lasted: Sequence[float] = [each for kind in crowd.lasted.values() for each in kind]
     slowdown = beside.percentile(0.99) / alone.percentile(0.99)
@@ -191,14 +177,13 @@ def _verdict(
         "beside, half within, 99 % within": _two(beside),
         "99 % within, compared": f"{slowdown:.2f} times",
     }
-    return conclude(
+    return running.conclude(
         facts,
         [
             Promise("slow connections held too long", sum(s > CLOSED_WITHIN for s in lasted)),
             Promise("slow clients that could not connect", crowd.refused),
             Promise("good requests that were not answered", alone.not_ok + beside.not_ok),
             Promise("99 % took twice as long or longer", int(slowdown >= 2)),
-            Promise("bugs in the log", bugs),
         ],
     )
 
@@ -208,6 +193,5 @@ def _two(traffic: Traffic) -> str:
 
 
 if __name__ == "__main__":
-    summary = "Slow clients are closed in time and felt by nobody."
     numbers = {"clients": 2000, "seconds": 60, "rate": 50, "baseline": 30}
-    sys.exit(run("slow_clients", summary, numbers, main))
+    sys.exit(run("slow_clients", __doc__ or "", numbers, main))

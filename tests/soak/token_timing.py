@@ -18,27 +18,20 @@ from pathlib import Path
 
 from app.keyfile import read_keys
 from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
-from tests.soak.fleet import Fleet, fleet
-from tests.soak.phone import LOGIN, REFRESH, Line, new_ticket, telephony
-from tests.soak.run import Promise, conclude, run
+from tests.soak.phone import REFRESH, App
+from tests.soak.run import Promise, World, run, world
 
 LIMIT = 0.001
 """Seconds."""
 
 
-async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
+async def refused_tokens(running: World, keys: Path) -> dict[str, str]:
     """One token for each reason to refuse it."""
     secret_key = read_keys(keys).current_secret_key
-    async with telephony() as phone:
-        service = Line(phone, lambda: running.service.port)
-        ticket = await new_ticket(Line(phone, lambda: running.authing.port), "lin")
-        answer = await service.call("POST", LOGIN, {"ticket": ticket})
-        if answer is None or answer.status != http.HTTPStatus.CREATED:
-            raise RuntimeError("the login failed")
-        good = answer.body
-        bearer = f"Bearer {good['access_token']}"
-        await service.call("DELETE", "/v1/sessions/current", Authorization=bearer)
-    revoked: str = good["refresh_token"]
+    app = running.app("lin", App)
+    await app.sign_in()
+    revoked = app.received[0]
+    await app.ask("DELETE", "/v1/sessions/current", Authorization=f"Bearer {app.access_token}")
     return {
         "revoked": revoked,
         "unknown": issue_refresh_token(secret_key, new_session_id(), 0),
@@ -50,7 +43,7 @@ async def refused_tokens(running: Fleet, keys: Path) -> dict[str, str]:
 
 
 def measure(
-    port: int, tokens: Mapping[str, str], rounds: int, choices: random.Random
+    port: int | None, tokens: Mapping[str, str], rounds: int, choices: random.Random
 ) -> tuple[dict[str, list[float]], int]:
     """Seconds of each refusal, and how many answers were none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -71,18 +64,15 @@ def measure(
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure, after some rounds that do not count."""
-    async with fleet(folder) as running:
+    async with world(folder, given.seed) as running:
         tokens = await refused_tokens(running, folder / "keys.json")
-        if running.service.port is None:
-            raise RuntimeError("nothing serves")
-        trial = partial(measure, running.service.port, tokens, choices=random.Random(given.seed))
+        trial = partial(measure, running.running.service.port, tokens, choices=running.choices)
         await asyncio.to_thread(trial, given.rounds // 10)
         seconds, taken = await asyncio.to_thread(trial, given.rounds)
     medians = {kind: statistics.median(each) for kind, each in seconds.items()}
     fastest, slowest = min(medians.values()), max(medians.values())
-    return conclude(
+    return running.conclude(
         {
-            "seed": given.seed,
             "refusals of each kind": given.rounds,
             **{
                 f"half within, {kind}": f"{1000 * median:.3f} ms, {median / fastest:.2f} times"

@@ -1,0 +1,46 @@
+"""An app that notes what must not happen to its session."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from tests.soak.phone import App
+from tests.soak.run import World
+
+
+@dataclass(slots=True)
+class Owner(App):
+    """An app that counts what must not happen.
+
+    `twins`: a refresh token had two successors. `undead`: a token that worked after its session had
+    ended. `strangers`: a ticket gave another session the second time.
+    """
+
+    twins: int = 0
+    undead: int = 0
+    strangers: int = 0
+
+    async def refresh_in_tabs(self, tabs: int) -> None:
+        """Refresh with the newest token so often at once."""
+        newest = self.received[-1]
+        answers = await asyncio.gather(*(self.present(newest) for _ in range(tabs)))
+        successors = {a.body["refresh_token"] for a in answers if a.status == HTTPStatus.OK}
+        self.twins += len(successors) > 1
+        for answer in answers:
+            self.take(answer)
+
+    async def take_stock(self) -> None:
+        """Use the last token when all is calm; then end the session by showing its first one."""
+        if self.confused or self.ended is not None:
+            return  # it is known already
+        with self.noting():
+            await self.refresh_in_tabs(2)
+            await self.refresh_in_tabs(1)
+            await self.present(self.received[0])
+            answers = [await self.present(token) for token in self.received]
+            self.undead = sum(answer.status == HTTPStatus.OK for answer in answers)
+
+
+def owners_of(world: World) -> list[Owner]:
+    """The apps of a run in which every app is an Owner."""
+    return [app for app in world.apps if isinstance(app, Owner)]
