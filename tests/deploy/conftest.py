@@ -1,7 +1,8 @@
 """What is in `deploy/`, as data."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -10,7 +11,9 @@ from dotenv import dotenv_values
 from app.config import Settings, load_settings
 from tests.commands.environment import POOL_SECRET, enter
 from tests.deploy.dockerfile import ROOT, Dockerfile, read_dockerfile
-from tests.deploy.shapes import Load, Manifests
+
+Manifests: TypeAlias = dict[str, dict[str, Any]]
+Load: TypeAlias = Callable[[type[Settings], dict[str, str]], Settings]
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class Nginx:
         self.port = ports.number(self._reserved)
         authority = Authority(folder)
         authority.server()
-        self._tls = ssl.create_default_context(cafile=str(authority.file))
+        self.tls = ssl.create_default_context(cafile=str(authority.file))
         file = folder / "nginx.conf"
         file.write_text(self._configuration(upstreams))
         self._command = [program, "-p", str(folder), "-c", str(file), "-e", "stderr"]
@@ -79,7 +79,7 @@ class Nginx:
         """Send these bytes over TLS; all that comes back until nginx closes."""
         with (
             socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain,
-            self._tls.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+            self.tls.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
         ):
             connection.sendall(request)
             received = b""
@@ -89,7 +89,7 @@ class Nginx:
 
     def client(self, address: str = "127.0.0.1", **headers: str) -> httpx.Client:
         """An app at this address."""
-        transport = httpx.HTTPTransport(local_address=address, verify=self._tls)
+        transport = httpx.HTTPTransport(local_address=address, verify=self.tls)
         url = f"https://127.0.0.1:{self.port}"
         return httpx.Client(base_url=url, transport=transport, headers=headers, timeout=30)
 

@@ -11,8 +11,8 @@ import yaml
 from app.commands.serve import SECRETS_DIR
 from app.config import Settings
 from tests.commands.environment import ISSUER, POOL_ID
+from tests.deploy.conftest import Load
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.shapes import Load
 
 FOLDER = ROOT / "deploy"
 INSTANCES = ("ticketgate-a", "ticketgate-b")

@@ -11,8 +11,8 @@ from dotenv import dotenv_values
 
 from app.config import Settings
 from tests.commands.environment import ISSUER, POOL_ID
+from tests.deploy.conftest import Load, Manifests
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.shapes import Load, Manifests
 
 FOLDER = ROOT / "deploy/kubernetes-fleet"
 FILLED_IN = {

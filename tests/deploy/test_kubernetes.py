@@ -12,8 +12,8 @@ from app.commands.serve import SECRETS_DIR
 from app.config import Settings
 from app.errors import StartupError
 from tests.commands.environment import ISSUER, POOL_ID
+from tests.deploy.conftest import Load, Manifests
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.shapes import Load, Manifests
 
 FOLDER = ROOT / "deploy/kubernetes"
 FILLED_IN = {"AUTHING_USER_POOL_ID": POOL_ID, "SESSION_ISSUER": ISSUER}

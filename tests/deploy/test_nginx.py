@@ -1,25 +1,35 @@
 """nginx in front of two services over one Valkey, as real processes with the files of `deploy/`."""
 
+import asyncio
+import random
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
+import socketserver
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Self, TypeAlias
 
 import pytest
 
 from tests.commands.environment import minimal
 from tests.deploy.gateway import Gateway, gateway, valkey
 from tests.deploy.nginx import Nginx, nginx_program
-from tests.deploy.phones import Phone, using
-from tests.deploy.upstream import FrailUpstream
 from tests.e2e.conftest import Authing, running_authing
+from tests.soak.phone import Answer, App, Line, telephony
 from tests.support.leaks import found
+from tests.support.processes import soon
 from tests.support.valkey.program import ProgramMissing, program
 
 pytestmark = pytest.mark.long
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 UNHINDERED = {"RATE_LIMIT_LOGIN": "999999/second", "RATE_LIMIT_REFRESH": "999999/second"}
 PROBLEM = "application/problem+json"
+Seen: TypeAlias = list[tuple[Answer | None, float]]
+APPS = 4
+ROUNDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -67,76 +77,99 @@ def fleet(_fleet: Gateway) -> Gateway:
     return _fleet
 
 
-@pytest.fixture
-def phone(fleet: Gateway, authing: Authing) -> Iterator[Phone]:
-    with fleet.nginx.client() as http:
-        phone = Phone(http, authing)
-        phone.log_in()
-        yield phone
-
-
 # --- the fleet is one service ---
 
 
-def test_a_session_lives_on_both_instances(fleet: Gateway, phone: Phone) -> None:
+async def use(app: App, enough: asyncio.Event) -> None:
+    while not enough.is_set():
+        await app.refresh()
+        await app.look()
+        if app.tally["looks"] % ROUNDS == 0:
+            await app.sign_in()
+
+
+async def use_on(apps: Sequence[App]) -> None:
+    """Wait until each app has done some more."""
+    wanted = [app.tally["looks"] + ROUNDS for app in apps]
+    pairs = list(zip(apps, wanted, strict=True))
+    await asyncio.to_thread(soon, lambda: all(app.tally["looks"] >= least for app, least in pairs))
+
+
+@asynccontextmanager
+async def using(nginx: Nginx, authing: Authing) -> AsyncIterator[tuple[Sequence[App], Seen]]:
+    """Apps that use the service through nginx until the end, and their answers so far.
+
+    Each refreshes once more at the end, with the token that it holds.
+    """
+    enough = asyncio.Event()
+    seen: Seen = []
+    async with telephony(tls=nginx.tls) as http:
+        line = Line(http, lambda: nginx.port, "https", seen)
+        tickets = partial(asyncio.to_thread, authing.ticket)
+        choices = random.Random(0)  # noqa: S311  # pauses, not secrets
+        apps = [App(line, tickets, choices, Counter()) for _ in range(APPS)]
+        await asyncio.gather(*(app.sign_in() for app in apps))
+        async with asyncio.TaskGroup() as group:
+            for app in apps:
+                group.create_task(use(app, enough))
+            await use_on(apps)
+            yield apps, seen
+            enough.set()
+        await asyncio.gather(*(app.refresh() for app in apps))
+
+
+def statuses(seen: Seen) -> Counter[int]:
+    return Counter(answer.status if answer else 0 for answer, _ in seen)
+
+
+async def test_a_session_lives_on_both_instances(fleet: Gateway, authing: Authing) -> None:
     before = len(fleet.nginx.proxied())
 
-    for _ in range(6):
-        phone.refresh()
-        phone.look()
+    async with using(fleet.nginx, authing) as (_, seen):
+        pass
 
-    assert set(phone.statuses) == {200, 201}
+    assert statuses(seen).keys() == {200, 201}
     served = {entry["upstream"] for entry in fleet.nginx.proxied()[before:]}
     assert served == {f"127.0.0.1:{instance.port}" for instance in fleet.instances}
 
 
-def test_an_instance_killed_under_load_loses_no_session(fleet: Gateway, authing: Authing) -> None:
-    victim, _ = fleet.instances
+async def test_an_instance_killed_under_load_loses_no_session(
+    fleet: Gateway, authing: Authing
+) -> None:
+    async with using(fleet.nginx, authing) as (apps, seen):
+        fleet.instances[0].program.kill()
+        await use_on(apps)
 
-    with using(fleet.nginx, authing) as phones:
-        victim.program.kill()
-        for phone in phones:
-            phone.uses_on()
-
-    answers = [status for phone in phones for status in phone.statuses]
     # nginx does not repeat a POST in flight; the app does.
-    assert set(answers) <= {200, 201, 409, 502}
-    assert answers.count(502) <= len(phones)
-    assert {phone.statuses[-1] for phone in phones} == {200}
+    assert statuses(seen).keys() <= {200, 201, 409, 502}
+    assert statuses(seen)[502] <= len(apps)
+    assert {app.ended for app in apps} == {None}
 
 
-def test_a_stopping_instance_fails_no_request(fleet: Gateway, authing: Authing) -> None:
-    stopping, _ = fleet.instances
+async def test_a_stopping_instance_fails_no_request(fleet: Gateway, authing: Authing) -> None:
+    stopping = fleet.instances[0].program
 
-    with using(fleet.nginx, authing) as phones:
-        stopping.program.send(signal.SIGTERM)
-        assert stopping.program.wait() == 0
-        for phone in phones:
-            phone.uses_on()
+    async with using(fleet.nginx, authing) as (apps, seen):
+        stopping.send(signal.SIGTERM)
+        assert await asyncio.to_thread(stopping.wait) == 0
+        await use_on(apps)
 
-    assert {status for phone in phones for status in phone.statuses} == {200, 201}
+    assert statuses(seen).keys() == {200, 201}
 
 
 # --- what nginx refuses ---
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/internal/v1/users/u/sessions",
-        "//internal/v1/users/u/sessions",
-        "/v1/../internal/v1/users/u/sessions",
-        "/v1/%2e%2e/internal/v1/users/u/sessions",
-        "/v1/..%2finternal/v1/users/u/sessions",
-        "/%69nternal/v1/users/u/sessions",
-        "/livez",
-        "/readyz",
-        "/metrics",
-        "/docs",
-        "/openapi.json",
-        "/",
-    ],
-)
+SPELLINGS = ("/", "//", "/v1/../", "/v1/%2e%2e/", "/v1/..%2f")
+INTERNAL = "internal/v1/users/u/sessions"
+PATHS = [
+    *(before + INTERNAL for before in SPELLINGS),
+    *("/%69nternal/v1/users/u/sessions", "/livez", "/readyz", "/metrics", "/docs"),
+    *("/openapi.json", "/"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_an_internal_path_is_404_from_outside(fleet: Gateway, path: str) -> None:
     request = (
         f"GET {path} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n"
@@ -174,11 +207,10 @@ def test_a_smuggled_request_is_not_served(fleet: Gateway, framing: bytes) -> Non
     assert answer.split(b" ")[1] in (b"400", b"501")
 
 
-def test_the_service_refuses_long_requests_and_nginx_absurd_ones(
-    phone: Phone,
-) -> None:
-    bodies = [phone.http.post("/v1/sessions", content=b" " * size) for size in (8193, 17_000)]
-    urls = [phone.http.get("/v1/launch?" + "x" * size) for size in (2100, 9000)]
+def test_the_service_refuses_long_requests_and_nginx_absurd_ones(fleet: Gateway) -> None:
+    with fleet.nginx.client() as http:
+        bodies = [http.post("/v1/sessions", content=b" " * size) for size in (8193, 17_000)]
+        urls = [http.get("/v1/launch?" + "x" * size) for size in (2100, 9000)]
 
     assert [answer.status_code for answer in (*bodies, *urls)] == [413, 413, 414, 414]
     forms = [answer.headers["Content-Type"] == PROBLEM for answer in (*bodies, *urls)]
@@ -206,6 +238,33 @@ def test_a_client_cannot_forge_its_address(
 # --- nginx alone ---
 
 
+class _DiesOnRequest(socketserver.BaseRequestHandler):
+    server: "FrailUpstream"
+
+    def handle(self) -> None:
+        if self.request.recv(65536):
+            self.server.requests += 1
+
+
+class FrailUpstream(socketserver.ThreadingTCPServer):
+    """A service that takes a request and dies before it answers, over and over."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _DiesOnRequest)
+        self.requests = 0
+        self.port = int(self.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
 def test_a_post_is_never_sent_twice(folder: Path) -> None:
     with FrailUpstream() as first, FrailUpstream() as second:
         nginx = Nginx(folder / "frail", (first.port, second.port))
@@ -218,12 +277,8 @@ def test_a_post_is_never_sent_twice(folder: Path) -> None:
 
 
 def test_the_log_of_nginx_holds_nothing_from_a_client(fleet: Gateway, authing: Authing) -> None:
-    canaries = {
-        "query": "canary-of-the-query-0123456789",
-        "bearer": "canary-of-the-header-0123456789",
-        "agent": "canary-of-the-agent-0123456789",
-        "path": "canary-of-the-path-0123456789",
-    }
+    names = ("query", "bearer", "agent", "path")
+    canaries = {name: f"canary-of-the-{name}-0123456789" for name in names}
     headers = {
         "Authorization": f"Bearer {canaries['bearer']}",
         "User-Agent": canaries["agent"],

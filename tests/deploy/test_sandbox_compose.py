@@ -8,8 +8,8 @@ from app.commands.sandbox import SandboxSettings
 from app.config import Settings
 from app.store_url import SqliteUrl
 from tests.commands.environment import POOL_ID
+from tests.deploy.conftest import Load
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.shapes import Load
 
 
 @pytest.fixture
