@@ -6,6 +6,7 @@ codes and shapes, `verifier` checks the token.
 
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -13,7 +14,6 @@ from typing_extensions import override
 
 from app.authing.response import http_date, read_json, retry_after, send
 from app.authing.result import (
-    MAX_DEPTH,
     UserRecord,
     is_success,
     raise_for_code,
@@ -76,9 +76,9 @@ class AuthingClient(IdentityProvider):
         return f"{self.base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
 
 
-async def _document(response: httpx.Response) -> JsonValue:
+async def _document(response: httpx.Response) -> Any:
     try:
-        return await read_json(response, max_depth=MAX_DEPTH)
+        return await read_json(response)
     except AuthingBadAnswer:
         if is_success(response.status_code):
             raise

@@ -1,33 +1,38 @@
 """Authing's user fields as OpenID Connect standard claims (OIDC Core section 5.1). Pure.
 
-A claim that is unknown or does not have the standard's form is left out: no content of a profile
-makes a login fail.
+A name is cleaned; anything else that does not have the standard's form is left out. No content of a
+profile makes a login fail.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from app.authing.documents import loads
 from app.authing.phones import e164, is_masked
-from app.jose.strict_json import JsonValue, StrictJsonError, loads
+from app.errors import AuthingBadAnswer
 
-User: TypeAlias = Mapping[str, JsonValue]
+User: TypeAlias = Mapping[str, Any]
 
-_TEXT = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f]{1,256}")
-_LINK = re.compile(r"(?i:https?)://[^\s\x00-\x1f\x7f<>\"\\]{1,2000}")
-_EMAIL = re.compile(r"[^@\s*\x00-\x1f\x7f]{1,64}@[^@\s*\x00-\x1f\x7f]{1,190}")
+_MAX_NAME = 256
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_NAME = re.compile(r".+")
+_LINK = re.compile(r"(?i:https?)://[^\s\x00-\x1f\x7f\ud800-\udfff<>\"\\]{1,2000}")
+_EMAIL_PART = r"[^@\s*\x00-\x1f\x7f\ud800-\udfff]"
+_EMAIL = re.compile(f"{_EMAIL_PART}{{1,64}}@{_EMAIL_PART}{{1,190}}")
 _DATE = re.compile(r"[0-9]{4}(-[0-9]{2}-[0-9]{2})?")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 # claim: (its form, the fields of Authing that hold it; the first valid one is used)
 _PLAIN: Mapping[str, tuple[re.Pattern[str], tuple[str, ...]]] = {
-    "name": (_TEXT, ("name",)),
-    "given_name": (_TEXT, ("givenName",)),
-    "family_name": (_TEXT, ("familyName",)),
-    "middle_name": (_TEXT, ("middleName",)),
-    "nickname": (_TEXT, ("nickname",)),
-    "preferred_username": (_TEXT, ("preferredUsername", "username")),
+    "name": (_NAME, ("name",)),
+    "given_name": (_NAME, ("givenName",)),
+    "family_name": (_NAME, ("familyName",)),
+    "middle_name": (_NAME, ("middleName",)),
+    "nickname": (_NAME, ("nickname",)),
+    "preferred_username": (_NAME, ("preferredUsername", "username")),
     "profile": (_LINK, ("profile",)),
     "picture": (_LINK, ("photo", "picture")),
     "website": (_LINK, ("website",)),
@@ -51,16 +56,26 @@ def claims_of(user: User) -> Mapping[str, Any]:
 
 
 def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:
-    values = (user.get(name) for name in fields)
-    return next((v for v in values if isinstance(v, str) and form.fullmatch(v)), None)
+    texts = (user[name] for name in fields if isinstance(user.get(name), str))
+    cleaned = map(_clean_name if form is _NAME else str.strip, texts)
+    return next(filter(form.fullmatch, cleaned), None)
 
 
-def _locale(language: JsonValue) -> str | None:
-    tag = language.replace("_", "-") if isinstance(language, str) else ""
+def _clean_name(text: str) -> str:
+    """Return the text without control characters and half characters, at most 256 of it.
+
+    JavaScript cuts texts between the two halves of an emoji.
+    """
+    whole = _LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    return whole.strip()[:_MAX_NAME].rstrip()
+
+
+def _locale(language: object) -> str | None:
+    tag = language.strip().replace("_", "-") if isinstance(language, str) else ""
     return tag if _LANGUAGE.fullmatch(tag) else None
 
 
-def _gender(value: JsonValue) -> str | None:
+def _gender(value: Any) -> str | None:
     # By type, because True equals 1 in Python.
     return _GENDERS.get(value) if type(value) in (str, int) else None
 
@@ -87,7 +102,7 @@ def _wechat_profile(user: User) -> User:
     value = user.get("oauth")
     if isinstance(value, str):
         try:
-            value = loads(value.encode())
-        except StrictJsonError:
+            value = loads(value)
+        except AuthingBadAnswer:
             return {}
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""One request to Authing and its response: limited, uncompressed, labelled, strict JSON.
+"""One request to Authing and its response: limited, uncompressed, labelled, JSON.
 
 This module knows HTTP and JSON, and not what Authing's documents mean.
 """
@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 
+from app.authing.documents import loads
 from app.authing.transport import map_client_errors
 from app.errors import AuthingBadAnswer
-from app.jose.strict_json import JsonValue, StrictJsonError, loads
+from app.jose.strict_json import JsonValue
 
-MAX_BODY = 64 * 1024
+MAX_BODY = 256 * 1024
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
@@ -36,8 +38,8 @@ async def send(
             yield response
 
 
-async def read_json(response: httpx.Response, *, max_depth: int = 8) -> JsonValue:
-    """Read the body, at most 64 KiB of it.
+async def read_json(response: httpx.Response) -> Any:
+    """Read the body, at most 256 KiB of it.
 
     Raises:
         AuthingBadAnswer: compressed, another media type, too large, cut off, or not JSON.
@@ -48,10 +50,7 @@ async def read_json(response: httpx.Response, *, max_depth: int = 8) -> JsonValu
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _JSON.fullmatch(media_type):
         raise AuthingBadAnswer("bad_content_type")
-    try:
-        return loads(await _body(response), max_depth=max_depth)
-    except StrictJsonError as error:
-        raise AuthingBadAnswer("bad_json") from error
+    return loads(await _body(response))
 
 
 def retry_after(response: httpx.Response, now: datetime) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
+from app.authing.documents import decisive, loads
 from app.authing.profile import claims_of
 from app.errors import (
     AccountBlocked,
@@ -23,7 +24,6 @@ from app.errors import (
     LoginRefused,
     TicketRejected,
 )
-from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
 _NoResponse = Literal["dns", "connect_refused", "connect_timeout", "tls", "reset", "deadline"]
 _Status = Literal["http_5xx", "rate_limited", "auth_config", "redirect", "bad_status"]
@@ -32,9 +32,6 @@ _Content = Literal["bad_shape", "bad_token", "jwks_unavailable"]
 _NotAsked = Literal["bulkhead", "breaker_open"]
 Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Content, _NotAsked]
 """The values that `AuthingError.outcome` may have."""
-
-MAX_DEPTH = 16
-"""Maximum nesting of a response; each JSON string inside counts from zero."""
 
 _MAX_UNWRAPS = 2
 _CODE_NAMES = ("code", "apiCode", "statusCode")
@@ -61,7 +58,7 @@ class Envelope:
     """The code that decides, and the innermost content."""
 
     code: int | None
-    content: JsonValue = field(repr=False)
+    content: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +124,11 @@ def _refusal(code: int, retry_after: int) -> AuthingError | LoginRefused:
     return AccountBlocked(code) if code == _USER_LOCKED else TicketRejected(code)
 
 
-def unwrap(document: JsonValue) -> Envelope:
+def unwrap(document: Any) -> Envelope:
     """Remove at most two envelopes. The first code that is not success decides.
 
     Raises:
-        AuthingBadAnswer: a code is neither an integer nor the text of one.
+        AuthingBadAnswer: a code is neither an integer nor the text of one, or is ambiguous.
     """
     code: int | None = None
     content = document
@@ -141,14 +138,13 @@ def unwrap(document: JsonValue) -> Envelope:
             break
         found = _code_of(content)
         code = code if found is None else found
-        inner = content.get("data")
-        if inner is None or code not in (None, OK):
+        if code not in (None, OK) or decisive(content, "data") is None:
             return Envelope(code, content)
-        content = inner
+        content = content["data"]
     return Envelope(code, None)
 
 
-def read_user(content: JsonValue) -> UserRecord:
+def read_user(content: Any) -> UserRecord:
     """Read the innermost object as a user, perhaps in a `userEntity` wrapper.
 
     Raises:
@@ -157,11 +153,11 @@ def read_user(content: JsonValue) -> UserRecord:
     """
     if not isinstance(content, dict):
         raise AuthingBadAnswer("bad_shape")
-    entity = content.get("userEntity")
+    entity = decisive(content, "userEntity")
     user = {**content, **entity} if isinstance(entity, dict) else content
     user_id = _user_id(user)
     # Checked before the token, because a blocked user may get none.
-    if not all(_is_clearly_false(user.get(name)) for name in ("blocked", "isDeleted")):
+    if not all(_is_clearly_false(decisive(user, name)) for name in ("blocked", "isDeleted")):
         raise AccountBlocked
     token = _text(user, "id_token") or _text(user, "token")
     if token is None:
@@ -169,17 +165,18 @@ def read_user(content: JsonValue) -> UserRecord:
     return UserRecord(user_id, token, _text(user, "unionid"), claims_of(user))
 
 
-def _decoded(content: JsonValue) -> JsonValue:
+def _decoded(content: Any) -> Any:
     if not isinstance(content, str):
         return content
     try:
-        return loads(content.encode(), max_depth=MAX_DEPTH)
-    except StrictJsonError:
+        return loads(content)
+    except AuthingBadAnswer:
         return None
 
 
-def _code_of(level: Mapping[str, JsonValue]) -> int | None:
-    value = next((level[name] for name in _CODE_NAMES if level.get(name) is not None), None)
+def _code_of(level: Mapping[str, Any]) -> int | None:
+    values = [decisive(level, name) for name in _CODE_NAMES]
+    value = next((value for value in values if value is not None), None)
     if value is None:
         return None
     if isinstance(value, str) and _CODE_TEXT.fullmatch(value):
@@ -190,7 +187,7 @@ def _code_of(level: Mapping[str, JsonValue]) -> int | None:
     raise AuthingBadAnswer("bad_shape")
 
 
-def _user_id(user: Mapping[str, JsonValue]) -> str:
+def _user_id(user: Mapping[str, Any]) -> str:
     ids = {_text(user, name) for name in ("_id", "id")} - {None}
     match [*ids]:
         case [str(user_id)] if _USER_ID.fullmatch(user_id):
@@ -198,12 +195,12 @@ def _user_id(user: Mapping[str, JsonValue]) -> str:
     raise AuthingBadAnswer("bad_shape")
 
 
-def _is_clearly_false(flag: JsonValue) -> bool:
+def _is_clearly_false(flag: object) -> bool:
     return (flag.strip().lower() if isinstance(flag, str) else flag) in _NOT_BLOCKED
 
 
-def _text(user: Mapping[str, JsonValue], name: str) -> str | None:
-    value = user.get(name)
+def _text(user: Mapping[str, Any], name: str) -> str | None:
+    value = decisive(user, name)
     if value is None or value == "":
         return None
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The one JSON decoder: for request bodies, Authing's responses and the parts of tokens.
+"""The strict JSON decoder: for request bodies, key sets of ours and the parts of tokens.
 
 Python's own decoder accepts NaN, keeps only the last of duplicate keys, and passes lone surrogates,
 which fail when they are encoded later. If two readers disagree about a document, a check can be

@@ -27,6 +27,7 @@ from tests.authing.builders import (
     POOL,
     SECRET,
     TICKET,
+    UNIONID,
     USER_ID,
     Answer,
     Request,
@@ -147,6 +148,71 @@ async def test_two_exchanges_share_nothing() -> None:
         identities = await asyncio.gather(*(client.exchange(ticket) for ticket in ids))
     assert [identity.subject for identity in identities] == list(ids.values())
     assert [identity.claims["nickname"] for identity in identities] == list(ids.values())
+
+
+# --- fields that decide nothing ---
+
+UNREAD = {
+    "cut-emoji": '"nickname": "ab\\ud83d"',
+    "cut-emoji-elsewhere": '"company": "\\udc3c", "\\ud83d": {"\\ud83d": ["\\ud83d"]}',
+    "integer-of-64-bits": '"customData": {"sid": 1234567890123456800}',
+    "other-numbers": '"customData": [1e400, -Infinity, NaN, %s]' % ("9" * 5000),
+    "key-twice": '"customData": {"a": 1, "a": 2}, "metadata": 1, "metadata": 1',
+    "picture-of-70-kb": '"photo": "data:image/png;base64,%s"' % ("A" * 70_000),
+    "control-characters": '"company": "a\tb\x00c", "nickname": "ab\\u0000\\u001b"',
+    "deep": '"customData": %s' % ("[" * 50 + "]" * 50),
+    "phone-twice": '"phone": "13800138000", "phone": "13900139000"',
+    "oauth-twice": '"oauth": "{}", "oauth": "{}"',
+}
+
+
+def with_member(member: str, **changes: Any) -> bytes:
+    """Return a user that has this text at its end; a member of the same name is left out."""
+    user = {
+        name: value for name, value in make_user(**changes).items() if f'"{name}"' not in member
+    }
+    return f"{encoded(user)[:-1]}, {member}}}".encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("shape", ["bare", "string"])
+async def test_a_field_that_decides_nothing_never_costs_a_login(name: str, shape: str) -> None:
+    body = with_member(UNREAD[name])
+    if shape == "string":
+        body = encoded({"code": 200, "data": body.decode()}).encode()
+    identity = await exchanged(http_answer(body))
+    assert identity.subject == USER_ID
+    encoded(identity.claims).encode()  # what is stored of it is UTF-8
+
+
+@pytest.mark.parametrize("shape", ["bare", "string"])
+async def test_a_byte_order_mark_is_skipped(shape: str) -> None:
+    body = "\ufeff" + encoded(make_user())
+    if shape == "string":
+        body = "\ufeff" + encoded({"code": 200, "data": body})
+    assert (await exchanged(http_answer(body))).subject == USER_ID
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *(f'"{name}": 200, "{name}": 200' for name in ("code", "apiCode", "statusCode")),
+        f'"_id": "{USER_ID}", "_id": "{USER_ID}"',
+        f'"id": "{USER_ID}", "\\u0069d": "{USER_ID}"',
+        f'"token": "{sign_token()}", "token": "{sign_token()}"',
+        f'"id_token": "{sign_token()}", "id_token": "{sign_token()}"',
+        f'"unionid": "{UNIONID}", "unionid": "{UNIONID}"',
+        '"blocked": false, "blocked": false',
+        '"isDeleted": false, "isDeleted": true',
+        '"data": {}, "data": {}',
+        '"userEntity": {}, "userEntity": {}',
+        '"code": NaN',
+        '"code": 1234567890123456800',
+        '"blocked": 1e400',
+    ],
+)
+async def test_a_field_that_decides_must_have_one_value(member: str) -> None:
+    assert (await refused(http_answer(with_member(member)), AuthingBadAnswer)).outcome == "bad_json"
 
 
 # --- statuses and codes: the last paragraph of the contract's section 9 ---

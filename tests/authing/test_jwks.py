@@ -197,7 +197,7 @@ BROKEN: dict[str, Answer | bytes] = {
     "html": http_answer("<html>", content_type="text/html"),
     "not_json": http_answer("{"),
     "empty_set": json_answer({"keys": []}),
-    "too_large": json_answer({"keys": [GOOD], "padding": "x" * 70_000}),
+    "too_large": json_answer({"keys": [GOOD], "padding": "x" * 300_000}),
     "redirect": http_answer("", status=302, headers={"Location": "http://127.0.0.1:1/"}),
     "hang_up": Answer(b"", "close"),
     "cut_off": Answer(json_answer({"keys": [GOOD]})[:-9], "close"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.authing.documents import AMBIGUOUS
 from app.authing.profile import claims_of
 from tests.authing.builders import make_user, oauth_profile
 
@@ -73,10 +74,44 @@ def test_a_nickname_of_joined_emoji_is_kept() -> None:
     assert claims_of({"nickname": "👩‍👧 Li"}) == {"nickname": "👩‍👧 Li"}
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", 7, True, [], {}, "a\x00b", "a\nb", "a" * 257])
+@pytest.mark.parametrize("value", [None, "", "  ", "\x00 \x7f", 7, True, [], {}, AMBIGUOUS])
 @pytest.mark.parametrize("field", ["name", "nickname", "username", "givenName"])
-def test_an_invalid_text_is_left_out(field: str, value: Any) -> None:
+def test_an_empty_name_is_left_out(field: str, value: Any) -> None:
     assert claims_of({field: value}) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("ab\ud83d", "ab\ufffd"),
+        ("\udc3cab", "\ufffdab"),
+        ("a\x00b\n\x1b[31m\x7f", "ab[31m"),
+        (" \u3000小明\t", "小明"),
+        ("a" * 257, "a" * 256),
+        ("团" * 255 + "😀😀", "团" * 255 + "😀"),
+        ("a" * 255 + " b", "a" * 255),
+        ("x" * 70_000, "x" * 256),
+    ],
+)
+@pytest.mark.parametrize("field", ["nickname", "username"])
+def test_a_name_is_cleaned(field: str, value: str, name: str) -> None:
+    claims = claims_of({field: value})
+    assert [*claims.values()] == [name]
+    name.encode()
+
+
+def test_the_next_field_replaces_an_empty_one() -> None:
+    assert claims_of({"preferredUsername": "\x00", "username": "lin"}) == {
+        "preferred_username": "lin"
+    }
+
+
+@pytest.mark.parametrize(
+    "neighbour", ['"nickName": "ab\\ud83d"', '"a": 1, "a": 2', '"a": 1e400', '"a": "\t"']
+)
+def test_the_number_inside_oauth_survives_a_broken_neighbour(neighbour: str) -> None:
+    oauth = f'\ufeff{{{neighbour}, "phone": "13800138000"}}'
+    assert claims_of({"phone": "138****8000", "oauth": oauth}) == {"phone_number": "+8613800138000"}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +125,10 @@ def test_an_invalid_text_is_left_out(field: str, value: Any) -> None:
         "https://example.com/a b",
         'https://example.com/"onerror',
         "https://example.com/" + "a" * 2000,
+        "https://example.com/\ud83d.png",
+        "https://example.com/\x00.png",
+        "data:image/png;base64," + "A" * 70_000,
+        AMBIGUOUS,
         "",
         7,
     ],
@@ -107,6 +146,15 @@ def test_the_first_valid_field_of_photo_and_picture_is_used() -> None:
 @pytest.mark.parametrize("value", ["2000-2-29", "29.02.2000", "2000-02-29T00:00:00Z", "200", 2000])
 def test_an_invalid_birthdate_is_left_out(value: Any) -> None:
     assert claims_of({"birthdate": value}) == {}
+
+
+def test_white_space_around_a_value_is_dropped() -> None:
+    user = {"email": " a@b.c\n", "photo": "\thttps://example.com/p.png ", "locale": "zh_CN "}
+    assert claims_of(user) == {
+        "email": "a@b.c",
+        "picture": "https://example.com/p.png",
+        "locale": "zh-CN",
+    }
 
 
 def test_a_birthdate_may_be_a_year() -> None:
@@ -133,7 +181,10 @@ def test_an_invalid_language_is_left_out(value: Any) -> None:
     assert claims_of({"locale": value, "oauth": {"language": value}}) == {}
 
 
-@pytest.mark.parametrize("value", ["", "no address", "a@", "@b", "a@b@c", "m***@example.com", 7])
+@pytest.mark.parametrize(
+    "value",
+    ["", "no address", "a@", "@b", "a@b@c", "m***@example.com", "a\x00@b.c", "\ud83d@b.c", 7],
+)
 def test_an_invalid_email_and_its_verification_are_left_out(value: Any) -> None:
     assert claims_of({"email": value, "emailVerified": True}) == {}
 

@@ -110,12 +110,10 @@ async def test_broken_framing_is_a_bad_answer(answer: Answer) -> None:
     [
         "[" * 30_000,
         '{"code": 1e400}',
-        '"\\ud800"',
-        "\N{ZERO WIDTH NO-BREAK SPACE}{}",
         "{'code': 200}",
     ],
 )
-async def test_a_body_that_is_not_strict_json_is_a_bad_answer(body: str | bytes) -> None:
+async def test_a_body_that_is_not_json_is_a_bad_answer(body: str | bytes) -> None:
     assert await trouble_with(http_answer(body)) == (AuthingBadAnswer, "bad_json")
 
 
@@ -156,10 +154,10 @@ def padded_to(size: int) -> bytes:
     return encoded({**user, "metadata": "x" * (size - len(encoded(user).encode()))}).encode()
 
 
-async def test_a_body_of_64_kib_is_read_and_one_byte_more_is_too_large() -> None:
-    async with peer(http_answer(padded_to(65_536))) as seen, authing(seen.url) as client:
+async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_too_large() -> None:
+    async with peer(http_answer(padded_to(262_144))) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
-    answer = http_answer(padded_to(65_537))
+    answer = http_answer(padded_to(262_145))
     assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
 
 

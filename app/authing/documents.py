@@ -1,0 +1,97 @@
+"""JSON from Authing: a field that decides nothing never makes a document unreadable.
+
+Profiles hold what JavaScript and users put there: half of an emoji, integers past 2^53, a name
+twice. A value that JSON readers disagree about becomes AMBIGUOUS. `decisive` refuses it; a reader
+of a claim sees a value of no known type.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import AuthingBadAnswer
+
+MAX_DEPTH = 64
+"""Maximum nesting of a document; each JSON string inside counts from zero."""
+_MAX_INTEGER_DIGITS = 15  # every integer of this length is the same in a double
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class _Ambiguous:
+    """The type of AMBIGUOUS, equal to nothing else."""
+
+
+AMBIGUOUS = _Ambiguous()
+"""In place of a member that occurs twice, or a number that a double cannot hold."""
+
+
+def loads(document: bytes | str) -> Any:
+    """Decode JSON (RFC 8259), in UTF-8 if it is bytes. The caller has limited the size.
+
+    A byte order mark and unescaped control characters are accepted. Strings may hold lone
+    surrogates.
+
+    Raises:
+        AuthingBadAnswer: not JSON, or nested too deeply.
+    """
+    try:
+        text = document.decode() if isinstance(document, bytes) else document
+        value = _DECODER.decode(text.removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError):
+        # From None, because both errors hold the document.
+        raise AuthingBadAnswer("bad_json") from None
+    _check_depth(value, MAX_DEPTH)
+    return value
+
+
+def decisive(members: Mapping[str, Any], name: str) -> Any:
+    """Return a member on which the result depends; None if it is absent.
+
+    Raises:
+        AuthingBadAnswer: JSON readers disagree about its value.
+    """
+    value = members.get(name)
+    if value is AMBIGUOUS:
+        raise AuthingBadAnswer("bad_json")
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        counts = Counter(name for name, _value in pairs)
+        members |= {name: AMBIGUOUS for name, count in counts.items() if count > 1}
+    return members
+
+
+def _integer(text: str) -> Any:
+    return int(text) if len(text) <= _MAX_INTEGER_DIGITS else AMBIGUOUS
+
+
+def _float(text: str) -> Any:
+    number = float(text)
+    return AMBIGUOUS if number in (float("inf"), float("-inf")) else number
+
+
+def _constant(_name: str) -> Any:
+    return AMBIGUOUS
+
+
+# Not strict: control characters need no escape.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members,
+    parse_int=_integer,
+    parse_float=_float,
+    parse_constant=_constant,
+    strict=False,
+)
+
+
+def _check_depth(value: Any, depth_left: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if depth_left == 0:
+        raise AuthingBadAnswer("bad_json")
+    for part in value.values() if isinstance(value, dict) else value:
+        _check_depth(part, depth_left - 1)
