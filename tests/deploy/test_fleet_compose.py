@@ -81,6 +81,12 @@ def test_only_nginx_can_be_reached(services: dict[str, Any], content: dict[str, 
     assert "store" not in services["nginx"]["networks"]
 
 
+def test_nginx_leaves_out_no_instance_that_restarts(nginx_conf: str) -> None:
+    servers = re.findall(r"^ +server (.+);$", nginx_conf, re.MULTILINE)
+    assert len(servers) == len(INSTANCES)
+    assert [server.split()[1:] for server in servers] == [["max_fails=0"]] * len(servers)
+
+
 def test_nginx_listens_on_the_published_port(services: dict[str, Any], nginx_conf: str) -> None:
     assert services["nginx"]["ports"] == ["443:8443"]
     assert directive(nginx_conf, "listen") == "8443 ssl default_server"
@@ -92,7 +98,7 @@ def test_nginx_knows_the_addresses_of_the_instances(
     addresses = [services[name]["networks"]["front"]["ipv4_address"] for name in INSTANCES]
     (front,) = content["networks"]["front"]["ipam"]["config"]
 
-    asked = re.findall(r"^\s*server ([^ ;{]+);", nginx_conf, re.MULTILINE)
+    asked = re.findall(r"^\s*server ([\d.:]+)", nginx_conf, re.MULTILINE)
     assert asked == [f"{address}:{settings.port}" for address in addresses]
     assert all(ip_address(address) in ip_network(front["subnet"]) for address in addresses)
 
