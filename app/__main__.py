@@ -1,20 +1,31 @@
 """The command line: `python -m app serve | sandbox | check | keys`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app import __version__
 from app.errors import StartupError
 from app.keyfile import KEY_KINDS
 from app.server import hardening
 
 _REFUSED = 2
+_KID = "kid:"
+_ACTIONS = {
+    "new": "make the file; never overwrites",
+    "add": "publish a key without using it",
+    "promote": "use a key from now on",
+    "retire": "drop a key that is not used and whose tokens have expired",
+    "list": "show the keys, without their secrets",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A refusal is one line on stderr and code 2."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args([_mark_kid(argument) for argument in given])
     try:
         return _run(options)
     except StartupError as error:
@@ -41,29 +52,46 @@ def _run(options: argparse.Namespace) -> int:
         case _:
             from app.commands import keys  # noqa: PLC0415
 
-            return keys.run(options.action, options.file, kind=options.alg, kid=options.kid)
+            return keys.run(
+                options.action,
+                options.file,
+                kind=options.alg,
+                kid=getattr(options, "kid", ""),
+                force=getattr(options, "force", False),
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"ticketgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="the production server; settings from the environment")
     commands.add_parser("sandbox", help="the same server against a built-in fake Authing")
     commands.add_parser("check", help="will this configuration work?")
     keys = commands.add_parser("keys", help="make the key file and roll its keys over")
-    keys.set_defaults(kid="", alg="ES256")
-    keys.add_argument("--file", type=Path, help="the key file (default: SESSION_KEYS_FILE)")
+    _add_key_options(keys, file=None, alg="ES256")
     actions = keys.add_subparsers(dest="action", required=True)
-    new = actions.add_parser("new", help="make the file; never overwrites")
-    new.add_argument("--alg", choices=KEY_KINDS[:-1], default="ES256")
-    add = actions.add_parser("add", help="publish a key without using it; oct binds refresh tokens")
-    add.add_argument("--alg", choices=KEY_KINDS, default="ES256")
-    for name, text in (("promote", "use a key from now on"), ("retire", "drop an unused key")):
-        # A kid may begin with "-" and must not be read as an option.
-        command = actions.add_parser(name, help=text, prefix_chars="+", add_help=False)
-        command.add_argument("kid")
-    actions.add_parser("list", help="show the keys, without their secrets")
+    for name, text in _ACTIONS.items():
+        action = actions.add_parser(name, help=text)
+        # Without a default here, an option before the action keeps its value.
+        _add_key_options(action, file=argparse.SUPPRESS, alg=argparse.SUPPRESS)
+        if name in ("promote", "retire"):
+            action.add_argument("kid", type=lambda text: text.removeprefix(_KID))
+        if name == "retire":
+            action.add_argument("--force", action="store_true", help="end tokens that are valid")
     return parser
+
+
+def _add_key_options(parser: argparse.ArgumentParser, *, file: object, alg: object) -> None:
+    text = "the key file (default: SESSION_KEYS_FILE)"
+    parser.add_argument("--file", type=Path, default=file, help=text)
+    text = "of new and add; oct, which binds refresh tokens, of add only (default: ES256)"
+    parser.add_argument("--alg", choices=KEY_KINDS, default=alg, help=text)
+
+
+def _mark_kid(argument: str) -> str:
+    """Mark a thumbprint (RFC 7638), which may begin with "-", so that it is no option."""
+    return _KID + argument if re.fullmatch(r"-[\w-]{42}", argument, re.ASCII) else argument
 
 
 if __name__ == "__main__":

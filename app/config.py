@@ -38,6 +38,9 @@ from typing_extensions import override
 from app.errors import StartupError
 from app.store_url import RedisUrl, SqliteUrl, parse_store_url
 
+ENV_FILE = Path(".env")
+SECRETS_DIR = Path("/run/secrets")
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
 _MIN_DISTINCT_CHARACTERS = 6

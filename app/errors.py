@@ -252,3 +252,7 @@ class StartupError(Exception):
 
     Its text is made of names and rules, never of the value of a setting.
     """
+
+
+class StoreInUse(StartupError):
+    """Another process has the SQLite file: a second server, or a server beside `check`."""

@@ -4,13 +4,17 @@ The file is a private JWK Set (RFC 7517) that only its owner can read. It is rep
 so a reader never sees half of it. `app.jose.key_ring` knows the meaning of its keys.
 """
 
+import codecs
 import errno
 import json
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -20,13 +24,18 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from app.errors import StartupError
 from app.events import Events
 from app.jose import base64url
-from app.jose.jwk import SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm, thumbprint
+from app.jose.jwk import ALGORITHMS, SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm, thumbprint
 from app.jose.key_ring import KeyRing, jwk_set_members
 
 KeyKind: TypeAlias = SigningAlgorithm | Literal["oct"]
 KEY_KINDS: tuple[KeyKind, ...] = (*SIGNING_ALGORITHMS, "oct")
 _OCT_BYTES = 32
 _RSA_BITS = 3072
+# Our own members of a JWK, in epoch seconds: when it was made, and when another was promoted.
+_CREATED = "ticketgate_created"
+_UNUSED_SINCE = "ticketgate_unused_since"
+_FOLLOWED_WITHIN = timedelta(seconds=60)
+"""By then every instance has read the changed file and signs with the promoted key."""
 
 
 class KeyFileError(Exception):
@@ -86,57 +95,123 @@ def refusals(path: Path) -> Iterator[None]:
 def read_keys(path: Path) -> KeyRing:
     """Load the ring; raise OSError or KeyFileError if the file is not usable."""
     try:
-        return KeyRing.from_jwk_set(path.read_bytes())
+        return KeyRing.from_jwk_set(_content(path))
     except InvalidKey as error:
         raise KeyFileError(str(error), error.reason) from error
 
 
-def create(path: Path, algorithm: SigningAlgorithm) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class TokenLives:
+    """How long tokens live: access tokens by a signing key, sessions by a secret key."""
+
+    access: timedelta
+    session: timedelta
+
+
+def create(
+    path: Path, algorithm: SigningAlgorithm, *, clock: Callable[[], float] = time.time
+) -> list[str]:
     """Make a file with a signing key and a secret key; return their kids. Never overwrites."""
-    keys = [_generate(algorithm), _generate("oct")]
+    keys = [_generate(algorithm, clock), _generate("oct", clock)]
     path.parent.mkdir(parents=True, exist_ok=True)
     # A link instead of a rename fails if the file exists by now.
     _write(path, keys, put=_link_new)
     return [thumbprint(key) for key in keys]
 
 
-def add(path: Path, kind: KeyKind) -> str:
+def add(path: Path, kind: KeyKind, *, clock: Callable[[], float] = time.time) -> str:
     """Append a key, which is published and accepted but not used yet. Return its kid."""
-    key = _generate(kind)
+    key = _generate(kind, clock)
     _write(path, [*_members(path), key])
     return thumbprint(key)
 
 
-def promote(path: Path, kid: str) -> None:
+def promote(path: Path, kid: str, *, clock: Callable[[], float] = time.time) -> None:
     """Move a key before the others of its kind, so that it is the one in use."""
     keys = _members(path)
     chosen = _named(keys, kid)
+    _in_use(keys, chosen)[_UNUSED_SINCE] = int(clock())
+    chosen.pop(_UNUSED_SINCE, None)
     _write(path, [chosen, *(key for key in keys if key is not chosen)])
 
 
-def retire(path: Path, kid: str) -> None:
-    """Remove a key that is not in use. Tokens made with it are refused from now on."""
+def retire(
+    path: Path,
+    kid: str,
+    lives: TokenLives | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Remove a key that is not in use. Tokens made with it are refused from now on.
+
+    Raises:
+        KeyFileError: the key is in use, or with these `lives` a token made with it may be valid.
+    """
     keys = _members(path)
     chosen = _named(keys, kid)
-    in_use = next(key for key in keys if _is_oct(key) == _is_oct(chosen))
-    if chosen is in_use:
+    if chosen is _in_use(keys, chosen):
         raise KeyFileError(f"{kid} is in use; promote another key first")
+    until = _tokens_until(path, chosen, lives) if lives else None
+    if until is not None and clock() < until.timestamp():
+        message = f"tokens of {kid} may be valid until {_text(until)}; --force retires it now"
+        raise KeyFileError(message)
     _write(path, [key for key in keys if key is not chosen])
 
 
+def _tokens_until(path: Path, key: dict[str, Any], lives: TokenLives) -> datetime | None:
+    """Return when the last token made with the key expires; None if it was never in use."""
+    unused_since = _moment(key, _UNUSED_SINCE)
+    if unused_since is None:
+        if _moment(key, _CREATED) is not None:
+            return None
+        unused_since = _modified(path)  # another program made it: this bounds its last use
+    return unused_since + (lives.session if _is_oct(key) else lives.access) + _FOLLOWED_WITHIN
+
+
 def describe(path: Path) -> list[str]:
-    """Return one line a key, in order: kid, kind, and its use. No secrets."""
-    ring = read_keys(path)
-    lines = [f"{key.kid}  {key.algorithm}" for key in ring.signing_keys]
-    lines[0] += "  signs access tokens"
-    oct_lines = [f"{key.kid}  oct" for key in ring.secret_keys]
-    oct_lines[0] += "  binds refresh tokens"
-    return lines + oct_lines
+    """Return one line a key, in order: kid, kind, when it was made, its use. No secrets."""
+    keys = sorted(_members(path), key=_is_oct)
+    return ["  ".join(_words(key, _in_use(keys, key), _modified(path))) for key in keys]
+
+
+def _words(key: dict[str, Any], in_use: dict[str, Any], modified: datetime) -> Iterator[str]:
+    yield thumbprint(key)
+    yield "oct" if _is_oct(key) else ALGORITHMS[key["kty"]]
+    created, unused_since = _moment(key, _CREATED), _moment(key, _UNUSED_SINCE)
+    yield f"made {_text(created)}" if created else f"made before {_text(modified)}"
+    if key is in_use:
+        yield "binds refresh tokens" if _is_oct(key) else "signs access tokens"
+    elif unused_since:
+        yield f"not used since {_text(unused_since)}"
+
+
+def _modified(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _moment(key: dict[str, Any], member: str) -> datetime | None:
+    """Return the instant in a member of our own, in epoch seconds; None without a usable one."""
+    try:
+        return datetime.fromtimestamp(key[member], UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _text(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _in_use(keys: Sequence[dict[str, Any]], like: dict[str, Any]) -> dict[str, Any]:
+    return next(key for key in keys if _is_oct(key) == _is_oct(like))
 
 
 def _members(path: Path) -> list[dict[str, Any]]:
     read_keys(path)  # refuse to change a file that the service would refuse
-    return jwk_set_members(path.read_bytes())
+    return jwk_set_members(_content(path))
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8)
 
 
 def _named(keys: Sequence[dict[str, Any]], kid: str) -> dict[str, Any]:
@@ -150,7 +225,11 @@ def _is_oct(key: dict[str, Any]) -> bool:
     return bool(key["kty"] == "oct")
 
 
-def _generate(kind: KeyKind) -> dict[str, Any]:
+def _generate(kind: KeyKind, clock: Callable[[], float]) -> dict[str, Any]:
+    return {**_new_key(kind), _CREATED: int(clock())}
+
+
+def _new_key(kind: KeyKind) -> dict[str, Any]:
     match kind:
         case "ES256":
             return ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)

@@ -9,7 +9,7 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from app.config import Settings, load_settings, unknown_names
+from app.config import SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import StartupError
 from app.store_url import parse_store_url
 from tests.commands.environment import enter, minimal, names_of_settings
@@ -492,6 +492,4 @@ def test_the_example_shows_every_default(env_file: Path, minimum: dict[str, str]
 
 
 def test_the_example_says_where_secret_files_go() -> None:
-    from app.commands.serve import SECRETS_DIR  # noqa: PLC0415  # loads the whole service
-
     assert str(SECRETS_DIR) in EXAMPLE.read_text()

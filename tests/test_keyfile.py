@@ -6,6 +6,7 @@ import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -18,6 +19,9 @@ from app.jose.jwk import SIGNING_ALGORITHMS, SigningAlgorithm
 from app.jose.key_ring import KeyRing
 from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
 from tests.support.fakes import RecordedEvents
+
+MODIFIED = "2026-11-22T12:00:00Z"
+NOW = datetime.fromisoformat(MODIFIED).timestamp()
 
 
 @pytest.fixture
@@ -156,15 +160,80 @@ def test_a_key_that_is_not_there_can_be_neither_promoted_nor_retired(
 
 
 def test_the_list_tells_every_key_in_order_and_no_secret(path: Path) -> None:
-    added = [keyfile.add(path, "EdDSA"), keyfile.add(path, "oct")]
-    ring = read_keys(path)
-    lines = keyfile.describe(path)
-    assert lines == [
-        f"{ring.signing_key.kid}  ES256  signs access tokens",
-        f"{added[0]}  EdDSA",
-        f"{ring.current_secret_key.kid}  oct  binds refresh tokens",
-        f"{added[1]}  oct",
+    path.unlink()
+    keyfile.create(path, "ES256", clock=lambda: NOW)
+    old, first_secret = read_keys(path).signing_key.kid, read_keys(path).current_secret_key.kid
+    added = [keyfile.add(path, kind, clock=lambda: NOW + 60) for kind in ("EdDSA", "oct")]
+    keyfile.promote(path, added[0], clock=lambda: NOW + 3600)
+    assert keyfile.describe(path) == [
+        f"{added[0]}  EdDSA  made 2026-11-22T12:01:00Z  signs access tokens",
+        f"{old}  ES256  made 2026-11-22T12:00:00Z  not used since 2026-11-22T13:00:00Z",
+        f"{first_secret}  oct  made 2026-11-22T12:00:00Z  binds refresh tokens",
+        f"{added[1]}  oct  made 2026-11-22T12:01:00Z",
     ]
+
+
+def test_the_list_tells_of_a_key_without_a_date_that_it_is_older_than_the_file(path: Path) -> None:
+    undated(path, 10**15)
+    assert all(f"  made before {MODIFIED}  " in line for line in keyfile.describe(path))
+
+
+def undated(path: Path, created: object) -> None:
+    """Let the keys have been made by another program, in a file of 2026-11-22."""
+    keys = [{**key, "ticketgate_created": created} for key in members(path)]
+    path.write_text(json.dumps({"keys": keys}))
+    os.utime(path, (NOW, NOW))
+
+
+# --- retire while tokens may live ---
+
+
+LIVES = keyfile.TokenLives(access=timedelta(minutes=10), session=timedelta(days=30))
+
+
+@pytest.mark.parametrize(("kind", "life"), [("ES256", 600), ("oct", 30 * 86_400)])
+def test_a_replaced_key_is_retired_when_its_tokens_have_expired(
+    path: Path, kind: KeyKind, life: int
+) -> None:
+    ring = read_keys(path)
+    old = ring.current_secret_key.kid if kind == "oct" else ring.signing_key.kid
+    keyfile.promote(path, keyfile.add(path, kind), clock=lambda: NOW)
+    with pytest.raises(KeyFileError, match=r"tokens of .* may be valid until 2026-1.*; --force"):
+        keyfile.retire(path, old, LIVES, clock=lambda: NOW + life)
+    keyfile.retire(path, old, LIVES, clock=lambda: NOW + life + 60)
+    assert old not in path.read_text()
+
+
+def test_a_key_that_was_never_in_use_is_retired_at_once(path: Path) -> None:
+    kid = keyfile.add(path, "ES256")
+    keyfile.retire(path, kid, LIVES)
+    assert kid not in path.read_text()
+
+
+def test_a_key_that_is_in_use_again_is_not_retired_by_its_old_date(path: Path) -> None:
+    first, second = read_keys(path).signing_key.kid, keyfile.add(path, "ES256")
+    keyfile.promote(path, second, clock=lambda: NOW)
+    keyfile.promote(path, first, clock=lambda: NOW + 86_400)
+    keyfile.promote(path, second, clock=lambda: NOW + 2 * 86_400)
+    with pytest.raises(KeyFileError, match="may be valid until"):
+        keyfile.retire(path, first, LIVES, clock=lambda: NOW + 2 * 86_400 + 60)
+
+
+@pytest.mark.parametrize("created", [None, "yesterday", 10**15])
+def test_a_key_of_unknown_age_was_in_use_until_the_file_changed(
+    path: Path, created: object
+) -> None:
+    kid = keyfile.add(path, "ES256")
+    undated(path, created)
+    with pytest.raises(KeyFileError, match="may be valid until 2026-11-22T12:11:00Z"):
+        keyfile.retire(path, kid, LIVES, clock=lambda: NOW + 600)
+    keyfile.retire(path, kid, LIVES, clock=lambda: NOW + 660)
+
+
+def test_dates_of_keys_are_not_published(path: Path) -> None:
+    keyfile.promote(path, keyfile.add(path, "ES256"))
+    assert "ticketgate" in path.read_text()
+    assert "ticketgate" not in json.dumps(read_keys(path).public_jwks())
 
 
 # --- writing ---

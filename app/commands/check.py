@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing_extensions import override
 
 from app.authing.transport import build_client, deadline
-from app.commands.serve import ENV_FILE, SECRETS_DIR
-from app.config import Settings, load_settings
-from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreUnavailable
+from app.commands.serve import names_given
+from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
+from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
 from app.events import EventName, Events
 from app.keyfile import KeyFile
 from app.main import authing_client, authing_transport, sentinel_password, system_clock
@@ -17,7 +17,10 @@ from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
 """Less than the leeway of 30 s for Authing's tokens, because clocks drift."""
+_IN_USE = "in use by a running service; ask its /readyz"
 _WARNING = "warning: "
+_ONLY_A_LOGIN = "only a login shows whether "
+_GOOD = (_IN_USE, _WARNING)
 
 
 def run() -> int:
@@ -26,10 +29,22 @@ def run() -> int:
         settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
     except StartupError as error:
         return _print({"settings": str(error)})
-    findings = {"settings": ""}
+    findings = {"settings": _misspelled()}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
     findings |= asyncio.run(_ask_store(settings)) | asyncio.run(_ask_authing(settings))
+    findings["secret"] = _ONLY_A_LOGIN + "Authing accepts AUTHING_USER_POOL_SECRET"
+    findings["signature"] = (
+        _ONLY_A_LOGIN + f"Authing's tokens verify ({settings.authing_token_mode})"
+    )
     return _print(findings)
+
+
+def _misspelled() -> str:
+    names = [
+        f"{name} is not a setting" + (f" ({nearest}?)" if nearest else "")
+        for name, nearest in unknown_names(names_given())
+    ]
+    return _WARNING + "; ".join(names) if names else ""
 
 
 class _LastEvents(Events):
@@ -56,6 +71,8 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
             events=events,
         ) as stores:
             await stores.maintenance.check_writable()
+    except StoreInUse:
+        return {"store": _IN_USE}
     except StartupError as error:
         return {"store": str(error)}
     except StoreUnavailable:
@@ -98,8 +115,13 @@ def _refusal(attempt: Callable[[], object]) -> str:
 
 
 def _print(findings: dict[str, str]) -> int:
-    failures = [text for text in findings.values() if text and not text.startswith(_WARNING)]
+    verdicts = {name: _verdict(text) for name, text in findings.items()}
     for name, text in findings.items():
-        verdict = "FAIL  " if text in failures else "ok    "
-        print(f"{name:10} {verdict}{text}".rstrip())  # noqa: T201  # the output
-    return 1 if failures else 0
+        print(f"{name:10} {verdicts[name]:5} {text}".rstrip())  # noqa: T201  # the output
+    return 1 if "FAIL" in verdicts.values() else 0
+
+
+def _verdict(text: str) -> str:
+    if text.startswith(_ONLY_A_LOGIN):
+        return "?"
+    return "ok" if not text or text.startswith(_GOOD) else "FAIL"

@@ -2,40 +2,48 @@
 
 The service follows the file: each step takes effect within 30 s, without a restart. This order ends
 no session: `add`; wait five minutes, until every instance and verifier knows the key; `promote`;
-wait until all tokens of the old key have expired; `retire`.
+wait until all tokens of the old key have expired; `retire`, which says until when to wait.
 """
 
-import os
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from app import keyfile
+from app.config import ENV_FILE, SECRETS_DIR, KeySettings, load_settings
 from app.errors import StartupError
-from app.keyfile import KeyKind
+from app.keyfile import KeyFileError, KeyKind, TokenLives
 
 Action: TypeAlias = Literal["new", "add", "promote", "retire", "list"]
 
 
-def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str) -> int:
+def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str, force: bool) -> int:
     """Do one step, then list the keys as they are now; raise StartupError if it cannot be done."""
-    path = file or Path(os.environ.get("SESSION_KEYS_FILE", ""))
-    if path == Path():
-        raise StartupError("SESSION_KEYS_FILE: is required (or give --file)")
+    found = settings(file)
+    path = found.session_keys_file
+    lives = TokenLives(found.session_access_ttl, found.session_absolute_ttl)
     with keyfile.refusals(path):
-        _do(action, path, kind, kid)
+        match action:
+            case "new":
+                if kind == "oct":
+                    raise KeyFileError("new makes a signing key; oct is for add")
+                keyfile.create(path, kind)
+            case "add":
+                keyfile.add(path, kind)
+            case "promote":
+                keyfile.promote(path, kid)
+            case "retire":
+                keyfile.retire(path, kid, None if force else lives)
+            case "list":
+                pass
         print("\n".join(keyfile.describe(path)))  # noqa: T201  # the output
     return 0
 
 
-def _do(action: Action, path: Path, kind: KeyKind, kid: str) -> None:
-    match action:
-        case "new" if kind != "oct":
-            keyfile.create(path, kind)
-        case "add":
-            keyfile.add(path, kind)
-        case "promote":
-            keyfile.promote(path, kid)
-        case "retire":
-            keyfile.retire(path, kid)
-        case _:
-            pass  # list
+def settings(file: Path | None, *, secrets_dir: Path = SECRETS_DIR) -> KeySettings:
+    """Read the settings like `serve`. `file` replaces SESSION_KEYS_FILE."""
+    given = {} if file is None else {"session_keys_file": file}
+    try:
+        return load_settings(KeySettings, env_file=ENV_FILE, secrets_dir=secrets_dir, **given)
+    except StartupError as error:
+        advice = " (or give --file)" if str(error) == "SESSION_KEYS_FILE: is required" else ""
+        raise StartupError(f"{error}{advice}") from error

@@ -3,20 +3,16 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import httpx
 import uvloop
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.config import Settings, load_settings, unknown_names
+from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.main import create_app, open_services
 from app.server.draining import Drain, bind, build_server
 from app.telemetry import logs
-
-ENV_FILE = Path(".env")
-SECRETS_DIR = Path("/run/secrets")
 
 
 def run() -> int:

@@ -1,11 +1,16 @@
 """`keys`: the commands that create the key file and roll its keys over."""
 
 import json
+import re
 import string
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from app import __version__, keyfile
+from app.commands import keys
 from app.jose.jwk import thumbprint
 from app.keyfile import read_keys
 from tests.commands.conftest import Shell
@@ -21,17 +26,68 @@ def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None
     answer = shell("keys", "new")
     ring = read_keys(path)
     assert answer.code == 0
-    assert answer.lines == [
-        f"{ring.signing_key.kid}  ES256  signs access tokens",
-        f"{ring.current_secret_key.kid}  oct  binds refresh tokens",
+    assert [line.split("  ")[:2] for line in answer.lines] == [
+        [ring.signing_key.kid, "ES256"],
+        [ring.current_secret_key.kid, "oct"],
     ]
 
 
-def test_a_file_is_made_for_an_algorithm_where_the_option_says(shell: Shell, folder: Path) -> None:
-    elsewhere = folder / "elsewhere" / "keys.json"
-    answer = shell("keys", "--file", str(elsewhere), "new", "--alg", "EdDSA")
-    assert answer.code == 0
-    assert read_keys(elsewhere).signing_key.algorithm == "EdDSA"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(
+            "new --file elsewhere/keys.json --alg EdDSA",
+            "new --alg=EdDSA --file=elsewhere/keys.json",
+        ),
+        *(
+            "--file elsewhere/keys.json new --alg EdDSA",
+            "--alg EdDSA --file elsewhere/keys.json new",
+        ),
+    ],
+)
+def test_options_stand_before_or_after_the_action(shell: Shell, arguments: str) -> None:
+    answer = shell("keys", *arguments.split())
+    assert answer.code == 0, answer.err
+    assert read_keys(Path("elsewhere/keys.json")).signing_key.algorithm == "EdDSA"
+
+
+def test_the_path_may_stand_in_env_file_beside_other_settings(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+) -> None:
+    monkeypatch.delenv("SESSION_KEYS_FILE")
+    (folder / ".env").write_text("SESSION_KEYS_FILE=data/keys.json\nUNKNOWN=1\nSESSION_ISSUER=\n")
+    assert shell("keys", "new").code == 0
+    assert (folder / "data" / "keys.json").is_file()
+
+
+def test_the_path_may_stand_in_a_secret_file(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, path: Path
+) -> None:
+    monkeypatch.delenv("SESSION_KEYS_FILE")
+    (folder / "SESSION_KEYS_FILE").write_text(f"{path}\n")
+    assert keys.settings(None, secrets_dir=folder).session_keys_file == path
+
+
+def test_a_key_whose_tokens_may_live_is_retired_with_force_only(shell: Shell, path: Path) -> None:
+    old = read_keys(path).signing_key.kid
+    shell("keys", "add")
+    shell("keys", "promote", read_keys(path).signing_keys[1].kid)
+    refused = shell("keys", "retire", old)
+    assert refused.code == 2
+    assert re.search(r"until 20\d\d-.*Z; --force retires it now\n$", refused.err)
+    assert shell("keys", "retire", "--force", old).code == 0
+    assert [key.kid for key in read_keys(path).signing_keys] != [old]
+
+
+def test_a_shorter_life_of_tokens_lets_a_key_retire_earlier(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, path: Path
+) -> None:
+    old = read_keys(path).signing_key.kid
+    keyfile.promote(path, keyfile.add(path, "ES256"), clock=lambda: time.time() - 1000)
+    monkeypatch.setenv("SESSION_ACCESS_TTL", "3600")
+    assert shell("keys", "retire", old).code == 2
+    monkeypatch.setenv("SESSION_ACCESS_TTL", "600")
+    assert shell("keys", "retire", old).code == 0
 
 
 @pytest.mark.parametrize("kind", ["ES256", "oct"])
@@ -39,13 +95,14 @@ def test_a_key_of_each_kind_rolls_over(shell: Shell, path: Path, kind: str) -> N
     old = next(line for line in shell("keys", "list").lines if ("oct" in line) == (kind == "oct"))
     old_kid, new_kid = old.split()[0], ""
     for line in shell("keys", "add", "--alg", kind).lines:
-        if line.split()[1:] == [kind] and line.split()[0] != old_kid:
+        if line.split()[1] == kind and line.split()[0] != old_kid:
             new_kid = line.split()[0]
     promoted = shell("keys", "promote", new_kid)
-    retired = shell("keys", "retire", old_kid)
+    retired = shell("keys", "retire", old_kid, "--force")
     assert [promoted.code, retired.code] == [0, 0]
     in_use = next(line for line in promoted.lines if line.startswith(new_kid))
     assert in_use.endswith(("signs access tokens", "binds refresh tokens"))
+    assert f"made {datetime.now(UTC).date()}T" in in_use
     assert old_kid in promoted.out
     assert old_kid not in retired.out
     ring = read_keys(path)
@@ -62,23 +119,26 @@ def test_no_output_shows_a_secret(shell: Shell, path: Path) -> None:
 def test_a_key_whose_name_begins_with_a_dash_can_be_promoted_as_it_is_listed(
     shell: Shell, path: Path
 ) -> None:
-    keys = json.loads(path.read_bytes())["keys"]
+    members = json.loads(path.read_bytes())["keys"]
     candidates = (
         {"kty": "oct", "k": letter * 42 + end + "A"}
         for letter in string.ascii_letters
         for end in string.ascii_letters
     )
     dashing = next(key for key in candidates if thumbprint(key).startswith("-"))
-    path.write_text(json.dumps({"keys": [*keys, dashing]}))
+    path.write_text(json.dumps({"keys": [*members, dashing]}))
     answer = shell("keys", "promote", thumbprint(dashing))
     assert answer.code == 0, answer.err
     assert read_keys(path).current_secret_key.kid == thumbprint(dashing)
+    answer = shell("keys", "retire", "--file", str(path), thumbprint(dashing))
+    assert answer.err.endswith("is in use; promote another key first\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["new"], "exists already and is not overwritten"),
+        (["new", "--alg", "oct"], "new makes a signing key; oct is for add"),
         (["promote", "nobody"], "there is no key nobody"),
         (["retire", "nobody"], "there is no key nobody"),
     ],
@@ -117,8 +177,13 @@ def test_one_has_to_say_which_file(monkeypatch: pytest.MonkeyPatch, shell: Shell
     assert answer.err == "ticketgate: SESSION_KEYS_FILE: is required (or give --file)\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["keys"], ["keys", "new", "--alg", "oct"], ["dance"]])
+@pytest.mark.parametrize("arguments", [[], ["keys"], ["keys", "list", "--loud"], ["dance"]])
 def test_a_command_that_there_is_not_is_explained(shell: Shell, arguments: list[str]) -> None:
     answer = shell(*arguments)
     assert answer.code == 2
     assert "usage: python -m app" in answer.err
+
+
+def test_the_version_is_printed(shell: Shell) -> None:
+    answer = shell("--version")
+    assert (answer.code, answer.out) == (0, f"ticketgate {__version__}\n")

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.commands.serve import SECRETS_DIR
-from app.config import Settings
+from app.config import SECRETS_DIR, Settings
 from tests.commands.environment import ISSUER, POOL_ID
 from tests.deploy.conftest import Load
 from tests.deploy.dockerfile import ROOT, Dockerfile

@@ -8,8 +8,7 @@ import pytest
 
 import app
 from app.api.routes import health
-from app.commands.serve import SECRETS_DIR
-from app.config import Settings
+from app.config import SECRETS_DIR, Settings
 from app.errors import StartupError
 from tests.commands.environment import ISSUER, POOL_ID
 from tests.deploy.conftest import Load, Manifests

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.serve import SECRETS_DIR
-from app.config import Settings
+from app.config import SECRETS_DIR, Settings
 from tests.deploy.dockerfile import ROOT
 
 UNIT = ROOT / "deploy/systemd/ticketgate@.service"

@@ -4,12 +4,10 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.__main__ import main
 from tests.e2e.conftest import Serve
 from tests.support.processes import ROOT
 
@@ -55,19 +53,6 @@ def test_the_lines_to_try_and_those_of_the_sandbox_page_all_answer(serve: Serve)
     assert switches["shape"] == "envelope_string"
     assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 2  # one of each page
-
-
-def test_the_line_that_makes_the_keys_makes_the_file_of_the_next_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    block = README.split("## Run it in production")[1]
-    (line,) = re.findall(r"^\.venv/bin/python -m app (keys .*?) +#", block, re.MULTILINE)
-    monkeypatch.chdir(tmp_path)
-
-    assert main(line.split()) == 0
-
-    assert f"-m app {line}" in CHINESE
-    assert (tmp_path / "data" / "keys.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["try", "example"])

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from app.errors import StartupError, StoreUnavailable
+from app.errors import StartupError, StoreInUse, StoreUnavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -178,7 +178,7 @@ def _take_lock(path: Path) -> int:
     except OSError as error:
         os.close(lock)
         message = f"STORE_URL: {path} is in use by another process (SQLite serves exactly one)"
-        raise StartupError(message) from error
+        raise StoreInUse(message) from error
     return lock
 
 
