@@ -150,11 +150,16 @@ upstream-faults: install ## cancel 10,000 logins; let Authing fail and hang unde
 token-timing: install ## compare how long refusals of refresh tokens take, by reason (30 seconds)
 	.venv/bin/python -m tests.soak.token_timing
 
+.PHONY: bench
+bench: install ## measure the service against its peers: 25 minutes (PEERS='fastify valkey' ROUNDS=5 SECONDS=4)
+	@.venv/bin/python -m benchmarks --peers '$(PEERS)' --scenarios '$(SCENARIOS)' \
+		--rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),4)
+
 .PHONY: clean
 clean: ## remove generated files; data and .env stay
-	rm -rf .venv .cache .coverage .coverage.* htmlcov
+	rm -rf .venv benchmarks/.env .cache .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find app tests -name __pycache__ -prune -exec rm -rf {} +
+	find app tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Rebuild .venv from nothing each time, so that an interrupted installation leaves no traces.
 # uv takes seconds; pip does the same if uv cannot be installed or fails.

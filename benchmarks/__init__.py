@@ -1,0 +1,1 @@
+"""Benchmarks: the service against peers, on pinned cores (benchmarks/README.md)."""

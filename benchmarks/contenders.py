@@ -1,0 +1,286 @@
+"""What is measured: the service, its peers, and the requests that each of them gets.
+
+`must` and `aim` are the least ratio of the service's requests a second to the peer's.
+"""
+
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from app import keyfile
+from benchmarks.load import HOST, Build, Flow, Memory
+from benchmarks.servers import ENVIRONMENTS, PEERS, ROOT, Command, free_port
+from benchmarks.upstream import POOL_ID, POOL_SECRET
+
+VALKEY = "valkey"
+_FLASK = "flask-jwt-extended"
+_BASIC = "Basic YXBwOm1hZGUtdXAtY2xpZW50LXNlY3JldA=="  # app:made-up-client-secret
+_NEVER_REACHED = "999999/second"  # the limit is in force
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One row. `peer` is the peer's folder; None: the service itself.
+
+    `product`: its p99 counts among those of the product peers. `inverted`: the ratio is this row's
+    rate to that of the service, not the other way round.
+    """
+
+    name: str
+    flow: Flow
+    command: Command
+    peer: str | None = None
+    must: float | None = None
+    aim: float | None = None
+    product: bool = False
+    inverted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`delay`: seconds that Authing takes. `burst`: one request on each connection, all at once."""
+
+    name: str
+    title: str
+    ours: Contender
+    peers: Sequence[Contender]
+    connections: int = 64
+    delay: float = 0.0
+    burst: bool = False
+
+
+def scenarios(valkey: str | None) -> list[Scenario]:
+    """Return all scenarios. `valkey` is the STORE_URL of the rows with Valkey, if it is there."""
+    enter = _ticket("/v1/sessions")
+    login, refresh = Flow(enter), Flow(_refresh("/v1/sessions/refresh"), enter, learns=True)
+    check = Flow(_get("/v1/sessions/current", "access_token"), enter)
+    authz = Flow(_get("/authz", "access_token"), enter)
+    found = [
+        Scenario("login", "Login; Authing answers at once", _ours(login), _logins()),
+        Scenario(
+            "burst",
+            "512 logins at once; Authing answers after 50 ms",
+            _ours(login),
+            [replace(peer, must=None, aim=None) for peer in _logins()],
+            connections=512,
+            delay=0.05,
+            burst=True,
+        ),
+        Scenario("refresh", "Refresh", _ours(refresh), _refreshes()),
+    ]
+    # The targets are those of /authz. Until it exists, 0.8 of them hold for /v1/sessions/current.
+    if _has_authz():
+        found += [
+            Scenario("authz", "`/authz`", _ours(authz), _checks(1.0)),
+            Scenario("check", "`/v1/sessions/current`", _ours(check), _checks(None)),
+        ]
+    else:
+        found.append(Scenario("check", "`/v1/sessions/current`", _ours(check), _checks(0.8)))
+    if valkey is None:
+        return found
+    return [replace(one, peers=[*one.peers, _with_valkey(one, valkey)]) for one in found]
+
+
+def _ours(flow: Flow) -> Contender:
+    return Contender("**Ticketgate**, SQLite FULL", flow, _service)
+
+
+def _with_valkey(scenario: Scenario, url: str) -> Contender:
+    command = partial(_service, store_url=url)
+    must = 0.6 if scenario.name == "refresh" else None
+    flow = scenario.ours.flow
+    return Contender("**Ticketgate**, Valkey everysec", flow, command, None, must, inverted=True)
+
+
+def _logins() -> list[Contender]:
+    flow = Flow(_ticket("/login"))
+    return [
+        _peer("relay, same HTTP client", "relay", flow, 0.5, 0.65),
+        _product("better-auth", "better-auth", Flow(_AUTH_LOGIN), 3),
+        _peer("Authing's Python SDK, FastAPI", "authing-python", flow, 2),
+        _peer("Authing's Node SDK, fastify", "authing-node", flow, 0.75, 1),
+        _peer("hand-made fastify, FULL", "fastify", flow, 0.75),
+    ]
+
+
+def _refreshes() -> list[Contender]:
+    jwt = Flow(_oidc_refresh, _post("/seed-jwt"), learns=True)
+    opaque = Flow(_oidc_refresh, _post("/seed"), learns=True)
+    to_jwt = Flow(_get("/api/auth/token", "cookie"), _AUTH_LOGIN)
+    blacklist = Flow(_refresh("/refresh", "refresh"), _post("/seed"), learns=True)
+    signature = Flow(_get("/refresh", "refresh", "POST"), _post("/seed"))
+    by_hand = Flow(_refresh("/refresh"), _ticket("/login"), learns=True)
+    rolling = _product("better-auth, rolling session", "better-auth", _AUTH_SESSION, 6)
+    return [
+        _product("oidc-provider, JWT (memory)", "oidc-provider", jwt, 1.2),
+        _product("oidc-provider, opaque (memory)", "oidc-provider", opaque, None, 1),
+        _product("better-auth, JWT", "better-auth", to_jwt, 6),
+        replace(rolling, command=_node("better-auth", ROLLING="1")),
+        _product("simplejwt with blacklist", "simplejwt", blacklist, 12),
+        _peer("flask-jwt-extended (no store)", _FLASK, signature),
+        _peer("hand-made fastify, FULL", "fastify", by_hand, 1.2),
+    ]
+
+
+def _checks(scale: float | None) -> list[Contender]:
+    """`scale` multiplies the targets; None: there are none."""
+    django = Flow(_get("/me", "access"), _post("/seed"))
+    users = Flow(_get("/me", "token"), _post("/seed"))
+    introspection = Flow(_oidc_introspection, _post("/seed"))
+    row = Flow(_get("/check", "access_token"), _ticket("/login"))
+    cached = Flow(_get("/check-cached", "access_token"), _ticket("/login"))
+    found = [
+        _peer("bare uvicorn, a constant", "bare-uvicorn", Flow(_get("/", ""))),
+        _product("fastapi-users", "fastapi-users", users, 12),
+        _product("oidc-provider, introspection (memory)", "oidc-provider", introspection, 1.5, 2.5),
+        _product("better-auth", "better-auth", _AUTH_SESSION),
+        _product("simplejwt", "simplejwt", django),
+        _peer("flask-jwt-extended (no store)", _FLASK, django),
+        _peer("hand-made fastify, row each time", "fastify", row),
+        _peer("hand-made fastify, token cache, no row", "fastify", cached, 0.35),
+    ]
+    return [replace(one, must=_of(one.must, scale), aim=_of(one.aim, scale)) for one in found]
+
+
+def _of(target: float | None, scale: float | None) -> float | None:
+    return None if target is None or scale is None else target * scale
+
+
+def _peer(
+    name: str, folder: str, flow: Flow, must: float | None = None, aim: float | None = None
+) -> Contender:
+    kind = _gunicorn if folder in {"simplejwt", _FLASK} else _uvicorn
+    command = _node(folder) if (PEERS / folder / "peer.js").exists() else kind(folder)
+    return Contender(name, flow, command, folder, must, aim)
+
+
+def _product(
+    name: str, folder: str, flow: Flow, must: float | None = None, aim: float | None = None
+) -> Contender:
+    return replace(_peer(name, folder, flow, must, aim), product=True)
+
+
+def _service(
+    folder: Path, port: int, upstream: str, *, store_url: str = ""
+) -> tuple[list[str], dict[str, str]]:
+    keyfile.create(folder / "keys.json", "ES256")
+    return [sys.executable, "-m", "app", "serve"], {
+        "PYTHONPATH": str(ROOT),
+        "AUTHING_BASE_URL": upstream,
+        "AUTHING_USER_POOL_ID": POOL_ID,
+        "AUTHING_USER_POOL_SECRET": POOL_SECRET,
+        "SESSION_ISSUER": "https://login.example.com",
+        "SESSION_KEYS_FILE": str(folder / "keys.json"),
+        "STORE_URL": store_url or f"sqlite:///{folder / 'sessions.db'}",
+        "RATE_LIMIT_LOGIN": _NEVER_REACHED,
+        "RATE_LIMIT_REFRESH": _NEVER_REACHED,
+        "METRICS_PORT": str(free_port()),
+        "DRAIN_DELAY": "0",
+        "PORT": str(port),
+    }
+
+
+def _uvicorn(peer: str) -> Command:
+    """Return the command for an ASGI peer; the two on our own stack run in the project's .venv."""
+
+    def command(_folder: Path, port: int, _upstream: str) -> tuple[list[str], dict[str, str]]:
+        own = has_environment(peer)
+        python = [str(_python(peer))] if own else [sys.executable]
+        quiet = [] if own else ["--no-access-log"]
+        app = ["-m", "uvicorn", "peer:app", "--app-dir", str(PEERS / peer), "--host", HOST]
+        loop = ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+        return [*python, *app, *loop, *quiet], {"PYTHONPATH": str(ROOT)}
+
+    return command
+
+
+def _gunicorn(peer: str) -> Command:
+    def command(_folder: Path, port: int, _upstream: str) -> tuple[list[str], dict[str, str]]:
+        python = str(_python(peer))
+        app = ["-m", "gunicorn", "peer:app", "--pythonpath", str(PEERS / peer)]
+        serve = ["--bind", f"{HOST}:{port}", "--worker-class", "gthread", "--threads", "8"]
+        return [python, *app, *serve, "--keep-alive", "75", "--access-logfile", "-"], {}
+
+    return command
+
+
+def _node(peer: str, **settings: str) -> Command:
+    """Return the command for a Node peer; its file runs beside its packages, where Node looks."""
+
+    def command(_folder: Path, _port: int, _upstream: str) -> tuple[list[str], dict[str, str]]:
+        program = ENVIRONMENTS / peer / "peer.js"
+        program.write_bytes((PEERS / peer / "peer.js").read_bytes())
+        return ["node", str(program)], settings
+
+    return command
+
+
+def _python(peer: str) -> Path:
+    return ENVIRONMENTS / peer / "bin" / "python"
+
+
+def has_environment(peer: str) -> bool:
+    """Whether the peer has packages of its own."""
+    return any((PEERS / peer).glob("*requirements.txt")) or (PEERS / peer / "package.json").exists()
+
+
+def _request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", *headers]
+    if method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def _json(path: str, content: object) -> bytes:
+    return _request("POST", path, json.dumps(content).encode(), "Content-Type: application/json")
+
+
+def _form(path: str, body: str) -> bytes:
+    labels = (f"Authorization: {_BASIC}", "Content-Type: application/x-www-form-urlencoded")
+    return _request("POST", path, body.encode(), *labels)
+
+
+def _post(path: str) -> Build:
+    return lambda _: _json(path, {})
+
+
+def _ticket(path: str) -> Build:
+    """Return a login with a new ticket each time, as long as one of Authing's."""
+    return lambda _: _json(path, {"ticket": secrets.token_urlsafe(180)})
+
+
+def _get(path: str, credential: str, method: str = "GET") -> Build:
+    """Send this member of the memory as a cookie or as a bearer token; no credential if empty."""
+
+    def build(memory: Memory) -> bytes:
+        if credential == "cookie":
+            return _request(method, path, b"", f"Cookie: {memory['cookie']}")
+        labels = [f"Authorization: Bearer {memory[credential]}"] if credential else []
+        return _request(method, path, b"", *labels)
+
+    return build
+
+
+def _refresh(path: str, member: str = "refresh_token") -> Build:
+    return lambda memory: _json(path, {member: memory[member]})
+
+
+def _oidc_refresh(memory: Memory) -> bytes:
+    return _form("/token", f"grant_type=refresh_token&refresh_token={memory['refresh_token']}")
+
+
+def _oidc_introspection(memory: Memory) -> bytes:
+    return _form("/token/introspection", f"token={memory['access_token']}")
+
+
+def _has_authz() -> bool:
+    routes = (ROOT / "app" / "api" / "routes").glob("*.py")
+    return any('"/authz"' in route.read_text("utf-8") for route in routes)
+
+
+_AUTH_LOGIN = _ticket("/api/auth/login")
+_AUTH_SESSION = Flow(_get("/api/auth/get-session", "cookie"), _AUTH_LOGIN)
