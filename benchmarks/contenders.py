@@ -193,7 +193,10 @@ def _uvicorn(peer: str) -> Command:
         quiet = [] if own else ["--no-access-log"]
         app = ["-m", "uvicorn", "peer:app", "--app-dir", str(PEERS / peer), "--host", HOST]
         loop = ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-        return [*python, *app, *loop, *quiet], {"PYTHONPATH": str(ROOT)}
+        # As long as the other peers keep an idle connection.
+        return [*python, *app, *loop, "--timeout-keep-alive", "75", *quiet], {
+            "PYTHONPATH": str(ROOT)
+        }
 
     return command
 

@@ -16,7 +16,7 @@ import httptools
 from typing_extensions import override
 
 HOST = "127.0.0.1"
-_DEADLINE = 30.0
+_DEADLINE = 60.0
 _SUCCESS = range(200, 300)
 
 Memory: TypeAlias = dict[str, Any]

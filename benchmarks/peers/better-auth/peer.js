@@ -52,7 +52,7 @@ function verify(token) {
 }
 
 const handle = toNodeHandler(betterAuth(options));
-createServer((request, response) => {
+createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
   response.once("finish", () => process.stdout.write(`${JSON.stringify({ method: request.method, route: request.url, status: response.statusCode })}\n`));
   return handle(request, response);
 }).listen(Number(PORT), "127.0.0.1");

@@ -40,7 +40,7 @@ async function seed(jwt) {
 }
 
 const handle = provider.callback();
-createServer(async (request, response) => {
+createServer({ keepAliveTimeout: 75_000 }, async (request, response) => {
   response.once("finish", () => process.stdout.write(`${JSON.stringify({ method: request.method, route: request.url, status: response.statusCode })}\n`));
   if (!request.url.startsWith("/seed")) return handle(request, response);
   response.setHeader("content-type", "application/json");
