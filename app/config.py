@@ -133,6 +133,15 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     return network
 
 
+def _origin(value: str) -> str:
+    origin = value.rstrip("/").lower()
+    if not re.fullmatch(
+        r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", origin
+    ):
+        raise ValueError("must be origins, comma-separated, such as capacitor://localhost; never *")
+    return origin
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -172,6 +181,7 @@ SessionCount = Annotated[int, Field(ge=0, le=1000), _rule("must be a whole numbe
 StoreUrl = Annotated[SqliteUrl | RedisUrl, NoDecode, BeforeValidator(_store_url)]
 Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 AuthingSecret = Annotated[SecretStr, _secret_of(16)]
 ServiceKey = Annotated[SecretStr, _secret_of(32)]
@@ -252,6 +262,7 @@ class Settings(KeySettings):
     rate_limit_login: Rate = "30/minute"
     rate_limit_refresh: Rate = "60/minute"
     trusted_proxies: CommaSeparated[Network] = ()
+    cors_origins: CommaSeparated[Origin] = ()
 
     host: str = "127.0.0.1"
     port: Port = 8000

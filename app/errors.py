@@ -12,6 +12,7 @@ word of a closed vocabulary (`outcome`) or a number.
     ├── RefreshRefused     the refresh token in the body is refused
     ├── AccessRefused      the bearer token is refused
     ├── EndedSession       the session of a refresh token or of a bearer token has ended
+    ├── ServiceKeyInvalid  there is no service key, or a wrong one
     ├── StoreUnavailable   the store cannot be reached
     └── InternalError      a bug in this service
 """
@@ -235,6 +236,10 @@ class AccessTokenExpired(AccessRefused, code="access_token_expired"):
 
 class AccessSessionEnded(EndedSession, AccessRefused):
     """The session of this token has ended."""
+
+
+class ServiceKeyInvalid(TicketgateError, code="service_key_invalid"):
+    """A route for the rest of the backend, without one of the service keys."""
 
 
 class StoreUnavailable(TicketgateError, code="store_unavailable"):

@@ -141,7 +141,12 @@ def create_app(
     settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
 ) -> FastAPI:
     """Build the HTTP application over open services."""
-    return build_app(services, api_docs=settings.api_docs, extra_routes=extra_routes)
+    return build_app(
+        services,
+        api_docs=settings.api_docs,
+        cors_origins=settings.cors_origins,
+        extra_routes=extra_routes,
+    )
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:

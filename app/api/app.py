@@ -29,7 +29,11 @@ class _Application(FastAPI):
 
 
 def build_app(
-    services: Services, *, api_docs: bool, extra_routes: Sequence[BaseRoute] = ()
+    services: Services,
+    *,
+    api_docs: bool,
+    cors_origins: Sequence[str] = (),
+    extra_routes: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """Build the application. `extra_routes` come last, such as the sandbox's page."""
     application = _Application(
@@ -40,7 +44,7 @@ def build_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestContext, events=services.events)],
+        middleware=[Middleware(RequestContext, events=services.events, cors_origins=cors_origins)],
         exception_handlers={
             TicketgateError: handle_error,
             RequestValidationError: handle_validation_error,
@@ -52,6 +56,8 @@ def build_app(
     internal_routers = (internal.router,) if services.service_keys else ()
     for router in (*_ROUTERS, *internal_routers):
         application.router.routes.extend(router.routes)
+    if services.issuer_path:
+        application.router.routes.extend(public.discovery_below(services.issuer_path).routes)
     if api_docs:
         # Swagger UI comes from files of a package: no script of a CDN can read the bearer token.
         parameters = {"persistAuthorization": False}

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -57,6 +58,11 @@ class Services:
     service_keys: ServiceKeys
     login_limit: RateLimit
     proxies: TrustedProxies
+
+    @property
+    def issuer_path(self) -> str:
+        """The path of the issuer, or "". The proxy strips it from the paths of requests."""
+        return urlsplit(self.issuer).path
 
 
 def services(request: Request) -> Services:

@@ -7,10 +7,12 @@ of the server is never sent.
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import MEDIA_TYPE, problem_response
@@ -23,6 +25,12 @@ REFUSAL = "ticketgate.refusal"
 _JSON = frozenset({"application/json", MEDIA_TYPE})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_EXPOSED = "X-Request-Id, Retry-After, Location, Idempotency-Replayed, WWW-Authenticate"
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
+    "Access-Control-Max-Age": "600",
+}
 _CREDENTIALS = frozenset(
     {"ticket", "ext_msg", "access_token", "refresh_token", "id_token", "token", "secret"}
 )
@@ -32,11 +40,13 @@ class RequestContext:
     """Gives each request an id, adds headers to each response, and records one event for both.
 
     It sends the refusals of the server, and refuses credentials in the query, which proxies log.
+    It answers the preflights of `cors_origins`.
     """
 
-    def __init__(self, app: ASGIApp, events: Events) -> None:
+    def __init__(self, app: ASGIApp, events: Events, cors_origins: Sequence[str] = ()) -> None:
         self._app = app
         self._events = events
+        self._cors_origins = frozenset(cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -44,6 +54,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         scope["ticketgate.request_id"] = request_id = _request_id(scope)
+        origin = Headers(scope=scope).get("origin", "")
         started = time.monotonic()
         status = 0
 
@@ -51,12 +62,13 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                headers = MutableHeaders(scope=message)
+                _add_headers(headers, request_id)
+                self._add_cors(headers, origin)
             await send(message)
 
         try:
-            error = _refusal(scope)
-            respond = self._app if error is None else problem_response(scope, error)
+            respond = _early_response(scope, preflight=origin in self._cors_origins) or self._app
             await respond(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass  # the client is gone, so there is no response
@@ -67,6 +79,14 @@ class RequestContext:
             await problem_response(scope, InternalError())(scope, receive, send_with_headers)
         finally:
             self._record_request(scope, status, time.monotonic() - started)
+
+    def _add_cors(self, headers: MutableHeaders, origin: str) -> None:
+        """Let pages of CORS_ORIGINS read the response (Fetch standard); never with cookies."""
+        if self._cors_origins:
+            headers.add_vary_header("Origin")
+        if origin in self._cors_origins:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
 
     def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
         problem: TicketgateError | None = scope.get("ticketgate.problem")
@@ -100,6 +120,16 @@ def _add_headers(headers: MutableHeaders, request_id: str) -> None:
     if headers.get("Content-Type") in _JSON:
         # JSON has no such parameter, but clients exist that read Latin-1 without it.
         headers["Content-Type"] += "; charset=utf-8"
+
+
+def _early_response(scope: Scope, *, preflight: bool) -> Response | None:
+    error = _refusal(scope)
+    if error is not None:
+        return problem_response(scope, error)
+    asks = "access-control-request-method" in Headers(scope=scope)
+    if preflight and asks and scope["method"] == "OPTIONS":
+        return Response(status_code=204, headers=_PREFLIGHT)
+    return None
 
 
 def _refusal(scope: Scope) -> RequestError | None:

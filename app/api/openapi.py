@@ -40,7 +40,7 @@ class Problem(TypedDict):
     retry_after: NotRequired[int]
     reason: NotRequired[EndReason]
     replaced_by: NotRequired[str]
-    until: NotRequired[int]
+    until: NotRequired[str]
     errors: NotRequired[list[FieldProblem]]
 
 
@@ -122,7 +122,7 @@ _HEADERS = {
 OPENED: dict[int | str, dict[str, Any]] = {
     201: {
         "headers": {
-            "Location": _header("Of the session", pattern="^/v1/sessions/[A-Za-z0-9_-]{22}$"),
+            "Location": _header("Of the session", pattern="/v1/sessions/[A-Za-z0-9_-]{22}$"),
             "Idempotency-Replayed": _header("The same again", required=False, const="true"),
         },
         "links": {
@@ -140,7 +140,7 @@ OPENED: dict[int | str, dict[str, Any]] = {
 """The `responses` of a login: the address of the session, and links to its operations."""
 _PROBLEM_HEADERS = {
     "Content-Language": _header("Of title and detail", enum=["en", "zh"]),
-    "Vary": _header("What the language depends on", const="Accept-Language"),
+    "Vary": _header("What the language depends on", pattern="^Accept-Language"),
 }
 _RETRY_AFTER = {"Retry-After": _header("Seconds", type="integer", minimum=1)}
 _OWN_HEADERS = dict.fromkeys(TEMPORARY, _RETRY_AFTER) | {

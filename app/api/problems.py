@@ -69,6 +69,7 @@ PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
     errors.AccessTokenInvalid: ProblemSpec(401, "refresh", session_alive="unknown"),
     errors.AccessTokenExpired: ProblemSpec(401, "refresh", session_alive="unknown"),
     errors.AccessSessionEnded: ProblemSpec(401, "relaunch_wechat", session_alive=False),
+    errors.ServiceKeyInvalid: ProblemSpec(401, "none"),
     errors.StoreUnavailable: ProblemSpec(503, "retry_after", session_alive="unknown"),
     InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
 }
@@ -109,7 +110,7 @@ def _body(
         if getattr(error, name, None) is not None:
             body[name] = getattr(error, name)
     if isinstance(error, errors.UserBanned) and error.until is not None:
-        body["until"] = int(error.until.timestamp())
+        body["until"] = error.until.isoformat()
     if isinstance(error, errors.InvalidRequest):
         body["errors"] = [{"pointer": e.pointer, "message": e.message} for e in error.errors]
     return body
@@ -119,7 +120,7 @@ def _headers(error: TicketgateError, spec: ProblemSpec) -> dict[str, str]:
     headers = {}
     if (retry_after := _retry_after(error, spec)) is not None:
         headers["Retry-After"] = str(retry_after)
-    if isinstance(error, errors.AccessTokenMissing):
+    if isinstance(error, (errors.AccessTokenMissing, errors.ServiceKeyInvalid)):
         headers["WWW-Authenticate"] = 'Bearer realm="ticketgate"'
     elif isinstance(error, errors.AccessRefused):
         headers["WWW-Authenticate"] = 'Bearer realm="ticketgate", error="invalid_token"'

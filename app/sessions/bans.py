@@ -1,5 +1,6 @@
 """Bans of users, set by the rest of the backend."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +41,10 @@ class BanService:
         if ban is None:
             raise NotFound
         return ban
+
+    async def in_force(self) -> Sequence[Ban]:
+        """Return the bans in force, at most MAX_LISTED_BANS; those that last longest come first."""
+        return await self.store.list_bans(self.clock())
 
     async def lift(self, subject: str) -> None:
         """Lift the ban, if there is one."""

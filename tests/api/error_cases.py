@@ -25,7 +25,7 @@ class Case:
     retry_after: int | None = None
     reason: str | None = None
     replaced_by: str | None = None
-    until: int | None = None
+    until: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -122,9 +122,9 @@ CASES = (
     ),
     refresh_of_ended(e.refresh_after(e.replace_by(None)), "replaced", **ONE_SESSION),
     access("access_token_missing", "none", p.get("/v1/me")),
-    access("access_token_missing", "none", e.backend_without_a_key),
-    access("access_token_invalid", "refresh", e.backend_with_the_wrong_key),
-    access("access_token_invalid", "refresh", e.backend_with_an_access_token),
+    Case("service_key_invalid", 401, "none", e.backend_without_a_key),
+    Case("service_key_invalid", 401, "none", e.backend_with_the_wrong_key),
+    Case("service_key_invalid", 401, "none", e.backend_with_an_access_token),
     access("access_token_missing", "none", p.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
     access("access_token_invalid", "refresh", p.me_with_a_made_up_token),
     access("access_token_invalid", "refresh", p.me_with_a_forged_token),
@@ -145,7 +145,7 @@ CASES = (
         403,
         "contact_support",
         e.login_of_the_banned("2027-01-01T08:00:00+08:00"),
-        until=1_798_761_600,
+        until="2027-01-01T00:00:00+00:00",
     ),
     Case("not_found", 404, "none", p.get("/v1/nothing")),
     Case("not_found", 404, "none", e.revoke_the_session_of_another),

@@ -100,8 +100,8 @@ async def login_in_a_crowd(app: RunningApp) -> httpx.Response:
 
 
 async def login_after_another(app: RunningApp) -> httpx.Response:
-    await app.log_in()
-    return await app.try_log_in(app.ticket())
+    await login_with_an_unknown_ticket(app)
+    return await login_with_an_unknown_ticket(app)
 
 
 async def refresh_after_another(app: RunningApp) -> httpx.Response:

@@ -9,6 +9,7 @@ KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
 LOGIN, REFRESH, ME, LIST = "/v1/sessions", "/v1/sessions/refresh", "/v1/me", "/v1/sessions"
 MALFORMED, UNSUPPORTED = (400, "malformed_request"), (415, "unsupported_media_type")
 INVALID, MISSING = (422, "invalid_request"), (401, "access_token_missing")
+NO_SERVICE_KEY = (401, "service_key_invalid")
 BAD_TOKEN, NOT_FOUND = (401, "access_token_invalid"), (404, "not_found")
 WRONG_METHOD = (405, "method_not_allowed")
 
@@ -92,7 +93,7 @@ IN_ANOTHER_HEADER = (
     row("cookie", f"GET {ME}", MISSING, "", ("Cookie", "access_token=ACCESS")),
     row("refresh-token", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer REFRESH")),
     row("ticket", f"GET {ME}", BAD_TOKEN, "", ("Authorization", "Bearer TICKET")),
-    row("service-key-place", "GET /internal/v1/users/a/ban", BAD_TOKEN, "", GOOD),
+    row("service-key-place", "GET /internal/v1/users/a/ban", NO_SERVICE_KEY, "", GOOD),
     row("access-token-at-refresh", f"POST {REFRESH}", UNSUPPORTED, "", GOOD),
     row("ticket-as-bearer", f"POST {LOGIN}", UNSUPPORTED, "", ("Authorization", "Bearer TICKET")),
     row("ticket-header", f"POST {LOGIN}", INVALID, "{}", ("X-Ticket", "TICKET"), label=JSON),

@@ -9,8 +9,10 @@ ROUTES = {
     "/v1/me": {"GET", "DELETE"},
     "/.well-known/jwks.json": {"GET", "HEAD"},
     "/.well-known/oauth-authorization-server": {"GET", "HEAD"},
+    "/.well-known/openid-configuration": {"GET", "HEAD"},
     "/internal/v1/users/{subject}/sessions": {"GET", "DELETE"},
     "/internal/v1/users/{subject}/ban": {"PUT", "GET", "DELETE"},
+    "/internal/v1/bans": {"GET"},
     "/livez": {"GET", "HEAD"},
     "/readyz": {"GET", "HEAD"},
 }
@@ -28,6 +30,7 @@ CACHEABLE = (
     "/v1/launch",
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
 )
 WITH_BODY = {
     "/v1/sessions": "POST",

@@ -47,7 +47,8 @@ async def test_a_wrong_service_key_is_refused(app: RunningApp, method: str, path
     tokens = await app.log_in()
     path = path.format(subject=tokens["user"]["sub"])
     missing = await app.phone.request(method, path, json={"reason": "spam"})
-    assert refused(missing) == (401, "access_token_missing")
+    assert refused(missing) == (401, "service_key_invalid")
+    assert missing.json()["client_action"] == "none"
     for key in (
         SERVICE_KEY[:-1],
         SERVICE_KEY + "x",
@@ -58,7 +59,7 @@ async def test_a_wrong_service_key_is_refused(app: RunningApp, method: str, path
     ):
         headers = {"Authorization": f"Bearer {key}"}
         response = await app.phone.request(method, path, json={"reason": "spam"}, headers=headers)
-        assert refused(response) == (401, "access_token_invalid")
+        assert refused(response) == (401, "service_key_invalid")
     assert (await app.get("/v1/me", tokens)).status_code == 200
 
 
@@ -69,7 +70,7 @@ async def test_each_of_several_keys_lets_in_but_not_two_at_once(app: RunningApp)
     headers = [*SERVICE.items(), *SERVICE.items()]
     path = "/internal/v1/users/somebody/sessions"
     response = await app.phone.get(path, headers=headers)
-    assert refused(response) == (401, "access_token_invalid")
+    assert refused(response) == (401, "service_key_invalid")
 
 
 async def test_a_service_key_is_no_access_token(app: RunningApp) -> None:
@@ -119,6 +120,19 @@ async def test_a_ban_is_shown_as_it_was_put_last(app: RunningApp) -> None:
             "until": "2026-11-23T12:00:00+00:00",
         }
     )
+
+
+async def test_the_bans_in_force_are_listed(app: RunningApp) -> None:
+    path = "/internal/v1/bans"
+    assert (await app.phone.get(path, headers=SERVICE)).json() == []
+    forever, one = await ban(app, "a@b"), await ban(app, "one", until=UNTIL)
+    await ban(app, "lifted")
+    await app.backend("DELETE", "lifted", "ban")
+    listed = (await app.phone.get(path, headers=SERVICE)).json()
+    assert listed == [{"sub": "a@b", **forever.json()}, {"sub": "one", **one.json()}]
+    app.clock.advance(days=1)
+    listed = (await app.phone.get(path, headers=SERVICE)).json()
+    assert [each["sub"] for each in listed] == ["a@b"]
 
 
 async def test_the_reason_is_for_the_operator_and_not_for_the_user(app: RunningApp) -> None:
@@ -186,6 +200,7 @@ async def test_the_log_does_not_name_the_user(app: RunningApp, log_lines: Any) -
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
         await app.backend(method, subject, what)
     await ban(app, subject)
+    await app.phone.get("/internal/v1/bans", headers=SERVICE)
     assert subject not in str(log_lines())
     assert SERVICE_KEY not in str(log_lines())
     assert {line["route"] for line in log_lines() if line["event"] == "request"} >= INTERNAL

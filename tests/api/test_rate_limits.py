@@ -1,6 +1,7 @@
 """429: limits of logins for each address and of refreshes for each session."""
 
 import random
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -69,21 +70,36 @@ async def test_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) 
     assert (await app.phone.post("/v1/sessions", json=MADE_UP)).status_code == 400
 
 
-async def test_a_login_that_is_one_too_many_costs_no_ticket(app: RunningApp) -> None:
-    ticket = app.ticket()
-    await statuses(app.phone, 30)
-    app.wire.asked.clear()
-    refused = await app.try_log_in(ticket, key="the-key-of-this-login")
-    assert refused.status_code == 429
-    assert not app.wire.asked.is_set()
-    app.clock.advance(seconds=int(refused.headers["Retry-After"]))
-    assert (await app.try_log_in(ticket, key="the-key-of-this-login")).status_code == 201
+async def test_a_valid_ticket_is_never_refused_for_its_neighbours(app: RunningApp) -> None:
+    await statuses(app.phone, 31)
+    for _ in range(40):
+        await app.log_in()
+    assert await statuses(app.phone, 1) == {429: 1}
 
 
-async def test_retries_of_a_login_count_like_others(app: RunningApp) -> None:
-    ticket, key = app.ticket(), "the-key-of-this-login"
-    responses = [(await app.try_log_in(ticket, key)).status_code for _ in range(31)]
-    assert Counter(responses) == {201: 30, 429: 1}
+async def test_a_login_that_becomes_a_session_never_counts(app: RunningApp) -> None:
+    for _ in range(40):
+        ticket, key = app.ticket(), f"the-key-of-this-login-{secrets.token_hex(4)}"
+        for _ in range(2):
+            app.tokens(await app.try_log_in(ticket, key), 201)
+    assert await statuses(app.phone, 31) == {400: 30, 429: 1}
+
+
+async def test_used_tickets_count_and_troubles_of_authing_do_not(app: RunningApp) -> None:
+    used = {"ticket": app.ticket()}
+    assert await statuses(app.phone, 31, json=used) == {201: 1, 400: 30}
+    assert await statuses(app.phone, 1, json=used) == {429: 1}
+    async with calling_from(app, "203.0.113.9") as phone:
+        app.break_authing("http_500")
+        assert await statuses(phone, 10) == {503: 10}
+        app.break_authing("none")
+        assert await statuses(phone, 31) == {400: 30, 429: 1}
+
+
+async def test_a_user_who_may_not_log_in_has_a_valid_ticket(app: RunningApp) -> None:
+    for _ in range(40):
+        response = await app.try_log_in(app.ticket("blocked"))
+        assert response.json()["code"] == "account_blocked"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +145,7 @@ async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_re
 ) -> None:
     tokens = await app.log_in()
     await app.refresh(tokens["refresh_token"])
+    await statuses(app.phone, 1)
     limits: tuple[Any, ...] = (
         app.services.login_limit,
         app.services.sessions.refresh_limit,

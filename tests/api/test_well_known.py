@@ -1,11 +1,14 @@
 """The documents from which other services verify access tokens."""
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app import keyfile
 from tests.support.running_app import ISSUER, POOL_ID, RunningApp
+
+NAMES = ("oauth-authorization-server", "openid-configuration")
 
 
 async def test_an_access_token_verifies_with_the_published_keys_alone(app: RunningApp) -> None:
@@ -43,14 +46,31 @@ async def test_a_key_is_published_before_it_signs(app: RunningApp) -> None:
     assert [key["kid"] for key in response.json()["keys"]][1:] == [kid]
 
 
-async def test_discovery_leads_to_the_keys(phone: httpx.AsyncClient) -> None:
-    response = await phone.get("/.well-known/oauth-authorization-server")
+@pytest.mark.parametrize("name", NAMES)
+async def test_discovery_leads_to_the_keys(phone: httpx.AsyncClient, name: str) -> None:
+    response = await phone.get(f"/.well-known/{name}")
     assert response.status_code == 200
     assert response.json()["issuer"] == ISSUER
     assert response.json()["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
 
 
+@pytest.mark.parametrize("app", [{"session_issuer": f"{ISSUER}/a%20b/login"}], indirect=True)
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_issuer_with_a_path_is_in_every_address(app: RunningApp, name: str) -> None:
+    """The proxy strips the path, but not from the well-known path of RFC 8414 section 3.1."""
+    for path in (f"/.well-known/{name}", f"/.well-known/{name}/a%20b/login"):
+        response = await app.phone.get(path)
+        assert response.headers["Cache-Control"] == "public, max-age=300"
+        assert response.json()["issuer"] == f"{ISSUER}/a%20b/login"
+        assert response.json()["jwks_uri"] == f"{ISSUER}/a%20b/login/.well-known/jwks.json"
+        assert (await app.phone.head(path)).status_code == 200
+    for path in ("/login", "/a%20b", "/a%20b/login/", "/a%20b/login/.well-known/jwks.json"):
+        assert (await app.phone.get(f"/.well-known/{name}{path}")).status_code == 404
+    login = await app.try_log_in(app.ticket())
+    assert login.headers["Location"] == f"/a%20b/login/v1/sessions/{login.json()['session']['id']}"
+
+
 async def test_keys_and_discovery_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
-    for name in ("jwks.json", "oauth-authorization-server"):
+    for name in ("jwks.json", *NAMES):
         response = await phone.get(f"/.well-known/{name}")
         assert response.headers["Cache-Control"] == "public, max-age=300"

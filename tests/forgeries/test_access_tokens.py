@@ -60,7 +60,7 @@ async def refuse(service: RunningApp, attacker: Attacker, name: str) -> None:
     problem = response.json()
     status, code = STATUS_AND_CODE.get(name, (401, "access_token_invalid"))
     assert (response.status_code, problem["code"]) == (status, code)
-    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Content-Type"] == "application/problem+json; charset=utf-8"
     assert outside_calls == []
     if status == 401:
         assert response.headers["WWW-Authenticate"].startswith("Bearer ")

@@ -19,7 +19,7 @@ async def test_refusal_has_the_shape_of_every_problem() -> None:
     raw = get(b"Accept-Language: zh", b"X-Request-Id: my-request-1", b"X: 1", b"bad")
     (response,) = await exchange(raw)
     headers, problem = response.headers, response.echo
-    assert headers["content-type"] == "application/problem+json"
+    assert headers["content-type"] == "application/problem+json; charset=utf-8"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert headers["connection"] == "close"

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, NotRequired
 
-from fastapi import Depends, Path, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, BeforeValidator
 from typing_extensions import TypedDict
 
@@ -15,7 +15,7 @@ from app.api.deps import ServicesDep, bearer_token, documented
 from app.api.openapi import problems
 from app.api.routing import new_router
 from app.api.schemas import Identifier, ListedSession, listed_session
-from app.errors import AccessTokenInvalid
+from app.errors import AccessRefused, ServiceKeyInvalid
 from app.sessions.models import Ban, EndReason
 
 Subject = Annotated[str, Path(min_length=1, max_length=128)]
@@ -40,66 +40,90 @@ class BanIn(BaseModel):
 
 
 class BanOut(TypedDict):
-    """The ban in force."""
+    """The ban in force. `until` is ISO 8601."""
 
     reason: str
     created_at: int
     until: NotRequired[str]
 
 
+class ListedBan(BanOut):
+    """A ban in the list, with its user."""
+
+    sub: str
+
+
 _service_key = documented("service_key", "One of SERVICE_API_KEYS")
 
 
-async def service_key(
-    services: ServicesDep,
-    token: Annotated[str, Depends(bearer_token)],
-    _scheme: Any = _service_key,
-) -> None:
+async def service_key(request: Request, services: ServicesDep, _scheme: Any = _service_key) -> None:
     """Authenticate the rest of the backend.
 
     Raises:
-        AccessRefused: the bearer token is not one of the service keys.
+        ServiceKeyInvalid: there is no bearer token, or it is not one of the service keys.
     """
-    if not services.service_keys.accept(token):
-        raise AccessTokenInvalid
+    try:
+        accepted = services.service_keys.accept(bearer_token(request))
+    except AccessRefused:
+        accepted = False
+    if not accepted:
+        raise ServiceKeyInvalid
 
 
-router = new_router(prefix="/internal/v1/users/{subject}", dependencies=[Depends(service_key)])
+router = new_router(prefix="/internal/v1", dependencies=[Depends(service_key)])
 
 
-@router.get("/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503))
+@router.get(
+    "/users/{subject}/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503)
+)
 async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
     """List the user's active sessions, oldest first."""
     listed = await services.sessions.active_sessions(subject)
     return [listed_session(*each, current_id=None) for each in listed]
 
 
-@router.delete("/sessions", status_code=204, summary="Kick", responses=problems(401, 404, 422, 503))
+@router.delete(
+    "/users/{subject}/sessions",
+    status_code=204,
+    summary="Kick",
+    responses=problems(401, 404, 422, 503),
+)
 async def kick(subject: Subject, services: ServicesDep) -> Response:
     """End all sessions of the user; they may sign in again."""
     await services.sessions.end_all(subject, EndReason.KICKED)
     return Response(status_code=204)
 
 
-@router.put("/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
+@router.put("/users/{subject}/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
 async def ban(subject: Subject, body: BanIn, services: ServicesDep) -> BanOut:
     """Ban the user or change the ban, and end all sessions of the user."""
     return _ban_out(await services.bans.ban(subject, body.reason, body.until))
 
 
-@router.get("/ban", summary="The ban in force", responses=problems(401, 404, 422, 503))
+@router.get(
+    "/users/{subject}/ban", summary="The ban in force", responses=problems(401, 404, 422, 503)
+)
 async def show_ban(subject: Subject, services: ServicesDep) -> BanOut:
     """Show the ban, if there is one in force."""
     return _ban_out(await services.bans.find(subject))
 
 
 @router.delete(
-    "/ban", status_code=204, summary="Lift the ban", responses=problems(401, 404, 422, 503)
+    "/users/{subject}/ban",
+    status_code=204,
+    summary="Lift the ban",
+    responses=problems(401, 404, 422, 503),
 )
 async def lift_ban(subject: Subject, services: ServicesDep) -> Response:
     """Lift the ban. Lifting none is no error."""
     await services.bans.lift(subject)
     return Response(status_code=204)
+
+
+@router.get("/bans", summary="The bans in force", responses=problems(401, 404, 503))
+async def show_bans(services: ServicesDep) -> list[ListedBan]:
+    """List the bans in force, at most 1,000; those that last longest come first."""
+    return [{"sub": ban.subject, **_ban_out(ban)} for ban in await services.bans.in_force()]
 
 
 def _ban_out(ban: Ban) -> BanOut:

@@ -1,8 +1,10 @@
 """What anyone may read and caches may keep: the launch of the mini program, keys, metadata."""
 
+from functools import partial
 from typing import cast
+from urllib.parse import unquote
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 
 from app.api.deps import ServicesDep
 from app.api.openapi import cacheable, problems
@@ -41,8 +43,6 @@ async def jwks(response: Response, services: ServicesDep) -> JwkSet:
     return cast("JwkSet", services.keys.ring.public_jwks())
 
 
-@router.get("/.well-known/oauth-authorization-server", summary="Discovery", responses=_CACHEABLE)
-@router.head("/.well-known/oauth-authorization-server", include_in_schema=False)
 async def discovery(response: Response, services: ServicesDep) -> Discovery:
     """Authorization server metadata (RFC 8414).
 
@@ -55,3 +55,27 @@ async def discovery(response: Response, services: ServicesDep) -> Discovery:
         "response_types_supported": [],
         "grant_types_supported": [],
     }
+
+
+async def openid_configuration(response: Response, services: ServicesDep) -> Discovery:
+    """The same, for gateways that know only OpenID Connect Discovery's name."""
+    return await discovery(response, services)
+
+
+_DOCUMENTS = {"oauth-authorization-server": discovery, "openid-configuration": openid_configuration}
+for _name, _document in _DOCUMENTS.items():
+    _add = partial(router.add_api_route, f"/.well-known/{_name}", _document)
+    _add(methods=["GET"], summary="Discovery", responses=_CACHEABLE)
+    _add(methods=["HEAD"], include_in_schema=False)
+
+
+def discovery_below(issuer_path: str) -> APIRouter:
+    """The same documents where RFC 8414 section 3.1 looks for those of an issuer with a path.
+
+    The path stands behind the well-known name, so no proxy strips it.
+    """
+    below = new_router()
+    for name, document in _DOCUMENTS.items():
+        path = f"/.well-known/{name}{unquote(issuer_path)}"
+        below.add_api_route(path, document, methods=["GET", "HEAD"], include_in_schema=False)
+    return below

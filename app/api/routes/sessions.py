@@ -25,7 +25,7 @@ from app.api.schemas import (
     token_response,
     user_out,
 )
-from app.errors import FieldError, InvalidRequest, MalformedRequest
+from app.errors import FieldError, InvalidRequest, MalformedRequest, TicketRejected, TicketUsed
 from app.sessions.login import Login
 from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
 from app.sessions.models import EndReason, TokenPair
@@ -80,10 +80,14 @@ async def log_in(
     With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
     """
     login = Login(_ticket(body), device_of(body.device), key)
-    # Counted after the ticket is found, so that a user who declined can try again.
-    await services.login_limit(services.proxies.client_of(request.scope))
-    pair = await services.logins.log_in(login)
-    response.headers["Location"] = f"/v1/sessions/{pair.session.id}"
+    try:
+        pair = await services.logins.log_in(login)
+    except (TicketRejected, TicketUsed):
+        # Only a refusal counts: thousands of phones share one address of a carrier, and a valid
+        # ticket is never refused for its neighbours.
+        await services.login_limit(services.proxies.client_of(request.scope))
+        raise
+    response.headers["Location"] = f"{services.issuer_path}/v1/sessions/{pair.session.id}"
     if pair.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return token_response(pair, _refresh_after(pair))
