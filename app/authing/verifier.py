@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from app.errors import AuthingTokenInvalid
-from app.jose.jws import InvalidJws, instant, unverified_header, verified_claims
+from app.authing.documents import loads
+from app.errors import AuthingBadAnswer, AuthingTokenInvalid
+from app.jose.jws import InvalidJws, instant, unverified_header, verified_payload
 from app.sessions.ports import Clock
 
 Algorithm: TypeAlias = Literal["HS256", "RS256", "ES256"]
@@ -142,10 +143,24 @@ def _verified_by_any(keys: Sequence[TokenKey], token: str) -> Mapping[str, Any]:
     refusal = InvalidJws()
     for key in keys:
         try:
-            return verified_claims(token, key.material, key.algorithm)
+            return _claims(verified_payload(token, key.material, key.algorithm))
         except InvalidJws as error:
             refusal = error
     raise refusal
+
+
+def _claims(payload: bytes) -> Mapping[str, Any]:
+    """Read what Authing has signed. Only claims that are read must have one value.
+
+    An ID token repeats the user's profile, which may hold half an emoji or a key twice. A claim
+    with two values is of no type that the checks below accept.
+    """
+    try:
+        claims: Mapping[str, Any] = loads(payload)
+    except AuthingBadAnswer:
+        raise InvalidJws from None
+    _require(isinstance(claims, dict))
+    return claims
 
 
 def _check_audience(claims: Mapping[str, Any], expected: ExpectedAudience) -> None:

@@ -52,11 +52,20 @@ def verified_claims(token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
     Raises:
         InvalidJws: the signature is wrong, or the claims are not one strict JSON object.
     """
+    return _object(verified_payload(token, key, algorithm))
+
+
+def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
+    """Check the signature with the one algorithm of the key; return the bytes that are signed.
+
+    Raises:
+        InvalidJws: the signature is wrong.
+    """
     try:
-        payload = _JWS.decode(token, key, [algorithm], options={"verify_signature": True})
+        payload: bytes = _JWS.decode(token, key, [algorithm], options={"verify_signature": True})
     except jwt.PyJWTError as error:
         raise InvalidJws from error
-    return _object(payload)
+    return payload
 
 
 def instant(claims: Mapping[str, Any], name: str) -> datetime:

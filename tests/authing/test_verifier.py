@@ -304,7 +304,48 @@ async def test_a_header_with_another_member_or_type_is_refused(headers: dict[str
     await refuses(signed({"alg": "HS256", "typ": "JWT", **headers}, SECRET.encode()))
 
 
-@pytest.mark.parametrize("payload", [b"\xff", b'{"data": {}, "data": {}}'])
+def profile(members: str, **changes: Any) -> str:
+    """Sign claims with this text at their end, as an ID token repeats the user's profile."""
+    claims = encoded(legacy_claims(**changes))
+    return jwt.PyJWS().encode(f"{claims[:-1]}, {members}}}".encode(), SECRET, "HS256")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"nickname": "ab\\ud83d"',
+        '"custom": {"sid": 1234567890123456800, "a": 1, "a": 2}',
+        '"score": 1e400',
+        '"custom": %s' % ("[" * 20 + "]" * 20),
+    ],
+)
+async def test_a_claim_that_decides_nothing_costs_no_login(members: str) -> None:
+    assert (await hs256_verifier().verify(profile(members))).user_id == USER_ID
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        *(f'"{name}": {EPOCH}, "{name}": {EPOCH}' for name in ("iat", "exp", "nbf")),
+        f'"sub": "{USER_ID}", "sub": "{USER_ID}"',
+        '"exp": 1234567890123456800',
+        '"nbf": NaN',
+    ],
+)
+async def test_a_claim_that_decides_must_have_one_value(members: str) -> None:
+    await refuses(profile(members))
+
+
+@pytest.mark.parametrize("name", ["id", "_id", "userId", "clientId", "userPoolId", "unionid"])
+async def test_a_member_of_data_that_decides_must_have_one_value(name: str) -> None:
+    data = legacy_claims()["data"]
+    value = encoded(data.get(name, POOL if name == "userPoolId" else USER_ID))
+    twice = f'{encoded(data)[:-1]}, "{name}": {value}, "{name}": {value}}}'
+    payload = encoded(legacy_claims(data="DATA")).replace('"DATA"', twice)
+    await refuses(jwt.PyJWS().encode(payload.encode(), SECRET, "HS256"))
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"\xff", b'{"data": {}, "data": {}}'])
 async def test_a_signed_payload_that_is_not_a_strict_object_is_refused(payload: bytes) -> None:
     await refuses(jwt.PyJWS().encode(payload, SECRET, "HS256"))
 
