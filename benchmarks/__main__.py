@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.contenders import VALKEY, Contender, Scenario, has_environment, scenarios
+from benchmarks.contenders import VALKEY, Contender, Scenario, scenarios
 from benchmarks.load import HOST, Result, load
 from benchmarks.report import Row, markdown, svg
 from benchmarks.servers import LOAD_CORE, ROOT, SERVER_CORE, CannotRun, Server, prepare, running
@@ -74,9 +74,9 @@ class Bench:
     ) -> tuple[Result, float]:
         span = 0.0 if scenario.burst else seconds
         try:
-            async with load(server.port, scenario.connections, contender.flow) as traffic:
+            async with load(server.port, scenario.connections, contender.flow) as run:
                 before = server.cpu()
-                result = await traffic.run(span)
+                result = await run(span)
                 cpu = server.cpu() - before
         except (OSError, RuntimeError, TimeoutError) as error:
             raise CannotRun(f"{type(error).__name__} {error}") from error
@@ -123,8 +123,7 @@ def _install(peers: set[str]) -> dict[str, str]:
     missing: dict[str, str] = {}
     for peer in sorted(peers):
         try:
-            if has_environment(peer):
-                prepare(peer)
+            prepare(peer)
         except CannotRun as reason:
             missing[peer] = str(reason)
     return missing

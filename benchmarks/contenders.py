@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import keyfile
 from benchmarks.load import HOST, Build, Flow, Memory
-from benchmarks.servers import ENVIRONMENTS, PEERS, ROOT, Command, free_port
+from benchmarks.servers import ENVIRONMENTS, PEERS, ROOT, Command, free_port, lock_of
 from benchmarks.upstream import POOL_ID, POOL_SECRET
 
 VALKEY = "valkey"
@@ -188,7 +188,7 @@ def _uvicorn(peer: str) -> Command:
     """Return the command for an ASGI peer; the two on our own stack run in the project's .venv."""
 
     def command(_folder: Path, port: int, _upstream: str) -> tuple[list[str], dict[str, str]]:
-        own = has_environment(peer)
+        own = lock_of(peer) is not None
         python = [str(_python(peer))] if own else [sys.executable]
         quiet = [] if own else ["--no-access-log"]
         app = ["-m", "uvicorn", "peer:app", "--app-dir", str(PEERS / peer), "--host", HOST]
@@ -224,11 +224,6 @@ def _node(peer: str, **settings: str) -> Command:
 
 def _python(peer: str) -> Path:
     return ENVIRONMENTS / peer / "bin" / "python"
-
-
-def has_environment(peer: str) -> bool:
-    """Whether the peer has packages of its own."""
-    return any((PEERS / peer).glob("*requirements.txt")) or (PEERS / peer / "package.json").exists()
 
 
 def _request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:

@@ -7,9 +7,10 @@ deadline for responses that never come.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import httptools
@@ -43,6 +44,10 @@ class Result:
     errors: int
 
 
+Run: TypeAlias = Callable[[float], Awaitable[Result]]
+"""Sends on all connections for these seconds; 0 sends one request on each, all at once."""
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, flow: Flow) -> None:
         self.latencies: list[float] = []
@@ -68,9 +73,6 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._fail()
-
-    def on_message_begin(self) -> None:
-        self._body = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # A session cookie is a credential like any other.
@@ -116,7 +118,7 @@ class _Connection(asyncio.Protocol):
         await self._idle
 
     def _send(self, build: Build) -> None:
-        self._sent = time.perf_counter()
+        self._body, self._sent = b"", time.perf_counter()
         if self._transport is not None:
             self._transport.write(build(self._memory))
         else:
@@ -128,33 +130,25 @@ class _Connection(asyncio.Protocol):
             self._idle.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Open connections whose credentials are ready."""
-
-    connections: Sequence[_Connection] = field(repr=False)
-
-    async def run(self, seconds: float) -> Result:
-        """Send on all connections for this time; 0 sends one request on each, all at once."""
-        started = time.perf_counter()
-        runs = (connection.run(started + seconds) for connection in self.connections)
-        async with asyncio.timeout(seconds + _DEADLINE):
-            await asyncio.gather(*runs)
-        latencies = [taken for one in self.connections for taken in one.latencies]
-        errors = sum(one.errors for one in self.connections)
-        return Result(time.perf_counter() - started, latencies, errors)
+async def _run(connections: Sequence[_Connection], seconds: float) -> Result:
+    started = time.perf_counter()
+    async with asyncio.timeout(seconds + _DEADLINE):
+        await asyncio.gather(*(one.run(started + seconds) for one in connections))
+    latencies = [taken for one in connections for taken in one.latencies]
+    errors = sum(one.errors for one in connections)
+    return Result(time.perf_counter() - started, latencies, errors)
 
 
 @asynccontextmanager
-async def load(port: int, connections: int, flow: Flow) -> AsyncIterator[Load]:
-    """Open connections to this port and send the seeds."""
+async def load(port: int, connections: int, flow: Flow) -> AsyncIterator[Run]:
+    """Open connections to this port and send the seeds; yield what sends the requests."""
     loop, opened = asyncio.get_running_loop(), list[_Connection]()
     try:
         for _ in range(connections):
             opened.append((await loop.create_connection(lambda: _Connection(flow), HOST, port))[1])
         async with asyncio.timeout(_DEADLINE):
             await asyncio.gather(*(connection.seed() for connection in opened))
-        yield Load(opened)
+        yield partial(_run, opened)
     finally:
         for connection in opened:
             connection.close()

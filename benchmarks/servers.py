@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -34,6 +34,12 @@ Returns the server's command line and its environment.
 """
 
 
+def lock_of(peer: str) -> Path | None:
+    """Return the lock file of a peer; None if the peer runs in the project's .venv."""
+    locks = (PEERS / peer / name for name in ("requirements.txt", "package-lock.json"))
+    return next((lock for lock in locks if lock.exists()), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server that accepts connections on `port`."""
@@ -53,9 +59,8 @@ def prepare(peer: str) -> None:
         CannotRun: a program or a package is not to be had.
     """
     source, target = PEERS / peer, ENVIRONMENTS / peer
-    lock = next(source.glob("*requirements.txt"), source / "package-lock.json")
-    stamp = target / ".installed"
-    if stamp.exists() and stamp.read_text() == lock.read_text():
+    lock, stamp = lock_of(peer), target / ".installed"
+    if lock is None or (stamp.exists() and stamp.read_text() == lock.read_text()):
         return
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -68,17 +73,6 @@ def prepare(peer: str) -> None:
             shutil.copy(source / name, target)
         _install(peer, "npm", "ci", "--no-audit", "--no-fund", "--prefix", str(target))
     stamp.write_text(lock.read_text())
-
-
-@contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Keep this thread, and the processes that it starts, on one core."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 @asynccontextmanager
@@ -113,8 +107,12 @@ def _start(command: Command, folder: Path, upstream: str) -> Server:
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     given |= {"PORT": str(port), "UPSTREAM": upstream, "POOL_ID": POOL_ID}
     given |= {"POOL_SECRET": POOL_SECRET, "NODE_ENV": "production", **settings}
-    with (folder / "output").open("wb") as output, pinned(SERVER_CORE):
-        process = subprocess.Popen(arguments, cwd=folder, env=given, stdout=output, stderr=output)
+    os.sched_setaffinity(0, {SERVER_CORE})  # the process inherits it from this thread
+    try:
+        with (folder / "output").open("wb") as out:
+            process = subprocess.Popen(arguments, cwd=folder, env=given, stdout=out, stderr=out)
+    finally:
+        os.sched_setaffinity(0, {LOAD_CORE})
     return Server(port, process)
 
 
