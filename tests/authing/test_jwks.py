@@ -10,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.authing.documents import loads
 from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
 from app.authing.transport import build_client, build_transport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
@@ -18,6 +19,7 @@ from tests.authing.builders import (
     Answer,
     Peer,
     Request,
+    encoded,
     http_answer,
     json_answer,
     peer,
@@ -39,6 +41,7 @@ def public_jwk(key: Any, **changes: Any) -> dict[str, Any]:
 
 
 GOOD = public_jwk(EC_KEY, kid="good")
+TWO_SETS = loads(f'{{"keys": [{encoded(GOOD)}], "keys": [{encoded(GOOD)}]}}')
 
 
 # --- usable keys ---
@@ -89,13 +92,22 @@ def test_an_unusable_key_is_ignored_and_recorded(jwk: Any, reason: str) -> None:
     assert events.entries == [("jwk_ignored", "", {"reason": reason})]
 
 
+@pytest.mark.parametrize("name", ["kty", "crv", "x", "y", "kid", "alg", "use", "key_ops"])
+def test_a_key_with_a_member_twice_is_ignored(name: str) -> None:
+    jwk = public_jwk(EC_KEY, kid="twice", alg="ES256", use="sig", key_ops=["verify"])
+    twice = f'{encoded(jwk)[:-1]}, "{name}": {encoded(jwk[name])}}}'
+    document = loads(f'{{"keys": [{twice}, {encoded(GOOD)}]}}')
+    assert [key.kid for key in read_jwk_set(document, RecordedEvents())] == ["good"]
+
+
 def test_keys_with_the_same_name_are_all_ignored() -> None:
     twins = [public_jwk(RSA_KEY, kid="twin"), public_jwk(EC_KEY, kid="twin")]
     assert [key.kid for key in read_jwk_set({"keys": [*twins, GOOD]}, RecordedEvents())] == ["good"]
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], "text", {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [{}]}]
+    "document",
+    [None, [], "text", {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [{}]}, TWO_SETS],
 )
 def test_a_set_without_a_usable_key_is_a_bad_answer(document: Any) -> None:
     with pytest.raises(AuthingBadAnswer):

@@ -37,6 +37,18 @@ def test_a_header_without_an_algorithm_is_refused(header: object) -> None:
         jws.unverified_header(with_header(header), allowed=ALLOWED)
 
 
+@pytest.mark.parametrize("token", ["", "..", "a.b", "a.b.c.d", " a.b.c", "a.b.c\n", "A" * 20_000])
+def test_a_token_of_another_form_is_refused(token: str) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.unverified_header(token, allowed=ALLOWED)
+
+
+@pytest.mark.parametrize("header", [b"\xff", b'{"alg": "HS256", "alg": "HS256"}'])
+def test_a_header_that_is_not_strict_json_is_refused(header: bytes) -> None:
+    with pytest.raises(jws.InvalidJws):
+        jws.unverified_header(f"{b64(header)}.{b64(b'{}')}.{b64(b'mac')}", allowed=ALLOWED)
+
+
 @pytest.mark.parametrize("name", ["kid", "jwk", "jku", "x5u", "crit", "b64", "Alg"])
 def test_header_members_that_are_not_allowed_are_refused(name: str) -> None:
     token = with_header({**HEADER, name: "anything"})
