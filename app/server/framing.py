@@ -77,8 +77,7 @@ class Request:
 class RequestReader:
     """Reads one request after the other. After a refusal it must not be used again.
 
-    `request` is the one that is being read. `begun`: a part of it has arrived, maybe all of it.
-    `received` holds the bytes that are not parsed yet.
+    `request` is the one that is being read. `received` holds the bytes that are not parsed yet.
     """
 
     def __init__(self) -> None:
@@ -89,12 +88,19 @@ class RequestReader:
         self.request = Request()
         self._body: Generator[None, None, bytes] | None = None
         self._tolerates_empty_line = True
-        self.begun = bool(self.received)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the request has arrived, maybe all of it.
+
+        The empty line that some clients send after a body is no part of it (RFC 9112 section 2.2).
+        """
+        empty = (b"", b"\r", _EMPTY_LINE) if self._tolerates_empty_line else (b"",)
+        return self._body is not None or bytes(self.received[:3]) not in empty
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they arrive."""
         self.received += data
-        self.begun = True
 
     def next_request(self) -> Request | None:
         """Return the next request, or None while it is incomplete.

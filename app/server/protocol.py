@@ -54,10 +54,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return  # where the next request would begin is unknown
-        if not self._responding and not self._reader.begun:
-            self._expect_request()
+        begun = self._reader.begun
         self._reader.receive_data(data)
         if not self._responding:
+            if self._reader.begun and not begun:
+                self._expect_request()
             self._advance()
         self._limit_held()
 

@@ -1,5 +1,7 @@
 """The whole lists of examples, without sockets: what parsers may read differently is refused."""
 
+from contextlib import suppress
+
 import pytest
 
 from app.errors import (
@@ -74,6 +76,28 @@ def test_request_is_read_the_same_wherever_it_is_cut(name: str) -> None:
     assert read(*(raw[at : at + 1] for at in range(len(raw)))) == whole
     for at in range(1, len(raw)):
         assert read(raw[:at], raw[at:]) == whole
+
+
+@pytest.mark.parametrize(
+    ("pieces", "begun"),
+    [
+        ([get()], False),
+        ([get(), b"\r\n"], False),
+        ([get() + b"\r"], False),
+        ([get() + b"\r\n", b"G"], True),
+        ([get(), b"\r\n", b"\r"], True),
+        ([get(), b"G"], True),
+        ([get(), b"\n"], True),
+        ([CHUNKED], True),
+    ],
+)
+def test_one_empty_line_is_no_part_of_a_next_request(pieces: list[bytes], begun: bool) -> None:  # noqa: FBT001
+    reader = RequestReader()
+    for piece in pieces:
+        reader.receive_data(piece)
+        with suppress(RequestError):
+            reader.next_request()
+    assert reader.begun == begun
 
 
 @pytest.mark.parametrize("method", ["DELETE", "HEAD", "PURGE", "PRI", "BREW", "get", "M-SEARCH"])

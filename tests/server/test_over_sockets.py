@@ -7,11 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.server.conftest import (
     EchoServer,
     next_response,
     responses,
+    serving,
     until_end,
 )
 from tests.server.examples import (
@@ -35,7 +37,7 @@ async def test_malformed_request_is_refused(server: EchoServer, name: str) -> No
     assert server.reached == []
 
 
-@pytest.mark.parametrize("name", ["plain", "chunked", "trailer", "h2c-ignored", "method-unknown"])
+@pytest.mark.parametrize("name", ["plain", "chunked", "trailer", "host-asterisk", "method-unknown"])
 async def test_well_formed_request_is_answered(server: EchoServer, name: str) -> None:
     raw, body = WELL_FORMED[name]
     first, last = await server.say(raw, get(b"Connection: close"))
@@ -80,6 +82,24 @@ async def test_half_closed_client_gets_its_response(server: EchoServer) -> None:
         server.release.set()
         (response,) = responses(await until_end(reader))
     assert response.status == 200
+
+
+def in_uvloop() -> bytes:
+    """Ask and half-close in the event loop of production."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_ask_and_half_close())
+
+
+async def test_client_that_half_closes_at_once_gets_its_response() -> None:
+    (response,) = responses(await asyncio.to_thread(in_uvloop))
+    assert (response.status, response.echo["body"]) == (200, "{}")
+
+
+async def _ask_and_half_close() -> bytes:
+    async with serving() as server, server.connected() as (reader, writer):
+        writer.write(post(b"Content-Length: 2") + b"{}")
+        writer.write_eof()
+        return await until_end(reader)
 
 
 # --- memory ---

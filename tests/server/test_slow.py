@@ -75,6 +75,22 @@ async def test_deadline_begins_with_the_first_byte_and_ends_with_the_last(serve:
         assert (await next_response(reader)).status == 200
 
 
+@pytest.mark.parametrize("pieces", [[b"{}\r\n"], [b"{}", b"\r\n"], [b"{}", b"\r", b"\n"]])
+async def test_empty_line_after_a_body_does_not_start_the_next_deadline(
+    serve: Serve, pieces: list[bytes]
+) -> None:
+    server = await serve(receive_seconds=DEADLINE)
+    async with server.connected() as (reader, writer):
+        writer.write(post(b"Content-Length: 2"))
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(DEADLINE / 10)
+        assert (await next_response(reader)).status == 200
+        await asyncio.sleep(DEADLINE * 1.5)
+        writer.write(get())
+        assert (await next_response(reader)).status == 200
+
+
 async def test_keep_alive_time_ends_with_the_first_byte_of_the_next_request(serve: Serve) -> None:
     server = await serve()
     server.server.config.timeout_keep_alive = 1
