@@ -48,6 +48,7 @@ LEVELS: Mapping[EventName, Level] = {
     "refresh_reused": "warning",
     "store_failed": "warning",
     "store_not_durable": "warning",
+    "store_not_checked": "warning",
     "write_unconfirmed": "warning",
     "rate_limits_local": "warning",
     "forwarded_for_ignored": "warning",

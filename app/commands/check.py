@@ -19,6 +19,12 @@ _TOLERATED_SKEW = timedelta(seconds=20)
 """Less than the leeway of 30 s for Authing's tokens, because clocks drift."""
 _IN_USE = "in use by a running service; ask its /readyz"
 _WARNING = "warning: "
+_TLS_ADVICE = {
+    "SSLCertVerificationError": (
+        "its certificate does not verify; a private authority needs STORE_CA_FILE"
+    ),
+    "SSLError": "TLS fails; a server without TLS is redis:// instead of rediss://",
+}
 _ONLY_A_LOGIN = "only a login shows whether "
 _GOOD = (_IN_USE, _WARNING)
 
@@ -77,7 +83,9 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
         return {"store": str(error)}
     except StoreUnavailable:
         reason = events.seen.get("store_failed", "no answer")
-        return {"store": f"STORE_URL: cannot be used now ({reason})"}
+        return {"store": f"STORE_URL: {_TLS_ADVICE.get(reason, f'cannot be used now ({reason})')}"}
+    if hidden := events.seen.get("store_not_checked"):
+        return {"store": _WARNING + f"the server does not say all that is checked ({hidden})"}
     if "store_not_durable" in events.seen:
         return {"store": _WARNING + "no append-only file: a crash of the server ends all sessions"}
     return {"store": ""}

@@ -17,6 +17,7 @@ from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
 from tests.support.authority import Authority
+from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 
 
@@ -145,6 +146,39 @@ def test_a_store_that_is_a_folder_is_found(folder: Path, check: Check) -> None:
     name, text = failure(check(STORE_URL=f"sqlite:///{folder}"))
     assert name == "store"
     assert text.startswith("STORE_URL: ")
+
+
+def test_the_tls_of_a_redis_is_named_as_such(
+    check: Check, valkey: Server, authority: Authority, tmp_path: Path
+) -> None:
+    with Proxy(valkey.port, tls=authority.server()) as proxy:
+        assert check(STORE_URL=proxy.url, STORE_CA_FILE=authority.file).code == 0
+        stranger = Authority(tmp_path / "stranger").file
+        answer = check(STORE_URL=proxy.url, STORE_CA_FILE=stranger)
+    says = "its certificate does not verify; a private authority needs STORE_CA_FILE"
+    assert failure(answer) == ("store", f"STORE_URL: {says}")
+
+
+def test_a_rediss_that_speaks_no_tls_is_found(check: Check) -> None:
+    with authing() as (address, _):
+        answer = check(STORE_URL=address.replace("http:", "rediss:"))
+    assert (answer.code, "STORE_URL: TLS fails;" in answer.lines[2]) == (1, True)
+
+
+def test_a_redis_that_refuses_scripts_is_found(check: Check, tmp_path: Path) -> None:
+    with standalone(tmp_path / "no scripts") as server:
+        server.cli("ACL", "SETUSER", "default", "-eval", "-evalsha")
+        name, text = failure(check(STORE_URL=server.url))
+    assert (name, text) == ("store", "STORE_URL: cannot be used now (NoPermissionError)")
+
+
+def test_a_redis_that_hides_its_settings_is_a_warning(check: Check, tmp_path: Path) -> None:
+    with standalone(tmp_path / "hidden", appendonly=True) as server:
+        server.cli("ACL", "SETUSER", "default", "-info")
+        answer = check(STORE_URL=server.url)
+    assert answer.code == 0
+    says = "ok    warning: the server does not say all that is checked (info_refused)"
+    assert findings(answer)["store"].startswith(says)
 
 
 def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(

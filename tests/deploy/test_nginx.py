@@ -157,18 +157,17 @@ async def test_a_stopping_instance_fails_no_request(fleet: Gateway, authing: Aut
     assert statuses(seen).keys() == {200, 201}
 
 
-def test_restarting_the_instances_in_turn_fails_no_request(
+async def test_restarting_the_instances_in_turn_fails_no_request(
     fleet: Gateway, authing: Authing
 ) -> None:
-    with using(fleet.nginx, authing) as phones:
+    async with using(fleet.nginx, authing) as (apps, seen):
         for instance in fleet.instances:
             instance.program.send(signal.SIGTERM)
-            assert instance.program.wait() == 0
-            instance.restart_if_down()  # the other one stops as soon as this one is ready
-        for phone in phones:
-            phone.uses_on()
+            assert await asyncio.to_thread(instance.program.wait) == 0
+            await asyncio.to_thread(instance.restart_if_down)  # the other stops when it is ready
+        await use_on(apps)
 
-    assert {status for phone in phones for status in phone.statuses} == {200, 201}
+    assert statuses(seen).keys() == {200, 201}
 
 
 # --- what nginx refuses ---
