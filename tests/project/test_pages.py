@@ -1,4 +1,4 @@
-"""What the pages refer to exists: links, files, commands of make, settings, metrics."""
+"""What the pages refer to exists: links, files, tests, commands of make, settings, metrics."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from app.telemetry.metrics import Metrics
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
 TARGET = re.compile(r"`make ([a-z][a-z-]*)")
+TEST = re.compile(r"`(test_\w+_\w+_\w+)`")
 CODE = re.compile(r"`([^`]+)`")
 README_LINES = 120
 
@@ -55,6 +56,14 @@ def test_every_make_target_that_a_page_names_exists(root: Path, pages: list[Path
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = {name for page in pages for name in TARGET.findall(page.read_text("utf-8"))}
     assert named - targets == set()
+
+
+def test_every_test_that_a_page_names_exists(root: Path, pages: list[Path]) -> None:
+    tests = "".join(path.read_text("utf-8") for path in (root / "tests").rglob("test_*.py"))
+    named = {name for page in pages for name in TEST.findall(page.read_text("utf-8"))}
+
+    assert len(named) > 15
+    assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
 def test_the_readme_is_short(root: Path) -> None:
