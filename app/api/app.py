@@ -25,7 +25,12 @@ _ROUTERS = (public.router, sessions.router, health.router)
 class _Application(FastAPI):
     @override
     def openapi(self) -> dict[str, Any]:
-        return complete(super().openapi())
+        document = complete(super().openapi())
+        for route in self.routes:
+            # An extra route may bring its Operation Object, such as those of the sandbox.
+            for method, operation in getattr(route, "operations", {}).items():
+                document["paths"].setdefault(getattr(route, "path", ""), {})[method] = operation
+        return document
 
 
 def build_app(

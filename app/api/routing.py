@@ -57,10 +57,14 @@ class StrictRoute(APIRoute):
         return handle_strictly
 
 
-def new_router(prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRouter:
-    """A router of strict routes. The id of an operation is the name of its function."""
+def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRouter:
+    """A router of strict routes, which `/docs` shows under the tag.
+
+    The id of an operation is the name of its function.
+    """
     return APIRouter(
         prefix=prefix,
+        tags=[tag],
         dependencies=dependencies,
         route_class=StrictRoute,
         generate_unique_id_function=lambda route: route.name,

@@ -34,15 +34,23 @@ _DEVICE_SCHEMA = {
 }
 
 
+_DEVICE_EXAMPLE: dict[str, Any] = {"type": "ios", "name": "iPhone", "app_version": "1.2.3"}
+
+
 class LoginRequest(BaseModel):
     """A ticket, or the raw `extMsg` that WeChat returned, and the device."""
 
     model_config = ConfigDict(
         json_schema_extra={
+            # Without examples, /docs would prefill both credentials.
+            "examples": [
+                {"ticket": "the-ticket-in-ext_msg", "device": _DEVICE_EXAMPLE},
+                {"ext_msg": "code=200&ticket=the-ticket", "device": _DEVICE_EXAMPLE},
+            ],
             "oneOf": [
                 {"required": [name], "properties": {name: {"type": "string"}}}
                 for name in ("ticket", "ext_msg")
-            ]
+            ],
         }
     )
 
@@ -64,6 +72,8 @@ class LoginRequest(BaseModel):
 
 class RefreshRequest(BaseModel):
     """The refresh token of the last token response."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refresh_token": "rt_the-token"}]})
 
     refresh_token: Annotated[str, Field(min_length=1, max_length=256, repr=False)]
 

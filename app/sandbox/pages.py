@@ -38,15 +38,38 @@ _HEADERS = {
 def control_routes(state: SandboxState) -> list[Route]:
     """Return the routes of the control API."""
     control = Control(state)
-    table: list[tuple[str, str, Command]] = [
-        ("POST", "/sandbox/tickets", control.issue_ticket),
-        ("GET", "/sandbox/settings", control.settings),
-        ("PATCH", "/sandbox/settings", control.change_settings),
-        ("PUT", "/sandbox/fault", control.set_fault),
-        ("DELETE", "/sandbox/fault", control.clear_fault),
-        ("GET", "/sandbox/stats", control.stats),
+    return [
+        ControlRoute("POST", "/sandbox/tickets", control.issue_ticket, {"persona": "lin"}),
+        ControlRoute("GET", "/sandbox/settings", control.settings),
+        ControlRoute("PATCH", "/sandbox/settings", control.change_settings, {"shape": "bare"}),
+        ControlRoute("PUT", "/sandbox/fault", control.set_fault, {"kind": "http_503", "times": 1}),
+        ControlRoute("DELETE", "/sandbox/fault", control.clear_fault),
+        ControlRoute("GET", "/sandbox/stats", control.stats),
     ]
-    return [Route(path, _endpoint(command), methods=[method]) for method, path, command in table]
+
+
+class ControlRoute(Route):
+    """A route of the control API. `operations` is its OpenAPI description, by method.
+
+    The server adds that to its own. `example` is a body that works.
+    """
+
+    def __init__(
+        self, method: str, path: str, command: Command, example: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(path, _endpoint(command), methods=[method])
+        json_object = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        operation: dict[str, Any] = {
+            "operationId": f"sandbox_{command.__name__}",
+            "summary": command.__doc__,
+            "tags": ["sandbox"],
+            "responses": {"200": {"description": "Done", **json_object}},
+        }
+        if example is not None:
+            body = {"schema": {"type": "object"}, "example": example}
+            operation["requestBody"] = {"content": {"application/json": body}}
+            operation["responses"]["422"] = {"description": "Wrong input", **json_object}
+        self.operations = {method.lower(): operation}
 
 
 class Control:

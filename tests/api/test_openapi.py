@@ -13,8 +13,8 @@ from fastapi.openapi.models import OpenAPI
 from jsonschema_rs import Draft202012Validator
 
 from tests.api.error_cases import Provoked
-from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES
-from tests.support.running_app import running_app
+from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
+from tests.support.running_app import SERVICE, phone_of, running_app
 
 ROUTING = {404, 405}
 """What no operation says of itself, because it is said in place of any."""
@@ -100,6 +100,51 @@ async def test_every_operation_has_a_name_of_its_own_and_a_summary(
     names = [operation["operationId"] for *_, operation in operations(document)]
     assert len(set(names)) == len(names)
     assert all(operation["summary"] for *_, operation in operations(document))
+
+
+async def test_every_operation_has_one_tag(document: dict[str, Any]) -> None:
+    tags = {tag for *_, operation in operations(document) for (tag,) in [operation["tags"]]}
+    assert tags == {"app", "public", "backend", "health"}
+
+
+async def test_the_examples_of_bodies_are_read_when_they_are_executed(
+    document: dict[str, Any], reader: httpx.AsyncClient
+) -> None:
+    outcomes = {}
+    for path, method in WITH_BODY.items():
+        operation = document["paths"][path][method.lower()]
+        (body,) = operation["requestBody"]["content"].values()
+        schema = document["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        address = path.format(subject="somebody")
+        for example in schema["examples"]:
+            response = await reader.request(method, address, json=example, headers=SERVICE)
+            outcomes[path, *sorted(example)] = response.json().get("code", response.status_code)
+    assert outcomes == {
+        ("/v1/sessions", "device", "ticket"): "ticket_rejected",
+        ("/v1/sessions", "device", "ext_msg"): "ticket_rejected",
+        ("/v1/sessions/refresh", "refresh_token"): "refresh_token_invalid",
+        ("/internal/v1/users/{subject}/ban", "reason"): 200,
+    }
+
+
+async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) -> None:
+    async with running_app(tmp_path, api_docs=True) as app:
+        routes = app.sandbox.pages.routes
+        async with phone_of(app.serve(extra_routes=routes)) as phone:
+            described = (await phone.get("/openapi.json")).json()
+            OpenAPI.model_validate(described)
+            control = {
+                (path, method): operation
+                for path, method, operation in operations(described)
+                if operation["tags"] == ["sandbox"]
+            }
+            for (path, method), operation in control.items():
+                body = operation.get("requestBody", {"content": {"application/json": {}}})
+                example = body["content"]["application/json"].get("example")
+                response = await phone.request(method, path, json=example)
+                assert response.status_code == 200, path
+                assert operation["summary"]
+    assert len(control) == 6
 
 
 async def test_only_bearers_and_the_backend_need_a_credential(

@@ -13,7 +13,7 @@ from app.api.routing import new_router
 from app.api.schemas import Checks, Liveness, Readiness
 from app.errors import StoreUnavailable
 
-router = new_router()
+router = new_router("health")
 
 
 @router.get("/livez", summary="Is the process alive?")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NotRequired
 
 from fastapi import Depends, Path, Request, Response
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from typing_extensions import TypedDict
 
 from app.api.deps import ServicesDep, bearer_token, documented
@@ -34,6 +34,8 @@ def _instant(value: object) -> datetime:
 
 class BanIn(BaseModel):
     """`until` is ISO 8601 with an offset; without it the ban has no end. `reason` is your word."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "spam"}]})
 
     reason: Identifier
     until: Annotated[datetime, BeforeValidator(_instant)] | None = None
@@ -70,7 +72,7 @@ async def service_key(request: Request, services: ServicesDep, _scheme: Any = _s
         raise ServiceKeyInvalid
 
 
-router = new_router(prefix="/internal/v1", dependencies=[Depends(service_key)])
+router = new_router("backend", prefix="/internal/v1", dependencies=[Depends(service_key)])
 
 
 @router.get(

@@ -12,7 +12,7 @@ from app.api.routing import new_router
 from app.api.schemas import Discovery, JwkSet
 from app.sessions.miniprogram import Launch, Platform
 
-router = new_router()
+router = new_router("public")
 _CACHE_CONTROL = "public, max-age=300"
 _CACHEABLE = cacheable(200, _CACHE_CONTROL)
 
@@ -74,7 +74,7 @@ def discovery_below(issuer_path: str) -> APIRouter:
 
     The path stands behind the well-known name, so no proxy strips it.
     """
-    below = new_router()
+    below = new_router("public")
     for name, document in _DOCUMENTS.items():
         path = f"/.well-known/{name}{unquote(issuer_path)}"
         below.add_api_route(path, document, methods=["GET", "HEAD"], include_in_schema=False)

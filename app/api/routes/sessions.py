@@ -30,7 +30,7 @@ from app.sessions.login import Login
 from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
 from app.sessions.models import EndReason, TokenPair
 
-router = new_router()
+router = new_router("app")
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 _Scope: TypeAlias = Literal["others", "all"]
