@@ -66,10 +66,6 @@ def test_a_user_without_fields_has_no_claims() -> None:
     assert claims_of({}) == {}
 
 
-def test_wechats_placeholder_name_is_kept() -> None:
-    assert claims_of({"nickname": "微信用户"}) == {"nickname": "微信用户"}
-
-
 def test_a_nickname_of_joined_emoji_is_kept() -> None:
     assert claims_of({"nickname": "👩‍👧 Li"}) == {"nickname": "👩‍👧 Li"}
 

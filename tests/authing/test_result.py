@@ -44,10 +44,6 @@ def test_every_known_shape_gives_the_same_user(shape: str) -> None:
     assert read(SHAPES[shape]) == read(make_user())
 
 
-def test_a_bare_user_is_accepted() -> None:
-    assert read(make_user()).user_id == USER_ID
-
-
 def test_three_envelopes_are_a_bad_answer() -> None:
     document = {"code": 200, "data": {"code": 200, "data": {"code": 200, "data": make_user()}}}
     with pytest.raises(AuthingBadAnswer) as refusal:
@@ -239,10 +235,6 @@ def test_a_clearly_false_flag_is_not_blocked(name: str, flag: Any) -> None:
     assert read(make_user(**{name: flag})).user_id == USER_ID
 
 
-def test_users_without_the_flags_are_not_blocked() -> None:
-    assert read(without(make_user(), "blocked", "isDeleted")).user_id == USER_ID
-
-
 def test_a_blocked_user_without_a_token_is_blocked() -> None:
     with pytest.raises(AccountBlocked):
         read(make_user(blocked=True, token=None))
@@ -288,22 +280,3 @@ def test_a_user_of_the_second_generation_is_read() -> None:
         "phone_number": "+8613800138000",
         "phone_number_verified": True,
     }
-
-
-@pytest.mark.parametrize(
-    "when",
-    [
-        None,
-        "2020-03-13T05:33:20.000Z",
-        "2026-12-07T19:59:55+08:00",
-        "Sat Jun 01 2019 21:34:33 GMT+0800 (CST)",
-        7,
-    ],
-)
-def test_the_expiry_date_beside_the_token_is_ignored(when: Any) -> None:
-    assert read(make_user(tokenExpiredAt=when)).user_id == USER_ID
-
-
-@pytest.mark.parametrize("unionid", [None, ""])
-def test_a_user_without_a_unionid_is_accepted(unionid: str | None) -> None:
-    assert read(make_user(unionid=unionid)).unionid is None

@@ -104,15 +104,6 @@ async def test_a_ticket_is_accepted_once(sandbox: Sandbox, exchange: Exchange) -
     assert (sandbox.state.exchanges, sandbox.state.logins) == (2, 1)
 
 
-async def test_single_use_can_be_switched_off(
-    sandbox: Sandbox, switch: Switch, exchange: Exchange
-) -> None:
-    switch(single_use=False)
-    ticket = sandbox.state.issue(Consent())
-    first, second = (await exchange(ticket)).json(), (await exchange(ticket)).json()
-    assert first["_id"] == second["_id"]
-
-
 async def test_a_ticket_is_valid_to_its_last_second(
     sandbox: Sandbox, switch: Switch, exchange: Exchange, clock: Any
 ) -> None:
