@@ -14,10 +14,7 @@ from fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin, schemas
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport
 from fastapi_users.authentication.strategy.db import DatabaseStrategy
 from fastapi_users_db_sqlalchemy import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
-from fastapi_users_db_sqlalchemy.access_token import (
-    SQLAlchemyAccessTokenDatabase,
-    SQLAlchemyBaseAccessTokenTableUUID,
-)
+from fastapi_users_db_sqlalchemy import access_token as tokens
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -32,7 +29,7 @@ class _Base(DeclarativeBase): ...
 class User(SQLAlchemyBaseUserTableUUID, _Base): ...  # noqa: D101
 
 
-class AccessToken(SQLAlchemyBaseAccessTokenTableUUID, _Base): ...  # noqa: D101
+class AccessToken(tokens.SQLAlchemyBaseAccessTokenTableUUID, _Base): ...  # noqa: D101
 
 
 class _Users(UUIDIDMixin, BaseUserManager[User, UUID]): ...
@@ -57,7 +54,7 @@ def _users(session: _Session) -> _Users:
 
 
 def _strategy(session: _Session) -> DatabaseStrategy[User, UUID, AccessToken]:
-    return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(session, AccessToken), 3600)
+    return DatabaseStrategy(tokens.SQLAlchemyAccessTokenDatabase(session, AccessToken), 3600)
 
 
 _backend = AuthenticationBackend("bearer", BearerTransport("login"), _strategy)
