@@ -33,8 +33,8 @@ def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str, force: bo
                 keyfile.promote(path, kid)
             case "retire":
                 keyfile.retire(path, kid, None if force else lives)
-            case "list":
-                pass
+            case _:
+                pass  # list
         print("\n".join(keyfile.describe(path)))  # noqa: T201  # the output
     return 0
 

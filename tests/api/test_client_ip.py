@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.client_ip import TrustedProxies
+from tests.support.running_app import RunningApp
 
 PROXY, STRANGER = "10.0.0.1", "203.0.113.9"
 CLIENT = "198.51.100.7"
@@ -125,3 +126,12 @@ def test_a_proxy_on_ipv6_is_known_by_its_whole_address() -> None:
 
 def test_no_address_is_a_proxy_by_default() -> None:
     assert TrustedProxies().client_of(scope("127.0.0.1", forwarded(CLIENT))) == "127.0.0.1"
+
+
+async def test_the_first_login_through_an_unknown_proxy_is_a_warning(
+    app: RunningApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"X-Forwarded-For": CLIENT}
+    body = {"ticket": app.ticket()}
+    assert (await app.phone.post("/v1/sessions", json=body, headers=headers)).status_code == 201
+    assert "forwarded_for_ignored" in caplog.messages

@@ -91,9 +91,13 @@ def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize(
     ("event", "level"),
     [
-        *(("store_failed", "warning"), ("refresh_reused", "warning")),
+        *(("store_failed", "warning"), ("store_not_checked", "warning")),
         *(("rate_limits_local", "warning"), ("keys_reload_failed", "warning")),
-        *(("setting_unknown", "warning"), ("housekeeping_failed", "error")),
+        *(
+            ("setting_unknown", "warning"),
+            ("refresh_reused", "warning"),
+            ("housekeeping_failed", "error"),
+        ),
         *(("serving", "info"), ("session_ended", "info")),
     ],
 )
