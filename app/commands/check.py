@@ -1,7 +1,7 @@
 """`check`: will this configuration work? Prints one line a check, with advice and no secrets."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from typing_extensions import override
@@ -84,11 +84,17 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
     except StoreUnavailable:
         reason = events.seen.get("store_failed", "no answer")
         return {"store": f"STORE_URL: {_TLS_ADVICE.get(reason, f'cannot be used now ({reason})')}"}
-    if hidden := events.seen.get("store_not_checked"):
-        return {"store": _WARNING + f"the server does not say all that is checked ({hidden})"}
-    if "store_not_durable" in events.seen:
-        return {"store": _WARNING + "no append-only file: a crash of the server ends all sessions"}
-    return {"store": ""}
+    return {"store": _doubt(events.seen)}
+
+
+def _doubt(seen: Mapping[str, str]) -> str:
+    if hidden := seen.get("store_not_checked"):
+        return _WARNING + f"the server does not say all that is checked ({hidden})"
+    if "store_not_durable" in seen:
+        return _WARNING + "no append-only file: a crash of the server ends all sessions"
+    if "store_created" in seen:
+        return _WARNING + "the file did not exist, and is created now"
+    return ""
 
 
 async def _ask_authing(settings: Settings) -> dict[str, str]:

@@ -95,6 +95,8 @@ def failure(answer: Answer) -> tuple[str, str]:
 def test_a_configuration_that_works_is_found_good_over_tls(
     monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell, authority: Authority
 ) -> None:
+    with open_sqlite_store(folder / "sessions.db"):
+        pass  # as after a first start
     with authing(tls=authority.server()) as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         monkeypatch.setenv("AUTHING_CA_FILE", str(authority.file))
@@ -110,6 +112,14 @@ def test_a_configuration_that_works_is_found_good_over_tls(
     assert len(asked) == 1
     with open_sqlite_store(folder / "sessions.db"):
         pass  # the store is free again
+
+
+def test_a_store_that_does_not_exist_is_created_and_said(folder: Path, check: Check) -> None:
+    assert not (folder / "sessions.db").exists()
+    answer = check()
+    assert answer.code == 0
+    assert findings(answer)["store"] == "ok    warning: the file did not exist, and is created now"
+    assert findings(check())["store"] == "ok"
 
 
 def test_wrong_settings_end_the_check(check: Check) -> None:

@@ -92,8 +92,7 @@ async def test_empty_line_after_a_body_does_not_start_the_next_deadline(
 
 
 async def test_keep_alive_time_ends_with_the_first_byte_of_the_next_request(serve: Serve) -> None:
-    server = await serve()
-    server.server.config.timeout_keep_alive = 1
+    server = await serve(keep_alive=1)
     async with server.connected() as (reader, writer):
         writer.write(get())
         await next_response(reader)
