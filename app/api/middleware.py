@@ -126,8 +126,8 @@ def _early_response(scope: Scope, *, preflight: bool) -> Response | None:
     error = _refusal(scope)
     if error is not None:
         return problem_response(scope, error)
-    asks = "access-control-request-method" in Headers(scope=scope)
-    if preflight and asks and scope["method"] == "OPTIONS":
+    asks = preflight and scope["method"] == "OPTIONS"
+    if asks and "access-control-request-method" in Headers(scope=scope):
         return Response(status_code=204, headers=_PREFLIGHT)
     return None
 
