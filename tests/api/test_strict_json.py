@@ -14,8 +14,11 @@ async def send(phone: httpx.AsyncClient, path: str, body: bytes) -> httpx.Respon
     return await phone.request(WITH_BODY[path], path, content=body, headers=headers)
 
 
-# tests/jose/test_strict_json.py reads the whole lists.
-@pytest.mark.parametrize("body", sampled(REFUSED))
+# tests/jose/test_strict_json.py reads the whole lists. A body may begin with a byte order mark.
+MALFORMED = {n: body for n, body in REFUSED.items() if n != "i-structure-byte-order-mark"}
+
+
+@pytest.mark.parametrize("body", sampled(MALFORMED))
 async def test_json_that_readers_read_differently_is_malformed(
     phone: httpx.AsyncClient, body: bytes
 ) -> None:
