@@ -13,10 +13,10 @@ from tests.stores.redis.opening import SESSION, fails, fields_of, opened
 from tests.support.authority import Authority
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
-from tests.support.valkey.servers import Server, sentinel_trio, standalone
+from tests.support.valkey.servers import SentinelTrio, Server, sentinel_trio, standalone
 
-PASSWORD = "made-up p@ss/word:1"
-QUOTED = "made-up%20p%40ss%2Fword%3A1"
+PASSWORD = "made-up p@ss/word:1[?#%"
+QUOTED = "made-up%20p%40ss%2Fword:1[%3F%23%25"
 
 
 SECRET = "hunter2hunter2"
@@ -181,6 +181,15 @@ async def test_sentinels_that_ask_for_a_password_get_theirs(
             assert await fails(store.maintenance.check_writable()) is (given != PASSWORD)
     refused = set(fields_of(events, "store_failed"))
     assert refused == (set() if given == PASSWORD else {"AuthenticationError"})
+
+
+async def test_a_service_that_no_sentinel_knows_is_no_master(
+    valkey_sentinels: SentinelTrio,
+) -> None:
+    events = RecordedEvents()
+    async with opened(f"{valkey_sentinels.url}-unknown", events) as store:
+        assert await fails(store.maintenance.check_writable())
+    assert set(fields_of(events, "store_failed")) == {"MasterNotFoundError"}
 
 
 async def test_a_unix_socket_needs_no_port(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Ended, Rotated
 from app.sessions.ports import Stores
-from app.stores.redis.engine import Replicas
+from app.stores.redis.engine import Replicas, parse_info
 from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import SESSION, engine_of, fields_of, opened
 from tests.support.fakes import RecordedEvents
@@ -87,3 +88,16 @@ def test_replicas_are_asked_for_again_after_a_failed_question() -> None:
     failed = dict.fromkeys(first, ConnectionError())
     assert replicas.confirmed(failed)
     assert list(replicas.questions()) == list(first)
+
+
+def test_a_server_that_refuses_info_is_asked_for_no_confirmation() -> None:
+    replicas = Replicas()
+    replicas.confirmed(dict.fromkeys(replicas.questions(), ResponseError("unknown command")))
+    assert list(replicas.questions()) == []
+
+
+@pytest.mark.parametrize("reply", [b"", b"odd", b"# Replication\r\na:b=1,c\r\n\xff:1", None, 7])
+def test_an_odd_reply_to_info_is_parsed_as_far_as_it_goes(reply: object) -> None:
+    assert "connected_slaves" not in parse_info(reply)
+    if isinstance(reply, bytes):
+        assert parse_info(b"connected_slaves:2\r\n" + reply)["connected_slaves"] == "2"
