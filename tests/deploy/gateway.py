@@ -8,56 +8,31 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
 
 import hiredis
-import httpx
 
-from tests.commands.environment import without_settings
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.nginx import Nginx, replaced
-from tests.support.processes import Program, soon
+from tests.e2e.conftest import Service
+from tests.support.processes import soon
 from tests.support.valkey import ports
 from tests.support.valkey.process import Server
 
 PASSWORD = "made-up-password-of-valkey-0123456789"
 
 
-class Instance:
-    """One service that can be killed and started again on its port."""
+class Instance(Service):
+    """One service that can be started again on its port."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], stack: ExitStack) -> None:
         folder.mkdir()
-        self._folder = folder
-        self._reserved = ports.reserve()
-        self.port = ports.number(self._reserved)
-        self._environment = {**without_settings(), **settings, "PORT": str(self.port)}
+        self.port = ports.number(stack.enter_context(ports.reserve()))
+        super().__init__(folder, "serve", {**settings, "PORT": str(self.port)}, stack)
+        self.restart()
 
-    def __enter__(self) -> Self:
-        self._start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.program.close()
-        self._reserved.close()
-
-    def restart_if_down(self) -> None:
-        """Start it if it does not run."""
-        if not self.program.runs_for(0):
-            self.program.close()
-            self._start()
-
-    def _start(self) -> None:
-        self.program = Program(self._folder, "-m", "app", "serve", environment=self._environment)
-        try:
-            self.program.line_with('"serving"')
-            soon(self._is_ready)
-        except BaseException:
-            self.program.close()
-            raise
-
-    def _is_ready(self) -> bool:
-        return httpx.get(f"http://127.0.0.1:{self.port}/readyz", trust_env=False).is_success
+    def restart(self) -> None:
+        self.start()
+        soon(lambda: self.phone.get("/readyz").is_success)
 
 
 @dataclass(frozen=True)
@@ -73,8 +48,8 @@ def gateway(folder: Path, settings: Mapping[str, str]) -> Iterator[Gateway]:
     """Start two services with these settings, and nginx in front of them."""
     folder.mkdir()
     with ExitStack() as stack:
-        first = stack.enter_context(Instance(folder / "a", settings))
-        second = stack.enter_context(Instance(folder / "b", settings))
+        first = Instance(folder / "a", settings, stack)
+        second = Instance(folder / "b", settings, stack)
         nginx = stack.enter_context(Nginx(folder / "nginx", (first.port, second.port)))
         yield Gateway(nginx, (first, second))
 

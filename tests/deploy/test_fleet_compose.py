@@ -57,7 +57,9 @@ def directive(conf: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["nginx", *INSTANCES, "valkey", "keys"])
-def test_every_service_is_confined(services: dict[str, Any], name: str) -> None:
+def test_every_service_is_confined_and_its_memory_bounded(
+    services: dict[str, Any], name: str
+) -> None:
     service = services[name]
 
     assert service["read_only"] is True
@@ -66,18 +68,18 @@ def test_every_service_is_confined(services: dict[str, Any], name: str) -> None:
     assert service["pids_limit"]
     assert not {"privileged", "cap_add", "pid"} & service.keys()
     assert service.get("user") or service["image"] == "ticketgate"  # whose image is not root
+    assert service.get("mem_limit") or name == "keys"  # which runs once, by hand
 
 
-@pytest.mark.parametrize("name", ["nginx", *INSTANCES, "valkey"])
-def test_memory_is_bounded(services: dict[str, Any], name: str) -> None:
-    assert services[name]["mem_limit"]
-
-
-def test_only_nginx_can_be_reached(services: dict[str, Any], content: dict[str, Any]) -> None:
+def test_only_nginx_can_be_reached_and_listens_on_the_published_port(
+    services: dict[str, Any], content: dict[str, Any], nginx_conf: str
+) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
     assert content["networks"]["store"] == {"internal": True}
     assert services["valkey"]["networks"] == ["store"]
     assert "store" not in services["nginx"]["networks"]
+    assert services["nginx"]["ports"] == ["443:8443"]
+    assert directive(nginx_conf, "listen") == "8443 ssl default_server"
 
 
 def test_nginx_leaves_out_no_instance_that_restarts(nginx_conf: str) -> None:
@@ -86,12 +88,7 @@ def test_nginx_leaves_out_no_instance_that_restarts(nginx_conf: str) -> None:
     assert [server.split()[1:] for server in servers] == [["max_fails=0"]] * len(servers)
 
 
-def test_nginx_listens_on_the_published_port(services: dict[str, Any], nginx_conf: str) -> None:
-    assert services["nginx"]["ports"] == ["443:8443"]
-    assert directive(nginx_conf, "listen") == "8443 ssl default_server"
-
-
-def test_nginx_knows_the_addresses_of_the_instances(
+def test_nginx_knows_the_instances_and_they_trust_only_nginx(
     services: dict[str, Any], content: dict[str, Any], nginx_conf: str, settings: Settings
 ) -> None:
     addresses = [services[name]["networks"]["front"]["ipv4_address"] for name in INSTANCES]
@@ -100,32 +97,20 @@ def test_nginx_knows_the_addresses_of_the_instances(
     asked = re.findall(r"^\s*server ([\d.:]+)", nginx_conf, re.MULTILINE)
     assert asked == [f"{address}:{settings.port}" for address in addresses]
     assert all(ip_address(address) in ip_network(front["subnet"]) for address in addresses)
-
-
-def test_only_nginx_is_a_trusted_proxy(services: dict[str, Any], settings: Settings) -> None:
     nginx = services["nginx"]["networks"]["front"]["ipv4_address"]
-
     assert settings.trusted_proxies == (ip_network(nginx),)
 
 
-def test_the_instances_share_read_only_keys_and_secrets(
-    services: dict[str, Any], settings: Settings
+def test_the_instances_share_read_only_keys_and_secrets_and_have_no_store_of_their_own(
+    services: dict[str, Any], settings: Settings, dockerfile: Dockerfile
 ) -> None:
     for name in INSTANCES:
         assert source_of(services[name], str(settings.session_keys_file.parent)) == "keys"
         assert source_of(services[name], str(SECRETS_DIR)) == "/etc/ticketgate/secrets"
-    assert services["keys"]["volumes"] == [f"keys:{settings.session_keys_file.parent}"]
-
-
-def test_no_variable_hides_a_secret_file(services: dict[str, Any]) -> None:
-    assert services[INSTANCES[0]]["environment"].keys() == {"TRUSTED_PROXIES"}
-
-
-def test_an_instance_cannot_create_a_store_of_its_own(
-    services: dict[str, Any], dockerfile: Dockerfile
-) -> None:
-    for name in INSTANCES:
         assert f"{dockerfile.last('VOLUME').text}:ro" in services[name]["tmpfs"]
+    assert services["keys"]["volumes"] == [f"keys:{settings.session_keys_file.parent}"]
+    # No variable hides a secret file.
+    assert services[INSTANCES[0]]["environment"].keys() == {"TRUSTED_PROXIES"}
 
 
 def test_every_service_has_time_to_finish(
@@ -137,12 +122,8 @@ def test_every_service_has_time_to_finish(
         assert seconds(services[name]["stop_grace_period"]) > needed
     longest = seconds(directive(nginx_conf, "proxy_read_timeout"))
     assert seconds(services["nginx"]["stop_grace_period"]) > longest
-
-
-def test_nginx_waits_longer_than_a_login_may_take(settings: Settings, nginx_conf: str) -> None:
     login = settings.authing_timeout.total_seconds() + 4  # the store: claim, redeem, open, tidy up
-
-    assert seconds(directive(nginx_conf, "proxy_read_timeout")) > login
+    assert longest > login
 
 
 def test_valkey_keeps_every_write(services: dict[str, Any]) -> None:

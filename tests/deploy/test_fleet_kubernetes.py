@@ -41,19 +41,15 @@ def fleet_pod(built: Manifests) -> dict[str, Any]:
     return dict(built["Deployment"]["spec"]["template"]["spec"])
 
 
-@pytest.fixture(scope="module")
-def fleet_container(fleet_pod: dict[str, Any]) -> dict[str, Any]:
-    (only,) = fleet_pod["containers"]
-    return dict(only)
-
-
 @pytest.fixture
 def settings(built: Manifests, load: Load) -> Settings:
     """What a pod makes of the ConfigMap, once the required ones are filled in."""
     return load(Settings, {**built["ConfigMap"]["data"], **FILLED_IN})
 
 
-def test_kustomize_names_every_file() -> None:
+def test_kustomize_names_every_file_and_the_fleet_every_setting_of_one_instance(
+    plain_settings: dict[str, str],
+) -> None:
     text = (FOLDER / "kustomization.yaml").read_text(encoding="utf-8")
     told = yaml.safe_load(text)
     (generated,) = told["configMapGenerator"]
@@ -61,73 +57,42 @@ def test_kustomize_names_every_file() -> None:
     files = {*told["resources"], *generated["envs"], *patches, "kustomization.yaml"}
 
     assert files - {"../kubernetes"} == {file.name for file in FOLDER.iterdir()}
-
-
-def test_the_fleet_sets_every_setting_of_the_single_instance(
-    plain_settings: dict[str, str],
-) -> None:
     assert plain_settings.keys() <= dotenv_values(FOLDER / "settings.env").keys()
 
 
-def test_several_pods_are_replaced_one_by_one(built: Manifests) -> None:
-    deployment = built["Deployment"]["spec"]
+def test_several_pods_are_spread_and_replaced_one_by_one(
+    built: Manifests, fleet_pod: dict[str, Any]
+) -> None:
+    deployment, budget = built["Deployment"]["spec"], built["PodDisruptionBudget"]["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    spread = fleet_pod["topologySpreadConstraints"]
 
     assert deployment["replicas"] >= 2
-    assert deployment["strategy"] == {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-    }
-
-
-def test_a_drained_node_takes_one_pod_at_a_time(built: Manifests) -> None:
-    budget = built["PodDisruptionBudget"]["spec"]
-
+    one_by_one = {"maxUnavailable": 0, "maxSurge": 1}
+    assert deployment["strategy"] == {"type": "RollingUpdate", "rollingUpdate": one_by_one}
     assert budget["maxUnavailable"] == 1
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
-
-
-def test_the_pods_are_spread(built: Manifests, fleet_pod: dict[str, Any]) -> None:
-    spread = fleet_pod["topologySpreadConstraints"]
-    labels = built["Deployment"]["spec"]["template"]["metadata"]["labels"]
-
-    assert {constraint["topologyKey"] for constraint in spread} == {
-        "kubernetes.io/hostname",
-        "topology.kubernetes.io/zone",
-    }
+    keys = {constraint["topologyKey"] for constraint in spread}
+    assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
     assert all(constraint["labelSelector"]["matchLabels"] == labels for constraint in spread)
-
-
-def test_every_selector_means_these_pods(built: Manifests) -> None:
-    labels = built["Deployment"]["spec"]["template"]["metadata"]["labels"]
-
-    assert built["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert budget["selector"]["matchLabels"] == labels
     assert built["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
     assert built["Service"]["spec"]["selector"] == labels
 
 
-def test_a_pod_cannot_store_anything(
-    built: Manifests,
-    fleet_pod: dict[str, Any],
-    fleet_container: dict[str, Any],
-    dockerfile: Dockerfile,
+def test_a_pod_is_confined_like_the_single_instance_and_cannot_store_anything(
+    built: Manifests, fleet_pod: dict[str, Any], pod: dict[str, Any], dockerfile: Dockerfile
 ) -> None:
-    (mount,) = [m for m in fleet_container["volumeMounts"] if m["name"] == "data"]
+    (container,), (single,) = fleet_pod["containers"], pod["containers"]
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "data"]
     (volume,) = [v for v in fleet_pod["volumes"] if v["name"] == "data"]
 
+    for name in ("securityContext", "automountServiceAccountToken", "enableServiceLinks"):
+        assert fleet_pod[name] == pod[name]
+    assert container["securityContext"] == single["securityContext"]
     assert "PersistentVolumeClaim" not in built
     assert mount == {"name": "data", "mountPath": dockerfile.last("VOLUME").text, "readOnly": True}
     assert volume.keys() == {"name", "emptyDir"}
-
-
-def test_a_pod_is_confined_like_the_single_instance(
-    fleet_pod: dict[str, Any],
-    fleet_container: dict[str, Any],
-    pod: dict[str, Any],
-    container: dict[str, Any],
-) -> None:
-    for name in ("securityContext", "automountServiceAccountToken", "enableServiceLinks"):
-        assert fleet_pod[name] == pod[name]
-    assert fleet_container["securityContext"] == container["securityContext"]
 
 
 def test_a_pod_has_time_to_finish(fleet_pod: dict[str, Any], settings: Settings) -> None:
@@ -138,20 +103,16 @@ def test_a_pod_has_time_to_finish(fleet_pod: dict[str, Any], settings: Settings)
 
 
 def test_only_the_monitoring_namespace_reaches_the_metrics(
-    built: Manifests, fleet_container: dict[str, Any], settings: Settings
+    built: Manifests, fleet_pod: dict[str, Any], settings: Settings
 ) -> None:
-    api, metrics = built["NetworkPolicy"]["spec"]["ingress"]
-    ports = {port["name"]: port["containerPort"] for port in fleet_container["ports"]}
+    policy = built["NetworkPolicy"]["spec"]
+    api, metrics = policy["ingress"]
+    (container,) = fleet_pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
 
     assert ports == {"http": settings.port, "metrics": settings.metrics_port}
     assert api["ports"] == [{"port": settings.port}]
     assert metrics["ports"] == [{"port": settings.metrics_port}]
-    (watchers,) = metrics["from"]
-    labels = watchers["namespaceSelector"]["matchLabels"]
-    assert labels == {"kubernetes.io/metadata.name": "monitoring"}
-
-
-def test_egress_reaches_dns_tls_and_redis_only(built: Manifests) -> None:
-    egress = built["NetworkPolicy"]["spec"]["egress"]
-
-    assert {port["port"] for rule in egress for port in rule["ports"]} == {53, 443, 6379}
+    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert metrics["from"] == [{"namespaceSelector": monitoring}]
+    assert {p["port"] for rule in policy["egress"] for p in rule["ports"]} == {53, 443, 6379}
