@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -108,36 +107,22 @@ async def test_100_concurrent_logins_with_one_ticket_and_key_make_one_session(
         assert len((await _call(service, "GET", LOGIN, Authorization=bearer)).body) == 1
 
 
-@dataclass
-class Phone:
-    """A session in a race, with every token that it was ever given."""
-
-    line: Line
-    subject: str
-    refresh_tokens: list[str] = field(default_factory=list)
-    access_tokens: list[str] = field(default_factory=list)
-
-    def keep(self, answer: Answer) -> None:
-        self.refresh_tokens.append(answer.body["refresh_token"])
-        self.access_tokens.append(answer.body["access_token"])
+End = Callable[[Line, Answer], Coroutine[Any, Any, Answer]]
 
 
-End = Callable[[Phone], Coroutine[Any, Any, Answer]]
+async def _log_out(service: Line, first: Answer) -> Answer:
+    bearer = f"Bearer {first.body['access_token']}"
+    return await _call(service, "DELETE", f"{LOGIN}/current", Authorization=bearer)
 
 
-async def _log_out(phone: Phone) -> Answer:
-    bearer = f"Bearer {phone.access_tokens[0]}"
-    return await _call(phone.line, "DELETE", f"{LOGIN}/current", Authorization=bearer)
+async def _kick(service: Line, first: Answer) -> Answer:
+    path = f"/internal/v1/users/{first.body['user']['sub']}/sessions"
+    return await _call(service, "DELETE", path, Authorization=f"Bearer {SERVICE_KEY}")
 
 
-async def _kick(phone: Phone) -> Answer:
-    path = f"/internal/v1/users/{phone.subject}/sessions"
-    return await _call(phone.line, "DELETE", path, Authorization=f"Bearer {SERVICE_KEY}")
-
-
-async def _ban(phone: Phone) -> Answer:
-    path, body = f"/internal/v1/users/{phone.subject}/ban", {"reason": "spam"}
-    return await _call(phone.line, "PUT", path, body, Authorization=f"Bearer {SERVICE_KEY}")
+async def _ban(service: Line, first: Answer) -> Answer:
+    path, body = f"/internal/v1/users/{first.body['user']['sub']}/ban", {"reason": "spam"}
+    return await _call(service, "PUT", path, body, Authorization=f"Bearer {SERVICE_KEY}")
 
 
 @pytest.mark.parametrize(
@@ -150,43 +135,39 @@ async def test_every_token_is_refused_after_the_end_was_answered(
 
     async def race(number: int) -> None:
         async with lanes:
-            ticket = await new_ticket(authing, f"{name}-{number}")
-            first = await _log_in(service, ticket)
-            phone = Phone(service, first.body["user"]["sub"])
-            phone.keep(first)
-            await _race(phone, end, after=number % 3)
-            await _assert_dead(phone, name)
+            first = await _log_in(service, await new_ticket(authing, f"{name}-{number}"))
+            given = await _race(service, first, end, after=number % 3)
+            for answer in given:
+                token, bearer = (answer.body[f"{kind}_token"] for kind in ("refresh", "access"))
+                refused = await _refresh(service, token)
+                assert (refused.status, refused.ending()) == (400, name)
+                refused = await _call(service, "GET", ME, Authorization=f"Bearer {bearer}")
+                assert (refused.status, refused.ending()) == (401, name)
 
     await asyncio.gather(*(race(number) for number in range(RACES)))
 
 
-async def _race(phone: Phone, end: End, after: int) -> None:
-    """Refresh without a pause until the end is felt that comes in the middle of it."""
+async def _race(service: Line, first: Answer, end: End, after: int) -> list[Answer]:
+    """Refresh without a pause until the end is felt that comes in the middle of it.
+
+    Returns every answer that held tokens.
+    """
+    given = [first]
     for _ in range(after):
-        await _refresh_at_once(phone)
-    ending = asyncio.create_task(end(phone))
+        given += await _refresh_at_once(service, given[-1])
+    ending = asyncio.create_task(end(service, first))
     async with asyncio.timeout(PATIENCE):
-        while await _refresh_at_once(phone):
-            pass
+        while len(more := await _refresh_at_once(service, given[-1])) == RIVALS:
+            given += more
     assert (await ending).status in {200, 204}
+    return given + more
 
 
-async def _refresh_at_once(phone: Phone) -> bool:
-    """Refresh with the newest token, in parallel; whether every one of them came through."""
-    answers = await _together([partial(_refresh, phone.line, phone.refresh_tokens[-1])] * RIVALS)
-    given = [answer for answer in answers if answer.status == 200]
-    for answer in given:
-        phone.keep(answer)
-    return len(given) == RIVALS
-
-
-async def _assert_dead(phone: Phone, name: str) -> None:
-    for token in phone.refresh_tokens:
-        refused = await _refresh(phone.line, token)
-        assert (refused.status, refused.ending()) == (400, name)
-    for token in phone.access_tokens:
-        refused = await _call(phone.line, "GET", ME, Authorization=f"Bearer {token}")
-        assert (refused.status, refused.ending()) == (401, name)
+async def _refresh_at_once(service: Line, last: Answer) -> list[Answer]:
+    """Refresh with the newest token, in parallel; the answers that came through."""
+    token = last.body["refresh_token"]
+    answers = await _together([partial(_refresh, service, token)] * RIVALS)
+    return [answer for answer in answers if answer.status == 200]
 
 
 async def _log_in(service: Line, ticket: str) -> Answer:
