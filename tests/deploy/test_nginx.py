@@ -142,8 +142,10 @@ async def test_an_instance_killed_under_load_loses_no_session(
         await use_on(apps)
 
     # nginx does not repeat a POST in flight; the app does.
-    assert statuses(seen).keys() <= {200, 201, 409, 502}
+    assert statuses(seen).keys() <= {200, 201, 400, 409, 502}
     assert statuses(seen)[502] <= len(apps)
+    # A login that died with the instance may have spent its ticket at Authing; no session existed.
+    assert statuses(seen)[400] == sum(app.tally["relaunches"] for app in apps)
     assert {app.ended for app in apps} == {None}
 
 
