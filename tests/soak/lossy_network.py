@@ -1,7 +1,8 @@
 """Run apps over a lossy network: no app is forced to log in again, and every thief is caught.
 
 The network loses responses and duplicates requests, and the service is killed several times.
-Thieves copy the refresh token of some apps and replay it later.
+Thieves copy the refresh token of some apps. They replay it later, follow the owner's next refresh,
+or lurk until the owner sleeps.
 `python -m tests.soak.lossy_network --help` lists the options.
 """
 
@@ -9,6 +10,7 @@ import argparse
 import asyncio
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import pairwise
@@ -21,31 +23,36 @@ from tests.soak.store_content import read_file
 
 DROPS, DOUBLES = 0.20, 0.05
 FEWEST_REFRESHES = 10
+MANNERS = ("old", "used", "follow", "lurk")
 _APPS_AWAKE = 400
 _DELIVERIES_PER_APP = 15  # at the very least
 
 
 @dataclass(slots=True)
 class Thief:
-    """Copies what the victim has after its refresh number `at` (0: the login), to replay it later.
+    """Copies the victim's refresh token after its refresh number `at` (0: the login).
 
-    `patient`: when the victim has refreshed twice more; else when the victim has refreshed once
-    more and has used the access token that came with it. `gained`: the copy was worth something.
+    `manner`: when the copy is presented. `old`: after two more refreshes. `used`: after one more
+    refresh and a use of its access token. `follow`: just after one more refresh, of which only
+    other services see the access token. `lurk`: as `follow`, while the owner sleeps.
+    `gained`: the thief got tokens.
     """
 
     phone: App
     at: int
-    patient: bool
+    manner: str
     loot: str = ""
     gained: bool = False
     strike: asyncio.Task[None] | None = None
 
-    def watch(self, number: int, victim: App) -> None:
-        """See what the victim has after its refresh of this number."""
+    async def watch(self, number: int, victim: App) -> None:
+        """Copy the token after this refresh of the victim, or present the copy when it is time."""
         if number == self.at:
             self.loot = victim.received[-1]
-        if number == self.at + (2 if self.patient else 1):
+        if number == self.at + (2 if self.manner == "old" else 1):
             self.strike = asyncio.create_task(self._replay())
+            if self.manner == "lurk":
+                await self.strike
 
     async def _replay(self) -> None:
         answer = await self.phone.present(self.loot)
@@ -68,7 +75,7 @@ class Owner(App):
             await self.sign_in()
             for number in range(FEWEST_REFRESHES + self.choices.randrange(3)):
                 if self.thief is not None:
-                    self.thief.watch(number, self)
+                    await self.thief.watch(number, self)
                 if self.ended is None:
                     await self._refresh_and_look()
             if self.thief is not None and self.thief.strike is not None:
@@ -77,8 +84,9 @@ class Owner(App):
 
     async def _refresh_and_look(self) -> None:
         await self.refresh()
-        hasty = self.thief is not None and not self.thief.patient
-        if self.ended is None and (hasty or self.choices.random() < 0.5):
+        manner = self.thief.manner if self.thief is not None else "none"
+        looks = {"used": 1.0, "follow": 0.0, "lurk": 0.0}.get(manner, 0.5)
+        if self.ended is None and self.choices.random() < looks:
             await self.look()
         if self.ended is not None:
             self.forced = self.thief is None or self.thief.strike is None
@@ -89,10 +97,10 @@ def make_owners(running: World, line: Line, apps: int, thieves: int) -> list[Own
     choices, owners = running.choices, []
     victims = set(choices.sample(range(apps), thieves))
     for number in range(apps):
-        at, patient = choices.randrange(FEWEST_REFRESHES - 2), choices.random() < 0.5
+        at, manner = choices.randrange(FEWEST_REFRESHES - 2), MANNERS[number % len(MANNERS)]
         owner = running.app(f"owner-{number}", Owner, line)
         if number in victims:
-            owner.thief = Thief(running.app("nobody", App, line), at, patient)
+            owner.thief = Thief(running.app("nobody", App, line), at, manner)
         owners.append(owner)
     running.apps += owners
     return owners
@@ -146,8 +154,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             "refreshes rotated": tally["refreshes rotated"],
             "refreshes replayed": tally["refreshes replayed"],
             "looks at /v1/me": tally["looks"],
-            "thieves: copy two generations old": sum(thief.patient for thief, _ in robbed),
-            "thieves: successor of the copy in use": sum(not thief.patient for thief, _ in robbed),
+            "thieves, by manner": dict(Counter(thief.manner for thief, _ in robbed)),
             "slowest start, seconds": f"{service.slowest_start:.1f}",
             "sessions in the file": len(kept.subjects),
         }
@@ -163,5 +170,5 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    numbers = {"apps": 2000, "thieves": 200, "kills": 10}
+    numbers = {"apps": 2000, "thieves": 800, "kills": 10}
     sys.exit(run("lossy_network", __doc__ or "", numbers, main))

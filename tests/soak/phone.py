@@ -117,7 +117,8 @@ class App:
     """One app on one phone. `tally` counts what happened, over all apps that share it.
 
     `new_ticket` plays the mini program. `received` are all refresh tokens that the app ever got,
-    oldest first; `ended` is the word for the end of its session, once it has learnt that.
+    oldest first, and `keys` the idempotency key of each.
+    `ended` is the word for the end of its session, once it has learnt that.
     `confused` is the last answer that it could not make sense of, inside `noting`.
     """
 
@@ -131,6 +132,7 @@ class App:
     subject: str = ""
     access_token: str = ""
     received: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
     ended: str | None = None
     confused: str = ""
 
@@ -165,8 +167,13 @@ class App:
         return answer
 
     async def present(self, refresh_token: str) -> Answer:
-        """Refresh with this token, until there is a verdict; without keeping the answer."""
-        answer = await self.ask("POST", REFRESH, {"refresh_token": refresh_token})
+        """Refresh with this token, until the answer is definite; without keeping the answer.
+
+        Sends the token's idempotency key, if the token was received and not copied.
+        """
+        key = self.keys.get(refresh_token)
+        headers = {} if key is None else {"Idempotency_Key": key}
+        answer = await self.ask("POST", REFRESH, {"refresh_token": refresh_token}, **headers)
         if answer.status == HTTPStatus.OK:
             self.tally[f"refreshes {answer.body['outcome']}"] += 1
         return answer
@@ -212,6 +219,7 @@ class App:
         self.access_token = answer.body["access_token"]
         if answer.body["refresh_token"] not in self.received:
             self.received.append(answer.body["refresh_token"])
+            self.keys[answer.body["refresh_token"]] = secrets.token_urlsafe(24)
 
     def _learn_the_end(self, answer: Answer) -> None:
         self.ended = answer.ending()
