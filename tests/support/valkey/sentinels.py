@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 
@@ -76,9 +76,7 @@ class SentinelTrio:
         soon(lambda: self._settled(master, dead))
 
     def _settled(self, master: Server, replica: Server) -> bool:
-        follows = ["slave", "127.0.0.1", str(master.port), "connected"]
-        role = replica.cli("ROLE")
-        return self._named_by_all(master) and [str(word) for word in role[:4]] == follows
+        return self._named_by_all(master) and _follows(replica, master)
 
     def _named_by_all(self, server: Server) -> bool:
         ask = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
@@ -96,11 +94,15 @@ def sentinel_trio(folder: Path) -> Iterator[SentinelTrio]:
         master.arguments = PLAIN
         replica.arguments = (*PLAIN, "--replicaof", "127.0.0.1", str(master.port))
         _configure(watchers, master, replica)
-        start_together([master, replica, *watchers])
+        # The sentinels come last: a master that is slow to start would be replaced by its replica.
+        start_together([master, replica])
+        soon(lambda: _follows(replica, master))
+        start_together(watchers)
         first, second, third = watchers
         trio = SentinelTrio((master, replica), (first, second, third))
-        soon(lambda: trio._settled(master, replica) and all(map(_can_act, watchers)))
-        yield trio
+        # On a machine that stalls for a second they change places all the same.
+        soon(lambda: trio._settled(trio.master, trio.replica) and all(map(_can_act, watchers)))
+        yield replace(trio, pair=(trio.master, trio.replica))
 
 
 def _configure(watchers: Sequence[Server], master: Server, replica: Server) -> None:
@@ -133,6 +135,11 @@ def _can_act(sentinel: Server) -> bool:
 
 def _fields(pairs: Sequence[str]) -> dict[str, str]:
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def _follows(replica: Server, master: Server) -> bool:
+    role = [str(word) for word in replica.cli("ROLE")[:4]]
+    return role == ["slave", "127.0.0.1", str(master.port), "connected"]
 
 
 def _role(server: Server) -> str:
