@@ -28,6 +28,9 @@ class SqliteUrl:
 
     path: Path
 
+    def __str__(self) -> str:
+        return str(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
@@ -43,6 +46,9 @@ class RedisUrl:
     service: str | None = None
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return "Redis"  # an address may hold a password
 
 
 StoreUrl: TypeAlias = SqliteUrl | RedisUrl

@@ -93,3 +93,9 @@ def test_a_repr_shows_neither_user_nor_password() -> None:
     shown = repr(parse_store_url(f"redis://hugo:{SECRET}@cache"))
     assert SECRET not in shown
     assert "hugo" not in shown
+
+
+def test_the_text_of_a_url_shows_no_password() -> None:
+    url = parse_store_url("redis://user:made-up-password@cache.internal/3")
+    assert "made-up-password" not in f"{url} {url!r}"
+    assert str(parse_store_url("sqlite:///data/sessions.db")) == "data/sessions.db"

@@ -75,9 +75,7 @@ def run() -> int:
     fake = create_sandbox(options)
 
     def announce(port: int) -> None:
-        url = settings.store_url
-        store = url.path if isinstance(url, SqliteUrl) else "Redis"
-        banner = _BANNER.format(address=f"http://{host}:{port}", store=store)
+        banner = _BANNER.format(address=f"http://{host}:{port}", store=settings.store_url)
         print(banner, flush=True)  # noqa: T201  # the output of `make run`
 
     return run_with(
