@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
                 options.file,
                 kind=options.alg,
                 kid=getattr(options, "kid", ""),
-                force=getattr(options, "force", False),
+                force=options.force,
             )
 
 
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="will this configuration work?")
     keys = commands.add_parser("keys", help="make the key file and roll its keys over")
     _add_key_options(keys, file=None, alg="ES256")
+    keys.add_argument("--force", action="store_true", help="let retire end tokens that are valid")
     actions = keys.add_subparsers(dest="action", required=True)
     for name, text in _ACTIONS.items():
         action = actions.add_parser(name, help=text)
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("promote", "retire"):
             action.add_argument("kid", type=lambda text: text.removeprefix(_KID))
         if name == "retire":
-            action.add_argument("--force", action="store_true", help="end tokens that are valid")
+            action.add_argument("--force", action="store_true", default=argparse.SUPPRESS)
     return parser
 
 

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 Language: TypeAlias = Literal["en", "zh"]
 
 _RANGE = re.compile(
-    # Locales of phones are sent as well: zh_CN, zh_CN.UTF-8.
-    r"(?P<language>[a-z]{1,8})([-_.][a-z0-9]{1,8})*"
+    # Locales of phones are sent as well: zh_CN, zh_CN.UTF-8, zh_CN_#Hans.
+    r"(?P<language>[a-z]{1,8})([-_.@#]+[a-z0-9]{1,8})*"
     r"([ \t]*;[ \t]*q=(?P<weight>0(\.[0-9]{0,3})?|1(\.0{0,3})?))?"
 )
 

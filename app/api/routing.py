@@ -76,7 +76,7 @@ async def _decode_body(request: Request) -> None:
     # FastAPI reads the label once more, in the same list, and knows fewer forms of it.
     MutableHeaders(raw=request.scope["headers"])["Content-Type"] = "application/json"
     try:
-        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK))
+        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mend_strings=True)
     except StrictJsonError:
         raise MalformedRequest from None
     # Where Request.json() keeps its result: FastAPI takes this value and does not decode again.
@@ -84,6 +84,9 @@ async def _decode_body(request: Request) -> None:
 
 
 def _check_media_type(request: Request) -> None:
+    # Quotes belong to the value of a parameter, never to a media type.
+    if any('"' in value.partition(";")[0] for value in request.headers.getlist("content-type")):
+        raise UnsupportedMediaType
     # All labels must agree, because a proxy may have believed any one of them.
     labels = {_label(value) for value in _values(request, "content-type")}
     if labels != {"application/json"} or _values(request, "content-encoding") - {"identity"}:

@@ -43,7 +43,11 @@ def e164(raw: str, country_code: object = None) -> str | None:
         found = _with_code(number, _CHINA)
         return found if found and _MAINLAND_MOBILE.fullmatch(found) else None
     given = _COUNTRY_CODE.fullmatch(code)
-    return _with_code(number, given[1]) if given else None
+    found = _with_code(number, given[1]) if given else None
+    # A mainland mobile under another country's code: one of the two is wrong, unless it is valid.
+    if found and _MAINLAND_MOBILE.fullmatch(f"+{_CHINA}{number}") and not _is_valid(found):
+        return None
+    return found
 
 
 def _plain(raw: str) -> str:
@@ -75,6 +79,10 @@ def _only(candidates: list[str]) -> str | None:
         if found:
             return found.pop() if len(found) == 1 else None
     return None
+
+
+def _is_valid(number: str) -> bool:
+    return lib.is_valid_number(lib.parse(number))
 
 
 def _parsed(digits: str) -> lib.PhoneNumber | None:

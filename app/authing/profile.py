@@ -57,7 +57,7 @@ def claims_of(user: User) -> Mapping[str, Any]:
 
 def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:
     texts = (user[name] for name in fields if isinstance(user.get(name), str))
-    cleaned = map(_clean_name if form is _NAME else str.strip, texts)
+    cleaned = map(_clean_name if form is _NAME else _clean, texts)
     return next(filter(form.fullmatch, cleaned), None)
 
 
@@ -66,26 +66,32 @@ def _clean_name(text: str) -> str:
 
     JavaScript cuts texts between the two halves of an emoji.
     """
-    whole = _LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
-    return whole.strip()[:_MAX_NAME].rstrip()
+    return _LONE_SURROGATES.sub("\ufffd", _clean(text))[:_MAX_NAME].rstrip()
+
+
+def _clean(text: str) -> str:
+    return _CONTROLS.sub("", text).strip()
 
 
 def _locale(language: object) -> str | None:
-    tag = language.strip().replace("_", "-") if isinstance(language, str) else ""
+    tag = _clean(language).replace("_", "-") if isinstance(language, str) else ""
     return tag if _LANGUAGE.fullmatch(tag) else None
 
 
 def _gender(value: Any) -> str | None:
+    value = _clean(value) if isinstance(value, str) else value
     # By type, because True equals 1 in Python.
     return _GENDERS.get(value) if type(value) in (str, int) else None
 
 
 def _phone_number(user: User, wechat: User) -> str | None:
-    number = user.get("phone")
     # Authing masks its own field; the number in WeChat's profile is complete.
-    if number is None or (isinstance(number, str) and (not number.strip() or is_masked(number))):
-        number = wechat.get("phone")
-    return e164(number, user.get("phoneCountryCode")) if isinstance(number, str) else None
+    for number in (user.get("phone"), wechat.get("phone")):
+        if isinstance(number, str) and not is_masked(number):
+            found = e164(_clean(number), user.get("phoneCountryCode"))
+            if found is not None:
+                return found
+    return None
 
 
 def _verifications(user: User, known: Mapping[str, Any]) -> Mapping[str, bool]:

@@ -157,8 +157,9 @@ def read_user(content: Any) -> UserRecord:
     user = {**content, **entity} if isinstance(entity, dict) else content
     user_id = _user_id(user)
     # Checked before the token, because a blocked user may get none.
-    if not all(_is_clearly_false(decisive(user, name)) for name in ("blocked", "isDeleted")):
-        raise AccountBlocked
+    for level in (content, user):
+        if not all(_is_clearly_false(decisive(level, name)) for name in ("blocked", "isDeleted")):
+            raise AccountBlocked
     token = _text(user, "id_token") or _text(user, "token")
     if token is None:
         raise AuthingBadAnswer("bad_shape")

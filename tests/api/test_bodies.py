@@ -61,6 +61,8 @@ async def test_json_in_utf8_is_read(phone: httpx.AsyncClient, label: str) -> Non
         "application/json; charset=latin-1",
         "application/json; charset*=utf-16''utf-16",
         "application/json; charset*" + "1" * 5000 + "=utf-8",
+        '"application/json"',
+        '"application"/json',
         b"application/json; charset=\xff",
         b"\xff\xfe",
     ],

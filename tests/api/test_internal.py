@@ -171,6 +171,18 @@ async def test_a_past_or_ambiguous_end_sets_no_ban(app: RunningApp, until: objec
     assert (await app.backend("GET", subject, "ban")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "until",
+    [
+        *("2030-01-01T00:00:00.123456789Z", "2030-01-01T08:00:00+0800", "2030-01-01T08:00+08"),
+        *("20300101T000000Z", "2030-01-01t00:00:00z", "2030-01-01 00:00:00Z"),
+    ],
+)
+async def test_every_form_of_iso_8601_with_an_offset_is_an_end(app: RunningApp, until: str) -> None:
+    response = await ban(app, "somebody", until=until)
+    assert response.json()["until"] == "2030-01-01T00:00:00+00:00"
+
+
 async def test_the_last_moment_of_the_calendar_is_an_end(app: RunningApp) -> None:
     response = await ban(app, "somebody", until="9999-12-31T23:59:59Z")
     assert response.json()["until"] == "9999-12-31T23:59:59+00:00"

@@ -7,7 +7,7 @@ from app.api.messages import preferred_language
 
 CHINESE = [
     *("zh", "zh-CN", "ZH-hans-cn", "zh, en;q=0.9", "en;q=0.8, zh;q=0.9", "en;q=0, zh;q=0.1"),
-    *("zh_CN", "zh_Hans_CN", "zh-Hans_CN", "en;q=0.5, zh_TW;q=0.8", "zh_CN.UTF-8"),
+    *("zh_CN", "zh_Hans_CN", "zh-Hans_CN", "en;q=0.5, zh_TW;q=0.8", "zh_CN.UTF-8", "zh_CN_#Hans"),
     *("de, zh;q=0.3", "zh;q=0.5,en;q=0.4", "zh ; q=0.5", "fr;q=0.9, zh-TW;q=0.2, *;q=0.1"),
 ]
 ENGLISH = [

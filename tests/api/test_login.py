@@ -1,5 +1,6 @@
 """`POST /v1/sessions`: a ticket becomes a session."""
 
+import json
 from typing import Any
 
 import httpx
@@ -139,6 +140,20 @@ async def test_a_device_decorates_and_never_decides_about_a_login(
     app: RunningApp, device: object, kept: dict[str, str] | None
 ) -> None:
     assert (await app.log_in(device=device))["session"].get("device") == kept
+
+
+async def test_half_an_emoji_in_a_device_name_does_not_stop_a_login(app: RunningApp) -> None:
+    body = json.dumps({"ticket": app.ticket(), "device": {"name": "小满 \ud83d"}})
+    headers = {"Content-Type": "application/json"}
+    response = await app.phone.post("/v1/sessions", content=body, headers=headers)
+    assert (response.status_code, response.json()["session"]["device"]) == (201, {"name": "小满 ?"})
+
+
+async def test_half_an_emoji_in_a_ticket_is_no_ticket(app: RunningApp) -> None:
+    body = json.dumps({"ticket": app.ticket() + "\ud83d"})
+    headers = {"Content-Type": "application/json"}
+    response = await app.phone.post("/v1/sessions", content=body, headers=headers)
+    assert response.status_code == 422
 
 
 @pytest.mark.parametrize("app", [{"session_one_per_device_type": True}], indirect=True)

@@ -280,3 +280,8 @@ def test_a_user_of_the_second_generation_is_read() -> None:
         "phone_number": "+8613800138000",
         "phone_number_verified": True,
     }
+
+
+def test_a_block_outside_the_user_entity_counts_too() -> None:
+    with pytest.raises(AccountBlocked):
+        read({"userEntity": make_user(blocked=False), "blocked": True})

@@ -75,7 +75,7 @@ def test_a_key_whose_tokens_may_live_is_retired_with_force_only(shell: Shell, pa
     refused = shell("keys", "retire", old)
     assert refused.code == 2
     assert re.search(r"until 20\d\d-.*Z; --force retires it now\n$", refused.err)
-    assert shell("keys", "retire", "--force", old).code == 0
+    assert shell("keys", "--force", "retire", old).code == 0
     assert [key.kid for key in read_keys(path).signing_keys] != [old]
 
 
