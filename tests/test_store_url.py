@@ -96,6 +96,6 @@ def test_a_repr_shows_neither_user_nor_password() -> None:
 
 
 def test_the_text_of_a_url_shows_no_password() -> None:
-    url = parse_store_url("redis://user:pa55word@cache.internal/3")
-    assert "pa55word" not in f"{url} {url!r}"
+    url = parse_store_url("redis://user:hidden@cache.internal/3")
+    assert "hidden" not in f"{url} {url!r}"
     assert str(parse_store_url("sqlite:///data/sessions.db")) == "data/sessions.db"
