@@ -76,7 +76,7 @@ async def _decode_body(request: Request) -> None:
     # FastAPI reads the label once more, in the same list, and knows fewer forms of it.
     MutableHeaders(raw=request.scope["headers"])["Content-Type"] = "application/json"
     try:
-        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mend_strings=True)
+        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mended="device")
     except StrictJsonError:
         raise MalformedRequest from None
     # Where Request.json() keeps its result: FastAPI takes this value and does not decode again.

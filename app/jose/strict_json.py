@@ -6,7 +6,6 @@ bypassed. So a document that allows two readings is refused.
 """
 
 import json
-import re
 from typing import NoReturn, TypeAlias
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
@@ -16,20 +15,21 @@ class StrictJsonError(ValueError):
     """The bytes are not JSON, or not every JSON reader reads them the same way."""
 
 
-def loads(data: bytes, *, max_depth: int = 8, mend_strings: bool = False) -> JsonValue:
+def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
     """Decode UTF-8 JSON (RFC 8259) with unique keys, finite numbers and well-formed strings.
 
-    The caller has limited the size. `max_depth` counts nested arrays and objects. With
-    `mend_strings`, a lone surrogate becomes `?`: JavaScript cuts texts inside an emoji.
+    The caller has limited the size. `max_depth` counts nested arrays and objects. In the member
+    `mended` of the outer object, which must decide nothing, a lone surrogate becomes `?`:
+    JavaScript cuts texts inside an emoji.
 
     Raises:
         StrictJsonError: the text holds no part of the input.
     """
     try:
         value: JsonValue = _DECODER.decode(data.decode("utf-8"))
-        if mend_strings and _SURROGATE.search(data):
-            whole = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-            value = _DECODER.decode(whole.decode("utf-8"))
+        if isinstance(value, dict) and mended in value:
+            whole = json.dumps(value[mended], ensure_ascii=False).encode("utf-8", "replace")
+            value[mended] = _DECODER.decode(whole.decode("utf-8"))
     except StrictJsonError:
         raise
     except (ValueError, RecursionError):
@@ -37,9 +37,6 @@ def loads(data: bytes, *, max_depth: int = 8, mend_strings: bool = False) -> Jso
         raise StrictJsonError("not JSON") from None
     _check(value, max_depth)
     return value
-
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
