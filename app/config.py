@@ -163,9 +163,7 @@ Duration = Annotated[
 Port = Annotated[int, Field(ge=0, le=65535), _rule("must be a whole number from 0 to 65535")]
 MetricsPort = Annotated[int, Field(ge=1, le=65535), _rule("must be a whole number from 1 to 65535")]
 PoolId = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"),
-    _rule("must be 1 to 64 letters, digits, _ or -"),
+    str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"), _rule("must be 1 to 64 letters, digits, _ or -")
 ]
 OriginalId = Annotated[
     str,

@@ -136,11 +136,7 @@ def promote(path: Path, kid: str, *, clock: Callable[[], float] = time.time) -> 
 
 
 def retire(
-    path: Path,
-    kid: str,
-    lives: TokenLives | None = None,
-    *,
-    clock: Callable[[], float] = time.time,
+    path: Path, kid: str, lives: TokenLives | None = None, *, clock: Callable[[], float] = time.time
 ) -> None:
     """Remove a key that is not in use. Tokens made with it are refused from now on.
 

@@ -210,9 +210,7 @@ async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
     from app.stores.redis import open_client  # noqa: PLC0415  # an extra that SQLite does not need
 
     async with open_client(
-        settings.store_url,
-        settings.store_ca_file,
-        sentinel_password=sentinel_password(settings),
+        settings.store_url, settings.store_ca_file, sentinel_password=sentinel_password(settings)
     ) as client:
         yield redis_storage(client)
 

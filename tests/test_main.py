@@ -168,8 +168,8 @@ async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs
             transport=httpx.ASGITransport(create_app(settings, services)), base_url=ISSUER
         ) as phone,
     ):
-        answers = [await phone.get(path) for path in ("/openapi.json", "/docs")]
-    assert [answer.status_code == 200 for answer in answers] == [api_docs, api_docs]
+        responses = [await phone.get(path) for path in ("/openapi.json", "/docs")]
+    assert [response.status_code == 200 for response in responses] == [api_docs, api_docs]
 
 
 async def login(services: Services, sandbox: Sandbox) -> str:

@@ -44,12 +44,7 @@ def replace_by(device_type: str | None) -> End:
     return end
 
 
-ENDINGS: dict[str, End] = {
-    "revoked": revoke,
-    "kicked": kick,
-    "banned": ban,
-    "erased": erase,
-}
+ENDINGS: dict[str, End] = {"revoked": revoke, "kicked": kick, "banned": ban, "erased": erase}
 
 
 def login_of_the_banned(until: str | None = None) -> Provocation:

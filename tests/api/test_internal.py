@@ -6,12 +6,7 @@ import httpx
 import pytest
 
 from tests.api.routes import INTERNAL, ROUTES
-from tests.support.running_app import (
-    OTHER_SERVICE_KEY,
-    SERVICE,
-    SERVICE_KEY,
-    RunningApp,
-)
+from tests.support.running_app import OTHER_SERVICE_KEY, SERVICE, SERVICE_KEY, RunningApp
 
 OPERATIONS = [(method, path) for path in sorted(INTERNAL) for method in sorted(ROUTES[path])]
 UNTIL = "2026-11-23T20:00:00+08:00"

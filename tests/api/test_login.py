@@ -41,9 +41,7 @@ async def test_a_login_returns_a_token_response(app: RunningApp) -> None:
     assert response.headers["Location"] == f"/v1/sessions/{session_id}"
 
 
-async def test_the_user_has_openid_claims_with_the_full_phone_number(
-    app: RunningApp,
-) -> None:
+async def test_the_user_has_openid_claims_with_the_full_phone_number(app: RunningApp) -> None:
     user = (await app.log_in("lin"))["user"]
     assert user == {
         "sub": user["sub"],

@@ -32,11 +32,7 @@ async def test_a_misplaced_credential_is_neither_accepted_nor_used_up(
 ) -> None:
     tokens: dict[str, Any] = await app.log_in()
     ticket, exchanges = app.ticket(), app.sandbox.state.exchanges
-    held = {
-        "TICKET": ticket,
-        "ACCESS": tokens["access_token"],
-        "REFRESH": tokens["refresh_token"],
-    }
+    held = {"TICKET": ticket, "ACCESS": tokens["access_token"], "REFRESH": tokens["refresh_token"]}
     response = await app.phone.send(request(confused, held))
     assert (response.status_code, response.json()["code"]) == confused.refusal
     assert app.sandbox.state.exchanges == exchanges

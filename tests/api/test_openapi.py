@@ -147,9 +147,7 @@ async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) 
     assert len(control) == 6
 
 
-async def test_only_bearers_and_the_backend_need_a_credential(
-    document: dict[str, Any],
-) -> None:
+async def test_only_bearers_and_the_backend_need_a_credential(document: dict[str, Any]) -> None:
     needed = {(path, method) for path, method, op in operations(document) if "security" in op}
     for_service_keys = {(path, method) for path in INTERNAL for method in ROUTES[path]}
     assert needed == FOR_BEARERS | for_service_keys

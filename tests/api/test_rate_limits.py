@@ -146,10 +146,7 @@ async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_re
     tokens = await app.log_in()
     await app.refresh(tokens["refresh_token"])
     await statuses(app.phone, 1)
-    limits: tuple[Any, ...] = (
-        app.services.login_limit,
-        app.services.sessions.refresh_limit,
-    )
+    limits: tuple[Any, ...] = (app.services.login_limit, app.services.sessions.refresh_limit)
     names = [name for limit in limits for name in limit.local._current]
     assert [len(name) for name in names] == [16, 16]
     kept = repr(names)

@@ -73,9 +73,7 @@ async def test_head_tells_that_a_process_is_not_ready(app: RunningApp) -> None:
     assert (await app.phone.head("/readyz")).status_code == 503
 
 
-async def test_the_response_is_json_with_any_accept(
-    phone: httpx.AsyncClient,
-) -> None:
+async def test_the_response_is_json_with_any_accept(phone: httpx.AsyncClient) -> None:
     response = await phone.get("/v1/launch", headers={"Accept": "application/xml"})
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 

@@ -105,7 +105,7 @@ def base64url(data: bytes) -> str:
 # --- HTTP by hand ---
 
 
-def http_answer(
+def http_response(
     body: str | bytes = b"",
     *,
     status: int = 200,
@@ -120,9 +120,9 @@ def http_answer(
     return f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + content
 
 
-def json_answer(document: Any, *, status: int = 200, **headers: str) -> bytes:
+def json_response(document: Any, *, status: int = 200, **headers: str) -> bytes:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return http_answer(encoded(document), status=status, headers=named)
+    return http_response(encoded(document), status=status, headers=named)
 
 
 @dataclass(frozen=True)
@@ -184,30 +184,32 @@ class Peer:
         await asyncio.gather(*tasks)
 
 
-async def _play(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    head, separator, body = answer.raw.partition(b"\r\n\r\n")
+async def _play(
+    response: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    head, separator, body = response.raw.partition(b"\r\n\r\n")
     writer.write(head + separator)
-    if answer.pause:
-        await asyncio.sleep(answer.pause)
+    if response.pause:
+        await asyncio.sleep(response.pause)
     writer.write(body)
     await writer.drain()
-    for byte in answer.drip:
+    for byte in response.drip:
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(0.02)
-    while answer.flood:
-        writer.write(answer.flood)
+    while response.flood:
+        writer.write(response.flood)
         await writer.drain()
         await asyncio.sleep(0.001)  # or the other end gets no turn
-    if answer.then == "again":
+    if response.then == "again":
         await asyncio.sleep(0.01)
-        writer.write(answer.raw)
-    if answer.then == "hang":
+        writer.write(response.raw)
+    if response.then == "hang":
         await reader.read()
-    if answer.then == "reset":
+    if response.then == "reset":
         await asyncio.sleep(0.02)  # let the bytes arrive, a reset overtakes them
         writer.transport.abort()
-    if answer.then in ("close", "hang"):
+    if response.then in ("close", "hang"):
         writer.close()
 
 

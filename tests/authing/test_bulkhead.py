@@ -24,13 +24,13 @@ class Authing:
 
     async def exchange(self, ticket: str) -> Identity:
         self.tickets.append(ticket)
-        answer: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
-        self.waiting.append(answer)
+        response: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
+        self.waiting.append(response)
         try:
-            return await answer
+            return await response
         finally:
-            if answer in self.waiting:
-                self.waiting.remove(answer)
+            if response in self.waiting:
+                self.waiting.remove(response)
 
     async def answer(self) -> None:
         self.waiting.pop(0).set_result(IDENTITY)

@@ -33,8 +33,8 @@ from tests.authing.builders import (
     Request,
     authing,
     encoded,
-    http_answer,
-    json_answer,
+    http_response,
+    json_response,
     legacy_claims,
     make_user,
     oauth_profile,
@@ -43,13 +43,13 @@ from tests.authing.builders import (
 )
 
 
-async def exchanged(answer: bytes | Answer) -> Identity:
-    async with peer(answer) as seen, authing(seen.url) as client:
+async def exchanged(response: bytes | Answer) -> Identity:
+    async with peer(response) as seen, authing(seen.url) as client:
         return await client.exchange(TICKET)
 
 
-async def refused(answer: bytes | Answer, error: type[TicketgateError]) -> Any:
-    async with peer(answer) as seen, authing(seen.url) as client:
+async def refused(response: bytes | Answer, error: type[TicketgateError]) -> Any:
+    async with peer(response) as seen, authing(seen.url) as client:
         with pytest.raises(error) as refusal:
             await client.exchange(TICKET)
         assert type(refusal.value) is error
@@ -63,7 +63,7 @@ async def refused(answer: bytes | Answer, error: type[TicketgateError]) -> Any:
 
 
 async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
-    async with peer(json_answer(make_user())) as seen, authing(seen.url) as client:
+    async with peer(json_response(make_user())) as seen, authing(seen.url) as client:
         await client.exchange(TICKET)
         [request] = seen.requests
         assert (request.method, request.target) == ("POST", f"/oauth/app2wxapp/auth/{POOL}")
@@ -85,7 +85,7 @@ async def test_the_exchange_is_one_post_to_the_pools_address() -> None:
 async def test_the_configured_host_may_end_in_a_slash_or_have_a_path(
     suffix: str, target: str
 ) -> None:
-    async with peer(json_answer(make_user())) as seen, authing(seen.url + suffix) as client:
+    async with peer(json_response(make_user())) as seen, authing(seen.url + suffix) as client:
         await client.exchange(TICKET)
         assert seen.requests[0].target == target
 
@@ -94,7 +94,7 @@ async def test_the_configured_host_may_end_in_a_slash_or_have_a_path(
 
 
 async def test_the_identity_is_the_signed_user_with_the_claims_of_the_body() -> None:
-    identity = await exchanged(json_answer({"code": "200", "data": encoded(make_user())}))
+    identity = await exchanged(json_response({"code": "200", "data": encoded(make_user())}))
     assert identity.subject == USER_ID
     assert identity.claims["phone_number"] == "+8613800138000"
     assert identity.authenticated_at == datetime.fromtimestamp(EPOCH - 5, UTC)
@@ -102,31 +102,31 @@ async def test_the_identity_is_the_signed_user_with_the_claims_of_the_body() -> 
 
 async def test_the_time_of_authentication_is_never_in_the_future() -> None:
     token = sign_token(legacy_claims(iat=EPOCH + 20))
-    identity = await exchanged(json_answer(make_user(token=token)))
+    identity = await exchanged(json_response(make_user(token=token)))
     assert identity.authenticated_at == NOW.replace(microsecond=0)
 
 
 @pytest.mark.parametrize("user_id", ["5e00000000000000000000bb", USER_ID.upper()])
 async def test_body_and_token_must_name_the_same_user(user_id: str) -> None:
-    trouble = await refused(json_answer(make_user(_id=user_id)), AuthingTokenInvalid)
+    trouble = await refused(json_response(make_user(_id=user_id)), AuthingTokenInvalid)
     assert trouble.outcome == "bad_token"
 
 
 async def test_body_and_token_must_name_the_same_wechat_user() -> None:
-    answer = json_answer(make_user(unionid="o-somebody-else"))
-    assert (await refused(answer, AuthingTokenInvalid)).outcome == "bad_token"
+    response = json_response(make_user(unionid="o-somebody-else"))
+    assert (await refused(response, AuthingTokenInvalid)).outcome == "bad_token"
 
 
 @pytest.mark.parametrize("where", ["body", "token"])
 async def test_a_unionid_on_one_side_only_is_accepted(where: str) -> None:
     silent = sign_token(legacy_claims(data={"id": USER_ID, "clientId": POOL}))
     user = make_user(token=silent) if where == "body" else make_user(unionid=None)
-    assert (await exchanged(json_answer(user))).subject == USER_ID
+    assert (await exchanged(json_response(user))).subject == USER_ID
 
 
 async def test_a_user_without_a_phone_number_can_log_in() -> None:
     user = make_user(phone=None, oauth=oauth_profile(phone=None))
-    assert "phone_number" not in (await exchanged(json_answer(user))).claims
+    assert "phone_number" not in (await exchanged(json_response(user))).claims
 
 
 async def test_two_exchanges_share_nothing() -> None:
@@ -142,7 +142,7 @@ async def test_two_exchanges_share_nothing() -> None:
             metadata="x" * (int(user_id[2:]) * 500),
             token=sign_token(legacy_claims(data=data)),
         )
-        return json_answer(user)
+        return json_response(user)
 
     async with peer(says) as seen, authing(seen.url) as client:
         identities = await asyncio.gather(*(client.exchange(ticket) for ticket in ids))
@@ -180,7 +180,7 @@ async def test_a_field_that_decides_nothing_never_costs_a_login(name: str, shape
     body = with_member(UNREAD[name])
     if shape == "string":
         body = encoded({"code": 200, "data": body.decode()}).encode()
-    identity = await exchanged(http_answer(body))
+    identity = await exchanged(http_response(body))
     assert identity.subject == USER_ID
     encoded(identity.claims).encode()  # what is stored of it is UTF-8
 
@@ -190,7 +190,7 @@ async def test_a_byte_order_mark_is_skipped(shape: str) -> None:
     body = "\ufeff" + encoded(make_user())
     if shape == "string":
         body = "\ufeff" + encoded({"code": 200, "data": body})
-    assert (await exchanged(http_answer(body))).subject == USER_ID
+    assert (await exchanged(http_response(body))).subject == USER_ID
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,9 @@ async def test_a_byte_order_mark_is_skipped(shape: str) -> None:
     ],
 )
 async def test_a_field_that_decides_must_have_one_value(member: str) -> None:
-    assert (await refused(http_answer(with_member(member)), AuthingBadAnswer)).outcome == "bad_json"
+    assert (
+        await refused(http_response(with_member(member)), AuthingBadAnswer)
+    ).outcome == "bad_json"
 
 
 # --- statuses and codes: the last paragraph of the contract's section 9 ---
@@ -222,17 +224,17 @@ USER = {"code": 200, "data": make_user()}
 
 @pytest.mark.parametrize("status", [200, 201])
 async def test_success_is_200_or_201_with_code_200(status: int) -> None:
-    assert (await exchanged(json_answer(USER, status=status))).subject == USER_ID
+    assert (await exchanged(json_response(USER, status=status))).subject == USER_ID
 
 
 @pytest.mark.parametrize("status", [202, 206, 299, 400, 401, 403, 404, 422, 499, 600])
 async def test_a_good_code_in_another_status_is_no_success(status: int) -> None:
-    trouble = await refused(json_answer(USER, status=status), AuthingBadAnswer)
+    trouble = await refused(json_response(USER, status=status), AuthingBadAnswer)
     assert trouble.outcome == "bad_status"
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         ({"statusCode": 499, "apiCode": "1000"}, AuthingUnavailable),
         ({"statusCode": 499, "apiCode": 2005}, AccountBlocked),
@@ -242,16 +244,16 @@ async def test_a_good_code_in_another_status_is_no_success(status: int) -> None:
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 400, 401, 403, 404, 409, 422, 499])
 async def test_below_500_the_first_business_code_decides(
-    answer: Any, error: type[TicketgateError], status: int
+    response: Any, error: type[TicketgateError], status: int
 ) -> None:
-    refusal = await refused(json_answer(answer, status=status), error)
-    assert refusal.authing_code == int(answer.get("code", answer.get("apiCode")))
+    refusal = await refused(json_response(response, status=status), error)
+    assert refusal.authing_code == int(response.get("code", response.get("apiCode")))
     assert str(refusal) == ""
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"content_type": "text/html", "body": "<html>"},
         {"body": ""},
@@ -265,34 +267,34 @@ async def test_below_500_the_first_business_code_decides(
     ],
 )
 async def test_without_a_code_401_403_and_404_are_about_our_configuration(
-    status: int, answer: dict[str, Any]
+    status: int, response: dict[str, Any]
 ) -> None:
-    trouble = await refused(http_answer(status=status, **answer), AuthingMisconfigured)
+    trouble = await refused(http_response(status=status, **response), AuthingMisconfigured)
     assert trouble.outcome == "auth_config"
 
 
 @pytest.mark.parametrize("status", [202, 206, 400, 405, 409, 451, 499, 600, 999])
 @pytest.mark.parametrize("body", ["{}", "<html>"])
 async def test_other_statuses_without_a_code_are_bad_answers(status: int, body: str) -> None:
-    trouble = await refused(http_answer(body, status=status), AuthingBadAnswer)
+    trouble = await refused(http_response(body, status=status), AuthingBadAnswer)
     assert trouble.outcome == "bad_status"
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(204, "bad_status"), (304, "redirect")])
 async def test_a_status_that_has_no_body_is_a_bad_answer(status: int, outcome: str) -> None:
-    answer = Answer(f"HTTP/1.1 {status} Whatever\r\n\r\n".encode())
-    assert (await refused(answer, AuthingBadAnswer)).outcome == outcome
+    response = Answer(f"HTTP/1.1 {status} Whatever\r\n\r\n".encode())
+    assert (await refused(response, AuthingBadAnswer)).outcome == outcome
 
 
 @pytest.mark.parametrize("status", [200, 400, 403])
 async def test_a_code_that_is_not_a_number_is_a_bad_answer_in_any_status(status: int) -> None:
-    answer = json_answer({"code": "forbidden"}, status=status)
-    assert (await refused(answer, AuthingBadAnswer)).outcome == "bad_shape"
+    response = json_response({"code": "forbidden"}, status=status)
+    assert (await refused(response, AuthingBadAnswer)).outcome == "bad_shape"
 
 
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 599])
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"body": encoded({"code": 400})},
         {"body": encoded(USER)},
@@ -300,18 +302,18 @@ async def test_a_code_that_is_not_a_number_is_a_bad_answer_in_any_status(status:
         {"body": ""},
     ],
 )
-async def test_a_5xx_is_unavailable_with_any_body(status: int, answer: dict[str, Any]) -> None:
-    trouble = await refused(http_answer(status=status, **answer), AuthingUnavailable)
+async def test_a_5xx_is_unavailable_with_any_body(status: int, response: dict[str, Any]) -> None:
+    trouble = await refused(http_response(status=status, **response), AuthingUnavailable)
     assert trouble.outcome == "http_5xx"
     assert trouble.retry_after == 2
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
 async def test_a_redirect_is_a_bad_answer_and_is_not_followed(status: int) -> None:
-    async with peer(json_answer(USER)) as target:
+    async with peer(json_response(USER)) as target:
         location = f"{target.url}/oauth/app2wxapp/auth/{POOL}"
-        answer = http_answer(encoded(USER), status=status, headers={"Location": location})
-        trouble = await refused(answer, AuthingBadAnswer)
+        response = http_response(encoded(USER), status=status, headers={"Location": location})
+        trouble = await refused(response, AuthingBadAnswer)
         assert trouble.outcome == "redirect"
         assert target.connections == 0
 
@@ -320,7 +322,7 @@ async def test_a_redirect_is_a_bad_answer_and_is_not_followed(status: int) -> No
     "location", ["", "https:", "/oauth", "//[", "https://\N{SNOWMAN}/", "ftp://x"]
 )
 async def test_an_invalid_redirect_is_a_bad_answer(location: str) -> None:
-    await refused(http_answer("", status=302, headers={"Location": location}), AuthingBadAnswer)
+    await refused(http_response("", status=302, headers={"Location": location}), AuthingBadAnswer)
 
 
 def in_http(instant: datetime) -> str:
@@ -353,15 +355,15 @@ async def test_retry_after_of_429_and_503_is_clamped(
     status: int, header: str | None, seconds: int
 ) -> None:
     headers = {} if header is None else {"Retry-After": header}
-    trouble = await refused(http_answer("", status=status, headers=headers), AuthingUnavailable)
+    trouble = await refused(http_response("", status=status, headers=headers), AuthingUnavailable)
     assert trouble.retry_after == seconds
     assert trouble.outcome == ("rate_limited" if status == 429 else "http_5xx")
 
 
 @pytest.mark.parametrize("status", [200, 400])
 async def test_code_429_is_unavailable_with_the_wait_of_the_header(status: int) -> None:
-    answer = json_answer({"code": "429"}, status=status, Retry_After="7")
-    trouble = await refused(answer, AuthingUnavailable)
+    response = json_response({"code": "429"}, status=status, Retry_After="7")
+    trouble = await refused(response, AuthingUnavailable)
     assert (trouble.outcome, trouble.retry_after) == ("rate_limited", 7)
 
 
@@ -369,8 +371,8 @@ async def test_code_429_is_unavailable_with_the_wait_of_the_header(status: int) 
 
 
 async def test_the_probe_returns_the_hosts_time_and_sends_no_secret() -> None:
-    answer = http_answer("", status=404, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})
-    async with peer(answer) as seen, authing(f"{seen.url}/") as client:
+    response = http_response("", status=404, headers={"Date": "Sun, 22 Nov 2026 12:00:00 GMT"})
+    async with peer(response) as seen, authing(f"{seen.url}/") as client:
         assert await client.probe() == datetime(2026, 11, 22, 12, tzinfo=UTC)
         [request] = seen.requests
         assert (request.method, request.target, request.body) == ("GET", "/", b"")
@@ -379,7 +381,7 @@ async def test_the_probe_returns_the_hosts_time_and_sends_no_secret() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
 async def test_the_probe_accepts_a_response_without_a_date(headers: dict[str, str]) -> None:
-    async with peer(http_answer("", headers=headers)) as seen, authing(seen.url) as client:
+    async with peer(http_response("", headers=headers)) as seen, authing(seen.url) as client:
         assert await client.probe() is None
 
 
@@ -395,14 +397,14 @@ async def test_the_probe_raises_the_same_errors() -> None:
 
 
 async def test_no_text_of_a_client_or_an_error_holds_a_secret() -> None:
-    leaky = http_answer(encoded(make_user(token="h.p.s", metadata=SECRET)))
-    answers: list[Answer | bytes] = [
+    leaky = http_response(encoded(make_user(token="h.p.s", metadata=SECRET)))
+    responses: list[Answer | bytes] = [
         leaky,
         Answer(leaky[:-9], "close"),
         Answer(b"HTTP/9 " + SECRET.encode(), "close"),
     ]
-    for answer in answers:
-        async with peer(answer) as seen, authing(seen.url) as client:
+    for response in responses:
+        async with peer(response) as seen, authing(seen.url) as client:
             assert SECRET not in repr(client)
             with pytest.raises(AuthingError) as refusal:
                 await client.exchange(TICKET)

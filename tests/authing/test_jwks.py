@@ -20,8 +20,8 @@ from tests.authing.builders import (
     Peer,
     Request,
     encoded,
-    http_answer,
-    json_answer,
+    http_response,
+    json_response,
     peer,
 )
 from tests.support.fakes import RecordedEvents
@@ -133,7 +133,7 @@ class Issuer:
         self.instead: Answer | bytes | None = None
 
     def __call__(self, request: Request) -> Answer | bytes:
-        return self.instead or json_answer({"keys": self.jwks})
+        return self.instead or json_response({"keys": self.jwks})
 
 
 class Running:
@@ -203,16 +203,16 @@ async def test_an_unknown_key_name_causes_one_fetch_in_a_cooldown() -> None:
 
 
 BROKEN: dict[str, Answer | bytes] = {
-    "5xx": http_answer("", status=503),
-    "not_found": http_answer("{}", status=404),
-    "created": json_answer({"keys": [GOOD]}, status=201),
-    "html": http_answer("<html>", content_type="text/html"),
-    "not_json": http_answer("{"),
-    "empty_set": json_answer({"keys": []}),
-    "too_large": json_answer({"keys": [GOOD], "padding": "x" * 300_000}),
-    "redirect": http_answer("", status=302, headers={"Location": "http://127.0.0.1:1/"}),
+    "5xx": http_response("", status=503),
+    "not_found": http_response("{}", status=404),
+    "created": json_response({"keys": [GOOD]}, status=201),
+    "html": http_response("<html>", content_type="text/html"),
+    "not_json": http_response("{"),
+    "empty_set": json_response({"keys": []}),
+    "too_large": json_response({"keys": [GOOD], "padding": "x" * 300_000}),
+    "redirect": http_response("", status=302, headers={"Location": "http://127.0.0.1:1/"}),
     "hang_up": Answer(b"", "close"),
-    "cut_off": Answer(json_answer({"keys": [GOOD]})[:-9], "close"),
+    "cut_off": Answer(json_response({"keys": [GOOD]})[:-9], "close"),
     "silence": Answer(b"", "hang"),
 }
 

@@ -9,10 +9,10 @@ from httpx_aiohttp import AiohttpTransport
 
 from app.authing.transport import build_transport
 from app.errors import AuthingUntrusted
-from tests.authing.builders import TICKET, USER_ID, authing, json_answer, make_user, peer
+from tests.authing.builders import TICKET, USER_ID, authing, json_response, make_user, peer
 from tests.support.authority import Authority
 
-GOOD = json_answer(make_user())
+GOOD = json_response(make_user())
 
 
 @pytest.fixture

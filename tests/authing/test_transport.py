@@ -31,27 +31,27 @@ from tests.authing.builders import (
     authing,
     authing_over,
     encoded,
-    http_answer,
-    json_answer,
+    http_response,
+    json_response,
     make_user,
     peer,
 )
 
-GOOD = json_answer(make_user())
+GOOD = json_response(make_user())
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def trouble_with(
-    answer: Answer | bytes, *, seconds: float = 3.0
+    response: Answer | bytes, *, seconds: float = 3.0
 ) -> tuple[type[AuthingError], str]:
-    async with peer(answer) as seen, authing(seen.url) as client:
+    async with peer(response) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingError) as trouble:
             await Bulkhead(client, timeout=seconds).exchange(TICKET)
         assert len(seen.requests) == 1  # nothing is sent twice
         return type(trouble.value), trouble.value.outcome
 
 
-# --- no answer ---
+# --- no response ---
 
 
 async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
@@ -62,13 +62,13 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [Answer(b"HTTP/1.1 200 OK\r\n", "hang"), Answer(GOOD[:-1], "hang")],
     ids=["half_a_head", "half_a_body"],
 )
-async def test_the_deadline_is_for_the_whole_exchange(answer: Answer) -> None:
+async def test_the_deadline_is_for_the_whole_exchange(response: Answer) -> None:
     started = asyncio.get_running_loop().time()
-    assert await trouble_with(answer, seconds=0.3) == (AuthingTimeout, "deadline")
+    assert await trouble_with(response, seconds=0.3) == (AuthingTimeout, "deadline")
     assert asyncio.get_running_loop().time() - started < 2.0
 
 
@@ -86,11 +86,11 @@ async def test_the_deadline_includes_the_verification() -> None:
             await Bulkhead(client, timeout=0.2).exchange(TICKET)
 
 
-# --- answers that are none ---
+# --- responses that are none ---
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         Answer(CHUNKED + b"ff\r\n{", "reset"),
         Answer(CHUNKED + b"no number\r\n{}", "close"),
@@ -101,20 +101,13 @@ async def test_the_deadline_includes_the_verification() -> None:
         Answer(b"\x15\x03\x01\x00\x02\x02\x16", "close"),
     ],
 )
-async def test_broken_framing_is_a_bad_answer(answer: Answer) -> None:
-    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_framing")
+async def test_broken_framing_is_a_bad_answer(response: Answer) -> None:
+    assert await trouble_with(response) == (AuthingBadAnswer, "bad_framing")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "[" * 30_000,
-        '{"code": 1e400}',
-        "{'code': 200}",
-    ],
-)
+@pytest.mark.parametrize("body", ["[" * 30_000, '{"code": 1e400}', "{'code': 200}"])
 async def test_a_body_that_is_not_json_is_a_bad_answer(body: str | bytes) -> None:
-    assert await trouble_with(http_answer(body)) == (AuthingBadAnswer, "bad_json")
+    assert await trouble_with(http_response(body)) == (AuthingBadAnswer, "bad_json")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +115,8 @@ async def test_a_body_that_is_not_json_is_a_bad_answer(body: str | bytes) -> Non
     [None, "text/html", "text/plain; charset=utf-8", "application/jsonp", "json", "", "a/b/c+json"],
 )
 async def test_another_media_type_is_a_bad_answer(content_type: str | None) -> None:
-    answer = http_answer(encoded(make_user()), content_type=content_type)
-    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_content_type")
+    response = http_response(encoded(make_user()), content_type=content_type)
+    assert await trouble_with(response) == (AuthingBadAnswer, "bad_content_type")
 
 
 @pytest.mark.parametrize(
@@ -137,16 +130,16 @@ async def test_another_media_type_is_a_bad_answer(content_type: str | None) -> N
     ],
 )
 async def test_every_media_type_of_json_is_accepted(content_type: str) -> None:
-    answer = http_answer(encoded(make_user()), content_type=content_type)
-    async with peer(answer) as seen, authing(seen.url) as client:
+    response = http_response(encoded(make_user()), content_type=content_type)
+    async with peer(response) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown", "identity, gzip"])
 async def test_an_encoded_answer_is_a_bad_answer(encoding: str) -> None:
     body = gzip.compress(encoded(make_user()).encode())
-    answer = http_answer(body, headers={"Content-Encoding": encoding})
-    assert await trouble_with(answer) == (AuthingBadAnswer, "bad_encoding")
+    response = http_response(body, headers={"Content-Encoding": encoding})
+    assert await trouble_with(response) == (AuthingBadAnswer, "bad_encoding")
 
 
 def padded_to(size: int) -> bytes:
@@ -155,15 +148,15 @@ def padded_to(size: int) -> bytes:
 
 
 async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_too_large() -> None:
-    async with peer(http_answer(padded_to(262_144))) as seen, authing(seen.url) as client:
+    async with peer(http_response(padded_to(262_144))) as seen, authing(seen.url) as client:
         assert (await client.exchange(TICKET)).subject == USER_ID
-    answer = http_answer(padded_to(262_145))
-    assert await trouble_with(answer) == (AuthingBadAnswer, "too_large")
+    response = http_response(padded_to(262_145))
+    assert await trouble_with(response) == (AuthingBadAnswer, "too_large")
 
 
 async def test_a_reason_phrase_that_is_not_utf_8_is_accepted() -> None:
-    answer = GOOD.replace(b"Whatever", b"\xff\xfe")
-    async with peer(answer) as seen, authing(seen.url, connections=2) as client:
+    response = GOOD.replace(b"Whatever", b"\xff\xfe")
+    async with peer(response) as seen, authing(seen.url, connections=2) as client:
         for _ in range(5):
             assert (await client.exchange(TICKET)).subject == USER_ID
 
@@ -173,8 +166,8 @@ async def test_a_reason_phrase_that_is_not_utf_8_is_accepted() -> None:
 
 async def test_cancelled_exchanges_leave_every_connection_usable() -> None:
     loop = asyncio.get_running_loop()
-    answer = Answer(GOOD, pause=0.004)
-    async with peer(answer) as seen, authing(seen.url, connections=10) as client:
+    response = Answer(GOOD, pause=0.004)
+    async with peer(response) as seen, authing(seen.url, connections=10) as client:
         cancelled = 0
         for _ in range(15):
             tasks = [asyncio.create_task(client.exchange(TICKET)) for _ in range(20)]
@@ -188,9 +181,9 @@ async def test_cancelled_exchanges_leave_every_connection_usable() -> None:
 
 
 async def test_timed_out_exchanges_leave_every_connection_usable() -> None:
-    answers = iter([Answer(b"", "hang")] * 20)
+    responses = iter([Answer(b"", "hang")] * 20)
     async with (
-        peer(lambda _request: next(answers, Answer(GOOD))) as seen,
+        peer(lambda _request: next(responses, Answer(GOOD))) as seen,
         authing(seen.url, connections=10) as client,
     ):
         bulkhead = Bulkhead(client, timeout=1)
@@ -206,7 +199,7 @@ async def test_an_unrequested_response_is_not_given_to_the_next_user() -> None:
     names = (f"user {number}" for number in range(9))
 
     def says(_request: Request) -> Answer:
-        return Answer(json_answer(make_user(nickname=next(names))), "again")
+        return Answer(json_response(make_user(nickname=next(names))), "again")
 
     async with peer(says) as seen, authing(seen.url) as client:
         for number in range(3):
@@ -228,8 +221,8 @@ async def test_a_connection_is_used_again() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # cookie jars tell them apart
 @pytest.mark.parametrize("attributes", ["", "; Path=/", "; Domain=127.0.0.1; Path=/"])
 async def test_cookies_are_not_kept(attributes: str, host: str) -> None:
-    answer = json_answer(make_user(), Set_Cookie=f"sid=made-up{attributes}")
-    async with peer(answer) as seen, authing(seen.url.replace("127.0.0.1", host)) as client:
+    response = json_response(make_user(), Set_Cookie=f"sid=made-up{attributes}")
+    async with peer(response) as seen, authing(seen.url.replace("127.0.0.1", host)) as client:
         await client.exchange(TICKET)
         await client.exchange(TICKET)
         assert len(client.http.cookies.jar) == 0

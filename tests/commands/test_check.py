@@ -79,16 +79,16 @@ def check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> Check:
     return check
 
 
-def findings(answer: Answer) -> dict[str, str]:
-    assert answer.err == ""
-    parts = (line.split(maxsplit=1) for line in answer.lines)
+def findings(response: Answer) -> dict[str, str]:
+    assert response.err == ""
+    parts = (line.split(maxsplit=1) for line in response.lines)
     return {name: finding.strip() for name, finding in parts}
 
 
-def failure(answer: Answer) -> tuple[str, str]:
+def failure(response: Answer) -> tuple[str, str]:
     """The one failed check, and its text."""
-    assert answer.code == 1
-    ((name, text),) = ((n, t) for n, t in findings(answer).items() if t.startswith("FAIL  "))
+    assert response.code == 1
+    ((name, text),) = ((n, t) for n, t in findings(response).items() if t.startswith("FAIL  "))
     return name, text.removeprefix("FAIL  ")
 
 
@@ -100,11 +100,11 @@ def test_a_configuration_that_works_is_found_good_over_tls(
     with authing(tls=authority.server()) as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         monkeypatch.setenv("AUTHING_CA_FILE", str(authority.file))
-        answer = shell("check")
-    assert answer.code == 0
+        response = shell("check")
+    assert response.code == 0
     good = ("settings", "keys", "store", "authing", "clock")
-    unknown = {name: text for name, text in findings(answer).items() if name not in good}
-    assert findings(answer) == dict.fromkeys(good, "ok") | unknown
+    unknown = {name: text for name, text in findings(response).items() if name not in good}
+    assert findings(response) == dict.fromkeys(good, "ok") | unknown
     assert unknown == {
         "secret": "?     only a login shows whether Authing accepts AUTHING_USER_POOL_SECRET",
         "signature": "?     only a login shows whether Authing's tokens verify (hs256)",
@@ -116,17 +116,19 @@ def test_a_configuration_that_works_is_found_good_over_tls(
 
 def test_a_store_that_does_not_exist_is_created_and_said(folder: Path, check: Check) -> None:
     assert not (folder / "sessions.db").exists()
-    answer = check()
-    assert answer.code == 0
-    assert findings(answer)["store"] == "ok    warning: the file did not exist, and is created now"
+    response = check()
+    assert response.code == 0
+    assert (
+        findings(response)["store"] == "ok    warning: the file did not exist, and is created now"
+    )
     assert findings(check())["store"] == "ok"
 
 
 def test_wrong_settings_end_the_check(check: Check) -> None:
-    answer = check(AUTHING_USER_POOL_SECRET="c4nary")
+    response = check(AUTHING_USER_POOL_SECRET="c4nary")
     says = "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long"
-    assert failure(answer) == ("settings", says)
-    assert len(answer.lines) == 1
+    assert failure(response) == ("settings", says)
+    assert len(response.lines) == 1
 
 
 def test_missing_keys_are_found(folder: Path, check: Check) -> None:
@@ -138,15 +140,15 @@ def test_missing_keys_are_found(folder: Path, check: Check) -> None:
 
 def test_a_store_in_use_by_a_running_service_is_good(folder: Path, check: Check) -> None:
     with open_sqlite_store(folder / "sessions.db"):
-        answer = check()
-    assert answer.code == 0
-    assert findings(answer)["store"] == "ok    in use by a running service; ask its /readyz"
+        response = check()
+    assert response.code == 0
+    assert findings(response)["store"] == "ok    in use by a running service; ask its /readyz"
 
 
 def test_a_misspelled_variable_is_a_warning(check: Check) -> None:
-    answer = check(SESSION_ACCES_TTL=1, STORE_PASSWORD="c4nary")
-    assert answer.code == 0
-    assert findings(answer)["settings"] == (
+    response = check(SESSION_ACCES_TTL=1, STORE_PASSWORD="c4nary")
+    assert response.code == 0
+    assert findings(response)["settings"] == (
         "ok    warning: SESSION_ACCES_TTL is not a setting (SESSION_ACCESS_TTL?); "
         "STORE_PASSWORD is not a setting"
     )
@@ -164,15 +166,15 @@ def test_the_tls_of_a_redis_is_named_as_such(
     with Proxy(valkey.port, tls=authority.server()) as proxy:
         assert check(STORE_URL=proxy.url, STORE_CA_FILE=authority.file).code == 0
         stranger = Authority(tmp_path / "stranger").file
-        answer = check(STORE_URL=proxy.url, STORE_CA_FILE=stranger)
+        response = check(STORE_URL=proxy.url, STORE_CA_FILE=stranger)
     says = "its certificate does not verify; a private authority needs STORE_CA_FILE"
-    assert failure(answer) == ("store", f"STORE_URL: {says}")
+    assert failure(response) == ("store", f"STORE_URL: {says}")
 
 
 def test_a_rediss_that_speaks_no_tls_is_found(check: Check) -> None:
     with authing() as (address, _):
-        answer = check(STORE_URL=address.replace("http:", "rediss:"))
-    assert (answer.code, "STORE_URL: TLS fails;" in answer.lines[2]) == (1, True)
+        response = check(STORE_URL=address.replace("http:", "rediss:"))
+    assert (response.code, "STORE_URL: TLS fails;" in response.lines[2]) == (1, True)
 
 
 def test_a_redis_that_refuses_scripts_is_found(check: Check, tmp_path: Path) -> None:
@@ -185,10 +187,10 @@ def test_a_redis_that_refuses_scripts_is_found(check: Check, tmp_path: Path) -> 
 def test_a_redis_that_hides_its_settings_is_a_warning(check: Check, tmp_path: Path) -> None:
     with standalone(tmp_path / "hidden", appendonly=True) as server:
         server.cli("ACL", "SETUSER", "default", "-info")
-        answer = check(STORE_URL=server.url)
-    assert answer.code == 0
+        response = check(STORE_URL=server.url)
+    assert response.code == 0
     says = "ok    warning: the server does not say all that is checked (info_refused)"
-    assert findings(answer)["store"].startswith(says)
+    assert findings(response)["store"].startswith(says)
 
 
 def test_a_redis_is_asked_whether_it_keeps_what_it_is_given(
@@ -272,6 +274,6 @@ def test_no_check_shows_or_sends_a_secret(
     secrets = {POOL_SECRET, *(key.get("d") or key["k"] for key in keys)}
     with authing() as (address, asked):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
-        answer = shell("check")
-    for seen in (answer.out, answer.err, *asked):
+        response = shell("check")
+    for seen in (response.out, response.err, *asked):
         assert not any(secret in seen for secret in secrets)

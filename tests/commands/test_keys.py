@@ -23,10 +23,10 @@ def path(folder: Path) -> Path:
 
 def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None:
     path.unlink()
-    answer = shell("keys", "new")
+    response = shell("keys", "new")
     ring = read_keys(path)
-    assert answer.code == 0
-    assert [line.split("  ")[:2] for line in answer.lines] == [
+    assert response.code == 0
+    assert [line.split("  ")[:2] for line in response.lines] == [
         [ring.signing_key.kid, "ES256"],
         [ring.current_secret_key.kid, "oct"],
     ]
@@ -46,8 +46,8 @@ def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None
     ],
 )
 def test_options_stand_before_or_after_the_action(shell: Shell, arguments: str) -> None:
-    answer = shell("keys", *arguments.split())
-    assert answer.code == 0, answer.err
+    response = shell("keys", *arguments.split())
+    assert response.code == 0, response.err
     assert read_keys(Path("elsewhere/keys.json")).signing_key.algorithm == "EdDSA"
 
 
@@ -127,11 +127,11 @@ def test_a_key_whose_name_begins_with_a_dash_can_be_promoted_as_it_is_listed(
     )
     dashing = next(key for key in candidates if thumbprint(key).startswith("-"))
     path.write_text(json.dumps({"keys": [*members, dashing]}))
-    answer = shell("keys", "promote", thumbprint(dashing))
-    assert answer.code == 0, answer.err
+    response = shell("keys", "promote", thumbprint(dashing))
+    assert response.code == 0, response.err
     assert read_keys(path).current_secret_key.kid == thumbprint(dashing)
-    answer = shell("keys", "retire", "--file", str(path), thumbprint(dashing))
-    assert answer.err.endswith("is in use; promote another key first\n")
+    response = shell("keys", "retire", "--file", str(path), thumbprint(dashing))
+    assert response.err.endswith("is in use; promote another key first\n")
 
 
 @pytest.mark.parametrize(
@@ -147,43 +147,43 @@ def test_a_step_that_cannot_be_done_is_refused_in_one_line(
     shell: Shell, path: Path, arguments: list[str], says: str
 ) -> None:
     before = path.read_bytes()
-    answer = shell("keys", *arguments)
-    assert answer.code == 2
-    assert answer.out == ""
-    assert answer.err.startswith(f"ticketgate: SESSION_KEYS_FILE: {path}: ")
-    assert answer.err.endswith(f"{says}\n")
-    assert answer.err.count("\n") == 1
+    response = shell("keys", *arguments)
+    assert response.code == 2
+    assert response.out == ""
+    assert response.err.startswith(f"ticketgate: SESSION_KEYS_FILE: {path}: ")
+    assert response.err.endswith(f"{says}\n")
+    assert response.err.count("\n") == 1
     assert path.read_bytes() == before
 
 
 def test_a_file_that_is_not_there_cannot_be_rolled_over(shell: Shell, path: Path) -> None:
     path.unlink()
-    answer = shell("keys", "add")
-    assert answer.code == 2
-    assert answer.err == f"ticketgate: SESSION_KEYS_FILE: {path}: No such file or directory\n"
+    response = shell("keys", "add")
+    assert response.code == 2
+    assert response.err == f"ticketgate: SESSION_KEYS_FILE: {path}: No such file or directory\n"
 
 
 def test_a_folder_that_cannot_be_made_is_refused_in_one_line(shell: Shell, path: Path) -> None:
-    answer = shell("keys", "--file", str(path / "keys.json"), "new")
-    assert answer.code == 2
-    assert answer.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
-    assert answer.err.count("\n") == 1
+    response = shell("keys", "--file", str(path / "keys.json"), "new")
+    assert response.code == 2
+    assert response.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
+    assert response.err.count("\n") == 1
 
 
 def test_one_has_to_say_which_file(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.delenv("SESSION_KEYS_FILE")
-    answer = shell("keys", "list")
-    assert answer.code == 2
-    assert answer.err == "ticketgate: SESSION_KEYS_FILE: is required (or give --file)\n"
+    response = shell("keys", "list")
+    assert response.code == 2
+    assert response.err == "ticketgate: SESSION_KEYS_FILE: is required (or give --file)\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["keys"], ["keys", "list", "--loud"], ["dance"]])
 def test_a_command_that_there_is_not_is_explained(shell: Shell, arguments: list[str]) -> None:
-    answer = shell(*arguments)
-    assert answer.code == 2
-    assert "usage: python -m app" in answer.err
+    response = shell(*arguments)
+    assert response.code == 2
+    assert "usage: python -m app" in response.err
 
 
 def test_the_version_is_printed(shell: Shell) -> None:
-    answer = shell("--version")
-    assert (answer.code, answer.out) == (0, f"ticketgate {__version__}\n")
+    response = shell("--version")
+    assert (response.code, response.out) == (0, f"ticketgate {__version__}\n")

@@ -75,9 +75,9 @@ def test_a_wrong_value_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    answer = shell("serve")
-    assert_refused(answer.code, answer.err, name, says)
-    assert answer.out == ""
+    response = shell("serve")
+    assert_refused(response.code, response.err, name, says)
+    assert response.out == ""
 
 
 @pytest.mark.usefixtures("taken_port")
@@ -93,8 +93,8 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     monkeypatch.setenv(name, f"sqlite:///{path}" if name == "STORE_URL" else str(path))
     if name == "STORE_CA_FILE":
         monkeypatch.setenv("STORE_URL", "rediss://redis.acme.test")
-    answer = shell("serve")
-    assert_refused(answer.code, answer.err, name, str(path))
+    response = shell("serve")
+    assert_refused(response.code, response.err, name, str(path))
 
 
 def test_every_required_setting_that_is_missing_is_named(
@@ -102,11 +102,11 @@ def test_every_required_setting_that_is_missing_is_named(
 ) -> None:
     for name in REQUIRED:
         monkeypatch.delenv(name)
-    answer = shell("serve")
-    assert_refused(answer.code, answer.err, REQUIRED[0])
+    response = shell("serve")
+    assert_refused(response.code, response.err, REQUIRED[0])
     for name in REQUIRED[1:]:
-        assert f"; {name}: is required" in answer.err
-    assert answer.out == ""
+        assert f"; {name}: is required" in response.err
+    assert response.out == ""
 
 
 @pytest.mark.usefixtures("taken_port")
@@ -114,17 +114,17 @@ def test_a_name_that_is_probably_a_misspelled_setting_is_one_warning(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SESSION_ACCES_TTL", CANARY)
-    answer = shell("serve")
-    (warning, _store_created) = map(json.loads, answer.out.splitlines())
+    response = shell("serve")
+    (warning, _store_created) = map(json.loads, response.out.splitlines())
     assert (warning["level"], warning["event"]) == ("warning", "setting_unknown")
     assert (warning["setting"], warning["nearest"]) == ("SESSION_ACCES_TTL", "SESSION_ACCESS_TTL")
-    assert CANARY not in answer.out
+    assert CANARY not in response.out
 
 
 def test_a_second_server_on_the_same_store_is_refused(folder: Path, shell: Shell) -> None:
     with open_sqlite_store(folder / "sessions.db"):
-        answer = shell("serve")
-    assert_refused(answer.code, answer.err, "STORE_URL", "in use by another process")
+        response = shell("serve")
+    assert_refused(response.code, response.err, "STORE_URL", "in use by another process")
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_an_address_that_is_not_of_this_machine_is_refused(
 ) -> None:
     monkeypatch.setenv("PORT", "0")
     monkeypatch.setenv("HOST", host)
-    answer = shell("serve")
-    assert_refused(answer.code, answer.err, "HOST", says)
+    response = shell("serve")
+    assert_refused(response.code, response.err, "HOST", says)
 
 
 @pytest.mark.usefixtures("taken_port")

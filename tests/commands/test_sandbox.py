@@ -29,18 +29,18 @@ def test_a_wrong_setting_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    answer = shell("sandbox")
-    assert answer.code == 2
-    assert answer.err.count("\n") == 1
-    assert answer.err.startswith(f"ticketgate: {name}: ")
-    assert "c4nary" not in answer.err
+    response = shell("sandbox")
+    assert response.code == 2
+    assert response.err.count("\n") == 1
+    assert response.err.startswith(f"ticketgate: {name}: ")
+    assert "c4nary" not in response.err
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
-    answer = shell("sandbox")
-    assert answer.code == 2
-    assert answer.err.count("\n") == 1
-    assert answer.err.startswith("ticketgate: PORT: ")
+    response = shell("sandbox")
+    assert response.code == 2
+    assert response.err.count("\n") == 1
+    assert response.err.startswith("ticketgate: PORT: ")
 
 
 @pytest.mark.parametrize("host", ["[::1]", "192.0.2.1", "a..b"])
@@ -75,7 +75,7 @@ def test_a_key_file_that_cannot_be_made_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "a-file").touch()
     monkeypatch.setenv("SESSION_KEYS_FILE", str(tmp_path / "a-file" / "keys.json"))
-    answer = shell("sandbox")
-    assert answer.code == 2
-    assert answer.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
-    assert answer.err.count("\n") == 1
+    response = shell("sandbox")
+    assert response.code == 2
+    assert response.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
+    assert response.err.count("\n") == 1

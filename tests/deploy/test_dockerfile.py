@@ -56,9 +56,7 @@ def test_one_argument_chooses_the_base_and_names_its_version(dockerfile: Dockerf
     assert {stage.words[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
 
 
-def test_only_locked_wheels_are_installed_from_the_builders_index(
-    dockerfile: Dockerfile,
-) -> None:
+def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Dockerfile) -> None:
     (installing,) = [run.text for run in dockerfile.all("RUN") if " install " in run.text]
 
     for option in (
@@ -71,9 +69,7 @@ def test_only_locked_wheels_are_installed_from_the_builders_index(
     assert "apt" not in installing
 
 
-def test_the_image_copies_exactly_the_files_outside_dockerignore(
-    dockerfile: Dockerfile,
-) -> None:
+def test_the_image_copies_exactly_the_files_outside_dockerignore(dockerfile: Dockerfile) -> None:
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     patterns = [rule for rule in rules if rule and not rule.startswith("#")]
     copies = [copy.words for copy in dockerfile.all("COPY") if "--from" not in copy.text]
@@ -99,9 +95,7 @@ def test_the_default_store_is_in_the_volume(dockerfile: Dockerfile) -> None:
     assert [run.text for run in dockerfile.all("RUN") if link in run.text]
 
 
-def test_the_image_sets_no_variable_that_hides_a_secret_file(
-    dockerfile: Dockerfile,
-) -> None:
+def test_the_image_sets_no_variable_that_hides_a_secret_file(dockerfile: Dockerfile) -> None:
     assert "AUTHING_USER_POOL_SECRET" in SECRETS
     assert SECRETS & dockerfile.variables.keys() == set()
 

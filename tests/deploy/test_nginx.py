@@ -120,7 +120,7 @@ async def using(nginx: Nginx, authing: Authing) -> AsyncIterator[tuple[Sequence[
 
 
 def statuses(seen: Seen) -> Counter[int]:
-    return Counter(answer.status if answer else 0 for answer, _ in seen)
+    return Counter(response.status if response else 0 for response, _ in seen)
 
 
 async def test_a_session_lives_on_both_instances(fleet: Gateway, authing: Authing) -> None:
@@ -192,9 +192,9 @@ def test_an_internal_path_is_404_from_outside(fleet: Gateway, path: str) -> None
         f"Authorization: Bearer {SERVICE_KEY}\r\n\r\n"
     )
 
-    answer = fleet.nginx.raw(request.encode())
+    response = fleet.nginx.raw(request.encode())
 
-    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert response.startswith(b"HTTP/1.1 404 ")
     assert fleet.nginx.proxied()[-1]["upstream"] == ""
 
 
@@ -217,10 +217,10 @@ SMUGGLED = b"GET /v1/launch HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n
     ],
 )
 def test_a_smuggled_request_is_not_served(fleet: Gateway, framing: bytes) -> None:
-    answer = fleet.nginx.raw(HEAD + framing + SMUGGLED)
+    response = fleet.nginx.raw(HEAD + framing + SMUGGLED)
 
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert answer.split(b" ")[1] in (b"400", b"501")
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert response.split(b" ")[1] in (b"400", b"501")
 
 
 def test_the_service_refuses_long_requests_and_nginx_absurd_ones(fleet: Gateway) -> None:
@@ -228,8 +228,8 @@ def test_the_service_refuses_long_requests_and_nginx_absurd_ones(fleet: Gateway)
         bodies = [http.post("/v1/sessions", content=b" " * size) for size in (8193, 17_000)]
         urls = [http.get("/v1/launch?" + "x" * size) for size in (2100, 9000)]
 
-    assert [answer.status_code for answer in (*bodies, *urls)] == [413, 413, 414, 414]
-    forms = [answer.headers["Content-Type"] == PROBLEM for answer in (*bodies, *urls)]
+    assert [response.status_code for response in (*bodies, *urls)] == [413, 413, 414, 414]
+    forms = [response.headers["Content-Type"] == PROBLEM for response in (*bodies, *urls)]
     assert forms == [True, False, True, False]
 
 

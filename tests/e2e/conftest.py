@@ -27,8 +27,8 @@ class Authing:
 
     def mini_program(self, persona: str = "lin", **consent: Any) -> dict[str, Any]:
         """Let a user consent. The result holds the ticket and the `ext_msg` that WeChat returns."""
-        answer = self.http.post("/sandbox/tickets", json={"persona": persona, **consent})
-        return dict(answer.raise_for_status().json())
+        response = self.http.post("/sandbox/tickets", json={"persona": persona, **consent})
+        return dict(response.raise_for_status().json())
 
     def ticket(self, persona: str = "lin") -> str:
         return str(self.mini_program(persona)["ticket"])
@@ -42,8 +42,8 @@ class Authing:
     def exchange(self, ticket: str) -> dict[str, Any]:
         """Exchange a ticket directly, without the service."""
         body = {"ticket": ticket, "secret": POOL_SECRET}
-        answer = self.http.post(f"/oauth/app2wxapp/auth/{POOL_ID}", json=body)
-        return dict(answer.raise_for_status().json())
+        response = self.http.post(f"/oauth/app2wxapp/auth/{POOL_ID}", json=body)
+        return dict(response.raise_for_status().json())
 
 
 @dataclass
@@ -70,9 +70,9 @@ class Service:
 
     def log_in(self, ticket: str, key: str | None = None) -> dict[str, Any]:
         headers = {} if key is None else {"Idempotency-Key": key}
-        answer = self.phone.post("/v1/sessions", json={"ticket": ticket}, headers=headers)
-        assert answer.status_code == 201, answer.text
-        return dict(answer.json())
+        response = self.phone.post("/v1/sessions", json={"ticket": ticket}, headers=headers)
+        assert response.status_code == 201, response.text
+        return dict(response.json())
 
     def refresh(self, refresh_token: str) -> httpx.Response:
         return self.phone.post("/v1/sessions/refresh", json={"refresh_token": refresh_token})

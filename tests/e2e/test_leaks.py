@@ -53,8 +53,8 @@ def key_material(folder: Path) -> dict[str, str]:
     }
 
 
-def tokens_of(answer: dict[str, Any], name: str) -> dict[str, str]:
-    return {f"{name}{kind}": answer[kind] for kind in ("access_token", "refresh_token")}
+def tokens_of(response: dict[str, Any], name: str) -> dict[str, str]:
+    return {f"{name}{kind}": response[kind] for kind in ("access_token", "refresh_token")}
 
 
 def use_the_service(service: Service, ticket: str) -> tuple[dict[str, str], str]:
@@ -105,10 +105,10 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
         tokens, session_id = use_the_service(service, authing.ticket(PERSONA))
         secrets_used |= tokens
         scenarios = ErrorScenarios(service, authing, secrets_used)
-        answers = [*scenarios.all()]
+        responses = [*scenarios.all()]
         shown = [scenarios.bytes_that_are_no_request(), content := backend.content()]
         backend.break_store()
-        answers += scenarios.without_a_store()
+        responses += scenarios.without_a_store()
         with client(f"http://127.0.0.1:{ports.number(mark)}") as operator:
             shown.append(metrics := operator.get("/metrics").text)
         shown += [service.phone.get("/openapi.json").text, service.program.command_line]
@@ -117,9 +117,9 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
     matrix = {f"{name}-{form}" for name in secrets_used.keys() & THE_ELEVEN for form in FORMS}
     assert THE_ELEVEN - secrets_used.keys() == {"redis-password"} - backend.secrets.keys()
     assert matrix <= searched(secrets_used)
-    errors = [answer for answer in answers if answer.status_code >= 400]
-    assert len(answers) == len(errors) + 2  # the fault "none", and a device name that is cut
-    shown += [f"{answer.headers}\n{answer.text}" for answer in errors]
+    errors = [response for response in responses if response.status_code >= 400]
+    assert len(responses) == len(errors) + 2  # the fault "none", and a device name that is cut
+    shown += [f"{response.headers}\n{response.text}" for response in errors]
     for text in (*shown, service.program.out):
         assert found(secrets_used, text) == set()
     events = {entry["event"] for entry in service.logged()}

@@ -32,11 +32,7 @@ PATIENCE = 60  # seconds
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["alone", "fleet"],
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["alone", "fleet"])
 async def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Fleet]:
@@ -76,12 +72,12 @@ async def test_100_concurrent_refreshes_make_one_successor(service: Line, authin
     first = await _log_in(service, await new_ticket(authing, "tabs"))
     token = first.body["refresh_token"]
     for number in range(1, ROUNDS + 1):
-        answers = await _together([partial(_refresh, service, token)] * AT_ONCE)
+        responses = await _together([partial(_refresh, service, token)] * AT_ONCE)
 
-        assert [answer.status for answer in answers] == [200] * AT_ONCE
-        assert [a.body["outcome"] for a in answers].count("rotated") == 1
-        (token,) = {answer.body["refresh_token"] for answer in answers}
-        assert {_generation(answer) for answer in answers} == {number}
+        assert [response.status for response in responses] == [200] * AT_ONCE
+        assert [a.body["outcome"] for a in responses].count("rotated") == 1
+        (token,) = {response.body["refresh_token"] for response in responses}
+        assert {_generation(response) for response in responses} == {number}
 
 
 async def test_100_concurrent_logins_with_one_ticket_and_key_make_one_session(
@@ -93,17 +89,17 @@ async def test_100_concurrent_logins_with_one_ticket_and_key_make_one_session(
         ticket = await new_ticket(authing, f"hasty-{number}")
         before = await _exchanges(authing)
 
-        answers = await _together([partial(_log_in, service, ticket)] * AT_ONCE)
-        assert {answer.status for answer in answers} <= first_answers
-        told = [answer for answer in answers if answer.status == 201]
+        responses = await _together([partial(_log_in, service, ticket)] * AT_ONCE)
+        assert {response.status for response in responses} <= first_answers
+        told = [response for response in responses if response.status == 201]
         again = [partial(_log_in, service, ticket)] * (AT_ONCE - len(told))
-        answers = told + await _together(again)
+        responses = told + await _together(again)
 
-        assert [answer.status for answer in answers] == [201] * AT_ONCE
-        assert len({answer.body["session"]["id"] for answer in answers}) == 1
-        assert len({answer.body["refresh_token"] for answer in answers}) == 1
+        assert [response.status for response in responses] == [201] * AT_ONCE
+        assert len({response.body["session"]["id"] for response in responses}) == 1
+        assert len({response.body["refresh_token"] for response in responses}) == 1
         assert await _exchanges(authing) == before + 1
-        bearer = f"Bearer {answers[0].body['access_token']}"
+        bearer = f"Bearer {responses[0].body['access_token']}"
         assert len((await _call(service, "GET", LOGIN, Authorization=bearer)).body) == 1
 
 
@@ -137,8 +133,8 @@ async def test_every_token_is_refused_after_the_end_was_answered(
         async with lanes:
             first = await _log_in(service, await new_ticket(authing, f"{name}-{number}"))
             given = await _race(service, first, end, after=number % 3)
-            for answer in given:
-                token, bearer = (answer.body[f"{kind}_token"] for kind in ("refresh", "access"))
+            for response in given:
+                token, bearer = (response.body[f"{kind}_token"] for kind in ("refresh", "access"))
                 refused = await _refresh(service, token)
                 assert (refused.status, refused.ending()) == (400, name)
                 refused = await _call(service, "GET", ME, Authorization=f"Bearer {bearer}")
@@ -166,8 +162,8 @@ async def _race(service: Line, first: Answer, end: End, after: int) -> list[Answ
 async def _refresh_at_once(service: Line, last: Answer) -> list[Answer]:
     """Refresh with the newest token, in parallel; the answers that came through."""
     token = last.body["refresh_token"]
-    answers = await _together([partial(_refresh, service, token)] * RIVALS)
-    return [answer for answer in answers if answer.status == 200]
+    responses = await _together([partial(_refresh, service, token)] * RIVALS)
+    return [response for response in responses if response.status == 200]
 
 
 async def _log_in(service: Line, ticket: str) -> Answer:
@@ -180,9 +176,9 @@ async def _refresh(service: Line, refresh_token: str) -> Answer:
 
 
 async def _call(line: Line, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    answer = await line.call(method, path, body, **headers)
-    assert answer is not None, "no answer"
-    return answer
+    response = await line.call(method, path, body, **headers)
+    assert response is not None, "no answer"
+    return response
 
 
 async def _together(requests: Sequence[Callable[[], Awaitable[Answer]]]) -> list[Answer]:
@@ -195,7 +191,7 @@ async def _exchanges(authing: Line) -> int:
     return int(stats.body["exchanges"])
 
 
-def _generation(answer: Answer) -> int:
+def _generation(response: Answer) -> int:
     """Which rotation an access token belongs to."""
-    claims = jwt.decode(answer.body["access_token"], options={"verify_signature": False})
+    claims = jwt.decode(response.body["access_token"], options={"verify_signature": False})
     return int(claims["jti"].partition(".")[0])

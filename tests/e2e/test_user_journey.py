@@ -30,11 +30,11 @@ def verified(access_token: str, jwks: Any) -> jwt.Token:
     return token
 
 
-def assert_ended(answer: httpx.Response, status: int, reason: str) -> None:
-    assert answer.status_code == status
-    assert (answer.json()["code"], answer.json()["reason"]) == ("session_ended", reason)
-    assert answer.json()["client_action"] == "relaunch_wechat"
-    assert answer.json()["session_alive"] is False
+def assert_ended(response: httpx.Response, status: int, reason: str) -> None:
+    assert response.status_code == status
+    assert (response.json()["code"], response.json()["reason"]) == ("session_ended", reason)
+    assert response.json()["client_action"] == "relaunch_wechat"
+    assert response.json()["session_alive"] is False
 
 
 def test_a_session_survives_a_crash_and_ends_at_the_logout(
@@ -46,13 +46,13 @@ def test_a_session_survives_a_crash_and_ends_at_the_logout(
     assert f"userPoolId={POOL_ID}" in launch["path"]
     returned = authing.mini_program("lin")
     body, headers = {"ext_msg": returned["ext_msg"]}, {"Idempotency-Key": KEY}
-    lost, answer = (
+    lost, response = (
         service.phone.post("/v1/sessions", json=body, headers=headers) for _ in range(2)
     )
-    assert (lost.status_code, answer.status_code) == (201, 201)
+    assert (lost.status_code, response.status_code) == (201, 201)
     assert "Idempotency-Replayed" not in lost.headers
-    assert answer.headers["Idempotency-Replayed"] == "true"
-    tokens = answer.json()
+    assert response.headers["Idempotency-Replayed"] == "true"
+    tokens = response.json()
     assert tokens["session"] == lost.json()["session"]
     assert tokens["refresh_token"] == lost.json()["refresh_token"]
 

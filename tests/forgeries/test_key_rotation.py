@@ -51,10 +51,10 @@ class Outsider:
         return str(token.header["kid"])
 
     async def fetch(self) -> None:
-        answer = await self.app.phone.get("/.well-known/jwks.json")
-        found = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
+        response = await self.app.phone.get("/.well-known/jwks.json")
+        found = re.search(r"max-age=(\d+)", response.headers["Cache-Control"])
         assert found
-        document = answer.json()
+        document = response.json()
         assert not any(PRIVATE & key.keys() for key in document["keys"])
         self.keys = KeySet.import_key_set(document)
         self.fetched_at, self.max_age = self.app.clock.seconds(), float(found[1])
@@ -123,8 +123,8 @@ async def test_a_token_of_a_retired_key_is_refused_by_us_and_by_others(app: Runn
     keyfile.retire(path, old)
     follow_keys(app)
     token = load.tokens[0]["access_token"]
-    answer = await show(app, token)
-    assert (answer.status_code, answer.json()["code"]) == (401, "access_token_invalid")
+    response = await show(app, token)
+    assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
     await load.outsider.fetch()
     with pytest.raises((JoseError, ValueError)):
         await load.outsider.verify(token)

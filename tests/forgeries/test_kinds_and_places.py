@@ -68,12 +68,12 @@ async def test_a_credential_is_accepted_only_in_its_own_place(
 ) -> None:
     tokens = await app.log_in()
     held = credentials(app, tokens)
-    answer = await bring(app, held[kind], place)
+    response = await bring(app, held[kind], place)
     if (kind, place) in INTENDED:
-        assert answer.status_code == INTENDED[kind, place]
+        assert response.status_code == INTENDED[kind, place]
         return
     refusal = TOO_LONG if place == "refresh" and len(held[kind]) > 256 else REFUSAL[place]
-    assert (answer.status_code, answer.json()["code"]) == refusal
+    assert (response.status_code, response.json()["code"]) == refusal
     for good, status in INTENDED.items():
         if good[1] != "logout":
             assert (await bring(app, held[good[0]], good[1])).status_code == status

@@ -9,6 +9,6 @@ from tests.support.running_app import RunningApp, running_app
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
-    async with running_app(tmp_path_factory.mktemp("world")) as opened:
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    async with running_app(tmp_path_factory.mktemp("running")) as opened:
         yield opened

@@ -36,8 +36,8 @@ class App:
     service: Service
 
     def ticket(self) -> str:
-        answer = self.service.phone.post("/sandbox/tickets", json={"persona": "lin"})
-        return str(answer.raise_for_status().json()["ticket"])
+        response = self.service.phone.post("/sandbox/tickets", json={"persona": "lin"})
+        return str(response.raise_for_status().json()["ticket"])
 
     def tokens(self) -> dict[str, Any]:
         return self.service.log_in(self.ticket())

@@ -43,11 +43,11 @@ async def scene(
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("answer", sampled(REFUSED | YES))
+@pytest.mark.parametrize("response", sampled(REFUSED | YES))
 async def test_json_without_a_user_is_a_bad_answer(
-    scene: tuple[httpx.AsyncClient, FixedResponse], answer: bytes
+    scene: tuple[httpx.AsyncClient, FixedResponse], response: bytes
 ) -> None:
     phone, authing = scene
-    authing.content = answer
+    authing.content = response
     refusal = await phone.post("/v1/sessions", json={"ticket": "made-up"})
     assert (refusal.status_code, refusal.json()["code"]) == (502, "authing_bad_answer")

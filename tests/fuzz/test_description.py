@@ -40,11 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def of(service: Service, path: str | None = None) -> BaseSchema:
-    return described_by(
-        service,
-        cases=CASES,
-        has_body=path is None or path in WITH_BODY,
-    )
+    return described_by(service, cases=CASES, has_body=path is None or path in WITH_BODY)
 
 
 def told(found: CheckFailureInfo) -> str:
@@ -56,24 +52,24 @@ def failures(described: BaseSchema, *phases: str) -> tuple[int, list[str]]:
     """The number of responses checked, and their failures."""
     for name in (*UNIT, "stateful"):
         described.config.phases.get_by_name(name=name).enabled = name in phases
-    answers, wrong = 0, []
+    responses, wrong = 0, []
     for event in from_schema(described).execute():
         if isinstance(event, events.NonFatalError):
             wrong.append(str(event.value))
         elif isinstance(event, events.ScenarioFinished):
-            answers += len(event.recorder.interactions)
+            responses += len(event.recorder.interactions)
             for checks in event.recorder.checks.values():
                 wrong += [told(c.failure_info) for c in checks if c.failure_info is not None]
-    return answers, wrong
+    return responses, wrong
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_an_operation_keeps_to_its_description(service: Service, path: str, method: str) -> None:
     described = of(service, path)
     sign_in(described, App(service))
-    answers, wrong = failures(described.include(path=path, method=method), *UNIT)
+    responses, wrong = failures(described.include(path=path, method=method), *UNIT)
     assert wrong == []
-    assert answers > 5
+    assert responses > 5
 
 
 @pytest.mark.parametrize(("path", "method"), GUARDED)
@@ -81,9 +77,9 @@ def test_a_request_without_a_credential_is_refused_as_described(
     service: Service, path: str, method: str
 ) -> None:
     described = of(service, path).include(path=path, method=method)
-    answers, wrong = failures(described, *UNIT)
+    responses, wrong = failures(described, *UNIT)
     assert wrong == []
-    assert answers > 5
+    assert responses > 5
 
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "anonymous"])
@@ -93,6 +89,6 @@ def test_values_of_one_response_work_in_other_requests(
     described = of(service)
     if signed_in:
         sign_in(described, App(service))
-    answers, wrong = failures(described, "stateful")
+    responses, wrong = failures(described, "stateful")
     assert wrong == []
-    assert answers > 5
+    assert responses > 5

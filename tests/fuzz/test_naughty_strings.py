@@ -101,26 +101,28 @@ def test_every_text_in_a_log_field_stays_in_one_line(log: io.StringIO) -> None:
 @through_routes
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_a_body_is_refused(world: RunningApp, text: str) -> None:
+async def test_a_text_in_a_body_is_refused(running: RunningApp, text: str) -> None:
     for field, put in BODIES.items():
         method, path, body = put(text)
         # Written with escapes, which can say half a character.
         content = json.dumps(body)
-        answer = await world.phone.request(method, path, content=content, headers=JSON | SERVICE)
+        response = await running.phone.request(
+            method, path, content=content, headers=JSON | SERVICE
+        )
         allowed = {400, 413, 422} | ({200} if field == "reason" else set())
-        assert answer.status_code in allowed, field
+        assert response.status_code in allowed, field
 
 
 @through_routes
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_a_header_is_refused(world: RunningApp, text: str) -> None:
+async def test_a_text_in_a_header_is_refused(running: RunningApp, text: str) -> None:
     for field in HEADERS:
         headers = {b"Content-Type": b"application/json", field.encode(): as_bytes(text)}
-        answer = await world.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
-        assert answer.status_code in {415, 422}, field
-        answer = await world.phone.get("/v1/me", headers=headers)
-        assert (answer.status_code, answer.json()["client_action"]) in {
+        response = await running.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
+        assert response.status_code in {415, 422}, field
+        response = await running.phone.get("/v1/me", headers=headers)
+        assert (response.status_code, response.json()["client_action"]) in {
             (401, "none"),
             (401, "refresh"),
         }, field
@@ -129,7 +131,7 @@ async def test_a_text_in_a_header_is_refused(world: RunningApp, text: str) -> No
 @through_routes
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_an_address_causes_no_5xx(world: RunningApp, text: str) -> None:
+async def test_a_text_in_an_address_causes_no_5xx(running: RunningApp, text: str) -> None:
     name = quote(as_bytes(text), safe="")
     for method, path in (
         ("GET", f"/{name}"),
@@ -143,19 +145,19 @@ async def test_a_text_in_an_address_causes_no_5xx(world: RunningApp, text: str) 
         ("DELETE", f"/internal/v1/users/{name}/ban"),
     ):
         address = httpx.Request(method, f"http://api.test{path}", headers=SERVICE)
-        answer = await world.phone.send(address)
-        assert answer.status_code < 500, path
-        assert "set-cookie" not in answer.headers
+        response = await running.phone.send(address)
+        assert response.status_code < 500, path
+        assert "set-cookie" not in response.headers
 
 
 @through_routes
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_device_name_never_decides_about_a_login(world: RunningApp, text: str) -> None:
-    body = json.dumps({"ticket": world.ticket(), "device": {"name": text}})
-    answer = await world.phone.post("/v1/sessions", content=body, headers=JSON)
-    assert answer.status_code == 201
-    current = await world.phone.get("/v1/sessions/current", headers=bearer(answer.json()))
+async def test_a_device_name_never_decides_about_a_login(running: RunningApp, text: str) -> None:
+    body = json.dumps({"ticket": running.ticket(), "device": {"name": text}})
+    response = await running.phone.post("/v1/sessions", content=body, headers=JSON)
+    assert response.status_code == 201
+    current = await running.phone.get("/v1/sessions/current", headers=bearer(response.json()))
     # Half a character becomes a question mark.
     kept = device_of({"name": text.encode("utf-8", "replace").decode()})
     assert current.json().get("device") == (kept and {"name": kept.name})

@@ -50,11 +50,11 @@ def test_make_alone_lists_every_target(make: Path) -> None:
 def test_a_machine_without_a_suitable_python_gets_one_line(make: Path) -> None:
     _interpreter(make, "python3.10", 'echo "SystemExit: 1" >&2; exit 1')
 
-    answer = _run(make, "install", f"PYTHON={make / 'python3.10'}")
+    response = _run(make, "install", f"PYTHON={make / 'python3.10'}")
 
-    assert answer.returncode != 0
-    assert len(answer.stderr.splitlines()) == 1
-    assert "No Python >= 3.11" in answer.stderr
+    assert response.returncode != 0
+    assert len(response.stderr.splitlines()) == 1
+    assert "No Python >= 3.11" in response.stderr
     assert not (make / ".venv").exists()
 
 

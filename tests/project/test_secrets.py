@@ -34,7 +34,7 @@ FORMS = {
 EXCUSED = {
     ("tests/sessions/test_refresh_token.py", "refresh token"): (
         "holds the form of tokens still: made of the bytes 0, 1, 2 … for a session that never was"
-    ),
+    )
 }
 
 

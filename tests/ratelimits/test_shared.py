@@ -180,11 +180,11 @@ class Client(MemoryStorage):
     async def acquire_sliding_window_entry(
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.asked.put_nowait(answer)
+        response: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(response)
         with suppress(asyncio.CancelledError):  # as redis-py on Python 3.11 at times
-            return await asyncio.shield(answer)
-        return await answer
+            return await asyncio.shield(response)
+        return await response
 
 
 async def test_a_client_that_ignores_cancellation_is_not_awaited(events: RecordedEvents) -> None:

@@ -21,9 +21,9 @@ DEFAULTS = {
 
 
 async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
-    answer = await control.post("/sandbox/tickets")
-    given = answer.json()
-    assert answer.status_code == 200
+    response = await control.post("/sandbox/tickets")
+    given = response.json()
+    assert response.status_code == 200
     assert given.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
     assert given["expires_in"] == 120
     assert given["user_pool_id"] == sandbox.state.options.user_pool_id
@@ -35,8 +35,8 @@ async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.As
 async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
     sandbox: Sandbox, control: httpx.AsyncClient
 ) -> None:
-    answer = await control.post("/sandbox/tickets", json={"approve": False})
-    assert answer.json() == {
+    response = await control.post("/sandbox/tickets", json={"approve": False})
+    assert response.json() == {
         "ext_msg": "code=400&message=用户取消授权",
         "user_pool_id": sandbox.state.options.user_pool_id,
     }
@@ -56,8 +56,8 @@ async def test_the_switches_can_be_read_and_changed_one_by_one(
 
 async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
     fault = {"kind": "slow", "times": 2, "seconds": 0.5}
-    answer = await control.put("/sandbox/fault", json=fault)
-    assert answer.json() == fault
+    response = await control.put("/sandbox/fault", json=fault)
+    assert response.json() == fault
     assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5)
     cleared = await control.delete("/sandbox/fault")
     assert cleared.json()["kind"] == "none"
@@ -109,9 +109,9 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
 ) -> None:
     method, path = request_line.split()
     before = sandbox.state.options
-    answer = await control.request(method, f"/sandbox/{path}", json=body)
-    assert answer.status_code == 422
-    assert answer.json()["error"].startswith(error)
+    response = await control.request(method, f"/sandbox/{path}", json=body)
+    assert response.status_code == 422
+    assert response.json()["error"].startswith(error)
     assert sandbox.state.options is before
     assert sandbox.state.fault == Fault()
     assert sandbox.state.tickets_issued == 0
@@ -121,9 +121,9 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
 async def test_a_body_that_is_not_a_json_object_is_refused(
     control: httpx.AsyncClient, body: bytes
 ) -> None:
-    answer = await control.put("/sandbox/fault", content=body)
-    assert answer.status_code == 422
-    assert answer.json() == {"error": "body: one JSON object"}
+    response = await control.put("/sandbox/fault", content=body)
+    assert response.status_code == 422
+    assert response.json() == {"error": "body: one JSON object"}
 
 
 async def test_the_routes_join_another_server_with_their_whole_path(sandbox: Sandbox) -> None:

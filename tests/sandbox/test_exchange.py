@@ -15,9 +15,9 @@ Switch = Callable[..., None]
 SUCCESS = {"code": 200, "message": "获取用户信息成功"}
 
 
-def refused(answer: httpx.Response) -> int:
+def refused(response: httpx.Response) -> int:
     """Return the business code of a refusal in Authing's envelope."""
-    body = answer.json()
+    body = response.json()
     assert body.keys() == {"code", "message", "data"}
     assert body["data"] is None
     code = body["code"]
@@ -28,10 +28,10 @@ def refused(answer: httpx.Response) -> int:
 async def test_a_ticket_becomes_the_user_of_the_2020_documents(
     sandbox: Sandbox, exchange: Exchange
 ) -> None:
-    answer = await exchange(sandbox.state.issue(Consent("lin")))
-    user = answer.json()
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    response = await exchange(sandbox.state.issue(Consent("lin")))
+    user = response.json()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert user["nickname"] == "林小满"
     assert user["registerMethod"] == "oauth:app2wxapp"
     assert (user["blocked"], user["isDeleted"]) == (False, False)
@@ -125,8 +125,8 @@ async def test_a_wrong_or_missing_secret_is_refused_and_uses_no_ticket(
 
 
 async def test_another_pool_does_not_exist(sandbox: Sandbox, exchange: Exchange) -> None:
-    answer = await exchange(sandbox.state.issue(Consent()), pool="5f0000000000000000000002")
-    assert refused(answer) == 2224
+    response = await exchange(sandbox.state.issue(Consent()), pool="5f0000000000000000000002")
+    assert refused(response) == 2224
 
 
 @pytest.mark.parametrize("ticket", ["", None, 7, ["a"]])
@@ -149,8 +149,8 @@ async def test_a_body_that_is_not_one_json_object_counts_as_empty(
 ) -> None:
     switch(need_secret=False)
     path = f"/oauth/app2wxapp/auth/{sandbox.state.options.user_pool_id}"
-    answer = await upstream.post(path, content=body, headers={"Content-Type": content_type})
-    assert refused(answer) == 2231
+    response = await upstream.post(path, content=body, headers={"Content-Type": content_type})
+    assert refused(response) == 2231
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -158,9 +158,9 @@ async def test_a_refusal_has_the_chosen_http_status(
     sandbox: Sandbox, switch: Switch, exchange: Exchange, status: int
 ) -> None:
     switch(refusal_status=status)
-    answer = await exchange("never-issued")
-    assert answer.status_code == status
-    assert refused(answer) == 2207
+    response = await exchange("never-issued")
+    assert response.status_code == status
+    assert refused(response) == 2207
 
 
 async def test_the_oldest_ticket_is_dropped_at_the_limit(

@@ -38,11 +38,11 @@ async def test_a_fault_before_the_exchange_leaves_the_ticket_unused(
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault(kind, times=1, seconds=7.5)
-    answer = await exchange(ticket)
-    headers = answer.headers
-    seen = (answer.status_code, headers["content-type"], headers.get("retry-after"))
+    response = await exchange(ticket)
+    headers = response.headers
+    seen = (response.status_code, headers["content-type"], headers.get("retry-after"))
     assert seen == expected
-    assert "_id" not in answer.text
+    assert "_id" not in response.text
     assert "_id" in (await exchange(ticket)).json()
 
 
@@ -53,8 +53,8 @@ async def test_a_followed_redirect_counts_as_a_second_exchange(
     path = f"/oauth/app2wxapp/auth/{options.user_pool_id}"
     body = {"ticket": sandbox.state.issue(Consent()), "secret": options.user_pool_secret}
     sandbox.state.fault = Fault("redirect", times=1)
-    answer = await upstream.post(path, json=body)
-    assert (answer.status_code, answer.headers["location"]) == (307, path)
+    response = await upstream.post(path, json=body)
+    assert (response.status_code, response.headers["location"]) == (307, path)
     assert sandbox.state.exchanges == 1
     sandbox.state.fault = Fault("redirect", times=1)
     followed = await upstream.post(path, json=body, follow_redirects=True)
@@ -65,9 +65,9 @@ async def test_a_followed_redirect_counts_as_a_second_exchange(
 async def test_a_slow_answer_comes_after_the_wait(sandbox: Sandbox, exchange: Exchange) -> None:
     sandbox.state.fault = Fault("slow", seconds=0.2)
     started = time.monotonic()
-    answer = await exchange(sandbox.state.issue(Consent()))
+    response = await exchange(sandbox.state.issue(Consent()))
     assert time.monotonic() - started >= 0.2
-    assert "_id" in answer.json()
+    assert "_id" in response.json()
 
 
 async def test_a_caller_that_cancels_a_slow_exchange_keeps_the_ticket(
@@ -96,10 +96,10 @@ async def test_a_truncated_answer_ends_early_under_the_length_of_the_whole(
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault("truncated")
-    answer = await exchange(ticket)
-    assert int(answer.headers["content-length"]) > len(answer.content) > 0
+    response = await exchange(ticket)
+    assert int(response.headers["content-length"]) > len(response.content) > 0
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-        answer.json()
+        response.json()
     assert sandbox.state.tickets[ticket].logins == 1
 
 

@@ -103,7 +103,7 @@ async def test_anything_but_allow_gives_no_ticket(
 async def test_a_form_with_an_invalid_persona_is_refused(
     sandbox: Sandbox, control: httpx.AsyncClient, body: bytes
 ) -> None:
-    answer = await control.post("/sandbox", content=body)
-    assert answer.status_code == 422
-    assert answer.json() == {"error": "persona: 1 to 32 of a-z, 0-9, _ and -"}
+    response = await control.post("/sandbox", content=body)
+    assert response.status_code == 422
+    assert response.json() == {"error": "persona: 1 to 32 of a-z, 0-9, _ and -"}
     assert sandbox.state.tickets_issued == 0

@@ -25,7 +25,7 @@ def evicted(connections: list[Connection]) -> list[int]:
     return [number for number, each in enumerate(connections) if each.evicted]
 
 
-def answer(limiter: ConnectionLimiter, connection: Connection) -> None:
+def response(limiter: ConnectionLimiter, connection: Connection) -> None:
     """Open a connection, and answer a request on it."""
     limiter.opened(connection)
     limiter.responding(connection)
@@ -58,7 +58,7 @@ def test_connection_that_is_being_answered_is_not_evicted() -> None:
 def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_first() -> None:
     limiter, some = ConnectionLimiter(3), connections(6)
     for each in some[:2]:
-        answer(limiter, each)
+        response(limiter, each)
     for each in some[2:4]:
         limiter.opened(each)
     assert evicted(some) == [2]
@@ -70,7 +70,7 @@ def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_fi
 def test_idle_connection_waits_again_when_its_next_request_begins() -> None:
     limiter, some = ConnectionLimiter(2), connections(3)
     for each in some[:2]:
-        answer(limiter, each)
+        response(limiter, each)
     limiter.receiving(some[1])
     limiter.opened(some[2])
     assert evicted(some) == [1]

@@ -36,9 +36,9 @@ class Process:
 
     def ask_slowly(self) -> Future[str]:
         """Begin a request that stays in flight until `release`."""
-        answer = self.threads.submit(self.ask, "/hold")
+        pending = self.threads.submit(self.ask, "/hold")
         self.program.line_with("holding")
-        return answer
+        return pending
 
     def release(self) -> None:
         self.program.write("\n")
@@ -57,10 +57,10 @@ class Process:
 Start = Callable[..., Process]
 
 
-def was_finished(answer: Future[str]) -> bool:
+def was_finished(pending: Future[str]) -> bool:
     """Whether the application itself has responded."""
     try:
-        return answer.result() in ("serving", "draining")
+        return pending.result() in ("serving", "draining")
     except httpx.TransportError:
         return False
 
@@ -92,9 +92,7 @@ def test_drain_starts_once() -> None:
     assert drain.started()
 
 
-def test_sigterm_drains_for_the_delay_and_then_exits_with_0(
-    start: Start,
-) -> None:
+def test_sigterm_drains_for_the_delay_and_then_exits_with_0(start: Start) -> None:
     delay = 1.5
     server = start(drain_delay=delay)
     assert not server.is_draining()
@@ -127,21 +125,21 @@ def test_ctrl_c_skips_the_delay(start: Start) -> None:
 
 def test_request_in_flight_is_answered_after_accepting_stops(start: Start) -> None:
     server = start(drain_delay=0)
-    answer = server.ask_slowly()
+    pending = server.ask_slowly()
 
     server.program.send(signal.SIGTERM)
     soon(server.refuses)
-    assert not answer.done()
+    assert not pending.done()
     server.release()
 
-    assert was_finished(answer)
+    assert was_finished(pending)
     assert server.program.wait() == 0
 
 
 def test_request_in_flight_is_answered_even_if_sigterm_comes_twice(start: Start) -> None:
     delay = 0.5
     server = start(drain_delay=delay)
-    answer = server.ask_slowly()
+    pending = server.ask_slowly()
     server.program.send(signal.SIGTERM)
     soon(server.is_draining)
 
@@ -150,30 +148,30 @@ def test_request_in_flight_is_answered_even_if_sigterm_comes_twice(start: Start)
 
     assert server.program.runs_for(delay + 0.5)  # longer than the delay that was skipped
     server.release()
-    assert was_finished(answer)
+    assert was_finished(pending)
     assert server.program.wait() == 0
 
 
 def test_request_beyond_the_shutdown_timeout_is_dropped(start: Start) -> None:
     server = start(drain_delay=0, shutdown_timeout=1)
-    answer = server.ask_slowly()
+    pending = server.ask_slowly()
 
     server.program.send(signal.SIGTERM)
 
     assert server.program.wait(FOREVER / 2) == 0
-    assert not was_finished(answer)
+    assert not was_finished(pending)
 
 
 def test_second_ctrl_c_drops_requests_in_flight(start: Start) -> None:
     server = start(drain_delay=0)
-    answer = server.ask_slowly()
+    pending = server.ask_slowly()
     server.program.send(signal.SIGINT)
     soon(server.refuses)
 
     server.program.send(signal.SIGINT)
 
     assert server.program.wait(FOREVER / 2) == 0
-    assert not was_finished(answer)
+    assert not was_finished(pending)
 
 
 async def test_every_response_closes_its_connection_while_the_server_drains(serve: Serve) -> None:

@@ -4,25 +4,10 @@ from contextlib import suppress
 
 import pytest
 
-from app.errors import (
-    BodyTooLarge,
-    HeaderTooLarge,
-    MalformedRequest,
-    RequestError,
-    UriTooLong,
-)
+from app.errors import BodyTooLarge, HeaderTooLarge, MalformedRequest, RequestError, UriTooLong
 from app.server.framing import RequestReader
 from tests.server.conftest import FakeConnection, exchange
-from tests.server.examples import (
-    CHUNKED,
-    EMPTY,
-    GET,
-    MALFORMED,
-    SMUGGLED,
-    WELL_FORMED,
-    get,
-    post,
-)
+from tests.server.examples import CHUNKED, EMPTY, GET, MALFORMED, SMUGGLED, WELL_FORMED, get, post
 
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 

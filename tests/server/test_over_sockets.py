@@ -9,22 +9,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.server.conftest import (
-    EchoServer,
-    next_response,
-    responses,
-    serving,
-    until_end,
-)
-from tests.server.examples import (
-    CHUNKED,
-    GET,
-    MALFORMED,
-    SMUGGLED,
-    WELL_FORMED,
-    get,
-    post,
-)
+from tests.server.conftest import EchoServer, next_response, responses, serving, until_end
+from tests.server.examples import CHUNKED, GET, MALFORMED, SMUGGLED, WELL_FORMED, get, post
 from tests.support.processes import ROOT, Program, machine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

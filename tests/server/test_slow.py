@@ -159,10 +159,7 @@ async def test_lost_connection_is_freed_without_the_garbage_collector(
         writer.write(raw)
         await until(lambda: bool(server.connections()))
         (connection,) = server.connections()
-        left: list[weakref.ref[object]] = [
-            weakref.ref(connection),
-            weakref.ref(connection._reader),
-        ]
+        left: list[weakref.ref[object]] = [weakref.ref(connection), weakref.ref(connection._reader)]
         del connection
         if raw.endswith(b"\r\n\r\n") and raw != CHUNKED:
             await next_response(reader)

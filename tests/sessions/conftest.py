@@ -17,9 +17,7 @@ from tests.sessions.controlled_store import ControlledStore, controlled_store
 from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents, unlimited
 
 LIFETIMES = Lifetimes(
-    idle=timedelta(days=14),
-    absolute=timedelta(days=30),
-    recovery_window=timedelta(hours=24),
+    idle=timedelta(days=14), absolute=timedelta(days=30), recovery_window=timedelta(hours=24)
 )
 TIMES = LeaseTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
 UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)

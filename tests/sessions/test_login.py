@@ -146,9 +146,7 @@ async def test_a_ticket_refused_by_authing_makes_no_session(
     assert (store.rows(), events.entries) == (EMPTY, [])
 
 
-async def test_the_repr_of_a_login_has_no_token_and_no_personal_data(
-    logins: LoginService,
-) -> None:
+async def test_the_repr_of_a_login_has_no_token_and_no_personal_data(logins: LoginService) -> None:
     pair = await logins.log_in(Login(TICKET, DEVICE))
     printed = repr(Login(TICKET, DEVICE, KEY)) + repr(pair) + repr(pair.profile) + repr(IDENTITY)
     tokens = (pair.access_token, pair.refresh_token)

@@ -7,12 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.errors import (
-    RefreshSessionEnded,
-    RefreshTokenInvalid,
-    StoreUnavailable,
-    TicketRejected,
-)
+from app.errors import RefreshSessionEnded, RefreshTokenInvalid, StoreUnavailable, TicketRejected
 from app.sessions.models import TokenPair
 from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 from app.sessions.sessions import SessionService

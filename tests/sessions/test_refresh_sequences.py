@@ -275,10 +275,7 @@ async def test_a_kick_or_a_ban_counts_at_once_and_a_banned_user_cannot_log_in(
 
 
 async def test_a_user_blocked_at_authing_keeps_the_old_session_and_gets_no_new_one(
-    logins: LoginService,
-    service: SessionService,
-    provider: FakeIdentityProvider,
-    login: TokenPair,
+    logins: LoginService, service: SessionService, provider: FakeIdentityProvider, login: TokenPair
 ) -> None:
     provider.failure = AccountBlocked()
     with pytest.raises(AccountBlocked):
@@ -288,10 +285,7 @@ async def test_a_user_blocked_at_authing_keeps_the_old_session_and_gets_no_new_o
 
 @pytest.mark.parametrize("differs", ["keys", "store"])
 async def test_tokens_of_another_environment_are_refused_and_change_nothing(
-    service: SessionService,
-    login: TokenPair,
-    tmp_path: Path,
-    differs: str,
+    service: SessionService, login: TokenPair, tmp_path: Path, differs: str
 ) -> None:
     elsewhere = restarting(lambda: open_sqlite_store(tmp_path / "elsewhere.db"))
     foreign = (

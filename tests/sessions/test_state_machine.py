@@ -161,32 +161,34 @@ class Sessions(RuleBasedStateMachine):
     @rule(target=lives, user=st.sampled_from(USERS), type=st.sampled_from(TYPES))
     def log_in(self, user: str, type: str | None) -> Any:  # noqa: A002  # the strategy's name
         ticket, key = f"{user}.{secrets.token_hex(8)}", secrets.token_hex(8)
-        answer = self._open(ticket, key, type)
+        response = self._open(ticket, key, type)
         if self._banned(user):
-            assert isinstance(answer, UserBanned)
-            assert answer.until == self.bans[user]
+            assert isinstance(response, UserBanned)
+            assert response.until == self.bans[user]
             return multiple()
-        assert isinstance(answer, TokenPair)
-        assert not answer.replayed
+        assert isinstance(response, TokenPair)
+        assert not response.replayed
         self._replace_for(user, type)
         life = Life(
             user, type, ticket, key, self.now, self.now, self.now + IDLE, self.now + ABSOLUTE
         )
-        self.model[answer.session.id] = life
-        self._check_pair(answer, life)
-        return answer.session.id
+        self.model[response.session.id] = life
+        self._check_pair(response, life)
+        return response.session.id
 
     @precondition(lambda self: self._fresh())
     @rule(target=pairs, same_key=st.booleans())
     def log_in_again(self, same_key: bool) -> Any:  # noqa: FBT001  # hypothesis calls it
         session = self._fresh()[-1]  # of an older ticket the provider would say that it is over
         life = self.model[session]
-        answer = self._open(life.ticket, life.key if same_key else secrets.token_hex(8), life.type)
+        response = self._open(
+            life.ticket, life.key if same_key else secrets.token_hex(8), life.type
+        )
         if same_key and life.state(self.now) == "" and life.generation == 0:
-            assert isinstance(answer, TokenPair)
-            assert (answer.session.id, answer.replayed) == (session, True)
-            return self._check_pair(answer, life)
-        assert isinstance(answer, TicketUsed)
+            assert isinstance(response, TokenPair)
+            assert (response.session.id, response.replayed) == (session, True)
+            return self._check_pair(response, life)
+        assert isinstance(response, TicketUsed)
         return multiple()
 
     @precondition(lambda self: any(self._living(user) for user in USERS))
@@ -202,49 +204,49 @@ class Sessions(RuleBasedStateMachine):
     def _refresh(self, session: str, back: int) -> Any:
         life = self.model[session]
         presented = max(life.generation - back, 0)
-        answer = self.run(self.sessions.refresh(life.refresh[presented]))
+        response = self.run(self.sessions.refresh(life.refresh[presented]))
         if life.state(self.now):
-            assert isinstance(answer, RefreshSessionEnded | RefreshTokenInvalid)
-            self._check_ending(answer, life)
+            assert isinstance(response, RefreshSessionEnded | RefreshTokenInvalid)
+            self._check_ending(response, life)
             return multiple()
         if presented == life.generation:
             life.generation += 1
             life.rotated, life.in_use = self.now, False
             life.expires = min(self.now + IDLE, life.absolute)
-            assert isinstance(answer, TokenPair)
-            assert not answer.replayed
-            return self._check_pair(answer, life)
+            assert isinstance(response, TokenPair)
+            assert not response.replayed
+            return self._check_pair(response, life)
         in_window = not life.in_use and self.now < life.rotated + WINDOW
         if presented == life.generation - 1 and in_window:
-            assert isinstance(answer, TokenPair)
-            assert answer.replayed
-            return self._check_pair(answer, life)
-        assert isinstance(answer, RefreshSessionEnded)
-        assert answer.reason == "refresh_reused"
+            assert isinstance(response, TokenPair)
+            assert response.replayed
+            return self._check_pair(response, life)
+        assert isinstance(response, RefreshSessionEnded)
+        assert response.reason == "refresh_reused"
         life.end("refresh_reused", self.now)
         return multiple()
 
     @rule(access=pairs)
     def look(self, access: Access) -> None:
         life = self.model[access.session]
-        answer = self.run(self.sessions.authenticate(access.token))
+        response = self.run(self.sessions.authenticate(access.token))
         if self.now >= access.expires:
-            assert isinstance(answer, AccessTokenExpired)
+            assert isinstance(response, AccessTokenExpired)
         elif life.state(self.now):
-            assert isinstance(answer, AccessSessionEnded | AccessTokenInvalid)
-            self._check_ending(answer, life)
+            assert isinstance(response, AccessSessionEnded | AccessTokenInvalid)
+            self._check_ending(response, life)
         else:
-            assert isinstance(answer, tuple)
-            assert (answer[0].id, answer[0].subject) == (access.session, life.user)
+            assert isinstance(response, tuple)
+            assert (response[0].id, response[0].subject) == (access.session, life.user)
             life.in_use |= access.generation == life.generation
 
     @rule(access=pairs)
     def log_out(self, access: Access) -> None:
-        answer = self.run(self.sessions.log_out(access.token))
+        response = self.run(self.sessions.log_out(access.token))
         if self.now >= access.expires:
-            assert isinstance(answer, AccessTokenExpired)
+            assert isinstance(response, AccessTokenExpired)
             return
-        assert answer is None
+        assert response is None
         life = self.model[access.session]
         if not life.state(self.now):
             life.end("logged_out", self.now)
@@ -252,11 +254,11 @@ class Sessions(RuleBasedStateMachine):
     @rule(session=lives, user=st.sampled_from(USERS))
     def revoke(self, session: str, user: str) -> None:
         life = self.model[session]
-        answer = self.run(self.sessions.revoke(user, session))
+        response = self.run(self.sessions.revoke(user, session))
         if user != life.user or life.ending == "erased":
-            assert isinstance(answer, NotFound)
+            assert isinstance(response, NotFound)
         elif not life.state(self.now):
-            assert answer is None
+            assert response is None
             life.end("revoked", self.now)
 
     @rule(user=st.sampled_from(USERS))

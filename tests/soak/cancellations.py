@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.soak.phone import REFRESH, App
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import standalone
 
@@ -23,30 +23,30 @@ _APPS = 60
 _AT_ONCE = 60
 _REPLY_SECONDS = 0.01
 _LONGEST = 0.2
-"""Seconds until an app hangs up: from before its request is read until after its answer."""
+"""Seconds until an app hangs up: from before its request is read until after its response."""
 _CONNECTIONS = 16
 """That many to the store are what the service may hold."""
 
 
-async def ask(running: World, app: App) -> None:
-    """Ask for the current session; the answer must be just that."""
-    answer = await app.line.call("GET", CURRENT, Authorization=f"Bearer {app.access_token}")
-    if answer is None or answer.status != HTTPStatus.OK:
+async def ask(running: Environment, app: App) -> None:
+    """Ask for the current session; the response must be just that."""
+    response = await app.line.call("GET", CURRENT, Authorization=f"Bearer {app.access_token}")
+    if response is None or response.status != HTTPStatus.OK:
         running.tally["good requests that failed"] += 1
         return
-    running.tally["good answers"] += 1
-    found = answer.body["id"], answer.body["user"]["sub"]
+    running.tally["good responses"] += 1
+    found = response.body["id"], response.body["user"]["sub"]
     running.tally["crossed"] += found != (app.session_id, app.subject)
 
 
-async def hang_up(running: World, app: App) -> None:
+async def hang_up(running: Environment, app: App) -> None:
     """Ask for the current session or for a successor, and cut the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.running.service.port)
     writer.write(running.choices.choice([_look, _refresh])(app))
     try:
         await asyncio.wait_for(reader.read(1), running.choices.random() * _LONGEST)
     except TimeoutError:
-        running.tally["hung up before an answer"] += 1
+        running.tally["hung up before a response"] += 1
     running.tally["hung up"] += 1
     writer.transport.abort()
 
@@ -67,7 +67,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
     with ExitStack() as stack:
         valkey = stack.enter_context(standalone(folder / "valkey"))
         network = stack.enter_context(Proxy(valkey.port))
-        async with world(
+        async with environment(
             folder, given.seed, connections=2 * _AT_ONCE, STORE_URL=network.url
         ) as running:
             service, tally, choices = running.running.service, running.tally, running.choices
@@ -86,13 +86,13 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             left = network.open
     facts = {
         "requests given up": tally["hung up"],
-        "  of which before an answer": tally["hung up before an answer"],
-        "good answers": tally["good answers"],
+        "  of which before a response": tally["hung up before a response"],
+        "good responses": tally["good responses"],
         "connections to the store, opened in all": opened,
         "connections to the store, held at the end": held,
     }
     promises = [
-        Promise("answers with another's session", tally["crossed"]),
+        Promise("responses with another's session", tally["crossed"]),
         Promise("good requests that failed", tally["good requests that failed"]),
         Promise("connections held beyond the limit", max(0, held - _CONNECTIONS)),
         Promise("connections left when the service had gone", left),

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.soak.phone import REFRESH, App
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 from tests.support.valkey.process import soon
 from tests.support.valkey.servers import SentinelTrio, sentinel_trio
 
@@ -30,7 +30,7 @@ _LULL = 12.0
 class Failovers:
     """`good` is when a refresh succeeded, by the monotonic clock; `outages` are in seconds."""
 
-    world: World
+    environment: Environment
     trio: SentinelTrio
     rate: int
     statuses: Counter[str] = field(default_factory=Counter)
@@ -39,7 +39,7 @@ class Failovers:
 
     async def run(self, failovers: int) -> None:
         """Refresh at the rate, all in all, while the failovers happen one after the other."""
-        living = [asyncio.create_task(self._live(app)) for app in self.world.apps]
+        living = [asyncio.create_task(self._live(app)) for app in self.environment.apps]
         for _ in range(failovers):
             await asyncio.sleep(_LULL)
             await self._fail_over()
@@ -50,18 +50,18 @@ class Failovers:
 
     async def _live(self, app: App) -> None:
         while app.ended is None and not app.confused:
-            await asyncio.sleep(self.world.choices.expovariate(self.rate / _APPS))
+            await asyncio.sleep(self.environment.choices.expovariate(self.rate / _APPS))
             await self._refresh(app)
 
     async def _refresh(self, app: App) -> None:
-        answer = await app.line.call("POST", REFRESH, {"refresh_token": app.received[-1]})
-        self.statuses[str(answer.status) if answer else "none"] += 1
-        if answer is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        response = await app.line.call("POST", REFRESH, {"refresh_token": app.received[-1]})
+        self.statuses[str(response.status) if response else "none"] += 1
+        if response is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return  # again after a while, with the same token
         with app.noting():
-            app.take(answer)
-        if answer.status == HTTPStatus.OK:
-            self.world.tally[str(answer.body["outcome"])] += 1
+            app.take(response)
+        if response.status == HTTPStatus.OK:
+            self.environment.tally[str(response.body["outcome"])] += 1
             self.good.append(time.monotonic())
 
     async def _fail_over(self) -> None:
@@ -87,7 +87,7 @@ def _is_whole(trio: SentinelTrio) -> bool:
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     with sentinel_trio(folder / "valkey") as trio:
-        async with world(folder, given.seed, STORE_URL=trio.url) as running:
+        async with environment(folder, given.seed, STORE_URL=trio.url) as running:
             await running.signed_in(_APPS)
             failovers = Failovers(running, trio, given.rate)
             begun = time.monotonic()
@@ -103,7 +103,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         "apps": len(running.apps),
         "seconds": round(seconds),
         "refreshes a second": f"{statuses.total() / seconds:.0f}",
-        "answers": dict(statuses),
+        "responses": dict(statuses),
         "refreshes rotated, replayed": f"{tally['rotated']}, {tally['replayed']}",
         "rotations lost, then rolled forward": service.rolled_forward(),
         "writes that no replica confirmed": service.said('"write_unconfirmed"'),
@@ -113,7 +113,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         Promise("failovers survived", len(failovers.outages), given.failovers),
         Promise("outages that took too long", sum(o > _UNAVAILABLE for o in failovers.outages)),
         Promise("users logged out", sum(app.ended is not None for app in running.apps)),
-        Promise("answers 500", statuses["500"]),
+        Promise("responses 500", statuses["500"]),
     ]
     return running.conclude(facts, promises)
 

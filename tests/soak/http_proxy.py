@@ -33,11 +33,11 @@ class HttpProxy(ABC):
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
             body = await reader.readexactly(int(length[1]) if length else 0)
-            answer = await self.answer(head + body)
-            if answer is None:
+            response = await self.answer(head + body)
+            if response is None:
                 await reader.read()
             else:
-                writer.write(answer)
+                writer.write(response)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             self.tally["clients that hung up"] += 1
@@ -46,7 +46,7 @@ class HttpProxy(ABC):
 
     @abstractmethod
     async def answer(self, request: bytes) -> bytes | None:
-        """Return the bytes to send before closing; None keeps the connection without an answer."""
+        """Return the bytes to send before closing; None keeps the connection without a response."""
 
 
 async def deliver(port: int, request: bytes) -> bytes:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.soak.owner import Owner, owners_of
-from tests.soak.run import Promise, World, kill_again_and_again, run, world
+from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
 from tests.soak.store_content import read_file
 
 PHONES = 60
@@ -34,7 +34,7 @@ async def live(owner: Owner, rush: asyncio.Event) -> None:
                 await owner.refresh_in_tabs(owner.choices.choice((1, 1, 2)))
 
 
-async def kill(running: World, kills: int) -> None:
+async def kill(running: Environment, kills: int) -> None:
     """Kill the service this often under load; then look at every session."""
     over = asyncio.Event()
 
@@ -48,23 +48,25 @@ async def kill(running: World, kills: int) -> None:
         for _ in range(PHONES):
             group.create_task(phone())
         gaps = (running.choices.randint(*_ANSWERS_BETWEEN_KILLS) for _ in range(kills))
-        await kill_again_and_again(running.running.service, lambda: running.tally["answers"], gaps)
+        await kill_again_and_again(
+            running.running.service, lambda: running.tally["responses"], gaps
+        )
         over.set()
-    running.tally["answers under load"] = running.tally["answers"]
+    running.tally["responses under load"] = running.tally["responses"]
     owners = owners_of(running)
     for some in range(0, len(owners), PHONES):
         await asyncio.gather(*(owner.take_stock() for owner in owners[some : some + PHONES]))
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    async with world(folder, given.seed) as running:
+    async with environment(folder, given.seed) as running:
         await kill(running, given.kills)
         service, tally, owners = running.running.service, running.tally, owners_of(running)
         await service.stop()
         kept = read_file(running.running.store)
         facts = {
             "sessions acknowledged": len(owners),
-            "answers under load": tally["answers under load"],
+            "responses under load": tally["responses under load"],
             "requests in all": tally["requests"],
             "logins replayed": tally["logins replayed"],
             "refreshes rotated": tally["refreshes rotated"],

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.soak.lossy_proxy import LossyProxy
 from tests.soak.phone import App, Line
-from tests.soak.run import Promise, World, kill_again_and_again, run, world
+from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
 from tests.soak.store_content import read_file
 
 DROPS, DOUBLES = 0.20, 0.05
@@ -55,8 +55,8 @@ class Thief:
                 await self.strike
 
     async def _replay(self) -> None:
-        answer = await self.phone.present(self.loot)
-        self.gained = answer.status == HTTPStatus.OK
+        response = await self.phone.present(self.loot)
+        self.gained = response.status == HTTPStatus.OK
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Owner(App):
             self.forced = self.thief is None or self.thief.strike is None
 
 
-def make_owners(running: World, line: Line, apps: int, thieves: int) -> list[Owner]:
+def make_owners(running: Environment, line: Line, apps: int, thieves: int) -> list[Owner]:
     """Make the apps, which use this line, and choose those that the thieves rob."""
     choices, owners = running.choices, []
     victims = set(choices.sample(range(apps), thieves))
@@ -106,7 +106,7 @@ def make_owners(running: World, line: Line, apps: int, thieves: int) -> list[Own
     return owners
 
 
-async def live(running: World, owners: list[Owner], network: LossyProxy, kills: int) -> None:
+async def live(running: Environment, owners: list[Owner], network: LossyProxy, kills: int) -> None:
     """Let all apps live, some hundred at a time, and kill the service now and then."""
     awake = asyncio.Semaphore(_APPS_AWAKE)
 
@@ -128,7 +128,7 @@ async def live(running: World, owners: list[Owner], network: LossyProxy, kills: 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     began = time.monotonic()
-    async with world(folder, given.seed) as running:
+    async with environment(folder, given.seed) as running:
         service, tally = running.running.service, running.tally
         proxy = LossyProxy(running.choices, lambda: service.port, DROPS, DOUBLES)
         async with proxy.listening() as port:
@@ -148,7 +148,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             "requests delivered": proxy.tally["requests delivered"],
             "  of which doubled": proxy.tally["requests doubled"],
             "  of which died with the server": proxy.tally["requests that died with the server"],
-            "answers dropped": proxy.tally["answers dropped"],
+            "responses dropped": proxy.tally["responses dropped"],
             "logins replayed": tally["logins replayed"],
             "relaunches before a first session": tally["relaunches"],
             "refreshes rotated": tally["refreshes rotated"],

@@ -31,12 +31,12 @@ class LossyProxy(HttpProxy):
             return b""
         copies = 2 if self.choices.random() < self.doubles else 1
         self.tally["requests doubled"] += copies - 1
-        answers = await asyncio.gather(*(self._deliver(request) for _ in range(copies)))
-        answer = self.choices.choice([a for a in answers if a] or [b""])
-        if answer and self.choices.random() < self.drops:
-            self.tally["answers dropped"] += 1
-            return answer[: self.choices.randrange(len(answer))]
-        return answer
+        responses = await asyncio.gather(*(self._deliver(request) for _ in range(copies)))
+        response = self.choices.choice([a for a in responses if a] or [b""])
+        if response and self.choices.random() < self.drops:
+            self.tally["responses dropped"] += 1
+            return response[: self.choices.randrange(len(response))]
+        return response
 
     async def _deliver(self, request: bytes) -> bytes:
         port = self.upstream()
@@ -44,8 +44,8 @@ class LossyProxy(HttpProxy):
             return b""
         self.tally["requests delivered"] += 1
         try:
-            answer = await deliver(port, request)
+            response = await deliver(port, request)
         except OSError:
-            answer = b""
-        self.tally["requests that died with the server"] += not answer
-        return answer
+            response = b""
+        self.tally["requests that died with the server"] += not response
+        return response

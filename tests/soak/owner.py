@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tests.soak.phone import App
-from tests.soak.run import World
+from tests.soak.run import Environment
 
 
 @dataclass(slots=True)
@@ -23,11 +23,11 @@ class Owner(App):
     async def refresh_in_tabs(self, tabs: int) -> None:
         """Refresh with the newest token so often at once."""
         newest = self.received[-1]
-        answers = await asyncio.gather(*(self.present(newest) for _ in range(tabs)))
-        successors = {a.body["refresh_token"] for a in answers if a.status == HTTPStatus.OK}
+        responses = await asyncio.gather(*(self.present(newest) for _ in range(tabs)))
+        successors = {a.body["refresh_token"] for a in responses if a.status == HTTPStatus.OK}
         self.twins += len(successors) > 1
-        for answer in answers:
-            self.take(answer)
+        for response in responses:
+            self.take(response)
 
     async def take_stock(self) -> None:
         """Use the last token when all is calm; then end the session by showing its first one."""
@@ -37,10 +37,10 @@ class Owner(App):
             await self.refresh_in_tabs(2)
             await self.refresh_in_tabs(1)
             await self.present(self.received[0])
-            answers = [await self.present(token) for token in self.received]
-            self.undead = sum(answer.status == HTTPStatus.OK for answer in answers)
+            responses = [await self.present(token) for token in self.received]
+            self.undead = sum(response.status == HTTPStatus.OK for response in responses)
 
 
-def owners_of(world: World) -> list[Owner]:
+def owners_of(environment: Environment) -> list[Owner]:
     """The apps of a run in which every app is an Owner."""
-    return [app for app in world.apps if isinstance(app, Owner)]
+    return [app for app in environment.apps if isinstance(app, Owner)]

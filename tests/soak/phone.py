@@ -1,7 +1,7 @@
 """A phone: requests that may be lost, and a correct app.
 
 `Line` sends each request on a connection of its own, so that each can be lost by itself. `App` does
-what the service asks of apps: it keeps each answer, retries with the same credential until it is
+what the service asks of apps: it keeps each response, retries with the same credential until it is
 told something definite, and drops its tokens only when it is told that the session is over.
 """
 
@@ -37,7 +37,7 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer of the service."""
+    """A whole response of the service."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -58,7 +58,7 @@ class Answer:
 class Line:
     """Sends requests to the port that `port` gives at that moment; None: nothing serves there.
 
-    `seen`, if it is a list, gets every answer and the seconds that it took.
+    `seen`, if it is a list, gets every response and the seconds that it took.
     """
 
     http: aiohttp.ClientSession
@@ -67,12 +67,12 @@ class Line:
     seen: list[tuple[Answer | None, float]] | None = None
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer | None:
-        """Send one request. None: there was no answer, or not a whole one."""
+        """Send one request. None: there was no response, or not a whole one."""
         started = time.monotonic()
-        answer = await self._call(method, path, body, headers)
+        response = await self._call(method, path, body, headers)
         if self.seen is not None:
-            self.seen.append((answer, time.monotonic() - started))
-        return answer
+            self.seen.append((response, time.monotonic() - started))
+        return response
 
     async def _call(
         self, method: str, path: str, body: Any, headers: Mapping[str, str]
@@ -83,11 +83,11 @@ class Line:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.scheme}://127.0.0.1:{port}{path}"
         try:
-            async with self.http.request(method, url, json=body, headers=named) as answer:
-                text = await answer.read()
-                is_json = answer.content_type.endswith("json")  # a gateway's own page is none
+            async with self.http.request(method, url, json=body, headers=named) as response:
+                text = await response.read()
+                is_json = response.content_type.endswith("json")  # a gateway's own page is none
                 content = json.loads(text) if text and is_json else None
-                return Answer(answer.status, answer.headers, content)
+                return Answer(response.status, response.headers, content)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
@@ -106,10 +106,10 @@ async def telephony(
 
 async def new_ticket(authing: Line, persona: str) -> str:
     """Play the mini program, in which this person agrees to sign in."""
-    answer = await authing.call("POST", "/sandbox/tickets", {"persona": persona})
-    if answer is None:
+    response = await authing.call("POST", "/sandbox/tickets", {"persona": persona})
+    if response is None:
         raise Unexpected("no ticket")
-    return str(answer.body["ticket"])
+    return str(response.body["ticket"])
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class App:
     `new_ticket` plays the mini program. `received` are all refresh tokens that the app ever got,
     oldest first, and `keys` the idempotency key of each.
     `ended` is the word for the end of its session, once it has learnt that.
-    `confused` is the last answer that it could not make sense of, inside `noting`.
+    `confused` is the last response that it could not make sense of, inside `noting`.
     """
 
     line: Line
@@ -138,7 +138,7 @@ class App:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note an Unexpected answer instead of raising it."""
+        """Note an Unexpected response instead of raising it."""
         try:
             yield
         except Unexpected as error:
@@ -146,67 +146,67 @@ class App:
 
     async def sign_in(self) -> None:
         """Get a session; with another ticket, when the service asks for that."""
-        answer = await self._sign_in_once()
-        while answer.code == "ticket_rejected":
+        response = await self._sign_in_once()
+        while response.code == "ticket_rejected":
             self.tally["relaunches"] += 1
-            answer = await self._sign_in_once()
-        self.adopt(answer)
+            response = await self._sign_in_once()
+        self.adopt(response)
 
-    def adopt(self, answer: Answer) -> None:
+    def adopt(self, response: Answer) -> None:
         """Take this session for one's own."""
-        if answer.status != HTTPStatus.CREATED:
-            raise Unexpected(f"{answer.status} {answer.code}")
-        self.session_id = answer.body["session"]["id"]
-        self.subject = answer.body["user"]["sub"]
-        self._keep(answer)
+        if response.status != HTTPStatus.CREATED:
+            raise Unexpected(f"{response.status} {response.code}")
+        self.session_id = response.body["session"]["id"]
+        self.subject = response.body["user"]["sub"]
+        self._keep(response)
 
     async def present_ticket(self) -> Answer:
         """Sign in with the ticket and the key of the last time; until there is a verdict."""
-        answer = await self.ask("POST", LOGIN, {"ticket": self.ticket}, Idempotency_Key=self.key)
-        self.tally["logins replayed"] += "Idempotency-Replayed" in answer.headers
-        return answer
+        response = await self.ask("POST", LOGIN, {"ticket": self.ticket}, Idempotency_Key=self.key)
+        self.tally["logins replayed"] += "Idempotency-Replayed" in response.headers
+        return response
 
     async def present(self, refresh_token: str) -> Answer:
-        """Refresh with this token, until the answer is definite; without keeping the answer.
+        """Refresh with this token, until the response is definite; without keeping the response.
 
         Sends the token's idempotency key, if the token was received and not copied.
         """
         key = self.keys.get(refresh_token)
         headers = {} if key is None else {"Idempotency_Key": key}
-        answer = await self.ask("POST", REFRESH, {"refresh_token": refresh_token}, **headers)
-        if answer.status == HTTPStatus.OK:
-            self.tally[f"refreshes {answer.body['outcome']}"] += 1
-        return answer
+        response = await self.ask("POST", REFRESH, {"refresh_token": refresh_token}, **headers)
+        if response.status == HTTPStatus.OK:
+            self.tally[f"refreshes {response.body['outcome']}"] += 1
+        return response
 
     async def refresh(self) -> None:
-        """Refresh with the newest token and keep the answer."""
+        """Refresh with the newest token and keep the response."""
         self.take(await self.present(self.received[-1]))
 
-    def take(self, answer: Answer) -> None:
+    def take(self, response: Answer) -> None:
         """Keep what a refresh gave."""
-        if answer.status == HTTPStatus.OK and answer.body["session"]["id"] == self.session_id:
-            self._keep(answer)
+        if response.status == HTTPStatus.OK and response.body["session"]["id"] == self.session_id:
+            self._keep(response)
         else:
-            self._learn_the_end(answer)
+            self._learn_the_end(response)
 
     async def look(self) -> None:
         """Show the user, which uses the newest access token."""
-        answer = await self.ask("GET", ME, Authorization=f"Bearer {self.access_token}")
-        if answer.status == HTTPStatus.OK and answer.body["sub"] == self.subject:
+        response = await self.ask("GET", ME, Authorization=f"Bearer {self.access_token}")
+        if response.status == HTTPStatus.OK and response.body["sub"] == self.subject:
             self.tally["looks"] += 1
         else:
-            self._learn_the_end(answer)
+            self._learn_the_end(response)
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send the same request until the answer is definite: whole, and not "later"."""
+        """Send the same request until the response is definite: whole, and not "later"."""
         pause = _FIRST_PAUSE
         for _ in range(_MOST_ATTEMPTS):
             self.tally["requests"] += 1
-            answer = await self.line.call(method, path, body, **headers)
-            if answer is not None and not _later(answer.status):
-                self.tally["answers"] += 1
-                return answer
-            asked_for = answer.body.get("retry_after", 0) if answer and answer.body else 0
+            response = await self.line.call(method, path, body, **headers)
+            if response is not None and not _later(response.status):
+                self.tally["responses"] += 1
+                return response
+            asked_for = response.body.get("retry_after", 0) if response and response.body else 0
             await asyncio.sleep(asked_for + pause * self.choices.random())
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise Unexpected("no verdict")
@@ -215,16 +215,16 @@ class App:
         self.ticket, self.key = await self.new_ticket(), secrets.token_urlsafe(24)
         return await self.present_ticket()
 
-    def _keep(self, answer: Answer) -> None:
-        self.access_token = answer.body["access_token"]
-        if answer.body["refresh_token"] not in self.received:
-            self.received.append(answer.body["refresh_token"])
-            self.keys[answer.body["refresh_token"]] = secrets.token_urlsafe(24)
+    def _keep(self, response: Answer) -> None:
+        self.access_token = response.body["access_token"]
+        if response.body["refresh_token"] not in self.received:
+            self.received.append(response.body["refresh_token"])
+            self.keys[response.body["refresh_token"]] = secrets.token_urlsafe(24)
 
-    def _learn_the_end(self, answer: Answer) -> None:
-        self.ended = answer.ending()
+    def _learn_the_end(self, response: Answer) -> None:
+        self.ended = response.ending()
         if self.ended is None:
-            raise Unexpected(f"{answer.status} {answer.code}")
+            raise Unexpected(f"{response.status} {response.code}")
 
 
 def _later(status: int) -> bool:

@@ -46,7 +46,7 @@ class Promise:
 
 
 @dataclass(slots=True)
-class World:
+class Environment:
     """The running processes and the apps that use them. `tally` counts what happened to all apps.
 
     `service` and `authing` send requests to the first instance and to the fake Authing.
@@ -91,25 +91,25 @@ class World:
     def conclude(self, facts: Mapping[str, object], promises: Sequence[Promise]) -> int:
         """Report these facts and promises, and those of every run."""
         confused = Counter(app.confused for app in self.apps if app.confused)
-        for answer, count in confused.items():
-            print("unexpected:", answer, count)
+        for response, count in confused.items():
+            print("unexpected:", response, count)
         return conclude(
             {"seed": self.seed, **facts},
             [
                 *promises,
-                Promise("answers that no app can expect", confused.total()),
+                Promise("responses that no app can expect", confused.total()),
                 Promise("bugs in the service's log", self.running.service.bugs()),
             ],
         )
 
 
 @asynccontextmanager
-async def world(
+async def environment(
     folder: Path, seed: int, *, connections: int = 100, **settings: str
-) -> AsyncIterator[World]:
+) -> AsyncIterator[Environment]:
     """Start the service and its fake Authing. `settings` are added to its environment."""
     async with fleet(folder, 1, **settings) as running, telephony(connections) as http:
-        yield World(running, http, seed)
+        yield Environment(running, http, seed)
 
 
 def run(

@@ -22,7 +22,7 @@ import uvloop
 
 from app.server.connections import raise_fd_limit
 from tests.soak.phone import ME, App
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 
 CLOSED_WITHIN = 10.5
 _GAP = 1.0
@@ -119,7 +119,7 @@ class Traffic:
 
     app: App
     seconds: list[float] = field(default_factory=list)
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
 
     async def flow(self, rate: int, seconds: float) -> None:
         """Send so many requests a second, whether or not those before them are answered."""
@@ -132,14 +132,14 @@ class Traffic:
     async def _request(self) -> None:
         began = time.monotonic()
         bearer = f"Bearer {self.app.access_token}"
-        answer = await self.app.line.call("GET", ME, Authorization=bearer)
+        response = await self.app.line.call("GET", ME, Authorization=bearer)
         self.seconds.append(time.monotonic() - began)
-        self.answers["none" if answer is None else str(answer.status)] += 1
+        self.responses["none" if response is None else str(response.status)] += 1
 
     @property
     def not_ok(self) -> int:
         """How many were not answered as they should be."""
-        return self.answers.total() - self.answers[str(int(HTTPStatus.OK))]
+        return self.responses.total() - self.responses[str(int(HTTPStatus.OK))]
 
     def percentile(self, share: float) -> float:
         """Milliseconds within which this share was answered."""
@@ -148,7 +148,7 @@ class Traffic:
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure the traffic without and with the crowd."""
-    async with world(folder, given.seed) as running:
+    async with environment(folder, given.seed) as running:
         port = running.running.service.port or 0
         app = running.app("lin", App)
         await app.sign_in()
@@ -163,7 +163,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 def _verdict(
-    running: World, given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd
+    running: Environment, given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd
 ) -> int:
     lasted: Sequence[float] = [each for kind in crowd.lasted.values() for each in kind]
     slowdown = beside.percentile(0.99) / alone.percentile(0.99)
@@ -171,8 +171,8 @@ def _verdict(
         "slow clients at a time": given.clients,
         **{f"closed: {kind}": len(each) for kind, each in crowd.lasted.items()},
         "put up with at the longest": f"{max(lasted):.2f} s",
-        "good requests alone": alone.answers.total(),
-        "good requests beside the crowd": beside.answers.total(),
+        "good requests alone": alone.responses.total(),
+        "good requests beside the crowd": beside.responses.total(),
         "alone, half within, 99 % within": _two(alone),
         "beside, half within, 99 % within": _two(beside),
         "99 % within, compared": f"{slowdown:.2f} times",

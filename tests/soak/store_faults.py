@@ -19,7 +19,7 @@ from pathlib import Path
 from app.stores.redis import scripts
 from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import LOGIN, REFRESH, Answer
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.store_content import read_valkey
 from tests.support.valkey.process import soon
 from tests.support.valkey.proxy import Proxy
@@ -37,32 +37,34 @@ _SLOW_LOADING = ("--key-load-delay", "20000", "--loading-process-events-interval
 class Outage:
     """What the service said while its store was away, and how long it took to be of use again."""
 
-    answers: Counter[str] = field(default_factory=Counter)
-    slowest_answer: float = 0
+    responses: Counter[str] = field(default_factory=Counter)
+    slowest_response: float = 0
     slowest_recovery: float = 0
     deaf: int = 0
     """How often /livez was not 200."""
 
-    def note(self, answer: Answer | None, seconds: float) -> None:
-        """Judge one answer to a login or a refresh that needs the store."""
-        self.slowest_answer = max(self.slowest_answer, seconds)
-        if answer is None:
-            self.answers["none"] += 1
-        elif answer.status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in answer.headers:
-            self.answers["503"] += 1
+    def note(self, response: Answer | None, seconds: float) -> None:
+        """Judge one response to a login or a refresh that needs the store."""
+        self.slowest_response = max(self.slowest_response, seconds)
+        if response is None:
+            self.responses["none"] += 1
+        elif (
+            response.status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in response.headers
+        ):
+            self.responses["503"] += 1
         else:
-            self.answers[f"{answer.status} {answer.code}"] += 1
+            self.responses[f"{response.status} {response.code}"] += 1
 
     def improper(self) -> int:
         """How many of them were not 503 with Retry-After."""
-        return self.answers.total() - self.answers["503"]
+        return self.responses.total() - self.responses["503"]
 
 
 @dataclass(slots=True)
 class Faults:
     """The store behind its network, and the apps whose requests meet its faults."""
 
-    world: World
+    environment: Environment
     valkey: Server
     network: Proxy
     outage: Outage = field(default_factory=Outage)
@@ -70,10 +72,10 @@ class Faults:
 
     async def owner(self) -> Owner:
         """An app with a ticket, not yet presented."""
-        number = len(self.world.apps)
-        owner = self.world.app(f"owner-{number}", Owner)
+        number = len(self.environment.apps)
+        owner = self.environment.app(f"owner-{number}", Owner)
         owner.ticket, owner.key = await owner.new_ticket(), f"key-of-{number}-0123456789"
-        self.world.apps.append(owner)
+        self.environment.apps.append(owner)
         return owner
 
     async def signed_in(self) -> Owner:
@@ -112,11 +114,11 @@ class Faults:
         await asyncio.to_thread(self.valkey.start)
         self.teach()
         begun = time.monotonic()
-        answer = await _refresh(canary)
-        while answer is None or answer.status != HTTPStatus.OK:
+        response = await _refresh(canary)
+        while response is None or response.status != HTTPStatus.OK:
             await asyncio.sleep(_PROBE_SECONDS)
-            answer = await _refresh(canary)
-        canary.take(answer)
+            response = await _refresh(canary)
+        canary.take(response)
         self.outage.slowest_recovery = max(self.outage.slowest_recovery, time.monotonic() - begun)
 
     def teach(self) -> None:
@@ -127,8 +129,8 @@ class Faults:
     async def listen(self) -> None:
         """Ask again and again whether the process lives."""
         while True:
-            answer = await self.world.service.call("GET", "/livez")
-            self.outage.deaf += answer is None or answer.status != HTTPStatus.OK
+            response = await self.environment.service.call("GET", "/livez")
+            self.outage.deaf += response is None or response.status != HTTPStatus.OK
             await asyncio.sleep(_PROBE_SECONDS)
 
 
@@ -158,11 +160,11 @@ async def after_the_exchange(faults: Faults) -> None:
     """Authing has told who the user is, and the store is gone."""
     owner = await faults.owner()
     fault = {"kind": "slow", "seconds": 0.3, "times": 1}
-    await faults.world.authing.call("PUT", "/sandbox/fault", fault)
+    await faults.environment.authing.call("PUT", "/sandbox/fault", fault)
     faults.network.commands.clear()
     login = asyncio.create_task(faults.login_fails(owner))
     await asyncio.to_thread(faults.network.wait_for, _run_of(scripts.ACQUIRE))
-    await asyncio.sleep(0.1)  # its answer is on the way back, and the exchange has begun
+    await asyncio.sleep(0.1)  # its response is on the way back, and the exchange has begun
     faults.network.refuse()
     faults.kill()
     await login
@@ -177,7 +179,7 @@ async def after_the_write(faults: Faults) -> None:
 
 
 async def after_the_login(faults: Faults) -> None:
-    """The app has its answer."""
+    """The app has its response."""
     await faults.signed_in()
     faults.kill()
 
@@ -198,7 +200,7 @@ async def after_the_rotation(faults: Faults) -> None:
 
 
 async def after_the_refresh(faults: Faults) -> None:
-    """The app has its answer."""
+    """The app has its response."""
     owner = await faults.signed_in()
     await owner.refresh()
     faults.kill()
@@ -253,10 +255,10 @@ async def _live_through(faults: Faults, rounds: int) -> None:
         for _ in range(rounds):
             await step(faults)
             await faults.restart(canary)
-        await asyncio.gather(*(_settle(owner) for owner in owners_of(faults.world)))
+        await asyncio.gather(*(_settle(owner) for owner in owners_of(faults.environment)))
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
-    for owner in owners_of(faults.world):
+    for owner in owners_of(faults.environment):
         await owner.take_stock()
 
 
@@ -264,12 +266,12 @@ async def _settle(owner: Owner) -> None:
     """Ask again with what one has, as an app does, until there is a verdict."""
     if owner.received:
         return
-    answer = await owner.present_ticket()
-    if answer.code == "ticket_rejected":
+    response = await owner.present_ticket()
+    if response.code == "ticket_rejected":
         owner.tally["relaunches"] += 1
         await owner.sign_in()
     else:
-        owner.adopt(answer)
+        owner.adopt(response)
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
@@ -277,7 +279,9 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         valkey = stack.enter_context(standalone(folder / "valkey", appendonly=True))
         network = stack.enter_context(Proxy(valkey.port))
         # A dead holder's lease ends when an exchange must have ended: soon, here.
-        async with world(folder, given.seed, STORE_URL=network.url, AUTHING_TIMEOUT="1") as running:
+        async with environment(
+            folder, given.seed, STORE_URL=network.url, AUTHING_TIMEOUT="1"
+        ) as running:
             faults = Faults(running, valkey, network)
             await _live_through(faults, given.rounds)
             await running.running.service.stop()
@@ -288,8 +292,8 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         "logins replayed": tally["logins replayed"],
         "refreshes replayed": tally["refreshes replayed"],
         "relaunches before a first session": tally["relaunches"],
-        "answers during the outages": dict(outage.answers),
-        "slowest answer then, seconds": f"{outage.slowest_answer:.2f}",
+        "responses during the outages": dict(outage.responses),
+        "slowest response then, seconds": f"{outage.slowest_response:.2f}",
         "slowest recovery, seconds": f"{outage.slowest_recovery:.2f}",
         "sessions in the store": len(kept.subjects),
     }
@@ -299,8 +303,10 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         Promise("acknowledged sessions lost", sum(o.ended is not None for o in owners)),
         Promise("sessions with two live successors", sum(o.twins + o.undead for o in owners)),
         *running.in_the_store(kept),
-        Promise("answers in an outage that were not 503", outage.improper()),
-        Promise("answers in an outage that came late", int(outage.slowest_answer > _OUTAGE_ANSWER)),
+        Promise("responses in an outage that were not 503", outage.improper()),
+        Promise(
+            "responses in an outage that came late", int(outage.slowest_response > _OUTAGE_ANSWER)
+        ),
         Promise("recoveries that took too long", int(outage.slowest_recovery > _RECOVERY)),
         Promise("times that /livez was not 200", outage.deaf),
     ]

@@ -19,13 +19,13 @@ from pathlib import Path
 from app.keyfile import read_keys
 from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 from tests.soak.phone import REFRESH, App
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 
 LIMIT = 0.001
 """Seconds."""
 
 
-async def refused_tokens(running: World, keys: Path) -> dict[str, str]:
+async def refused_tokens(running: Environment, keys: Path) -> dict[str, str]:
     """One token for each reason to refuse it."""
     secret_key = read_keys(keys).current_secret_key
     app = running.app("lin", App)
@@ -45,7 +45,7 @@ async def refused_tokens(running: World, keys: Path) -> dict[str, str]:
 def measure(
     port: int | None, tokens: Mapping[str, str], rounds: int, choices: random.Random
 ) -> tuple[dict[str, list[float]], int]:
-    """Seconds of each refusal, and how many answers were none."""
+    """Seconds of each refusal, and how many responses were none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     seconds: dict[str, list[float]] = {kind: [] for kind in tokens}
     taken = 0
@@ -54,17 +54,17 @@ def measure(
             body = json.dumps({"refresh_token": tokens[kind]})
             began = time.perf_counter()
             connection.request("POST", REFRESH, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
+            response = connection.getresponse()
+            response.read()
             seconds[kind].append(time.perf_counter() - began)
-            taken += answer.status != http.HTTPStatus.BAD_REQUEST
+            taken += response.status != http.HTTPStatus.BAD_REQUEST
     connection.close()
     return seconds, taken
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure, after some rounds that do not count."""
-    async with world(folder, given.seed) as running:
+    async with environment(folder, given.seed) as running:
         tokens = await refused_tokens(running, folder / "keys.json")
         trial = partial(measure, running.running.service.port, tokens, choices=running.choices)
         await asyncio.to_thread(trial, given.rounds // 10)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.soak.flaky_authing import SLOW_SECONDS, FlakyAuthing, Mood
 from tests.soak.phone import LOGIN, Answer, App, Line
-from tests.soak.run import Promise, World, run, world
+from tests.soak.run import Environment, Promise, environment, run
 
 LOGINS_PER_SECOND = 50
 PHONES_AT_ONCE = 50
@@ -39,16 +39,16 @@ _IN_THE_TABLE = {
 
 @dataclass(slots=True)
 class UpstreamFaults:
-    """The service between apps and an Authing that fails. `line` notes every answer."""
+    """The service between apps and an Authing that fails. `line` notes every response."""
 
-    world: World
+    environment: Environment
     authing: FlakyAuthing
     refreshes: dict[Mood, list[float]] = field(default_factory=lambda: {"well": [], "hanging": []})
     seen: list[tuple[Answer | None, float]] = field(default_factory=list)
     line: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.line = replace(self.world.service, seen=self.seen)
+        self.line = replace(self.environment.service, seen=self.seen)
 
     async def hang_up(self, how_many: int) -> None:
         """Have so many phones hang up in the middle of an exchange; then sign some in."""
@@ -59,19 +59,19 @@ class UpstreamFaults:
             async with awake:
                 login = self.line.call("POST", LOGIN, {"ticket": f"made-up-ticket-{number}"})
                 call = asyncio.create_task(login)
-                await asyncio.sleep(self.world.choices.uniform(0, SLOW_SECONDS))
+                await asyncio.sleep(self.environment.choices.uniform(0, SLOW_SECONDS))
                 call.cancel()
                 await asyncio.wait([call])
-                self.world.tally["hung up"] += call.cancelled()
+                self.environment.tally["hung up"] += call.cancelled()
 
         await asyncio.gather(*(phone(number) for number in range(how_many)))
         self.authing.become("well")
         apps = [self._app(f"afterwards-{number}") for number in range(AFTERWARDS)]
         self.seen.clear()
         await asyncio.gather(*(self._sign_in(app) for app in apps))
-        self.world.tally["afterwards"] = sum(
-            answer is not None and answer.status == HTTPStatus.CREATED
-            for answer, _seconds in self.seen[:AFTERWARDS]
+        self.environment.tally["afterwards"] = sum(
+            response is not None and response.status == HTTPStatus.CREATED
+            for response, _seconds in self.seen[:AFTERWARDS]
         )
 
     async def flap(self, seconds: int) -> None:
@@ -81,7 +81,7 @@ class UpstreamFaults:
         apps = [self._app(f"flapping-{n}") for n in range(LOGINS_PER_SECOND * seconds)]
         await _steadily(LOGINS_PER_SECOND, [partial(self._sign_in, app) for app in apps])
         self.authing.become("well")
-        self.world.tally["tickets"] = len(apps)
+        self.environment.tally["tickets"] = len(apps)
 
     async def compare(self, rounds: int) -> None:
         """Refresh at the same pace while Authing is well and while it hangs, by turns."""
@@ -102,14 +102,14 @@ class UpstreamFaults:
         return hanging / well
 
     def _app(self, name: str) -> App:
-        app = self.world.app(name, App, self.line)
-        self.world.apps.append(app)
+        app = self.environment.app(name, App, self.line)
+        self.environment.apps.append(app)
         return app
 
     async def _sign_in(self, app: App) -> None:
         with app.noting():
             await app.sign_in()
-            self.world.tally["signed in"] += 1
+            self.environment.tally["signed in"] += 1
 
     async def _log_in_steadily(self, name: str) -> None:
         # Nobody waits for these: they hang until the mood changes.
@@ -122,7 +122,7 @@ class UpstreamFaults:
 
     async def _refresh_for_a_while(self, app: App, durations: list[float]) -> None:
         began = time.monotonic()
-        await asyncio.sleep(self.world.choices.uniform(0, _SETTLING))
+        await asyncio.sleep(self.environment.choices.uniform(0, _SETTLING))
         while (started := time.monotonic()) < began + PHASE_SECONDS and not app.confused:
             with app.noting():
                 await app.refresh()
@@ -147,38 +147,35 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
     authing = FlakyAuthing(random.Random(given.seed))
     async with (
         authing.listening() as port,
-        world(
-            folder,
-            given.seed,
-            connections=1000,
-            AUTHING_BASE_URL=f"http://127.0.0.1:{port}",
+        environment(
+            folder, given.seed, connections=1000, AUTHING_BASE_URL=f"http://127.0.0.1:{port}"
         ) as running,
     ):
         authing.upstream = running.running.authing.port or 0
         faults = UpstreamFaults(running, authing)
         await faults.hang_up(given.disconnects)
         await faults.flap(given.seconds)
-        answers = faults.seen.copy()
+        responses = faults.seen.copy()
         await faults.compare(given.rounds)
     tally, slowdown = running.tally, faults.slowdown()
-    told = [(answer.status, answer.code) for answer, _ in answers if answer is not None]
+    told = [(response.status, response.code) for response, _ in responses if response is not None]
     tickets = tally["tickets"] + AFTERWARDS + REFRESHERS
     codes = Counter(code or "session" for _, code in told)
     facts = {
         "exchanges at Authing": authing.tally["exchanges"],
         "of which it failed": authing.tally["faults"],
-        **{f"  answers: {code}": count for code, count in sorted(codes.items())},
-        "slowest answer, seconds": f"{max(seconds for _, seconds in answers):.1f}",
+        **{f"  responses: {code}": count for code, count in sorted(codes.items())},
+        "slowest response, seconds": f"{max(seconds for _, seconds in responses):.1f}",
         **{f"refreshes, Authing {mood}": len(each) for mood, each in faults.refreshes.items()},
         "  p99 as a ratio": f"{slowdown:.2f}",
     }
     promises = [
         Promise("phones that hung up", tally["hung up"], given.disconnects),
         Promise("logins after that, at the first try", tally["afterwards"], AFTERWARDS),
-        Promise("requests without an answer", len(answers) - len(told)),
-        Promise("answers with status 500", sum(status == 500 for status, _ in told)),
-        Promise("answers that are not in the table", sum(t not in _IN_THE_TABLE for t in told)),
-        Promise("answers later than 6.5 s", sum(seconds > _LATEST for _, seconds in answers)),
+        Promise("requests without a response", len(responses) - len(told)),
+        Promise("responses with status 500", sum(status == 500 for status, _ in told)),
+        Promise("responses that are not in the table", sum(t not in _IN_THE_TABLE for t in told)),
+        Promise("responses later than 6.5 s", sum(seconds > _LATEST for _, seconds in responses)),
         Promise("tickets that became a session", tally["signed in"], tickets),
         Promise("tickets that had to be replaced", tally["relaunches"]),
         Promise("refreshes slower by more than 20 %", int(slowdown > 1.2)),

@@ -38,11 +38,11 @@ class Wire(httpx.AsyncBaseTransport):
     tokens: list[str] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
-        body = await answer.aread()
+        response = await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
+        body = await response.aread()
         self.tokens += JWS.findall(body.decode())
         stream = httpx.ByteStream(body)
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
+        return httpx.Response(response.status_code, headers=response.headers, stream=stream)
 
 
 def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:

@@ -88,8 +88,8 @@ def written(command: list[str]) -> Iterator[Column]:
 
 
 async def test_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> None:
-    async with running_app(tmp_path) as world:
-        with closing(sqlite3.connect(world.store_file)) as database:
+    async with running_app(tmp_path) as running:
+        with closing(sqlite3.connect(running.store_file)) as database:
             found = set(
                 database.execute(
                     "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c"
@@ -107,9 +107,9 @@ async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: 
             store_url=parse_store_url(valkey.url),
             session_one_per_device_type=True,
             **limits,
-        ) as world:
-            tokens = await everything_that_happens_to(world, "lin")
-            await world.delete("/v1/me", tokens)
-            await world.phone.get("/readyz")
+        ) as running:
+            tokens = await everything_that_happens_to(running, "lin")
+            await running.delete("/v1/me", tokens)
+            await running.phone.get("/readyz")
         found = {column for command in monitor.commands() for column in written(command)}
     assert found == documented("Redis")

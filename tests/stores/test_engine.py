@@ -155,16 +155,16 @@ BEGIN
 
 
 async def test_a_refused_commit_fails_its_batch_and_the_next_one_works(file: Path) -> None:
-    def answer(db: sqlite3.Connection, text: str) -> int:
+    def response(db: sqlite3.Connection, text: str) -> int:
         return db.execute("INSERT INTO notes VALUES ('answer', NULL, ?)", (text,)).rowcount
 
     def question(db: sqlite3.Connection) -> int:
         return db.execute("INSERT INTO notes (text) VALUES ('question')").rowcount
 
     with closing(SqliteEngine(file, [REFERENCES])) as engine:
-        outcomes = await run_together(engine, question, lambda db: answer(db, "nothing"))
+        outcomes = await run_together(engine, question, lambda db: response(db, "nothing"))
         assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
-        outcomes = await run_together(engine, question, lambda db: answer(db, "question"))
+        outcomes = await run_together(engine, question, lambda db: response(db, "question"))
         assert outcomes == [1, 1]
 
 

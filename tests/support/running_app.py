@@ -207,9 +207,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
     keyfile.create(settings.session_keys_file, "ES256")
     clock, drain = Clock(), Drain()
     options = SandboxOptions(
-        user_pool_id=POOL_ID,
-        user_pool_secret=POOL_SECRET,
-        clock=clock.seconds,
+        user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
     sandbox = create_sandbox(options)
     wire = Wire(httpx.ASGITransport(sandbox.authing))

@@ -95,8 +95,8 @@ def test_the_exposition_is_served_and_then_no_more(metrics: Metrics, events: Cou
     events.record("session_opened", session_id="session-a")
     port = free_port()
     with metrics.served("127.0.0.1", port):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            text = answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+            text = response.read().decode()
         assert 'ticketgate_session_events_total{detail="",event="session_opened"} 1.0' in text
         assert "session-a" not in text
     with socket.create_server(("127.0.0.1", port)):

@@ -12,8 +12,8 @@ from tests.authing.builders import (
     NOW,
     POOL,
     encoded,
-    http_answer,
-    json_answer,
+    http_response,
+    json_response,
     legacy_claims,
     make_user,
     sign_token,
@@ -36,19 +36,19 @@ HTML = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 
 
 def page(status: int) -> bytes:
-    return http_answer(HTML, status=status, content_type="text/html")
+    return http_response(HTML, status=status, content_type="text/html")
 
 
 def refusal(code: int, status: int = 200) -> bytes:
-    return json_answer({"code": code, "message": "made up", "data": None}, status=status)
+    return json_response({"code": code, "message": "made up", "data": None}, status=status)
 
 
-def fault(id_: str, answer: bytes, told: Told) -> Fault:
-    return Fault(id_, says(answer), told)
+def fault(id_: str, response: bytes, told: Told) -> Fault:
+    return Fault(id_, says(response), told)
 
 
 def user(id_: str, told: Told, **changes: Any) -> Fault:
-    return fault(id_, json_answer(make_user(**changes)), told)
+    return fault(id_, json_response(make_user(**changes)), told)
 
 
 def nested(times: int) -> Any:
@@ -71,7 +71,7 @@ NOT_JSON: dict[str, str | bytes] = {
 ERROR_PAGES = {
     "json": lambda status: refusal(status, status),
     "html": page,
-    "empty": lambda status: http_answer(status=status, content_type=None),
+    "empty": lambda status: http_response(status=status, content_type=None),
 }
 RETRY_AFTER = {
     "3": ({"Retry_After": "3"}, 3),
@@ -125,7 +125,7 @@ TOKENS = {
 
 ANSWER_FAULTS = (
     *(
-        fault(f"json-{what}", http_answer(b), bad_answer("bad_json"))
+        fault(f"json-{what}", http_response(b), bad_answer("bad_json"))
         for what, b in NOT_JSON.items()
     ),
     *(
@@ -135,7 +135,7 @@ ANSWER_FAULTS = (
     *(
         fault(
             f"throttled-retry-after-{what}",
-            json_answer({"code": 429}, status=429, **headers),
+            json_response({"code": 429}, status=429, **headers),
             unavailable("rate_limited", seconds),
         )
         for what, (headers, seconds) in RETRY_AFTER.items()
@@ -144,17 +144,17 @@ ANSWER_FAULTS = (
     *(
         fault(
             f"label-json-{what}",
-            http_answer(encoded(USER), content_type=label),
+            http_response(encoded(USER), content_type=label),
             bad_answer("bad_content_type"),
         )
         for what, label in LABELS.items()
     ),
     *(
-        fault(f"envelope-{what}", json_answer(document), WELCOME)
+        fault(f"envelope-{what}", json_response(document), WELCOME)
         for what, document in ENVELOPES.items()
     ),
     *(
-        fault(f"shape-{what}", json_answer(document), bad_answer("bad_shape"))
+        fault(f"shape-{what}", json_response(document), bad_answer("bad_shape"))
         for what, document in SHAPES.items()
     ),
     user("shape-oauth-not-json", WELCOME, oauth="{nickName:"),

@@ -64,8 +64,8 @@ REJECTED = Told(400, "ticket_rejected", "relaunch_wechat", "ticket_rejected")
 BLOCKED = Told(403, "account_blocked", "contact_support", "account_blocked")
 
 
-def says(answer: bytes | Answer) -> Strike:
+def says(response: bytes | Answer) -> Strike:
     async def strike(authing: FaultyAuthing) -> None:
-        authing.server.answer = answer
+        authing.server.response = response
 
     return strike

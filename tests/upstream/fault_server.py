@@ -5,9 +5,9 @@ import socket
 import ssl
 from contextlib import suppress
 
-from tests.authing.builders import Answer, Peer, Request, json_answer, make_user
+from tests.authing.builders import Answer, Peer, Request, json_response, make_user
 
-GOOD = json_answer(make_user())
+GOOD = json_response(make_user())
 
 
 class FaultServer:
@@ -15,7 +15,7 @@ class FaultServer:
 
     def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
         self.host, self.tls = host, tls
-        self.answer: bytes | Answer = GOOD
+        self.response: bytes | Answer = GOOD
         self.peer = Peer(self._says)
         self._holder = self._socket(0)
         self.port: int = self._holder.getsockname()[1]
@@ -70,7 +70,7 @@ class FaultServer:
         await asyncio.sleep(0)  # the sockets close in the next round of the loop
 
     def _says(self, _request: Request) -> bytes | Answer:
-        return self.answer
+        return self.response
 
     def _socket(self, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET

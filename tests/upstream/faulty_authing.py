@@ -48,16 +48,16 @@ class Names:
 class Reply:
     """The response, and after how many seconds."""
 
-    answer: httpx.Response
+    response: httpx.Response
     seconds: float
 
     @property
     def status(self) -> int:
-        return self.answer.status_code
+        return self.response.status_code
 
     @property
     def body(self) -> Any:
-        return self.answer.json()
+        return self.response.json()
 
 
 @dataclass
@@ -73,13 +73,13 @@ class FaultyAuthing:
 
     async def log_in(self, ticket: str) -> Reply:
         started = time.monotonic()
-        answer = await self.app.try_log_in(ticket)
-        return Reply(answer, time.monotonic() - started)
+        response = await self.app.try_log_in(ticket)
+        return Reply(response, time.monotonic() - started)
 
     async def refresh(self, refresh_token: str) -> Reply:
         started = time.monotonic()
-        answer = await self.app.try_refresh(refresh_token)
-        return Reply(answer, time.monotonic() - started)
+        response = await self.app.try_refresh(refresh_token)
+        return Reply(response, time.monotonic() - started)
 
     async def sessions(self) -> int:
         """Return the number of sessions of the user."""
@@ -87,7 +87,7 @@ class FaultyAuthing:
 
     async def repair(self) -> None:
         """Make Authing work, as at the beginning."""
-        self.server.answer = GOOD
+        self.server.response = GOOD
         self.names.failure, self.names.hangs = None, False
         await self.server.listen(self.server.tls)
 

@@ -13,23 +13,23 @@ from typing import TypeAlias
 import pytest
 
 from app.authing.resilience import FAILURE_THRESHOLD, MAX_CONCURRENT, PROBE_INTERVAL
-from tests.authing.builders import Answer, Request, http_answer, json_answer
+from tests.authing.builders import Answer, Request, http_response, json_response
 from tests.upstream.fault_server import GOOD
 from tests.upstream.faulty_authing import GRACE, FaultyAuthing, Reply, faulty_authing
 
 Outcomes: TypeAlias = Callable[[], list[str]]
 
 HANGS = Answer(b"", "hang")
-IS_DOWN = http_answer("<!doctype html>", status=502, content_type="text/html")
+IS_DOWN = http_response("<!doctype html>", status=502, content_type="text/html")
 FLAPPING = (
     HANGS,
     IS_DOWN,
     Answer(b"", "close"),
     Answer(GOOD[:-50], "reset"),
     Answer(drip=GOOD),
-    http_answer("{"),
-    json_answer({"code": 429}, status=429),
-    http_answer("<!doctype html>", content_type="text/html"),
+    http_response("{"),
+    json_response({"code": 429}, status=429),
+    http_response("<!doctype html>", content_type="text/html"),
 )
 TROUBLE = {(502, "authing_bad_answer"), (503, "authing_timeout"), (503, "authing_unavailable")}
 
@@ -69,7 +69,7 @@ async def test_a_stall_delays_only_the_first_64_logins(
     port = free_port()
     async with faulty_authing(tmp_path, timeout=60, metrics_port=port) as authing:
         refresh_token = (await authing.log_in("early.ticket_1~")).body["refresh_token"]
-        authing.server.answer = HANGS
+        authing.server.response = HANGS
         stuck = asyncio.create_task(log_in_each(authing, tickets("stuck", MAX_CONCURRENT)))
         while len(authing.server.peer.requests) < 1 + MAX_CONCURRENT:  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0.01)
@@ -83,7 +83,7 @@ async def test_a_stall_delays_only_the_first_64_logins(
         assert {(r.status, r.body["code"], r.body["retry_after"]) for r in refused} == {
             (503, "authing_overloaded", 2)
         }
-        assert {r.answer.headers["Retry-After"] for r in refused} == {"2"}
+        assert {r.response.headers["Retry-After"] for r in refused} == {"2"}
         assert Counter(outcomes()) == {"ok": 1, "bulkhead": 436}
         waits = [r.__dict__["duration_ms"] for r in caplog.records if r.msg == "exchange"]
         assert percentile_95(waits) < 100
@@ -101,7 +101,7 @@ async def test_a_crowd_is_served_completely_while_authing_answers(
     tmp_path: Path, outcomes: Outcomes
 ) -> None:
     async with faulty_authing(tmp_path, timeout=60) as authing:
-        authing.server.answer = Answer(GOOD, pause=0.05)
+        authing.server.response = Answer(GOOD, pause=0.05)
 
         replies = await log_in_each(authing, tickets("crowd", 3 * MAX_CONCURRENT))
 
@@ -114,7 +114,7 @@ async def test_phones_that_disconnect_leave_every_slot_usable(
 ) -> None:
     choices = random.Random(22)  # noqa: S311  # no secret
     async with faulty_authing(tmp_path, timeout=60) as authing:
-        authing.server.answer = Answer(GOOD, pause=0.02)
+        authing.server.response = Answer(GOOD, pause=0.02)
         for some in range(0, 300, 50):
             logins = [
                 asyncio.create_task(authing.log_in(ticket)) for ticket in tickets(f"gone{some}", 50)
@@ -134,7 +134,7 @@ async def test_the_breaker_opens_probes_and_closes(
 ) -> None:
     async with faulty_authing(tmp_path, metrics_port=(port := free_port())) as authing:
         refresh_token = (await authing.log_in("early.ticket_1~")).body["refresh_token"]
-        authing.server.answer = IS_DOWN
+        authing.server.response = IS_DOWN
         await log_in_each(authing, tickets("failing", FAILURE_THRESHOLD))
         seen = len(authing.server.peer.requests)
 

@@ -54,7 +54,7 @@ async def test_the_environment_is_ignored(
         async with faulty_authing(tmp_path, tls=scheme == "https") as authing:
             reply = await authing.log_in(TICKET)
 
-            assert reply.status == 201, reply.answer.text
+            assert reply.status == 201, reply.response.text
             assert proxy.connections == 0
             [request] = authing.server.peer.requests
             assert "authorization" not in request.headers

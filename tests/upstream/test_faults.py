@@ -38,12 +38,12 @@ def has_ipv6() -> bool:
 
 
 def assert_told(reply: Reply, told: Told) -> None:
-    assert reply.status == told.status, reply.answer.text
+    assert reply.status == told.status, reply.response.text
     assert reply.body["code"] == told.code
     assert reply.body["client_action"] == told.client_action
     assert reply.body.get("retry_after") == told.retry_after
     header = None if told.retry_after is None else str(told.retry_after)
-    assert reply.answer.headers.get("Retry-After") == header
+    assert reply.response.headers.get("Retry-After") == header
 
 
 async def strike(fault: Fault, authing: FaultyAuthing) -> int:
@@ -82,7 +82,7 @@ async def test_a_fault_gives_its_error_and_the_ticket_works_afterwards(
         again = await authing.log_in(TICKET)
 
         if fault.mends:
-            assert again.status == 201, again.answer.text
+            assert again.status == 201, again.response.text
             assert await authing.sessions() == sessions + 1
         else:
             assert_told(again, fault.told)
@@ -97,7 +97,7 @@ async def test_every_known_shape_of_response_makes_a_session(
 
         reply = await authing.log_in(TICKET)
 
-        assert reply.status == 201, reply.answer.text
+        assert reply.status == 201, reply.response.text
         assert outcomes() == ["ok"]
         assert await authing.sessions() == 1
 

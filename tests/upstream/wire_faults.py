@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 
-from tests.authing.builders import Answer, encoded, http_answer, make_user
+from tests.authing.builders import Answer, encoded, http_response, make_user
 from tests.support.authority import Authority
 from tests.upstream.fault import TIMEOUT, UNTRUSTED, Fault, Strike, bad_answer, says, unavailable
 from tests.upstream.fault_server import GOOD
@@ -68,7 +68,7 @@ async def says_nothing(authing: FaultyAuthing) -> None:
 
 async def after_a_good_exchange(authing: FaultyAuthing) -> None:
     await authing.log_in("another.ticket_1~")
-    authing.server.answer = Answer(b"", "close")
+    authing.server.response = Answer(b"", "close")
 
 
 # --- redirects ---
@@ -78,7 +78,7 @@ def sends_on(status: int, *, elsewhere: bool, scheme: str = "http") -> Strike:
     async def strike(authing: FaultyAuthing) -> None:
         host = authing.bystander.url.removeprefix("http:") if elsewhere else ""
         target = f"{scheme}:{host}/elsewhere" if elsewhere else "/oauth"
-        authing.server.answer = http_answer("{}", status=status, headers={"Location": target})
+        authing.server.response = http_response("{}", status=status, headers={"Location": target})
 
     return strike
 
@@ -94,11 +94,11 @@ def bomb() -> bytes:
 
 async def drops_the_bomb(authing: FaultyAuthing) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Length": str(100 * len(bomb()))}
-    authing.server.answer = Answer(http_answer(headers=headers), flood=bomb())
+    authing.server.response = Answer(http_response(headers=headers), flood=bomb())
 
 
 def headers(fields: dict[str, str]) -> Strike:
-    return says(http_answer(encoded(make_user()), headers=fields))
+    return says(http_response(encoded(make_user()), headers=fields))
 
 
 WIRE_FAULTS = (
@@ -160,7 +160,7 @@ WIRE_FAULTS = (
     Fault("redirect-307-to-itself", sends_on(307, elsewhere=False), bad_answer("redirect")),
     Fault(
         "size-100-mb-body",
-        says(Answer(http_answer(headers={"Content-Length": "100000000"}), flood=b" " * 65_536)),
+        says(Answer(http_response(headers={"Content-Length": "100000000"}), flood=b" " * 65_536)),
         bad_answer("too_large"),
     ),
     Fault("size-gzip-bomb", drops_the_bomb, bad_answer("bad_encoding")),

@@ -18,9 +18,7 @@ _CACHEABLE = cacheable(200, _CACHE_CONTROL)
 
 
 @router.get(
-    "/v1/launch",
-    summary="How to open the mini program",
-    responses=_CACHEABLE | problems(422),
+    "/v1/launch", summary="How to open the mini program", responses=_CACHEABLE | problems(422)
 )
 @router.head("/v1/launch", include_in_schema=False)
 async def launch(

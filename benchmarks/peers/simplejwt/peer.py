@@ -73,8 +73,4 @@ def me(request: Request) -> Response:
     return Response({"id": request.user.pk})
 
 
-urlpatterns = [
-    path("seed", seed),
-    path("me", me),
-    path("refresh", TokenRefreshView.as_view()),
-]
+urlpatterns = [path("seed", seed), path("me", me), path("refresh", TokenRefreshView.as_view())]

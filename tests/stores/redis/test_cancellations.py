@@ -62,8 +62,10 @@ class Crowd:
                 lambda: self.store.sessions.active_sessions(subject, NOW),
             ]
         )
-        answer = await asked()
-        found = answer.session if isinstance(answer, Active | Rotated | Replayed) else answer[0]
+        response = await asked()
+        found = (
+            response.session if isinstance(response, Active | Rotated | Replayed) else response[0]
+        )
         assert (found.id, found.subject) == (session_id, subject)
         self.right += 1
 

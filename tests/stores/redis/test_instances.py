@@ -7,18 +7,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import (
-    Ended,
-)
+from app.sessions.outcomes import Ended
 from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from tests.stores.builders import (
-    NOW,
-    ban_of,
-    keep,
-    make_session,
-    rotation_of,
-)
+from tests.stores.builders import NOW, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.servers import Server
 
