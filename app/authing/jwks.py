@@ -118,12 +118,10 @@ def read_jwk_set(document: JsonValue, events: Events) -> Sequence[TokenKey]:
 def _token_key(jwk: JsonValue) -> TokenKey:
     if not isinstance(jwk, dict):
         raise InvalidKey("a JWK is an object", "not_an_object")
-    kid, key_ops = jwk.get("kid"), jwk.get("key_ops")
+    kid = jwk.get("kid")
     if not isinstance(kid, str | None):
         raise InvalidKey("a kid is a string", "kid")
     algorithm = _algorithm(jwk.get("kty"))
-    if key_ops is not None and not (isinstance(key_ops, list) and "verify" in key_ops):
-        raise InvalidKey("the key is not for verifying", "use")
     if not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise InvalidKey("a published key has no private member", "private")
     return TokenKey(algorithm, load(jwk), kid)

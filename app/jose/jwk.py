@@ -35,6 +35,7 @@ ALGORITHMS: Mapping[str, SigningAlgorithm] = {"EC": "ES256", "OKP": "EdDSA", "RS
 _CURVES = {"EC": "P-256", "OKP": "Ed25519"}
 _LOADERS: Mapping[str, Any] = {"EC": ECAlgorithm, "OKP": OKPAlgorithm, "RSA": RSAAlgorithm}
 _MIN_RSA_BITS = 2048
+_ROCA_PRIMES = [n for n in range(3, 168) if all(n % divisor for divisor in range(2, n))]
 
 
 class InvalidKey(ValueError):
@@ -89,13 +90,17 @@ def load(jwk: Jwk) -> PrivateKey | PublicKey:
     """Load a key of a type in ALGORITHMS; a private key if the JWK has the member `d`.
 
     Raises:
-        InvalidKey: another use, algorithm or curve, RSA below 2048 bits, or not a valid key.
+        InvalidKey: another use, algorithm or curve, RSA below 2048 bits or with the fingerprint of
+            CVE-2017-15361, or not a valid key.
     """
     algorithm = ALGORITHMS[jwk["kty"]]
     if jwk.get("alg", algorithm) != algorithm:
         raise InvalidKey(f"a JWK names another algorithm than {algorithm}", "algorithm")
-    if jwk.get("use", "sig") != "sig":
-        raise InvalidKey('an asymmetric JWK is for another use than "sig"', "use")
+    operations = jwk.get("key_ops")
+    operation = "sign" if "d" in jwk else "verify"
+    listed = operations is None or (isinstance(operations, list) and operation in operations)
+    if jwk.get("use", "sig") != "sig" or not listed:
+        raise InvalidKey("an asymmetric JWK is for another use than signatures", "use")
     if jwk["kty"] in _CURVES and jwk.get("crv") != _CURVES[jwk["kty"]]:
         raise InvalidKey("an asymmetric JWK is not of curve P-256 or Ed25519", "curve")
     if not is_jwk(jwk):
@@ -104,6 +109,17 @@ def load(jwk: Jwk) -> PrivateKey | PublicKey:
         key: PrivateKey | PublicKey = _LOADERS[jwk["kty"]].from_jwk(dict(jwk))
     except (InvalidKeyError, ValueError):
         raise InvalidKey("an asymmetric JWK cannot be loaded", "material") from None
-    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
-        raise InvalidKey(f"an asymmetric JWK is RSA below {_MIN_RSA_BITS} bits", "too_short")
+    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
+        _check_rsa(key)
     return key
+
+
+def _check_rsa(key: rsa.RSAPrivateKey | rsa.RSAPublicKey) -> None:
+    if key.key_size < _MIN_RSA_BITS:
+        raise InvalidKey(f"an asymmetric JWK is RSA below {_MIN_RSA_BITS} bits", "too_short")
+    public = key.public_key() if isinstance(key, rsa.RSAPrivateKey) else key
+    modulus = public.public_numbers().n
+    # Nemec et al., "The Return of Coppersmith's Attack" (CCS 2017): modulo each small prime, such a
+    # modulus is a power of 65537. Another key passes as one with a probability of about 2^-154.
+    if all(any(pow(65537, i, p) == modulus % p for i in range(p)) for p in _ROCA_PRIMES):
+        raise InvalidKey("an asymmetric JWK is RSA that can be factored (CVE-2017-15361)", "roca")

@@ -24,6 +24,7 @@ from tests.authing.builders import (
     json_response,
     peer,
 )
+from tests.jose.test_key_refusals import roca_jwk
 from tests.support.fakes import RecordedEvents
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -83,6 +84,7 @@ def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm:
         (public_jwk(EC_KEY, y=public_jwk(EC_KEY)["x"]), "material"),
         (public_jwk(RSA_KEY, e="AQ"), "material"),
         (public_jwk(SHORT_RSA_KEY), "too_short"),
+        ({"kty": "RSA", "e": "AQAB", "n": roca_jwk()["n"]}, "roca"),
     ],
 )
 def test_an_unusable_key_is_ignored_and_recorded(jwk: Any, reason: str) -> None:

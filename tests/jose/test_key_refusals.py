@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable
+from itertools import count
+from math import prod
 from typing import Any, TypeAlias
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import RSAAlgorithm
 
 from app.jose.jwk import InvalidKey
 from app.jose.key_ring import KeyRing
@@ -84,6 +87,24 @@ def test_the_same_key_twice_is_refused_even_under_two_names(make: Make) -> None:
 
 # --- asymmetric keys ---
 
+
+def roca_jwk() -> Jwk:
+    """A private key as the chips of CVE-2017-15361 made them: each prime is k*M + 65537^a mod M."""
+    small = [n for n in range(2, 702) if all(n % divisor for divisor in range(2, n))]
+    product = prod(small)
+    assert len(small) == 126
+    p, q = (_roca_prime(product, exponent) for exponent in (12345, 54321))
+    private = rsa.rsa_recover_private_exponent(65537, p, q)
+    parts = (private % (p - 1), private % (q - 1), rsa.rsa_crt_iqmp(p, q))
+    numbers = rsa.RSAPrivateNumbers(p, q, private, *parts, rsa.RSAPublicNumbers(65537, p * q))
+    return RSAAlgorithm.to_jwk(numbers.private_key(), as_dict=True)
+
+
+def _roca_prime(product: int, exponent: int) -> int:
+    candidates = count((3 << 1022) // product * product + pow(65537, exponent, product), product)
+    return next(n for n in candidates if pow(2, n - 1, n) == 1 and pow(3, n - 1, n) == 1)
+
+
 WEAK_OR_FOREIGN: dict[str, Make] = {
     "RSA of 1024 bits": lambda: rsa_jwk(1024),
     "P-384": lambda: ec_jwk(ec.SECP384R1()),
@@ -99,6 +120,7 @@ WEAK_OR_FOREIGN: dict[str, Make] = {
     "Ed25519, secret of another": lambda: {**ed25519_jwk(), "d": ed25519_jwk()["d"]},
     "P-256, not on the curve": lambda: {**ec_jwk(), "y": b64(bytes(32))},
     "RSA without a prime": lambda: without(rsa_jwk(), "q"),
+    "RSA of an Infineon chip (ROCA)": roca_jwk,
     "RSA with three primes": lambda: {**rsa_jwk(), "oth": [{"r": "AQ", "d": "AQ", "t": "AQ"}]},
 }
 
@@ -118,9 +140,16 @@ def test_rsa_of_2048_bits_is_strong_enough() -> None:
 
 
 @pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
-@pytest.mark.parametrize("use", ["enc", "", None, ["sig"]])
-def test_a_key_that_is_not_for_signing_is_refused(make: Make, use: object) -> None:
-    assert "another use" in refusal({**make(), "use": use}, oct_jwk())
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        *({"use": use} for use in ("enc", "", None, ["sig"])),
+        *({"key_ops": operations} for operations in (["verify"], ["deriveKey"], [], "sign")),
+    ],
+    ids=str,
+)
+def test_a_key_that_is_not_for_signing_is_refused(make: Make, purpose: Jwk) -> None:
+    assert "another use" in refusal({**make(), **purpose}, oct_jwk())
 
 
 @pytest.mark.parametrize("make", [ec_jwk, ed25519_jwk, rsa_jwk])
@@ -184,6 +213,24 @@ def test_an_oct_key_below_32_bytes_is_refused(size: int) -> None:
 )
 def test_an_oct_key_that_is_not_base64url_is_refused(value: object) -> None:
     assert "JWK" in refusal(ec_jwk(), {"kty": "oct", "k": value})
+
+
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        *({"use": use} for use in ("sig", "enc", None)),
+        *({"alg": algorithm} for algorithm in ("HS256", "A256GCM", "A256KW", "dir", "")),
+        *({"key_ops": names} for names in (["sign", "verify"], ["encrypt", "deriveKey"], "x", 7)),
+    ],
+    ids=str,
+)
+def test_an_oct_key_made_for_something_else_is_refused(purpose: Jwk) -> None:
+    assert "an oct JWK is for another use" in refusal(ec_jwk(), {**oct_jwk(), **purpose})
+
+
+def test_an_oct_key_for_deriving_keys_is_accepted() -> None:
+    secret = {**oct_jwk(), "key_ops": ["deriveKey", "deriveBits"]}
+    assert len(KeyRing.from_jwk_set(jwk_set(ec_jwk(), secret)).secret_keys) == 1
 
 
 def test_one_secret_in_two_encodings_is_refused() -> None:
