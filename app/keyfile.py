@@ -6,6 +6,7 @@ so a reader never sees half of it. `app.jose.key_ring` knows the meaning of its 
 
 import codecs
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -50,7 +51,10 @@ class KeyFileError(Exception):
 
 
 class KeyFile:
-    """A `KeySource` that follows a file. A broken new file keeps the keys that work."""
+    """A `KeySource` that follows a file. A broken new file keeps the keys that work.
+
+    A file without any of the secret keys in force counts as broken: it would end all sessions.
+    """
 
     def __init__(self, path: Path, events: Events) -> None:
         """Load the keys, or raise StartupError. Reloads and failed ones are events."""
@@ -72,7 +76,7 @@ class KeyFile:
             return
         self._seen = stamp
         try:
-            self._ring = read_keys(self._path)
+            self._ring = self._successor()
         except KeyFileError as error:
             self._events.record("keys_reload_failed", reason=error.reason)
         except OSError as error:
@@ -80,6 +84,12 @@ class KeyFile:
             self._events.record("keys_reload_failed", reason=reason)
         else:
             self._events.record("keys_reloaded")
+
+    def _successor(self) -> KeyRing:
+        ring, kids = read_keys(self._path), {key.kid for key in self._ring.secret_keys}
+        if kids.isdisjoint(key.kid for key in ring.secret_keys):
+            raise KeyFileError("the file has none of the secret keys in force", "other_secret_keys")
+        return ring
 
 
 @contextmanager
@@ -122,17 +132,18 @@ def create(
 def add(path: Path, kind: KeyKind, *, clock: Callable[[], float] = time.time) -> str:
     """Append a key, which is published and accepted but not used yet. Return its kid."""
     key = _generate(kind, clock)
-    _write(path, [*_members(path), key])
+    with _changed(path) as keys:
+        keys.append(key)
     return thumbprint(key)
 
 
 def promote(path: Path, kid: str, *, clock: Callable[[], float] = time.time) -> None:
     """Move a key before the others of its kind, so that it is the one in use."""
-    keys = _members(path)
-    chosen = _named(keys, kid)
-    _in_use(keys, chosen)[_UNUSED_SINCE] = int(clock())
-    chosen.pop(_UNUSED_SINCE, None)
-    _write(path, [chosen, *(key for key in keys if key is not chosen)])
+    with _changed(path) as keys:
+        chosen = _named(keys, kid)
+        _in_use(keys, chosen)[_UNUSED_SINCE] = int(clock())
+        chosen.pop(_UNUSED_SINCE, None)
+        keys.sort(key=lambda key: key is not chosen)
 
 
 def retire(
@@ -143,15 +154,29 @@ def retire(
     Raises:
         KeyFileError: the key is in use, or with these `lives` a token made with it may be valid.
     """
-    keys = _members(path)
-    chosen = _named(keys, kid)
-    if chosen is _in_use(keys, chosen):
-        raise KeyFileError(f"{kid} is in use; promote another key first")
-    until = _tokens_until(path, chosen, lives) if lives else None
-    if until is not None and clock() < until.timestamp():
-        message = f"tokens of {kid} may be valid until {_text(until)}; --force retires it now"
-        raise KeyFileError(message)
-    _write(path, [key for key in keys if key is not chosen])
+    with _changed(path) as keys:
+        chosen = _named(keys, kid)
+        if chosen is _in_use(keys, chosen):
+            raise KeyFileError(f"{kid} is in use; promote another key first")
+        until = _tokens_until(path, chosen, lives) if lives else None
+        if until is not None and clock() < until.timestamp():
+            message = f"tokens of {kid} may be valid until {_text(until)}; --force retires it now"
+            raise KeyFileError(message)
+        keys.remove(chosen)
+
+
+@contextmanager
+def _changed(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield the keys, and write them as they are then. Concurrent changes wait for each other."""
+    # A lock on the folder stays valid when the file is replaced, and leaves no file behind.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        keys = _members(path)
+        yield keys
+        _write(path, keys)
+    finally:
+        os.close(folder)
 
 
 def _tokens_until(path: Path, key: dict[str, Any], lives: TokenLives) -> datetime | None:

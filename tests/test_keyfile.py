@@ -239,6 +239,24 @@ def test_dates_of_keys_are_not_published(path: Path) -> None:
 # --- writing ---
 
 
+def test_concurrent_changes_are_all_kept(path: Path) -> None:
+    first, second = read_keys(path).current_secret_key.kid, keyfile.add(path, "oct")
+    line = Barrier(8)
+
+    def change(number: int) -> str:
+        line.wait()
+        if number:
+            return keyfile.add(path, "oct")
+        keyfile.promote(path, second)
+        return second
+
+    with ThreadPoolExecutor(8) as pool:
+        changed = list(pool.map(change, range(8)))
+    kids = [key.kid for key in read_keys(path).secret_keys]
+    assert kids[0] == second
+    assert sorted(kids) == sorted([first, *changed])
+
+
 def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -> None:
     before = path.read_bytes()
     with path.open("rb") as reader:
@@ -287,11 +305,12 @@ def followed(path: Path, events: RecordedEvents) -> KeyFile:
     return KeyFile(path, events)
 
 
-def other_keys(path: Path) -> bytes:
+def other_keys(path: Path, *, same_secret: bool = True) -> bytes:
     """The content of another key file, as long as the one at the path."""
     elsewhere = path.with_name("other.json")
     keyfile.create(elsewhere, "ES256")
-    content = elsewhere.read_bytes()
+    secret = members(path if same_secret else elsewhere)[1]
+    content = json.dumps({"keys": [members(elsewhere)[0], secret]}, indent=2).encode() + b"\n"
     elsewhere.unlink()
     assert len(content) == path.stat().st_size
     return content
@@ -385,6 +404,26 @@ def test_a_mounted_secret_that_is_swapped_is_taken_over(
     followed.follow()
     assert followed.ring.signing_key.kid == KeyRing.from_jwk_set(versions["..v2"]).signing_key.kid
     assert events.names == ["keys_reloaded"]
+
+
+def test_a_file_without_a_secret_key_in_force_logs_nobody_out(
+    path: Path, followed: KeyFile, events: RecordedEvents
+) -> None:
+    ring = followed.ring
+    path.write_bytes(other_keys(path, same_secret=False))
+    followed.follow()
+    followed.follow()
+    assert followed.ring is ring
+    assert events.entries == [("keys_reload_failed", "", {"reason": "other_secret_keys"})]
+
+
+def test_a_file_that_keeps_one_secret_key_is_taken_over(path: Path, followed: KeyFile) -> None:
+    old, new = followed.ring.current_secret_key.kid, keyfile.add(path, "oct")
+    followed.follow()
+    keyfile.promote(path, new)
+    keyfile.retire(path, old)
+    followed.follow()
+    assert [key.kid for key in followed.ring.secret_keys] == [new]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
