@@ -141,12 +141,12 @@ class SessionStore(Protocol):
     async def end(
         self, session_id: str, subject: str, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
-        """End a session of this user. A reason given earlier stays."""
+        """End a session of this user, also if it has expired at `now`. An earlier reason stays."""
 
     async def end_all(
         self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
-        """End the user's active sessions except `keep`; return the ids of those that ended."""
+        """End the user's sessions except `keep`; return the ids of those that had not ended."""
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         """End the user's sessions, and remove the user from them and from older tombstones."""

@@ -80,9 +80,8 @@ class SqliteSessions(SessionStore):
         row = _find(db, session_id)
         if row is None or row["subject"] != subject:
             return Unknown()
-        found = _state(row, now)
-        if not isinstance(found, Active):
-            return found
+        if row["end_reason"] is not None:
+            return _state(row, now)
         _end(db, session_id, reason, now)
         return Ended(reason, changed=True)
 
@@ -118,8 +117,15 @@ def insert_session(db: Connection, session: Session) -> None:
 def end_all_sessions(
     db: Connection, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
 ) -> Sequence[str]:
-    """End the user's active sessions except `keep`; return the ids of those that ended."""
-    ids = [session.id for session in _active_sessions(db, subject, now) if session.id != keep]
+    """End the user's sessions except `keep`; return the ids of those that had not ended.
+
+    For another clock, a session that has expired here may still be active. So it ends too.
+    """
+    sql = (
+        "SELECT id FROM sessions WHERE subject = ? AND id IS NOT ? AND end_reason IS NULL"
+        " ORDER BY created_at, rowid"
+    )
+    ids = [row["id"] for row in db.execute(sql, (subject, keep)).fetchall()]
     for session_id in ids:
         _end(db, session_id, reason, now)
     return ids
@@ -170,11 +176,7 @@ def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     ended = end_all_sessions(db, subject, EndReason.ERASED, now)
-    db.execute(
-        "UPDATE sessions SET subject = '', device_type = NULL, encrypted_profile = x'',"
-        " end_reason = coalesce(end_reason, ?) WHERE subject = ?",
-        (EndReason.EXPIRED, subject),
-    )
+    db.execute("UPDATE sessions SET subject = '', device_type = NULL WHERE subject = ?", (subject,))
     return ended
 
 

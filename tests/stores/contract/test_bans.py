@@ -10,7 +10,6 @@ from app.sessions.ports import MAX_LISTED_BANS, SessionLimits, Stores
 from tests.stores.builders import (
     DAY,
     HOUR,
-    IDLE,
     NOW,
     SECOND,
     SUBJECT,
@@ -163,8 +162,9 @@ async def test_lifting_a_ban_that_does_not_exist_is_allowed(store: Stores) -> No
 
 async def test_a_ban_does_not_change_an_earlier_end_reason(store: Stores) -> None:
     await keep(store, make_session())
-    assert await store.bans.put(ban_of(at=NOW + IDLE)) == []
-    assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
+    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+    assert await store.bans.put(ban_of()) == []
+    assert await store.sessions.touch("session-a", 0, NOW) == Ended(EndReason.LOGGED_OUT)
 
 
 async def test_a_retry_of_a_banned_user_gets_no_session(store: Stores) -> None:

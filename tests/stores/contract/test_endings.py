@@ -1,5 +1,6 @@
 """When a session is over, and that its first end reason stays."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import pytest
@@ -16,6 +17,7 @@ from tests.stores.builders import (
     SECOND,
     SUBJECT,
     WINDOW,
+    ban_of,
     keep,
     make_session,
     rotation_of,
@@ -38,10 +40,6 @@ async def test_a_session_has_expired_at_the_second_of_its_end(store: Stores) -> 
     await keep(store, make_session())
     assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
     assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
-    expired = Ended(EndReason.EXPIRED, changed=False)
-    assert (
-        await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW + IDLE) == expired
-    )
 
 
 async def test_a_used_token_of_an_expired_session_is_reported_as_expired(store: Stores) -> None:
@@ -104,6 +102,29 @@ async def test_the_first_end_reason_stays(store: Stores) -> None:
     again = await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
     assert again == Ended(EndReason.LOGGED_OUT, changed=False)
     assert await store.sessions.touch("session-a", 0, NOW + ABSOLUTE) == Ended(EndReason.LOGGED_OUT)
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        (
+            EndReason.LOGGED_OUT,
+            lambda store, at: store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, at),
+        ),
+        (EndReason.KICKED, lambda store, at: store.sessions.end_all(SUBJECT, EndReason.KICKED, at)),
+        (EndReason.BANNED, lambda store, at: store.bans.put(ban_of(at=at))),
+        (EndReason.ERASED, lambda store, at: store.sessions.erase(SUBJECT, at)),
+    ],
+)
+async def test_an_end_is_written_once_also_when_the_clock_says_expired(
+    store: Stores, reason: EndReason, end: Callable[[Stores, datetime], Awaitable[object]]
+) -> None:
+    await keep(store, make_session())
+    ahead = NOW + IDLE + 5 * SECOND
+    assert await end(store, ahead) in (["session-a"], Ended(reason, changed=True))
+    assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE - SECOND)) == Ended(reason)
+    assert await store.sessions.touch("session-a", 0, ahead) == Ended(reason)
+    assert await end(store, ahead) in ([], Ended(reason), Unknown())
 
 
 async def test_ending_a_session_that_never_existed_is_unknown(store: Stores) -> None:

@@ -12,9 +12,8 @@ for _, id in ipairs(ended) do redis.call('RPUSH', reply, id) end
 redis.call('EXPIRE', reply, REPLY_SECONDS)
 
 each_of(index, ARGV[4], function(key)
-  redis.call('HSETNX', key, 'end_reason', 'expired')
   redis.call('HSET', key, 'subject', '')
-  redis.call('HDEL', key, 'device_type', 'encrypted_profile')
+  redis.call('HDEL', key, 'device_type')
 end)
 redis.call('DEL', index)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')

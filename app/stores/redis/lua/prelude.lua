@@ -40,12 +40,12 @@ local function each_of(index, prefix, visit)
   end
 end
 
--- Ends the user's active sessions except `keep`; returns the ids that ended in this run or its
--- first one.
+-- Ends the user's sessions except `keep`; returns the ids that ended in this run or its first one.
+-- For another clock, a session that has expired here may still be active. So it ends too.
 local function end_all(index, prefix, reason, keep)
   local ended = {}
   each_of(index, prefix, function(key, session)
-    if session.id ~= keep and not inactive(session) then
+    if session.id ~= keep and not session.end_reason then
       finish(key, reason)
       table.insert(ended, session.id)
     elseif session.end_reason == reason and session.command_id == command_id then
