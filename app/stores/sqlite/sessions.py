@@ -81,7 +81,7 @@ class SqliteSessions(SessionStore):
         if row is None or row["subject"] != subject:
             return Unknown()
         if row["end_reason"] is not None:
-            return _state(row, now)
+            return _tombstone(row)
         _end(db, session_id, reason, now)
         return Ended(reason, changed=True)
 
@@ -158,10 +158,14 @@ def _state(row: Row | None, now: datetime) -> Active | Ended | Unknown:
     if row is None:
         return Unknown()
     if row["end_reason"] is not None:
-        return Ended(EndReason(row["end_reason"]), row["replaced_by"])
+        return _tombstone(row)
     if instant(row["expires_at"]) <= now:
         return Ended(EndReason.EXPIRED)
     return Active(_session(row))
+
+
+def _tombstone(row: Row) -> Ended:
+    return Ended(EndReason(row["end_reason"]), row["replaced_by"])
 
 
 def _in_use(row: Row | None) -> bool:
