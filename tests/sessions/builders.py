@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from app.errors import AccessSessionEnded, RefreshSessionEnded
 from app.jose.key_ring import KeyRing
 from app.sessions.access_tokens import AccessTokenCodec
-from app.sessions.models import Session
+from app.sessions.models import Session, TokenPair
+from app.sessions.sessions import SessionService
 
 Jwk: TypeAlias = dict[str, Any]
 
@@ -78,3 +81,14 @@ def make_session(**changes: Any) -> Session:
         "absolute_expires_at": NOW + 28 * DAY,
     }
     return Session(**values | changes)
+
+
+async def ending_of(service: SessionService, pair: TokenPair) -> tuple[str, str | None]:
+    """Return reason and `replaced_by`; refresh and access token must get the same."""
+    with pytest.raises(RefreshSessionEnded) as refreshed:
+        await service.refresh(pair.refresh_token)
+    with pytest.raises(AccessSessionEnded) as seen:
+        await service.authenticate(pair.access_token)
+    told = [(each.value.reason, each.value.replaced_by) for each in (refreshed, seen)]
+    assert told[0] == told[1]
+    return told[0]

@@ -5,19 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.errors import (
-    AccessSessionEnded,
-    InvalidRequest,
-    NotFound,
-    RefreshSessionEnded,
-    StoreUnavailable,
-)
+from app.errors import InvalidRequest, NotFound, StoreUnavailable
 from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
-from tests.sessions.builders import SECOND
+from tests.sessions.builders import SECOND, ending_of
 from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents
 
@@ -31,16 +25,6 @@ async def phones(logins: LoginService, events: RecordedEvents) -> list[TokenPair
     pairs = [await logins.log_in(Login(f"ticket-{n}", phone)) for n, phone in enumerate(PHONES)]
     events.entries.clear()
     return pairs
-
-
-async def ending_of(service: SessionService, pair: TokenPair) -> tuple[str, str | None]:
-    with pytest.raises(AccessSessionEnded) as seen:
-        await service.authenticate(pair.access_token)
-    with pytest.raises(RefreshSessionEnded) as refreshed:
-        await service.refresh(pair.refresh_token)
-    told = [(each.value.reason, each.value.replaced_by) for each in (seen, refreshed)]
-    assert told[0] == told[1]
-    return told[0]
 
 
 async def living(service: SessionService) -> list[str]:
@@ -166,7 +150,7 @@ async def test_a_ban_that_was_lifted_is_not_found_and_lifting_it_again_is_no_err
 # --- trouble ---
 
 
-async def test_nothing_is_recorded_before_the_store_confirms_it(
+async def test_nothing_is_recorded_or_told_before_the_store_confirms_it(
     service: SessionService,
     bans: BanService,
     phones: list[TokenPair],
@@ -182,9 +166,13 @@ async def test_nothing_is_recorded_before_the_store_confirms_it(
         bans.lift(USER),
         bans.find(USER),
         service.active_sessions(USER),
+        service.log_out(phones[0].access_token),
+        service.authenticate(phones[0].access_token),
+        service.refresh(phones[0].refresh_token),
     ):
         with pytest.raises(StoreUnavailable):
             await command
     store.down = False
     assert events.entries == []
     assert len(await living(service)) == 3
+    assert (await service.refresh(phones[0].refresh_token)).replayed is False

@@ -32,6 +32,7 @@ from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 from app.sessions.sessions import SessionService
+from tests.sessions.builders import DAY, SECOND
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import (
     IDENTITY,
@@ -46,13 +47,8 @@ TICKET = "made-up-ticket"
 KEY = "made-up-idempotency-key"
 DEVICE = Device(id="phone-1", type="ios", name="小明's phone", app_version="1.2.3")
 LOGIN = Login(TICKET, DEVICE, KEY)
-SECOND = timedelta(seconds=1)
 LEASE = 10 * SECOND
 CALLERS = 100
-
-
-def living(logins: LoginService, lifetimes: Lifetimes) -> LoginService:
-    return replace(logins, issuer=replace(logins.issuer, lifetimes=lifetimes))
 
 
 @asynccontextmanager
@@ -74,7 +70,7 @@ async def exchange_under_way(
 async def shown(provider: FakeIdentityProvider) -> None:
     """Return when the provider has been asked."""
     async with asyncio.timeout(10):
-        while not provider.tickets:  # noqa: ASYNC110  # what is waited for rings no bell
+        while not provider.tickets:  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0)
 
 
@@ -105,45 +101,25 @@ async def test_the_tokens_of_a_login_are_good(
     assert claims == RefreshClaims(pair.session.id, 0)
 
 
-async def test_a_login_states_its_limits_in_whole_seconds(logins: LoginService) -> None:
+@pytest.mark.parametrize(
+    ("idle", "absolute", "expires_in", "refresh_expires_in"),
+    [(14 * DAY, 30 * DAY, 600, 14 * 86_400), (14 * DAY, DAY, 600, 86_400), (5 * SECOND, DAY, 5, 5)],
+)
+async def test_the_shortest_limit_holds_for_a_session_and_its_tokens(
+    logins: LoginService,
+    idle: timedelta,
+    absolute: timedelta,
+    expires_in: int,
+    refresh_expires_in: int,
+) -> None:
+    lifetimes = Lifetimes(idle, absolute, recovery_window=timedelta(0))
+    logins = replace(logins, issuer=replace(logins.issuer, lifetimes=lifetimes))
     pair = await logins.log_in(Login(TICKET))
     session = pair.session
     assert pair.issued_at == session.created_at == session.last_used_at == START
-    assert session.expires_at == START + timedelta(days=14)
-    assert session.absolute_expires_at == START + timedelta(days=30)
-    assert (pair.expires_in, pair.refresh_expires_in) == (600, 14 * 86_400)
-
-
-async def test_an_idle_limit_beyond_the_absolute_one_counts_for_nothing(
-    logins: LoginService,
-) -> None:
-    lives = Lifetimes(timedelta(days=14), timedelta(days=1), timedelta(hours=24))
-    pair = await living(logins, lives).log_in(Login(TICKET))
-    assert pair.session.expires_at == pair.session.absolute_expires_at
-    assert pair.refresh_expires_in == 86_400
-
-
-async def test_a_session_shorter_than_an_access_token_shortens_it(logins: LoginService) -> None:
-    lives = Lifetimes(timedelta(seconds=5), timedelta(days=1), timedelta(0))
-    pair = await living(logins, lives).log_in(Login(TICKET))
-    assert (pair.expires_in, pair.refresh_expires_in) == (5, 5)
-
-
-@pytest.mark.parametrize(
-    "failure", [TicketRejected(2020), AccountBlocked(), AuthingTimeout("read_timeout")], ids=repr
-)
-async def test_a_ticket_refused_by_authing_makes_no_session(
-    logins: LoginService,
-    provider: FakeIdentityProvider,
-    store: ControlledStore,
-    events: RecordedEvents,
-    failure: TicketgateError,
-) -> None:
-    provider.failure = failure
-    with pytest.raises(type(failure)) as caught:
-        await logins.log_in(Login(TICKET, DEVICE))
-    assert caught.value is failure
-    assert (store.rows(), events.entries) == (EMPTY, [])
+    assert session.expires_at == START + timedelta(seconds=refresh_expires_in)
+    assert session.absolute_expires_at == START + absolute
+    assert (pair.expires_in, pair.refresh_expires_in) == (expires_in, refresh_expires_in)
 
 
 async def test_the_repr_of_a_login_has_no_token_and_no_personal_data(logins: LoginService) -> None:
@@ -208,7 +184,7 @@ async def test_a_used_ticket_is_refused_without_the_key_of_its_login(
     assert provider.tickets == [TICKET]
 
 
-# --- a lost answer ---
+# --- a lost response ---
 
 
 async def test_a_login_can_be_repeated_until_its_session_is_refreshed(
@@ -282,7 +258,7 @@ async def test_a_login_that_fails_after_a_disconnect_is_silent_in_the_event_loop
     await outcomes_of(gone)
     provider.gate.set()
     async with asyncio.timeout(10):
-        while store.rows() != EMPTY:  # noqa: ASYNC110  # nobody is there to be awaited
+        while store.rows() != EMPTY:  # noqa: ASYNC110  # no task is left to await
             await asyncio.sleep(0)
     await asyncio.sleep(0)
     del gone
@@ -311,19 +287,20 @@ async def test_a_login_cut_off_by_the_end_of_its_process_can_be_taken_over_after
 
 
 @pytest.mark.parametrize(
-    "failure", [TicketRejected(2020), AuthingTimeout("read_timeout")], ids=repr
+    "failure", [TicketRejected(2020), AccountBlocked(), AuthingTimeout("read_timeout")], ids=repr
 )
 async def test_a_failed_exchange_fails_all_waiting_logins_and_the_next_attempt_may_succeed(
     logins: LoginService,
     provider: FakeIdentityProvider,
     store: ControlledStore,
+    events: RecordedEvents,
     failure: TicketgateError,
 ) -> None:
     provider.failure = failure
     outcomes = await outcomes_of(*(logins.log_in(LOGIN) for _ in range(CALLERS)))
     assert outcomes == [failure] * CALLERS
     assert provider.tickets == [TICKET]
-    assert store.rows() == EMPTY
+    assert (store.rows(), events.entries) == (EMPTY, [])
     provider.failure = None
     assert (await logins.log_in(LOGIN)).replayed is False
     assert provider.tickets == [TICKET] * 2

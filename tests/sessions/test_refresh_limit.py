@@ -4,9 +4,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from app.errors import RateLimited, RefreshTokenInvalid, StoreUnavailable
-from app.sessions.login import Login, LoginService
+from app.errors import RateLimited, RefreshTokenInvalid
+from app.sessions.models import TokenPair
 from app.sessions.sessions import SessionService
+from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import RecordedEvents
 
 
@@ -34,47 +35,32 @@ def limited(service: SessionService, limit: Limit) -> SessionService:
 
 
 async def test_every_genuine_token_counts_for_its_session_be_it_spent_or_not(
-    logins: LoginService, limited: SessionService, limit: Limit
+    login: TokenPair, limited: SessionService, limit: Limit
 ) -> None:
-    pair = await logins.log_in(Login("a ticket"))
     for _ in range(3):
-        await limited.refresh(pair.refresh_token)
-    assert limit.counted == [pair.session.id] * 3
+        await limited.refresh(login.refresh_token)
+    assert limit.counted == [login.session.id] * 3
 
 
 async def test_a_token_of_another_service_is_not_counted(
-    logins: LoginService, limited: SessionService, limit: Limit
+    login: TokenPair, limited: SessionService, limit: Limit
 ) -> None:
-    pair = await logins.log_in(Login("a ticket"))
-    for forged in ("", "rt_", pair.refresh_token[:-1] + "=", pair.refresh_token[:-4] + "AAAA"):
+    for forged in ("", "rt_", login.refresh_token[:-1] + "=", login.refresh_token[:-4] + "AAAA"):
         with pytest.raises(RefreshTokenInvalid):
             await limited.refresh(forged)
     assert limit.counted == []
 
 
-async def test_a_refresh_too_many_changes_nothing(
-    logins: LoginService, limited: SessionService, limit: Limit, events: RecordedEvents
+async def test_a_refresh_too_many_is_refused_before_the_store_is_asked(
+    login: TokenPair,
+    limited: SessionService,
+    limit: Limit,
+    store: ControlledStore,
+    events: RecordedEvents,
 ) -> None:
-    pair = await logins.log_in(Login("a ticket"))
-    limit.full, before = True, list(events.names)
+    limit.full = store.down = True
     with pytest.raises(RateLimited) as refused:
-        await limited.refresh(pair.refresh_token)
-    assert (refused.value.retry_after, events.names) == (7, before)
-    limit.full = False
-    assert not (await limited.refresh(pair.refresh_token)).replayed
-
-
-async def test_a_refresh_too_many_does_not_ask_the_store(
-    logins: LoginService, limited: SessionService, limit: Limit
-) -> None:
-    class Down:
-        async def rotate(self, rotation: object) -> object:
-            raise StoreUnavailable
-
-    pair = await logins.log_in(Login("a ticket"))
-    without_store = replace(limited, store=Down())  # type: ignore[arg-type]  # all that is asked
-    with pytest.raises(StoreUnavailable):
-        await without_store.refresh(pair.refresh_token)
-    limit.full = True
-    with pytest.raises(RateLimited):
-        await without_store.refresh(pair.refresh_token)
+        await limited.refresh(login.refresh_token)
+    assert (refused.value.retry_after, events.names) == (7, ["session_opened"])
+    limit.full = store.down = False
+    assert not (await limited.refresh(login.refresh_token)).replayed

@@ -1,10 +1,11 @@
-"""Refresh tokens: computed, never stored, and accepted in exactly one form."""
+"""Refresh tokens: computed, never stored, and accepted in exactly one form.
+
+tests/forgeries/test_byte_edits.py edits one at random.
+"""
 
 import string
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from app.errors import RefreshTokenInvalid
 from app.sessions.refresh_tokens import (
@@ -42,7 +43,7 @@ def test_every_generation_has_its_token(generation: int) -> None:
 def test_the_same_session_generation_and_key_give_the_same_text_in_any_process() -> None:
     after_restart = make_ring(ec_jwk(), oct_jwk(bytes(range(32)))).current_secret_key
     assert issue_refresh_token(after_restart, SESSION_ID, 3) == TOKEN
-    # Fixed for ever: another spelling would log everybody out.
+    # Fixed for ever: another spelling would end every session.
     assert TOKEN == FIXED
 
 
@@ -125,17 +126,3 @@ def test_the_other_spellings_of_the_same_bytes_are_refused() -> None:
 )
 def test_another_string_than_a_refresh_token_is_refused(token: str) -> None:
     assert is_refused(token)
-
-
-EDITS = st.tuples(st.integers(0, 72), st.integers(0, 72), st.text(ALPHABET + "=.é", max_size=4))
-
-
-@settings(max_examples=200)
-@given(st.lists(EDITS, min_size=1, max_size=3))
-def test_no_edited_token_is_accepted_unless_it_is_the_same(
-    edits: list[tuple[int, int, str]],
-) -> None:
-    edited = TOKEN
-    for start, end, replacement in edits:
-        edited = edited[:start] + replacement + edited[end:]
-    assert is_refused(edited) or edited == TOKEN
