@@ -19,6 +19,7 @@ _ACTIONS = {
     "promote": "use a key from now on",
     "retire": "drop a key that is not used and whose tokens have expired",
     "list": "show the keys, without their secrets",
+    "service": "print a new key for SERVICE_API_KEYS",
 }
 
 

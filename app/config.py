@@ -4,12 +4,14 @@ Only `main` and the commands read them; other modules get plain values. `.env.ex
 variable of each field, which has the same name in capitals.
 """
 
+import base64
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -43,7 +45,6 @@ SECRETS_DIR = Path("/run/secrets")
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
-_MIN_DISTINCT_CHARACTERS = 6
 _RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
 # A variable with one of these beginnings is meant for this service, or for nothing.
 _OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT)_")
@@ -89,16 +90,37 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _secret_of(min_bytes: int) -> AfterValidator:
+def _secret_of(min_bytes: int, *, min_distinct: int, advice: str = "") -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
         if len(text.encode()) < min_bytes:
-            raise ValueError(f"must be at least {min_bytes} bytes long")
-        if _SAMPLES.search(text) or len(set(text)) < _MIN_DISTINCT_CHARACTERS:
-            raise ValueError("is a sample value, not a secret")
+            raise ValueError(f"must be at least {min_bytes} bytes long{advice}")
+        if _SAMPLES.search(text) or any(_is_regular(r, min_distinct) for r in _readings(text)):
+            raise ValueError(f"is a sample value or too regular, not a secret{advice}")
         return value
 
     return AfterValidator(check)
+
+
+def _is_regular(data: bytes, min_distinct: int) -> bool:
+    """Return whether data has too little variety for a secret. 32 random bytes have enough.
+
+    Counted are distinct bytes, distinct steps from byte to byte (few in "abcd…"), and distinct
+    pieces of three bytes (few in a word that is repeated).
+    """
+    steps = {second - first for first, second in pairwise(data)}
+    pieces = [data[at : at + 3] for at in range(len(data) - 2)]
+    few = min(len(set(data)), len(steps)) < min_distinct
+    return few or len(set(pieces)) < len(pieces) * 3 / 4
+
+
+def _readings(text: str) -> Iterator[bytes]:
+    """Yield the text, and the 32 bytes that it stands for if it is hex or base64url."""
+    yield text.encode()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        yield bytes.fromhex(text)
+    if re.fullmatch(r"[\w-]{43}=?", text, re.ASCII):
+        yield base64.urlsafe_b64decode(text[:43] + "=")
 
 
 def _split(value: object) -> object:
@@ -181,8 +203,11 @@ Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-AuthingSecret = Annotated[SecretStr, _secret_of(16)]
-ServiceKey = Annotated[SecretStr, _secret_of(32)]
+AuthingSecret = Annotated[SecretStr, _secret_of(16, min_distinct=6)]
+ServiceKey = Annotated[
+    SecretStr,
+    _secret_of(32, min_distinct=12, advice="; `python -m app keys service` prints a good one"),
+]
 T = TypeVar("T")
 CommaSeparated = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 

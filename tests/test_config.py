@@ -1,7 +1,9 @@
 """The settings: their sources, their rules, and `.env.example`."""
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +269,19 @@ def test_service_keys_may_be_in_a_secret_file(secrets_dir: Path) -> None:
     assert len(load(secrets_dir=secrets_dir).service_api_keys) == 2
 
 
+@pytest.mark.parametrize(
+    "make",
+    [partial(secrets.token_hex, 32), partial(secrets.token_urlsafe, 32)],
+    ids=["hex", "base64url"],
+)
+def test_32_random_bytes_are_a_service_key(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], str]
+) -> None:
+    made = [make() for _ in range(200)]
+    monkeypatch.setenv("SERVICE_API_KEYS", ",".join(made))
+    assert len(load().service_api_keys) == len(made)
+
+
 @pytest.mark.parametrize(("text", "limit"), [("0", 0), ("1", 1), ("1000", 1000)])
 def test_a_user_may_have_so_many_sessions(
     monkeypatch: pytest.MonkeyPatch, text: str, limit: int
@@ -310,6 +325,9 @@ def test_trusted_proxies_are_addresses_and_networks(
 
 GOOD_SECRET = "made-up-token-secret-0123456789"
 GOOD_SERVICE_KEY = "made-up-service-key-0123456789abcdef"
+WEAK_KEY = (
+    "is a sample value or too regular, not a secret; `python -m app keys service` prints a good one"
+)
 HTTPS = "must be an https address"
 NO_PARTS = "must have no user, query or fragment"
 SHORT_CANARY = CANARY[:15]
@@ -344,7 +362,23 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("CORS_ORIGINS", "must be origins, comma-separated", ["a.test", "https://a.test/b", "file://"]),
     ("SERVICE_API_KEYS", "must be at least 32 bytes", [f"{GOOD_SERVICE_KEY},{CANARY[:31]}"]),
     ("SERVICE_API_KEYS", "must be at least 32 bytes", [f"{GOOD_SERVICE_KEY},"]),
-    ("SERVICE_API_KEYS", "is a sample value", [f"change-me-{CANARY}", "a" * 64]),
+    ("SERVICE_API_KEYS", "is a sample value or too regular", [f"change-me-{CANARY}", "a" * 64]),
+    ("SERVICE_API_KEYS", WEAK_KEY, ["0123456789abcdef" * 4, "deadbeef" * 8, "00112233" * 8]),
+    ("SERVICE_API_KEYS", WEAK_KEY, [bytes(range(32)).hex(), bytes(range(200, 168, -1)).hex()]),
+    ("SERVICE_API_KEYS", WEAK_KEY, ["AAAAAAAA" * 5 + "AAA", "abcdefghijklmnopqrstuvwxyz012345"]),
+    ("SERVICE_API_KEYS", WEAK_KEY, ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]),
+    ("SERVICE_API_KEYS", WEAK_KEY, ["password" * 4, "Tr0ub4dor&3-secret" * 3]),
+    ("SERVICE_API_KEYS", WEAK_KEY, ["correct horse battery staple correct horse battery staple"]),
+    (
+        "AUTHING_USER_POOL_SECRET",
+        "is a sample value or too regular",
+        ["0123456789abcdef", "Pass12" * 4],
+    ),
+    (
+        "AUTHING_TOKEN_SECRETS",
+        "is a sample value or too regular",
+        ["abcdefghijklmnop", "jwtSecret" * 3],
+    ),
     ("AUTHING_TICKET_TTL", FROM_1, ["0", "-120", "1.5", "2 min", "PT0.5S"]),
     ("KEEP_ALIVE", FROM_1, ["0", "-1", "P3651D"]),
     ("SESSION_MAX_PER_USER", "must be a whole number from 0 to 1000", ["-1", "1.5", "1001", "x"]),

@@ -1,10 +1,11 @@
-"""`keys`: makes the key file and rolls its keys over.
+"""`keys`: makes the key file, rolls its keys over, and prints new service keys.
 
 The service follows the file: each step takes effect within 30 s, without a restart. This order ends
 no session: `add`; wait five minutes, until every instance and verifier knows the key; `promote`;
 wait until all tokens of the old key have expired; `retire`, which says until when to wait.
 """
 
+import secrets
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,11 +14,14 @@ from app.config import ENV_FILE, SECRETS_DIR, KeySettings, load_settings
 from app.errors import StartupError
 from app.keyfile import KeyFileError, KeyKind, TokenLives
 
-Action: TypeAlias = Literal["new", "add", "promote", "retire", "list"]
+Action: TypeAlias = Literal["new", "add", "promote", "retire", "list", "service"]
 
 
 def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str, force: bool) -> int:
     """Do one step, then list the keys as they are now; raise StartupError if it cannot be done."""
+    if action == "service":
+        print(secrets.token_hex(32))  # noqa: T201  # the output
+        return 0
     found = settings(file)
     path = found.session_keys_file
     lives = TokenLives(found.session_access_ttl, found.session_absolute_ttl)

@@ -177,6 +177,15 @@ def test_one_has_to_say_which_file(monkeypatch: pytest.MonkeyPatch, shell: Shell
     assert response.err == "ticketgate: SESSION_KEYS_FILE: is required (or give --file)\n"
 
 
+def test_a_printed_service_key_is_32_random_bytes(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    monkeypatch.delenv("SESSION_KEYS_FILE")
+    made = [shell("keys", "service").out.strip() for _ in range(2)]
+    assert made[0] != made[1]
+    assert [len(bytes.fromhex(key)) for key in made] == [32, 32]
+
+
 @pytest.mark.parametrize("arguments", [[], ["keys"], ["keys", "list", "--loud"], ["dance"]])
 def test_a_command_that_there_is_not_is_explained(shell: Shell, arguments: list[str]) -> None:
     response = shell(*arguments)

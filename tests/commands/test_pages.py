@@ -68,7 +68,7 @@ def test_the_lines_that_roll_a_key_over_work_in_their_order(
 ) -> None:
     (lines,) = blocks(ROOT / "docs" / "operations.md", "keys promote")
     monkeypatch.setenv("SESSION_KEYS_FILE", lines[0].partition("=")[2])
-    new, listed, add, promote, retire = commands(lines)
+    new, listed, add, promote, retire, _ = commands(lines)
     for command in (new, listed, add):
         assert shell(*command).code == 0
     path = folder / "data" / "keys.json"
