@@ -57,6 +57,7 @@ LEAVES_NOTHING_NEW = {
         "SCRIPT",
         "INFO",
         "PING",
+        "TIME",
     ),
     *("HELLO", "CLIENT", "COMMAND", "ECHO", "ROLE", "SELECT", "WAIT"),
 }

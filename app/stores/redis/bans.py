@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from app.sessions.models import Ban
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
-from app.stores.instants import epoch
+from app.stores.instants import epoch, instant
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     BAN_INDEX,
@@ -21,8 +21,8 @@ from app.stores.redis.codec import (
 )
 from app.stores.redis.engine import RedisEngine
 
-_LIFT = "redis.call('DEL', KEYS[1]) redis.call('ZREM', KEYS[2], ARGV[1])"
-"""May run twice, so it needs neither a command id nor the other common arguments."""
+_NO_TIME = instant(0)
+"""The script that lifts a ban does not read the time of the command."""
 
 
 class RedisBans(BanStore):
@@ -47,7 +47,8 @@ class RedisBans(BanStore):
 
     @override
     async def lift(self, subject: str) -> None:
-        await self._engine.execute("EVAL", _LIFT, 2, ban_key(subject), BAN_INDEX, subject)
+        keys = [ban_key(subject), BAN_INDEX]
+        await self._engine.eval_script(scripts.LIFT, keys, _NO_TIME, subject)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:

@@ -20,6 +20,7 @@ from app.events import Events
 from app.stores.instants import epoch
 from app.stores.redis.codec import RedisArg
 from app.stores.redis.scripts import Script
+from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
 
 T = TypeVar("T")
 
@@ -27,8 +28,6 @@ MAX_CONCURRENT = 16
 """Maximum concurrent commands. Further callers queue while replies keep arriving."""
 TIMEOUT = 1.0
 """Seconds for one command, a second run included."""
-_TIMER_ERROR = 0.1
-"""Seconds by which a time-out may come early: uvloop's timers do."""
 _FAIL_FAST_FOR = 0.5
 """After a time-out without any reply, fail commands immediately for the next 0.5 s."""
 _FAILURES = (
@@ -57,6 +56,7 @@ class RedisEngine:
         self._last_reply_at = float("-inf")
         self._fail_fast_until = float("-inf")
         self._replicas = Replicas()
+        self._server_clock = ServerClock()
 
     async def eval_script(
         self,
@@ -78,12 +78,18 @@ class RedisEngine:
         name = command_id or secrets.token_urlsafe(12)
         send = self._send_confirmed if confirm else self._send
 
-        async def run(*, again: bool) -> Any:
-            args = (len(keys), *keys, name, int(again), epoch(now), *arguments)
+        async def run(*, again: bool, deadline: float) -> Any:
+            times = f"{epoch(now)} {self._server_clock.window(deadline)}"
+            args = (len(keys), *keys, name, int(again), times, *arguments)
             try:
-                return await send("EVALSHA", script.digest, *args)
+                reply = await send("EVALSHA", script.digest, *args)
             except exceptions.NoScriptError:  # the server has restarted and forgotten it
-                return await send("EVAL", script.text, *args)
+                reply = await send("EVAL", script.text, *args)
+            server_now, verdict, *result = reply
+            self._server_clock.learn(server_now)
+            if verdict == b"stale":  # the first command, or a clock has jumped
+                return await run(again=again, deadline=deadline)
+            return result[0] if result else None
 
         return await self._bounded(run)
 
@@ -102,7 +108,7 @@ class RedisEngine:
             StoreUnavailable: it cannot be asked.
         """
 
-        async def ask(**_: bool) -> Mapping[str, str]:
+        async def ask(**_: object) -> Mapping[str, str]:
             try:
                 info: Mapping[str, str] = await self._send("INFO")
             except exceptions.ResponseError:
@@ -119,25 +125,25 @@ class RedisEngine:
                 raise StoreUnavailable
             try:
                 async with asyncio.timeout(self._timeout):
-                    reply = await self._run_twice_if_lost(run)
+                    reply = await self._run_twice_if_lost(run, started + self._timeout)
             except _FAILURES as error:
                 silence = time.monotonic() - max(started, self._last_reply_at)
-                if silence >= self._timeout - _TIMER_ERROR:
+                if silence >= self._timeout - TIMER_ERROR:
                     self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
                 self._events.record("store_failed", kind=_kind(error))
                 raise StoreUnavailable from error
             self._last_reply_at = time.monotonic()
             return reply
 
-    async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]]) -> T:
+    async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]], deadline: float) -> T:
         try:
-            return await run(again=False)
+            return await run(again=False, deadline=deadline)
         except (exceptions.RedisError, RuntimeError) as error:
             if not _is_lost_or_moved(error):
                 raise
             # The known master is dead or has become a replica. New connections find the new master.
             await self._client.connection_pool.disconnect(inuse_connections=False)
-            return await run(again=True)
+            return await run(again=True, deadline=deadline)
 
     async def _send(self, *command: RedisArg) -> Any:
         client: Any = self._client  # the library's annotations have gaps

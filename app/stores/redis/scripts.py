@@ -9,7 +9,11 @@ _FOLDER = Path(__file__).with_name("lua")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script. A server that has run it once accepts the digest instead of the text."""
+    """One script. A server that has run it once accepts the digest instead of the text.
+
+    The reply is the server's time in epoch milliseconds, then `stale`, or `run` and the command's
+    own reply if there is one.
+    """
 
     name: str
     text: str
@@ -17,7 +21,8 @@ class Script:
 
 
 def _load(name: str) -> Script:
-    text = "\n".join((_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name))
+    prelude, body = [(_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
+    text = f"{prelude}\nlocal function run()\n{body}\nend\nreturn {{server_now, 'run', run()}}"
     # EVALSHA identifies scripts by SHA-1. Security does not depend on it.
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -29,6 +34,7 @@ CREATE_SESSION = _load("create_session")
 END = _load("end")
 END_ALL = _load("end_all")
 ERASE = _load("erase")
+LIFT = _load("lift")
 LIST = _load("list")
 LIST_BANS = _load("list_bans")
 RELEASE = _load("release")

@@ -5,7 +5,7 @@ It expects one reply for each command, so it does not support subscriptions.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ class Rules:
     """What a link asks the proxy."""
 
     mode: Callable[[], Mode]
+    keeps: Callable[[Sequence[bytes], bytes], bool]
+    """Called with the commands in some bytes, and with these; returns whether to keep them back."""
     dooms: Callable[[bytes], bool]
     """Called with each command sent to the server; returns whether to lose its reply."""
     lost: Callable[[], None]
@@ -82,10 +84,14 @@ class Link:
         while data := await self._client.reader.read(_CHUNK):
             if self._swallowed():
                 continue
+            commands = [b" ".join(words) for words in _parsed(parser, data)]
+            if self._rules.keeps(commands, data):
+                self._silent = True
+                continue
             self._server.writer.write(data)
-            for words in _parsed(parser, data):
+            for command in commands:
                 self._asked += 1
-                if self._rules.dooms(b" ".join(words)):
+                if self._rules.dooms(command):
                     self._doomed.add(self._asked)
             await self._server.writer.drain()
 

@@ -7,9 +7,10 @@ some time, and a test waits for what has happened instead of sleeping.
 
 import asyncio
 import re
+import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -41,7 +42,9 @@ class Proxy:
         self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self.port}"
         self._mode = Mode()
         self._doomed: list[re.Pattern[bytes]] = []
-        self._rules = Rules(lambda: self._mode, self._note, self._count_lost)
+        self._late: re.Pattern[bytes] | None = None
+        self._kept = b""
+        self._rules = Rules(lambda: self._mode, self._keep, self._note, self._count_lost)
         self._links: set[asyncio.Task[Any]] = set()
         self._listener: asyncio.Server | None = None
         self._news = threading.Condition()
@@ -81,6 +84,19 @@ class Proxy:
         Holds in every mode, until `pass_through`.
         """
         self._doomed += [re.compile(pattern, re.DOTALL)] * times
+
+    def keep_back(self, pattern: bytes) -> None:
+        """Keep the next command that matches until `deliver`; its connection stays silent."""
+        self._late = re.compile(pattern, re.DOTALL)
+
+    def deliver(self) -> None:
+        """Let the server execute what was kept back, as if the network had taken so long."""
+        assert self._kept, "nothing was kept back"
+        with socket.create_connection(("127.0.0.1", self._target)) as late:
+            late.sendall(self._kept)
+            late.shutdown(socket.SHUT_WR)
+            while late.recv(65536):
+                pass
 
     def cut(self) -> None:
         """Cut all connections. New ones may come."""
@@ -159,6 +175,12 @@ class Proxy:
             await Link(client, server, self._rules).run()
         finally:
             server.writer.transport.abort()
+
+    def _keep(self, commands: Sequence[bytes], data: bytes) -> bool:
+        if self._late is None or not any(map(self._late.search, commands)):
+            return False
+        self._late, self._kept = None, data
+        return True
 
     def _note(self, command: bytes) -> bool:
         with self._news:

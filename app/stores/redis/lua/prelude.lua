@@ -3,8 +3,16 @@
 -- command_id: identifies one command. After a lost reply the engine runs it a second time under the
 --             same id. The script then finds this id and replies as the first run did.
 -- again:      whether this is the second run.
--- now:        the caller's clock in epoch seconds. Scripts never read the server's clock.
-local command_id, again, now = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
+-- now:        the caller's clock in epoch seconds, for all that expires.
+-- first, last: when the command may run, in epoch milliseconds of the server's clock. A command that
+--             arrives later was given up: it is stale, and changes and judges nothing.
+local command_id, again = ARGV[1], ARGV[2] == '1'
+local now, first, last = string.match(ARGV[3], '(%S+) (%S+) (%S+)')
+now = tonumber(now)
+local time = redis.call('TIME')
+local server_now = time[1] * 1000 + math.floor(time[2] / 1000)
+if server_now < tonumber(first) or server_now > tonumber(last) then return {server_now, 'stale'} end
+
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 local function read(key)

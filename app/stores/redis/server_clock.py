@@ -1,0 +1,45 @@
+"""The server's clock, by which a script refuses a command that arrives late.
+
+A command that was given up may still reach the server: from a buffer on the way, after a pause. By
+then its caller has been answered, and others have acted. So each command carries the times between
+which it may run, in the one clock that all commands of all instances share. The last of these times
+comes before the caller is answered. The clocks of the instances do not matter.
+
+A command that fails before its time-out (a connection that is cut twice) may still run until then.
+That is sooner than the `Retry-After` of the 503.
+"""
+
+import time
+
+_TOLERANCE = 100
+"""Milliseconds by which clocks may drift apart between two replies. A larger step is learnt."""
+TIMER_ERROR = 0.1
+"""Seconds by which a time-out may come early: uvloop's timers do."""
+
+
+class ServerClock:
+    """Estimates the server's clock from its last reply; the estimate is late by the way back."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def learn(self, server_now: int) -> None:
+        """Note the time of the server (epoch milliseconds) in a reply that has just come."""
+        self._offset = server_now - 1000 * time.monotonic()
+
+    def window(self, deadline: float) -> str:
+        """The first and the last time of the server (epoch milliseconds) for a command sent now.
+
+        `deadline` is on `time.monotonic()`. Before the first reply no time fits, so that the server
+        refuses the command and tells its time.
+
+        Raises:
+            TimeoutError: the deadline is too near.
+        """
+        now, last = time.monotonic(), deadline - TIMER_ERROR
+        if now >= last:
+            raise TimeoutError
+        if self._offset is None:
+            return "0 0"
+        first = 1000 * now + self._offset - _TOLERANCE
+        return f"{first:.0f} {1000 * last + self._offset:.0f}"
