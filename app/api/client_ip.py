@@ -8,7 +8,7 @@ untrusted address may be invented.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from starlette.types import Scope
 
@@ -16,9 +16,20 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 UNKNOWN = "unknown"
-_SITE_BITS = 64
+_ADDRESS_BITS = 64
 """An IPv6 customer can choose any address of a /64, so all of it counts as one."""
+_NETWORK_BITS = 48
+"""The largest IPv6 prefix that one site commonly gets (RFC 6177): 65,536 times a /64."""
+_NAT64 = int(IPv6Address("64:ff9b::")) >> 32
+"""The prefix of IPv4 clients behind a translator (RFC 6052 section 2.1)."""
 _HOP = re.compile(r"\[(?P<v6>[^\]]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}", re.ASCII)
+
+
+class Client(NamedTuple):
+    """What a request counts for: the IPv4 address twice; or the /64 and the /48 of IPv6."""
+
+    address: str
+    network: str
 
 
 class TrustedProxies:
@@ -31,8 +42,8 @@ class TrustedProxies:
         self._networks = tuple(networks)
         self._on_ignored = on_ignored
 
-    def client_of(self, scope: Scope) -> str:
-        """The address that a request counts for: IPv4, the /64 of IPv6, or `unknown`.
+    def client_of(self, scope: Scope) -> Client:
+        """The client that a request counts for; `unknown` if the peer has no address.
 
         It is the last address that is no trusted proxy. If a proxy has written no valid address,
         that proxy counts, because entries before it cannot be believed. A peer without an address
@@ -41,7 +52,7 @@ class TrustedProxies:
         client = scope.get("client")
         address = _parse(client[0]) if client else None
         if address is None:
-            return UNKNOWN
+            return Client(UNKNOWN, UNKNOWN)
         for position, hop in enumerate(_hops_backwards(scope)):
             if not self._trusts(address):
                 if position == 0:
@@ -77,11 +88,15 @@ def _parse(text: str) -> Address | None:
         return None
     if isinstance(address, IPv4Address):
         return address
-    # A dual-stack listener sees IPv4 peers in mapped form; int() drops the zone.
-    return address.ipv4_mapped or IPv6Address(int(address))
+    number = int(address)  # without the zone
+    if number >> 32 == _NAT64:
+        return IPv4Address(number & 0xFFFFFFFF)
+    # A dual-stack listener sees IPv4 peers in mapped form.
+    return address.ipv4_mapped or IPv6Address(number)
 
 
-def _counted(address: Address) -> str:
+def _counted(address: Address) -> Client:
     if isinstance(address, IPv4Address):
-        return str(address)
-    return str(IPv6Network((int(address), _SITE_BITS), strict=False))
+        return Client(str(address), str(address))
+    prefixes = (_ADDRESS_BITS, _NETWORK_BITS)
+    return Client(*(str(IPv6Network((int(address), bits), strict=False)) for bits in prefixes))

@@ -57,6 +57,7 @@ class Services:
     events: Events
     service_keys: ServiceKeys
     login_limit: RateLimit
+    network_limit: RateLimit
     proxies: TrustedProxies
 
     @property

@@ -50,11 +50,15 @@ class RateLimiter:
         self._secret = secret
         self._clock = clock
 
-    def limit(self, kind: str, rate: str | None) -> RateLimit:
-        """A limit with a counter of its own; `rate` is like `30/minute`, or None for no limit."""
+    def limit(self, kind: str, rate: str | None, *, times: int = 1) -> RateLimit:
+        """A limit with a counter of its own; `rate` is like `30/minute`, or None for no limit.
+
+        `times` multiplies the number of the rate.
+        """
         if rate is None:
             return unlimited
         item = limits.parse(rate)
+        item.amount *= times
         local = MemoryCounter(item.amount, item.get_expiry(), self._clock)
         return _Limit(kind, item, local, self._shared, self._secret)
 

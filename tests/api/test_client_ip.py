@@ -22,7 +22,7 @@ def scope(peer: str | None, fields: Fields) -> dict[str, Any]:
 
 def client_of(peer: str | None, *values: str) -> str:
     """The client, where each value came in a field X-Forwarded-For of its own."""
-    return PROXIES.client_of(scope(peer, [("X-Forwarded-For", value) for value in values]))
+    return PROXIES.client_of(scope(peer, forwarded(*values))).address
 
 
 def case(name: str, peer: str, fields: Fields, client: str) -> Any:
@@ -53,7 +53,7 @@ def forwarded(*values: str) -> Fields:
 def test_the_client_is_who_the_last_trusted_proxy_has_seen(
     peer: str, fields: Fields, client: str
 ) -> None:
-    assert PROXIES.client_of(scope(peer, fields)) == client
+    assert PROXIES.client_of(scope(peer, fields)).address == client
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,9 @@ def test_a_peer_without_an_address_is_unknown_and_never_a_proxy(peer: str | None
         ("2001:db8:1:3::", "2001:db8:1:3::/64"),
         ("::1", "::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("64:ff9b::c633:6407", "198.51.100.7"),
+        ("64:ff9b::198.51.100.8%eth0", "198.51.100.8"),
+        ("64:ff9b:1::c633:6407", "64:ff9b:1::/64"),
         ("198.51.100.7", "198.51.100.7"),
         ("198.51.100.8", "198.51.100.8"),
     ],
@@ -117,15 +120,31 @@ def test_ipv6_counts_by_its_64_and_ipv4_by_address(peer: str, counted: str) -> N
     assert client_of(peer) == counted
 
 
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("198.51.100.7", "198.51.100.7"),
+        ("64:ff9b::c633:6407", "198.51.100.7"),
+        (None, "unknown"),
+    ],
+)
+def test_the_network_is_the_48_of_ipv6_and_the_address_of_ipv4(
+    peer: str | None, network: str
+) -> None:
+    assert PROXIES.client_of(scope(peer, [])).network == network
+
+
 def test_a_proxy_on_ipv6_is_known_by_its_whole_address() -> None:
     one = TrustedProxies([ip_network("2001:db8::1")])
     fields = forwarded(CLIENT)
-    assert one.client_of(scope("2001:db8::1", fields)) == CLIENT
-    assert one.client_of(scope("2001:db8::2", fields)) == "2001:db8::/64"
+    assert one.client_of(scope("2001:db8::1", fields)).address == CLIENT
+    assert one.client_of(scope("2001:db8::2", fields)).address == "2001:db8::/64"
 
 
 def test_no_address_is_a_proxy_by_default() -> None:
-    assert TrustedProxies().client_of(scope("127.0.0.1", forwarded(CLIENT))) == "127.0.0.1"
+    client = TrustedProxies().client_of(scope("127.0.0.1", forwarded(CLIENT)))
+    assert client.address == "127.0.0.1"
 
 
 async def test_the_first_login_through_an_unknown_proxy_is_a_warning(

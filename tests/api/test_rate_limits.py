@@ -61,6 +61,16 @@ async def test_each_client_behind_a_trusted_proxy_has_its_own_count(app: Running
             assert await statuses(phone, 31, headers=headers) == {400: 30, 429: 1}
 
 
+async def test_a_48_of_ipv6_has_eight_times_the_limit_of_its_64(app: RunningApp) -> None:
+    count: Counter[int] = Counter()
+    for number in range(10):
+        async with calling_from(app, f"2001:db8:1:{number}::7") as phone:
+            count += await statuses(phone, 31)
+    assert count == {400: 8 * 30, 429: 8 + 2 * 31}
+    async with calling_from(app, "2001:db8:2::7") as phone:
+        assert await statuses(phone, 31) == {400: 30, 429: 1}
+
+
 async def test_a_429_says_when_to_come_again_and_then_it_works(app: RunningApp) -> None:
     await statuses(app.phone, 30)
     refused = await app.phone.post("/v1/sessions", json=MADE_UP)

@@ -79,14 +79,16 @@ async def log_in(
 
     With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
     """
-    login = Login(_ticket(body), device_of(body.device), key)
     client = services.proxies.client_of(request.scope)  # tells of a proxy that is not trusted
+    login = Login(_ticket(body), device_of(body.device), key)
     try:
         pair = await services.logins.log_in(login)
     except (TicketRejected, TicketUsed):
         # Only a refusal counts: thousands of phones share one address of a carrier, and a valid
         # ticket is never refused for its neighbours.
-        await services.login_limit(client)
+        await services.login_limit(client.address)
+        if client.network != client.address:
+            await services.network_limit(client.network)
         raise
     response.headers["Location"] = f"{services.issuer_path}/v1/sessions/{pair.session.id}"
     if pair.replayed:
