@@ -44,7 +44,7 @@ class AuthingClient(IdentityProvider):
     clock: Clock
 
     @override
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str = "") -> Identity:
         record = await self._send_ticket(ticket)
         signed = await self.verifier.verify(record.unverified_token)
         return _identity(record, signed)

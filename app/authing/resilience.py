@@ -7,6 +7,7 @@ is in trouble, and nothing about HTTP. Decision 0009 gives the reasons for the n
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
@@ -27,8 +28,17 @@ from app.sessions.ports import IdentityProvider
 
 FAILURE_THRESHOLD = 20
 """Failures in a row that open the breaker."""
+MAX_FAILURES_PER_NETWORK = 5
+"""Failures of one client network that count, so that one client cannot open the breaker."""
 PROBE_INTERVAL = 5.0
 """Seconds between two probes while the breaker is open."""
+PROBE_HEAD_START = 1.0
+"""Seconds by which a network without failures may probe before the others."""
+_MAX_FAILED_TICKETS = 1000
+# Outcomes before the ticket was sent, or of other URLs: no ticket can cause them.
+_INDEPENDENT_OF_TICKETS = frozenset(
+    {"dns", "connect_refused", "connect_timeout", "jwks_unavailable"}
+)
 MAX_CONCURRENT = 64
 """Maximum concurrent exchanges; the transport has more connections."""
 _STALL_CHECKS = 8
@@ -47,11 +57,11 @@ class InstrumentedIdentityProvider(IdentityProvider):
         self.state = "unknown"
 
     @override
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         started = time.monotonic()
         fields: dict[str, str | int] = {"outcome": "cancelled"}
         try:
-            identity = await self._inner.exchange(ticket)
+            identity = await self._inner.exchange(ticket, network)
             fields = {"outcome": "ok"}
         except Exception as error:
             fields = _fields(error)
@@ -76,9 +86,10 @@ class Breaker(IdentityProvider):
     """Stops asking Authing while it fails, except for one probe in PROBE_INTERVAL seconds.
 
     A failure is an exchange without a verdict: Authing is unavailable, too slow, or its response
-    makes no sense. Any verdict, also a refusal of the ticket or of our secret, closes the breaker.
-    An open breaker raises AuthingUnavailable with the outcome `breaker_open`. `monotonic` returns
-    seconds.
+    makes no sense. A ticket may cause that, so each ticket counts once, and each network at most
+    MAX_FAILURES_PER_NETWORK times; a failure to connect always counts. Any verdict, also a refusal
+    of the ticket or of our secret, closes the breaker. An open breaker raises AuthingUnavailable
+    with the outcome `breaker_open`. `monotonic` returns seconds.
     """
 
     def __init__(
@@ -87,47 +98,69 @@ class Breaker(IdentityProvider):
         self._inner = inner
         self._monotonic = monotonic
         self._failures = 0
+        self._failed_tickets: set[int] = set()
+        self._failed_networks: Counter[str] = Counter()
         self._next_probe_at = 0.0
 
     @override
-    async def exchange(self, ticket: str) -> Identity:
-        self._admit()
+    async def exchange(self, ticket: str, network: str) -> Identity:
+        self._admit(network)
         try:
-            identity = await self._inner.exchange(ticket)
-        except (AuthingUnavailable, AuthingTimeout, AuthingBadAnswer):
-            self._count_failure()
+            identity = await self._inner.exchange(ticket, network)
+        except (AuthingUnavailable, AuthingTimeout, AuthingBadAnswer) as error:
+            if error.outcome in _INDEPENDENT_OF_TICKETS or self._is_new(hash(ticket), network):
+                self._count_failure()
             raise
         except AuthingOverloaded:
             raise  # Authing was not asked, so this tells nothing about it.
         except TicketgateError:
-            self._failures = 0
+            self._reset()
             raise
-        self._failures = 0
+        self._reset()
         return identity
 
-    def _admit(self) -> None:
+    def _admit(self, network: str) -> None:
         if self._failures < FAILURE_THRESHOLD:
             return
         now = self._monotonic()
-        if now < self._next_probe_at:
-            wait = math.ceil(self._next_probe_at - now)
-            raise AuthingUnavailable("breaker_open", retry_after=wait)
+        # A client whose tickets fail must not take every probe.
+        probe_at = self._next_probe_at + PROBE_HEAD_START * (network in self._failed_networks)
+        if now < probe_at:
+            raise AuthingUnavailable("breaker_open", retry_after=math.ceil(probe_at - now))
         # The interval counts from the start of a probe, so a probe that hangs or is cancelled does
         # not delay the next one.
         self._next_probe_at = now + PROBE_INTERVAL
+
+    def _is_new(self, ticket_hash: int, network: str) -> bool:
+        """Remember the ticket; return whether its failure counts."""
+        if (
+            ticket_hash in self._failed_tickets
+            or self._failed_networks[network] == MAX_FAILURES_PER_NETWORK
+            or len(self._failed_tickets) == _MAX_FAILED_TICKETS
+        ):
+            return False
+        self._failed_tickets.add(ticket_hash)
+        self._failed_networks[network] += 1
+        return True
 
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures == FAILURE_THRESHOLD:
             self._next_probe_at = self._monotonic() + PROBE_INTERVAL
 
+    def _reset(self) -> None:
+        self._failures = 0
+        self._failed_tickets.clear()
+        self._failed_networks.clear()
+
 
 class Bulkhead(IdentityProvider):
     """Limits concurrent exchanges; further logins queue while exchanges keep ending.
 
-    `timeout` in seconds covers the queue, the request and the verification. If no exchange ends for
-    80 ms, all queued logins are refused with AuthingOverloaded. Further logins are then refused at
-    once, until an exchange ends.
+    A network may hold as many slots as are free: at most 32 of 64 alone. So one client whose
+    exchanges hang leaves slots for the others. `timeout` in seconds covers the queue, the request
+    and the verification. If no exchange ends for 80 ms, all queued logins are refused with
+    AuthingOverloaded. Logins without a slot are then refused at once, until an exchange ends.
     """
 
     def __init__(
@@ -140,58 +173,77 @@ class Bulkhead(IdentityProvider):
         self._inner = inner
         self._timeout = timeout
         self._sleep = sleep
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        self._waiters: set[asyncio.Timeout] = set()
+        self._running: list[str] = []
+        self._queues: dict[str, dict[asyncio.Future[None], None]] = {}
         self._ended = 0
         self._stalled = False
         self._stall_watch: asyncio.Task[None] | None = None
 
     @override
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         async with deadline(self._timeout):
-            await self._acquire()
+            await self._acquire(network)
             try:
-                return await self._inner.exchange(ticket)
+                return await self._inner.exchange(ticket, network)
             finally:
-                self._release()
+                self._release(network)
 
-    def _release(self) -> None:
-        self._slots.release()
+    def _has_slot(self, network: str) -> bool:
+        return self._running.count(network) < MAX_CONCURRENT - len(self._running)
+
+    def _release(self, network: str) -> None:
+        self._running.remove(network)
         self._ended += 1
         self._stalled = False
+        self._start_queued()
 
-    async def _acquire(self) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()
+    async def _acquire(self, network: str) -> None:
+        if network not in self._queues and self._has_slot(network):
+            self._running.append(network)
             return
         if self._stalled:
             raise AuthingOverloaded("bulkhead")
         if self._stall_watch is None:
             self._stall_watch = asyncio.create_task(self._watch_for_stall())
-        timeout = asyncio.timeout(None)
-        self._waiters.add(timeout)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(network, {})[slot] = None
         try:
-            async with timeout:
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise AuthingOverloaded("bulkhead") from error
-        finally:
-            self._waiters.discard(timeout)
+            await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled() and slot.exception() is None:
+                self._release(network)  # it got the slot at the moment it was cancelled
+            self._leave_queue(network, slot)
+            raise
+
+    def _start_queued(self) -> None:
+        while (network := next(filter(self._has_slot, self._queues), None)) is not None:
+            slot = next(iter(self._queues[network]))
+            self._leave_queue(network, slot)
+            if not slot.done():
+                self._running.append(network)
+                slot.set_result(None)
+
+    def _leave_queue(self, network: str, slot: asyncio.Future[None]) -> None:
+        queue = self._queues.pop(network, {})
+        queue.pop(slot, None)
+        if queue:
+            self._queues[network] = queue  # behind the others, so that networks take turns
 
     async def _watch_for_stall(self) -> None:
-        while self._waiters:
+        while self._queues:
             ended = self._ended
             # Several short sleeps: after our process was busy, the event loop reads the responses
             # that arrived meanwhile between two of them, so they count.
             for _ in range(_STALL_CHECKS):
                 await self._sleep(_STALL_CHECK_SECONDS)
             if self._ended == ended:
-                self._refuse_waiters()
+                self._refuse_queued()
         self._stall_watch = None
 
-    def _refuse_waiters(self) -> None:
+    def _refuse_queued(self) -> None:
         self._stalled = True
-        now = asyncio.get_running_loop().time()
-        for timeout in self._waiters:
-            timeout.reschedule(now)
-        self._waiters.clear()
+        for queue in self._queues.values():
+            for slot in queue:
+                if not slot.done():
+                    slot.set_exception(AuthingOverloaded("bulkhead"))
+        self._queues.clear()

@@ -32,11 +32,15 @@ _MAX_RETRY_AFTER = 2
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the app sends. The app chooses the key and sends the same in every retry."""
+    """What the app sends, and the network that it comes from.
+
+    The app chooses the key and sends the same in every retry.
+    """
 
     ticket: str = field(repr=False)
     device: Device | None = None
     idempotency_key: str | None = field(default=None, repr=False)
+    network: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class LoginService:
 
     async def _exchange(self, login: Login, lease: TicketLease) -> TokenPair:
         try:
-            identity = await self.identity_provider.exchange(login.ticket)
+            identity = await self.identity_provider.exchange(login.ticket, login.network)
             session, profile = self.issuer.new_session(identity, login.device, self.clock())
             outcome = await self.tickets.create_session(lease, session, self.limits)
         except Exception:

@@ -33,8 +33,10 @@ Clock: TypeAlias = Callable[[], datetime]
 class IdentityProvider(Protocol):
     """Turns a one-time ticket into a user."""
 
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         """Exchange the ticket. The provider may consume it, so do not repeat the call.
+
+        `network` names the client's network. One network cannot use up what is for all.
 
         Raises:
             LoginRefused: the ticket or the user is refused for good.

@@ -282,7 +282,7 @@ EVERYTHING_ELSE_WITHOUT_STORE = (
 
 
 class BuggyIdentityProvider:
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         raise LookupError(CANARY, ticket)
 
 

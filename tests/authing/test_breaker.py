@@ -1,6 +1,7 @@
 """The breaker: opening, closing and probes."""
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -20,7 +21,6 @@ from app.errors import (
 )
 from tests.support.fakes import IDENTITY, FakeIdentityProvider
 
-TICKET = "made-up-ticket"
 TROUBLE = [AuthingUnavailable("http_5xx"), AuthingTimeout("deadline"), AuthingBadAnswer("bad_json")]
 VERDICTS = [
     TicketRejected(2206),
@@ -36,14 +36,18 @@ class Scene:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self._numbers = count()
         self.authing = FakeIdentityProvider()
         self.breaker = Breaker(self.authing, monotonic=lambda: self.now)
 
-    async def log_in(self, failure: TicketgateError | None = None) -> str:
-        """Return the outcome, the code, or `ok`."""
-        self.authing.failure = failure
+    async def log_in(
+        self, failure: TicketgateError | None = None, ticket: str = "", network: str = ""
+    ) -> str:
+        """Return the outcome, the code, or `ok`. Ticket and network are new by default."""
+        self.authing.failure, number = failure, next(self._numbers)
+        ticket, network = ticket or f"ticket {number}", network or f"network {number}"
         try:
-            assert await self.breaker.exchange(TICKET) is IDENTITY
+            assert await self.breaker.exchange(ticket, network) is IDENTITY
         except AuthingError as error:
             return error.outcome
         except TicketgateError as error:
@@ -74,12 +78,50 @@ async def test_an_open_breaker_gives_the_time_of_the_next_probe(scene: Scene) ->
     await scene.break_down()
     scene.now += 1.5
     with pytest.raises(AuthingUnavailable) as refusal:
-        await scene.breaker.exchange(TICKET)
+        await scene.breaker.exchange("ticket", "network")
     assert refusal.value.retry_after == 4
     scene.now += 3.4
     with pytest.raises(AuthingUnavailable) as refusal:
-        await scene.breaker.exchange(TICKET)
+        await scene.breaker.exchange("ticket", "network")
     assert refusal.value.retry_after == 1
+
+
+@pytest.mark.parametrize("outcome", ["dns", "connect_refused", "connect_timeout"])
+async def test_a_failure_to_connect_counts_from_one_ticket_of_one_network(
+    scene: Scene, outcome: str
+) -> None:
+    for _ in range(20):
+        await scene.log_in(AuthingUnavailable(outcome), "ticket", "network")
+    assert await scene.log_in() == "breaker_open"
+
+
+@pytest.mark.parametrize("trouble", [*TROUBLE, AuthingBadAnswer("bad_status")])
+async def test_neither_one_ticket_nor_one_network_opens_the_breaker(
+    scene: Scene, trouble: AuthingError
+) -> None:
+    for _ in range(3 * FAILURE_THRESHOLD):
+        await scene.log_in(trouble, ticket="ticket")
+        await scene.log_in(trouble, network="network")
+    assert await scene.log_in(trouble) == trouble.outcome
+    for _ in range(FAILURE_THRESHOLD):
+        await scene.log_in(trouble)
+    assert await scene.log_in() == "breaker_open"
+
+
+async def test_four_networks_with_five_tickets_each_open_the_breaker(scene: Scene) -> None:
+    for number in range(20):
+        assert await scene.log_in(TROUBLE[0], network=f"{number % 4}") == "http_5xx"
+    assert await scene.log_in() == "breaker_open"
+
+
+async def test_a_network_that_failed_probes_a_second_later_than_others(scene: Scene) -> None:
+    for _ in range(1100):  # more than are remembered
+        await scene.log_in(TROUBLE[0])
+        scene.now += 5
+    assert await scene.log_in(network="network 1") == "breaker_open"
+    assert await scene.log_in(TROUBLE[0]) == "http_5xx"
+    scene.now += 6
+    assert await scene.log_in(network="network 1") == "ok"
 
 
 @pytest.mark.parametrize("sign", VERDICTS)

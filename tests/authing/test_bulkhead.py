@@ -22,7 +22,7 @@ class Authing:
         self.waiting: list[asyncio.Future[Identity]] = []
         self.tickets: list[str] = []
 
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         self.tickets.append(ticket)
         response: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
         self.waiting.append(response)
@@ -64,10 +64,14 @@ class Scene:
         self.bulkhead = Bulkhead(self.authing, timeout=timeout, sleep=self.sleeps.sleep)
         self.logins: list[Login] = []
 
-    async def come(self, how_many: int = 1) -> list[Login]:
+    async def come(self, how_many: int = 1, network: str = "") -> list[Login]:
+        """Log in so often from one network, or each time from another."""
+        numbers = range(len(self.logins), len(self.logins) + how_many)
         logins = [
-            asyncio.create_task(self.bulkhead.exchange(f"ticket {len(self.logins) + number}"))
-            for number in range(how_many)
+            asyncio.create_task(
+                self.bulkhead.exchange(f"ticket {number}", network or f"network {number}")
+            )
+            for number in numbers
         ]
         self.logins += logins
         await settle()
@@ -197,6 +201,49 @@ async def test_no_slot_is_lost_when_it_is_released_during_a_refusal() -> None:
         await settle()
         await scene.come(MAX_CONCURRENT)
         assert len(scene.authing.waiting) == MAX_CONCURRENT
+
+
+async def test_a_network_holds_at_most_as_many_slots_as_are_free() -> None:
+    scene = Scene(timeout=60)
+    for network, slots in [("a", 32), ("b", 16), ("c", 8), ("a", 0), ("d", 4)]:
+        held = len(scene.authing.tickets)
+        await scene.come(100, network)
+        assert len(scene.authing.tickets) - held == slots
+    [fresh] = await scene.come()
+    assert len(scene.authing.tickets) == 61
+    assert wait([fresh])
+    await scene.leave()
+
+
+async def test_queued_networks_take_turns() -> None:
+    async with full() as scene:
+        await scene.come(40, "a")
+        await scene.come(2, "b")
+        for _ in range(4):
+            await scene.sleeps.take(3)
+            await scene.authing.answer()
+        # The last free slot is for a network that has none.
+        assert scene.authing.tickets[64:] == ["ticket 64", "ticket 104", "ticket 65"]
+
+
+async def test_the_queue_of_a_network_is_served_when_its_own_exchanges_end() -> None:
+    scene = Scene(timeout=60)
+    await scene.come(34, "a")
+    await scene.authing.answer()
+    assert scene.authing.tickets[-1] == "ticket 32"
+    await scene.leave()
+
+
+async def test_a_waiter_may_disconnect_at_the_moment_of_its_refusal() -> None:
+    async with full() as scene:
+        first, second = await scene.come(2)
+        await scene.sleeps.take(7)
+        refusal = asyncio.create_task(scene.sleeps.take(1))
+        await asyncio.sleep(0)
+        first.cancel()
+        await refusal
+        assert first.cancelled()
+        assert are_refused([second])
 
 
 async def test_the_timeout_covers_the_queue_and_the_exchange() -> None:

@@ -26,7 +26,7 @@ class Scene(InstrumentedIdentityProvider):
 
     async def log_in(self, failure: Exception | None = None) -> Identity:
         self.authing.failure = failure
-        return await self.exchange("made-up-ticket")
+        return await self.exchange("made-up-ticket", "192.0.2.1")
 
     def assert_recorded(self, outcome: str, **members: int) -> None:
         event, _session_id, fields = self.events.entries[-1]

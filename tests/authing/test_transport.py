@@ -38,6 +38,7 @@ from tests.authing.builders import (
 )
 
 GOOD = json_response(make_user())
+NETWORK = "192.0.2.1"
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -46,7 +47,7 @@ async def trouble_with(
 ) -> tuple[type[AuthingError], str]:
     async with peer(response) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingError) as trouble:
-            await Bulkhead(client, timeout=seconds).exchange(TICKET)
+            await Bulkhead(client, timeout=seconds).exchange(TICKET, NETWORK)
         assert len(seen.requests) == 1  # nothing is sent twice
         return type(trouble.value), trouble.value.outcome
 
@@ -83,7 +84,7 @@ class StuckVerifier:
 async def test_the_deadline_includes_the_verification() -> None:
     async with peer(GOOD) as seen, authing(seen.url, verifier=StuckVerifier()) as client:
         with pytest.raises(AuthingTimeout):
-            await Bulkhead(client, timeout=0.2).exchange(TICKET)
+            await Bulkhead(client, timeout=0.2).exchange(TICKET, NETWORK)
 
 
 # --- responses that are none ---
@@ -188,7 +189,7 @@ async def test_timed_out_exchanges_leave_every_connection_usable() -> None:
     ):
         bulkhead = Bulkhead(client, timeout=1)
         for _ in range(2):
-            late = (bulkhead.exchange(TICKET) for _ in range(10))
+            late = (bulkhead.exchange(TICKET, NETWORK) for _ in range(10))
             outcomes = await asyncio.gather(*late, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {AuthingTimeout}
         plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(10)))

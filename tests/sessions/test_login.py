@@ -310,7 +310,7 @@ async def test_a_bug_in_the_exchange_releases_the_ticket_too(
     logins: LoginService, store: ControlledStore
 ) -> None:
     class Broken(FakeIdentityProvider):
-        async def exchange(self, ticket: str) -> Any:
+        async def exchange(self, ticket: str, network: str) -> Any:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -67,7 +67,7 @@ class SpendingProvider:
     clock: Any
     spent: set[str] = field(default_factory=set)
 
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         assert ticket not in self.spent, "one ticket was exchanged twice"
         self.spent.add(ticket)
         return Identity(ticket.partition(".")[0], {"nickname": "n"}, self.clock())

@@ -44,7 +44,7 @@ class FakeIdentityProvider:
     tickets: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
-    async def exchange(self, ticket: str) -> Identity:
+    async def exchange(self, ticket: str, network: str) -> Identity:
         self.tickets.append(ticket)
         if self.gate is not None:
             await self.gate.wait()

@@ -50,8 +50,10 @@ async def exposition(port: int) -> str:
     return text
 
 
-async def log_in_each(authing: FaultyAuthing, tickets: list[str]) -> list[Reply]:
-    return list(await asyncio.gather(*(authing.log_in(ticket) for ticket in tickets)))
+async def log_in_each(
+    authing: FaultyAuthing, tickets: list[str], address: str | None = None
+) -> list[Reply]:
+    return list(await asyncio.gather(*(authing.log_in(ticket, address) for ticket in tickets)))
 
 
 def tickets(name: str, how_many: int) -> list[str]:
@@ -158,6 +160,22 @@ async def test_the_breaker_opens_probes_and_closes(
         replies = await log_in_each(authing, tickets("probing", 30))
         assert {reply.status for reply in replies} == {201}
         assert 'exchange_seconds_count{outcome="breaker_open"} 109.0' in await exposition(port)
+
+
+@pytest.mark.parametrize(
+    "fault", [IS_DOWN, HANGS, json_response({}, status=400)], ids=["5xx", "hang", "4xx"]
+)
+async def test_junk_tickets_of_one_address_do_not_refuse_the_logins_of_others(
+    tmp_path: Path, fault: bytes | Answer
+) -> None:
+    async with faulty_authing(tmp_path, timeout=2) as authing:
+        authing.server.peer.says = lambda request: fault if b"junk" in request.body else GOOD
+        junk = asyncio.create_task(log_in_each(authing, tickets("junk", 150), "192.0.2.66"))
+        for ticket in tickets("early", 10):
+            assert (await authing.log_in(ticket)).status == 201
+            await asyncio.sleep(0.05)
+        assert 201 not in {reply.status for reply in await junk}
+        assert (await authing.log_in("late.ticket~")).status == 201
 
 
 async def test_a_flapping_authing_gives_only_known_errors_and_uses_no_ticket(

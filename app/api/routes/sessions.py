@@ -80,7 +80,7 @@ async def log_in(
     With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
     """
     client = services.proxies.client_of(request.scope)  # tells of a proxy that is not trusted
-    login = Login(_ticket(body), device_of(body.device), key)
+    login = Login(_ticket(body), device_of(body.device), key, client.network)
     try:
         pair = await services.logins.log_in(login)
     except (TicketRejected, TicketUsed):
