@@ -5,9 +5,10 @@ A few hundred edits of each token in `make test`; `make forgeries` makes 100,000
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +23,6 @@ edited_at_random = settings(
     max_examples=int(os.environ.get("FORGERIES", "300")), deadline=None, print_blob=True
 )
 RING = make_ring()
-ACCESS_TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
-REFRESH_TOKEN = issue_refresh_token(RING.current_secret_key, SESSION_ID, 3)
-AUTHING_TOKEN = sign_token()
 VERIFIER = hs256_verifier()
 
 # The place (as a share of the length), the number of removed bytes, and the inserted bytes.
@@ -53,68 +51,59 @@ def inside(token: str, part: int, edits: Sequence[Edit]) -> str:
     return ".".join(parts)
 
 
-def access_token_is_refused(token: str) -> bool:
+async def verify_access_token(token: str) -> None:
+    ACCESS_TOKENS.verify(RING, token, NOW)
+
+
+async def verify_refresh_token_(token: str) -> None:
+    verify_refresh_token(RING, token)
+
+
+async def verify_authing_token(token: str) -> None:
+    await VERIFIER.verify(token)
+
+
+Verify: TypeAlias = Callable[[str], Awaitable[None]]
+ACCESS_TOKEN = (ACCESS_TOKENS.issue(RING, make_session(), NOW)[0], verify_access_token)
+AUTHING_TOKEN = (sign_token(), verify_authing_token)
+REFRESH_TOKEN = (issue_refresh_token(RING.current_secret_key, SESSION_ID, 3), verify_refresh_token_)
+REFUSALS = (AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid)
+jws = pytest.mark.parametrize(
+    ("token", "verify"), [ACCESS_TOKEN, AUTHING_TOKEN], ids=["ours", "authing"]
+)
+any_token = pytest.mark.parametrize(
+    ("token", "verify"),
+    [ACCESS_TOKEN, AUTHING_TOKEN, REFRESH_TOKEN],
+    ids=["access", "authing", "refresh"],
+)
+
+
+async def is_refused(token: str, verify: Verify) -> bool:
     try:
-        ACCESS_TOKENS.verify(RING, token, NOW)
-    except AccessTokenInvalid:
+        await verify(token)
+    except REFUSALS:
         return True
     return False
 
 
-def refresh_token_is_refused(token: str) -> bool:
-    try:
-        verify_refresh_token(RING, token)
-    except RefreshTokenInvalid:
-        return True
-    return False
+@any_token
+async def test_the_token_that_is_edited_is_genuine(token: str, verify: Verify) -> None:
+    assert not await is_refused(token, verify)
 
 
-async def authing_token_is_refused(token: str) -> bool:
-    try:
-        await VERIFIER.verify(token)
-    except AuthingTokenInvalid:
-        return True
-    return False
-
-
-async def test_the_tokens_that_are_edited_are_genuine() -> None:
-    assert not access_token_is_refused(ACCESS_TOKEN)
-    assert not refresh_token_is_refused(REFRESH_TOKEN)
-    assert not await authing_token_is_refused(AUTHING_TOKEN)
-
-
+@any_token
 @edited_at_random
-@given(EDITS)
-def test_an_edited_access_token_is_refused(edits: list[Edit]) -> None:
-    token = text_of(edited(ACCESS_TOKEN.encode(), edits))
-    assert access_token_is_refused(token) or token == ACCESS_TOKEN
+@given(edits=EDITS)
+async def test_an_edited_token_is_refused(token: str, verify: Verify, edits: list[Edit]) -> None:
+    other = text_of(edited(token.encode(), edits))
+    assert other == token or await is_refused(other, verify)
 
 
+@jws
 @edited_at_random
-@given(st.integers(0, 2), EDITS)
-def test_an_access_token_with_other_content_is_refused(part: int, edits: list[Edit]) -> None:
-    token = inside(ACCESS_TOKEN, part, edits)
-    assert access_token_is_refused(token) or token == ACCESS_TOKEN
-
-
-@edited_at_random
-@given(EDITS)
-def test_an_edited_refresh_token_is_refused(edits: list[Edit]) -> None:
-    token = text_of(edited(REFRESH_TOKEN.encode(), edits))
-    assert refresh_token_is_refused(token) or token == REFRESH_TOKEN
-
-
-@edited_at_random
-@given(EDITS)
-async def test_an_edited_token_of_authing_is_refused(edits: list[Edit]) -> None:
-    token = text_of(edited(AUTHING_TOKEN.encode(), edits))
-    assert await authing_token_is_refused(token) or token == AUTHING_TOKEN
-
-
-@edited_at_random
-@given(st.integers(0, 2), EDITS)
-async def test_a_token_of_authing_with_other_content_is_refused(
-    part: int, edits: list[Edit]
+@given(part=st.integers(0, 2), edits=EDITS)
+async def test_a_token_with_other_content_is_refused(
+    token: str, verify: Verify, part: int, edits: list[Edit]
 ) -> None:
-    token = inside(AUTHING_TOKEN, part, edits)
-    assert await authing_token_is_refused(token) or token == AUTHING_TOKEN
+    other = inside(token, part, edits)
+    assert other == token or await is_refused(other, verify)
