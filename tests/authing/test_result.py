@@ -36,24 +36,16 @@ SHAPES = {
     "string_in_string": {"code": 200, "data": encoded({"code": 200, "data": encoded(make_user())})},
     "beside_the_code": {"code": 200, **make_user()},
     "null_data": {**make_user(), "data": None},
+    "user_entity": {"code": 200, "data": {"userEntity": make_user()}},
+    "user_entity_of_another_type": make_user(userEntity="text"),
+    "message_misspelled": {"code": 200, "messgae": {"any": "thing"}, "data": make_user()},
+    "message_shortened": {"code": 200, "msg": ["any"], "data": make_user()},
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_known_shape_gives_the_same_user(shape: str) -> None:
     assert read(SHAPES[shape]) == read(make_user())
-
-
-def test_three_envelopes_are_a_bad_answer() -> None:
-    document = {"code": 200, "data": {"code": 200, "data": {"code": 200, "data": make_user()}}}
-    with pytest.raises(AuthingBadAnswer) as refusal:
-        read(document)
-    assert refusal.value.outcome == "bad_shape"
-
-
-def test_a_doubly_encoded_string_is_a_bad_answer() -> None:
-    with pytest.raises(AuthingBadAnswer):
-        read({"code": 200, "data": encoded(encoded(make_user()))})
 
 
 @pytest.mark.parametrize(
@@ -74,6 +66,8 @@ def test_a_doubly_encoded_string_is_a_bad_answer() -> None:
         {"code": 200, "data": [make_user()]},
         {"code": 200, "data": {}},
         {"code": 200, "data": encoded(None)},
+        {"code": 200, "data": encoded(encoded(make_user()))},
+        {"code": 200, "data": {"code": 200, "data": {"code": 200, "data": make_user()}}},
         # GraphQL's form of an error: this endpoint is not GraphQL.
         {"data": None, "errors": [{"message": {"code": 2207, "message": "", "data": None}}]},
     ],
@@ -82,11 +76,6 @@ def test_an_answer_without_a_user_is_a_bad_answer(document: Any) -> None:
     with pytest.raises(AuthingBadAnswer) as refusal:
         read(document)
     assert refusal.value.outcome == "bad_shape"
-
-
-@pytest.mark.parametrize("name", ["message", "messgae", "msg"])
-def test_the_message_beside_the_code_is_ignored(name: str) -> None:
-    assert read({"code": 200, name: {"any": "thing"}, "data": make_user()}).user_id == USER_ID
 
 
 # --- codes ---
@@ -173,30 +162,21 @@ def test_both_names_of_the_id_are_accepted(user: dict[str, Any]) -> None:
     assert read({**user, "id": USER_ID}).user_id == USER_ID
 
 
-def test_two_ids_that_differ_are_refused() -> None:
-    with pytest.raises(AuthingBadAnswer):
-        read(make_user(id="5e00000000000000000000bb"))
+NOT_IDS = [7, True, ["a"], {"$oid": USER_ID}, "a/b", "a b", "ä", "a\r\nb", "a" * 129]
 
 
-@pytest.mark.parametrize("name", ["_id", "id"])
 @pytest.mark.parametrize(
-    "value", [7, True, ["a"], {"$oid": USER_ID}, "a/b", "a b", "ä", "a\r\nb", "a" * 129]
+    "user",
+    [
+        make_user(id="5e00000000000000000000bb"),  # another one than `_id`
+        *(without(make_user(), "_id") | {n: v} for n in ("_id", "id") for v in NOT_IDS),
+        *(make_user(_id=absent) for absent in (None, "")),
+        *(make_user(token=v) for v in (None, "", 7, True, ["a.b.c"], {"token": "a.b.c"})),
+    ],
 )
-def test_an_id_of_another_form_is_refused(name: str, value: Any) -> None:
+def test_a_user_without_one_id_and_a_token_is_refused(user: dict[str, Any]) -> None:
     with pytest.raises(AuthingBadAnswer):
-        read({**without(make_user(), "_id"), name: value})
-
-
-@pytest.mark.parametrize("user_id", [None, ""])
-def test_a_user_without_id_is_refused(user_id: str | None) -> None:
-    with pytest.raises(AuthingBadAnswer):
-        read(make_user(_id=user_id))
-
-
-@pytest.mark.parametrize("token", [None, "", 7, True, ["a.b.c"], {"token": "a.b.c"}])
-def test_a_user_without_a_token_is_refused(token: Any) -> None:
-    with pytest.raises(AuthingBadAnswer):
-        read(make_user(token=token))
+        read(user)
 
 
 def test_an_id_token_is_preferred_to_the_token() -> None:
@@ -209,17 +189,9 @@ def test_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
     assert read(make_user(id_token=absent, token="h.token.s")).unverified_token == "h.token.s"
 
 
-def test_the_user_may_be_in_a_user_entity() -> None:
-    assert read({"code": 200, "data": {"userEntity": make_user()}}) == read(make_user())
-
-
 def test_the_token_may_stand_beside_the_user_entity() -> None:
     user = without(make_user(), "token")
     assert read({"token": "h.token.s", "userEntity": user}).unverified_token == "h.token.s"
-
-
-def test_a_user_entity_that_is_not_an_object_is_ignored() -> None:
-    assert read(make_user(userEntity="text")).user_id == USER_ID
 
 
 @pytest.mark.parametrize("name", ["blocked", "isDeleted"])
@@ -235,9 +207,16 @@ def test_a_clearly_false_flag_is_not_blocked(name: str, flag: Any) -> None:
     assert read(make_user(**{name: flag})).user_id == USER_ID
 
 
-def test_a_blocked_user_without_a_token_is_blocked() -> None:
+@pytest.mark.parametrize(
+    "user",
+    [
+        make_user(blocked=True, token=None),
+        {"userEntity": make_user(blocked=False), "blocked": True},
+    ],
+)
+def test_a_block_counts_without_a_token_and_outside_the_user_entity(user: dict[str, Any]) -> None:
     with pytest.raises(AccountBlocked):
-        read(make_user(blocked=True, token=None))
+        read(user)
 
 
 @pytest.mark.parametrize("oauth", ["{broken", "", None, 7, [], '"text"', "[]", {"phone": 7}])
@@ -249,9 +228,8 @@ def test_unknown_fields_are_dropped() -> None:
     user = make_user(salt="made-up-salt", password="made-up-hash", openid="made-up-openid")
     kept = read(user)
     everything = f"{kept.user_id} {kept.unverified_token} {kept.unionid} {kept.claims}"
-    assert "made-up-salt" not in everything
-    assert "made-up-hash" not in everything
-    assert "made-up-openid" not in everything
+    for dropped in ("made-up-salt", "made-up-hash", "made-up-openid"):
+        assert dropped not in everything
 
 
 def test_a_user_of_the_second_generation_is_read() -> None:
@@ -280,8 +258,3 @@ def test_a_user_of_the_second_generation_is_read() -> None:
         "phone_number": "+8613800138000",
         "phone_number_verified": True,
     }
-
-
-def test_a_block_outside_the_user_entity_counts_too() -> None:
-    with pytest.raises(AccountBlocked):
-        read({"userEntity": make_user(blocked=False), "blocked": True})
