@@ -97,7 +97,8 @@ async def open_services(
         )
         await stack.enter_async_context(housekeeping(keys, stores.maintenance, clock, events))
         if settings.metrics_port is not None:
-            stack.enter_context(metrics.served(settings.host, settings.metrics_port))
+            exposition = metrics.served(settings.host, settings.metrics_port)
+            await stack.enter_async_context(exposition)
         yield Services(
             logins=LoginService(
                 identity_provider=authing,
