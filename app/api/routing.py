@@ -4,7 +4,6 @@ These checks stand in a route class and not in a middleware, so that an unknown 
 any content.
 """
 
-import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -18,12 +17,11 @@ from starlette.routing import Match
 from starlette.types import Scope
 from typing_extensions import override
 
-from app.errors import MalformedRequest, UnsupportedMediaType
+from app.api.bodies import check_media_type
+from app.errors import MalformedRequest
 from app.jose.strict_json import StrictJsonError, loads
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", ""})
-_QUOTED = re.compile(r'"([^"]*)"')
 
 
 class StrictRoute(APIRoute):
@@ -72,7 +70,7 @@ def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ())
 
 
 async def _decode_body(request: Request) -> None:
-    _check_media_type(request)
+    check_media_type(request)
     # FastAPI reads the label once more, in the same list, and knows fewer forms of it.
     MutableHeaders(raw=request.scope["headers"])["Content-Type"] = "application/json"
     try:
@@ -81,32 +79,3 @@ async def _decode_body(request: Request) -> None:
         raise MalformedRequest from None
     # Where Request.json() keeps its result: FastAPI takes this value and does not decode again.
     request._json = value  # noqa: SLF001
-
-
-def _check_media_type(request: Request) -> None:
-    # Quotes belong to the value of a parameter, never to a media type.
-    if any('"' in value.partition(";")[0] for value in request.headers.getlist("content-type")):
-        raise UnsupportedMediaType
-    # All labels must agree, because a proxy may have believed any one of them.
-    labels = {_label(value) for value in _values(request, "content-type")}
-    if labels != {"application/json"} or _values(request, "content-encoding") - {"identity"}:
-        raise UnsupportedMediaType
-
-
-def _values(request: Request, name: str) -> set[str]:
-    """The values of a header over all its fields, in small letters; no separators from quotes."""
-    whole = _QUOTED.sub(
-        lambda quoted: re.sub("[,;]", "", quoted[1]), ",".join(request.headers.getlist(name))
-    )
-    return {value.strip(" \t").lower() for value in whole.split(",")} - {""}
-
-
-def _label(value: str) -> str | None:
-    """The media type without parameters, or None for a charset that is neither UTF-8 nor ASCII."""
-    media_type, *parameters = value.split(";")
-    for parameter in parameters:
-        name, _, charset = (part.strip(" \t'") for part in parameter.partition("="))
-        # RFC 2231 writes a charset as `charset*` too; JSON needs none of its forms.
-        if name.startswith("charset*") or (name == "charset" and charset not in _CHARSETS):
-            return None
-    return media_type.strip(" \t")
