@@ -11,9 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from fastapi import FastAPI
 from limits.aio.storage import Storage
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from app.api.app import build_app
 from app.api.client_ip import TrustedProxies
@@ -141,7 +141,7 @@ async def open_services(
 
 def create_app(
     settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
-) -> FastAPI:
+) -> ASGIApp:
     """Build the HTTP application over open services."""
     return build_app(
         services,

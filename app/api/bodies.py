@@ -1,17 +1,34 @@
-"""The media type of request bodies: JSON in UTF-8 without a content coding."""
+"""Request bodies: strict JSON, labelled `application/json`."""
 
 import re
 
 from starlette.requests import Request
 
-from app.errors import UnsupportedMediaType
+from app.errors import MalformedRequest, UnsupportedMediaType
+from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", ""})
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
-def check_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaType unless the body is labelled `application/json`."""
+async def read_json(request: Request) -> JsonValue:
+    """Return the JSON document of the body. A byte order mark before it is skipped.
+
+    Raises:
+        UnsupportedMediaType: the body has another label, or a content coding.
+        MalformedRequest: it is not strict JSON.
+    """
+    labels = request.headers.getlist("content-type")
+    if labels != ["application/json"] or "content-encoding" in request.headers:
+        _check_media_type(request)
+    try:
+        return loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mended="device")
+    except StrictJsonError:
+        raise MalformedRequest from None
+
+
+def _check_media_type(request: Request) -> None:
     # Quotes belong to the value of a parameter, never to a media type.
     if any('"' in value.partition(";")[0] for value in request.headers.getlist("content-type")):
         raise UnsupportedMediaType

@@ -4,11 +4,12 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from app.api.client_ip import TrustedProxies
 from app.errors import AccessTokenInvalid, AccessTokenMissing
@@ -66,47 +67,39 @@ class Services:
         return urlsplit(self.issuer).path
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """Return the services of this application."""
     found: Services = request.app.state.services
     return found
 
 
-def bearer_token(request: Request) -> str:
-    """Return the one bearer token of the request (RFC 6750 section 2.1, RFC 9110 section 11.4).
+class BearerToken(SecurityBase):
+    """A dependency that reads a bearer token, and describes it as one of this kind."""
 
-    Raises:
-        AccessTokenMissing: there is no bearer token.
-        AccessTokenInvalid: there are several credentials.
-    """
-    values = request.headers.getlist("authorization")
-    if len(values) > 1:
-        raise AccessTokenInvalid
-    scheme, _, token = (values[0] if values else "").partition(" ")
-    token = token.lstrip(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise AccessTokenMissing
-    return token
+    def __init__(self, scheme_name: str, description: str) -> None:
+        self.scheme_name = scheme_name
+        self.model = HTTPBearer(description=description)
 
+    async def __call__(self, request: Request) -> str:
+        """Return the one bearer token (RFC 6750 section 2.1, RFC 9110 section 11.4).
 
-def documented(name: str, description: str) -> Any:
-    """A dependency that only adds a kind of bearer token to the OpenAPI description.
-
-    It raises no errors, because they would not have our shape.
-    """
-    return Security(HTTPBearer(scheme_name=name, description=description, auto_error=False))
-
-
-_access_token = documented("access_token", "The access token of the last token response")
+        Raises:
+            AccessTokenMissing: there is no bearer token.
+            AccessTokenInvalid: there are several credentials.
+        """
+        values = request.headers.getlist("authorization")
+        if len(values) > 1:
+            raise AccessTokenInvalid
+        scheme, _, token = (values[0] if values else "").partition(" ")
+        token = token.lstrip(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise AccessTokenMissing
+        return token
 
 
-def access_token(token: Annotated[str, Depends(bearer_token)], _scheme: Any = _access_token) -> str:
-    """Return the bearer token, and describe it as an access token."""
-    return token
-
-
+_ACCESS_TOKEN = BearerToken("access_token", "The access token of the last token response")
 ServicesDep = Annotated[Services, Depends(services)]
-BearerDep = Annotated[str, Depends(access_token)]
+BearerDep = Annotated[str, Security(_ACCESS_TOKEN)]
 
 
 async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:

@@ -49,10 +49,7 @@ class RequestContext:
         self._cors_origins = frozenset(cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        """Handle one request."""
         scope["ticketgate.request_id"] = request_id = _request_id(scope)
         origin = Headers(scope=scope).get("origin", "")
         started = time.monotonic()

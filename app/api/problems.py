@@ -1,24 +1,20 @@
 """Errors over HTTP: RFC 9457 problem documents, made from one table.
 
-Only this module maps codes to statuses. Errors of the framework pass through it too, so all have
-one shape. A document holds fixed texts and closed words, never the input.
+Only this module maps codes to statuses. A document holds fixed texts and closed words, never the
+input.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Match
 from starlette.types import Scope
 
 from app import errors
 from app.api.messages import message, preferred_language
-from app.errors import FieldError, InternalError, TicketgateError
+from app.errors import InternalError, TicketgateError
 
 MEDIA_TYPE = "application/problem+json"
 ClientAction: TypeAlias = Literal[
@@ -133,44 +129,3 @@ def _headers(error: TicketgateError, spec: ProblemSpec) -> dict[str, str]:
 
 def _retry_after(error: TicketgateError, spec: ProblemSpec) -> int | None:
     return getattr(error, "retry_after", None) if spec.status in TEMPORARY else None
-
-
-# --- exception handlers ---
-
-
-async def handle_error(request: Request, error: TicketgateError) -> JSONResponse:
-    """Respond to an error of our own."""
-    return problem_response(request.scope, error)
-
-
-async def handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Respond to failed validation: name the fields, never their values."""
-    fields = [
-        FieldError(_pointer(each["loc"]), each["msg"].removeprefix("Value error, "))
-        for each in error.errors()
-    ]
-    return problem_response(request.scope, errors.InvalidRequest(fields))
-
-
-async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
-    """Respond to errors of routing: 404, 405. Any other status is a bug."""
-    if error.status_code == PROBLEMS[errors.MethodNotAllowed].status:
-        return problem_response(request.scope, errors.MethodNotAllowed(_allowed(request)))
-    not_found = error.status_code == PROBLEMS[errors.NotFound].status
-    return problem_response(request.scope, errors.NotFound() if not_found else InternalError())
-
-
-def _allowed(request: Request) -> list[str]:
-    # Starlette names only the methods of the first route of this path; RFC 9110 wants all.
-    methods: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
-
-
-def _pointer(location: tuple[str | int, ...]) -> str:
-    place, *path = location
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return ("" if place == "body" else str(place)) + "".join(f"/{step}" for step in steps)

@@ -1,62 +1,44 @@
-"""How every route reads a request: exact paths, strict JSON, no repeated parameters.
+"""Finds the route of a request, fetches what its function asks for, and sends the result.
 
-These checks stand in a route class and not in a middleware, so that an unknown path is 404 with
-any content.
+FastAPI reads the signatures and describes them (OpenAPI). Its solver, its validation of responses
+and Starlette's layers are not run: they cost a request more than all of our own work
+(docs/decisions/0020-our-own-dispatcher.md).
 """
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict
+from re import Pattern
+from typing import Any, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Scope
-from typing_extensions import override
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.bodies import check_media_type
-from app.errors import MalformedRequest
-from app.jose.strict_json import StrictJsonError, loads
+from app.api.bodies import read_json
+from app.api.problems import problem_response
+from app.errors import (
+    FieldError,
+    InvalidRequest,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    TicketgateError,
+)
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class StrictRoute(APIRoute):
-    """A route at exactly its path, whose requests can be read in one way only.
-
-    The body, if the route takes one, must be strict JSON labelled `application/json`; a byte order
-    mark before it is skipped. A query
-    parameter that the route reads may be given once. MalformedRequest and UnsupportedMediaType are
-    raised before any dependency runs.
-    """
-
-    @override
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        # Starlette's patterns end in `$`, which also matches before a final newline.
-        if scope["path"].endswith("\n"):
-            return Match.NONE, {}
-        return super().matches(scope)
-
-    @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        parameters = [field.alias for field in self.dependant.query_params]
-
-        async def handle_strictly(request: Request) -> Response:
-            if any(len(request.query_params.getlist(name)) > 1 for name in parameters):
-                raise MalformedRequest
-            if self.body_field is not None:
-                await _decode_body(request)
-            return await handle(request)
-
-        return handle_strictly
+_Input: TypeAlias = tuple[Any, object, tuple[str, ...]]
+"""A field of FastAPI, the value that is given for it, and the place of that value."""
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=asdict
+).encode
 
 
 def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRouter:
-    """A router of strict routes, which `/docs` shows under the tag.
+    """A router of routes that `/docs` shows under the tag.
 
     The id of an operation is the name of its function.
     """
@@ -64,18 +46,153 @@ def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ())
         prefix=prefix,
         tags=[tag],
         dependencies=dependencies,
-        route_class=StrictRoute,
         generate_unique_id_function=lambda route: route.name,
     )
 
 
-async def _decode_body(request: Request) -> None:
-    check_media_type(request)
-    # FastAPI reads the label once more, in the same list, and knows fewer forms of it.
-    MutableHeaders(raw=request.scope["headers"])["Content-Type"] = "application/json"
-    try:
-        value = loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mended="device")
-    except StrictJsonError:
-        raise MalformedRequest from None
-    # Where Request.json() keeps its result: FastAPI takes this value and does not decode again.
-    request._json = value  # noqa: SLF001
+class _Path:
+    """A path template and what answers each of its methods."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.methods: dict[str, ASGIApp] = {}
+
+
+class Dispatcher:
+    """The ASGI application over the routes of a FastAPI object, which describes them.
+
+    Paths are exact. A path without parameters has precedence. An error of ours becomes its problem
+    response; any other exception is raised.
+    """
+
+    def __init__(self, described: FastAPI) -> None:
+        self._described = described
+        self._exact: dict[str, _Path] = {}
+        self._templates: dict[str, tuple[Pattern[str], _Path]] = {}
+        for route in described.routes:
+            self._add(route)
+
+    def _add(self, route: Any) -> None:
+        found = _Path(route.path)
+        if route.param_convertors:
+            _, found = self._templates.setdefault(route.path, (route.path_regex, found))
+        else:
+            found = self._exact.setdefault(route.path, found)
+        handle = Operation(route) if isinstance(route, APIRoute) else route.app
+        for method in route.methods:
+            found.methods.setdefault(method, handle)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        scope["app"] = self._described
+        try:
+            scope["route"] = found = self._find(scope)
+            if scope["method"] not in found.methods:
+                raise MethodNotAllowed(sorted(found.methods))
+            await found.methods[scope["method"]](scope, receive, send)
+        except TicketgateError as error:
+            await problem_response(scope, error)(scope, receive, send)
+
+    def _find(self, scope: Scope) -> _Path:
+        path = scope["path"]
+        if path in self._exact:
+            return self._exact[path]
+        for pattern, found in self._templates.values():
+            match = pattern.fullmatch(path)
+            if match is not None:
+                scope["path_params"] = match.groupdict()
+                return found
+        raise NotFound
+
+
+class JsonResponse(Response):
+    """A response whose status and headers a function may set before its content is known."""
+
+    media_type = "application/json"
+
+    def __init__(self, status_code: int) -> None:  # Starlette's computes headers of no content
+        self.status_code, self.body, self.background = status_code, b"", None
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+
+    def set_content(self, content: object) -> None:
+        """Encode the body."""
+        self.body = _encode(content).encode()
+        self.raw_headers.append((b"content-type", b"application/json"))
+        self.raw_headers.append((b"content-length", b"%d" % len(self.body)))
+
+
+class Operation:
+    """One route, as an ASGI application.
+
+    Its function may ask for parameters, a JSON body, dependencies, the request, and a response to
+    set headers on. Dependencies are `async` and read no parameters.
+    """
+
+    def __init__(self, route: APIRoute) -> None:
+        self._function: Callable[..., Any] = route.endpoint
+        self._wanted = route.dependant
+        self._status = route.status_code or 200
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            MalformedRequest: a query parameter is repeated, or the body is not strict JSON.
+            UnsupportedMediaType: the body has another label.
+            TicketgateError: of a dependency.
+            InvalidRequest: parameters or members of the body are wrong; all of them are named.
+        """
+        request = Request(scope, receive)
+        arguments: dict[str, Any] = {}
+        wrong: list[FieldError] = []
+        async for field, value, place in _inputs(self._wanted, request):
+            arguments[field.name], errors = field.validate(value, loc=place)
+            wrong += map(_field_error, errors)
+        arguments |= await _dependencies(self._wanted, request)
+        if wrong:
+            raise InvalidRequest(wrong)
+        response = JsonResponse(self._status)
+        if self._wanted.response_param_name is not None:
+            arguments[self._wanted.response_param_name] = response
+        result = await self._function(**arguments)
+        if result is not None and not isinstance(result, Response):
+            response.set_content(result)
+        await (result if isinstance(result, Response) else response)(scope, receive, send)
+
+
+async def _inputs(wanted: Dependant, request: Request) -> AsyncIterator[_Input]:
+    """Read what the request gives for each field. Nothing is validated yet."""
+    for field in wanted.path_params:
+        yield field, request.path_params[field.alias], ("path", field.alias)
+    for field in wanted.query_params:
+        values = request.query_params.getlist(field.alias)
+        if len(values) > 1:
+            raise MalformedRequest
+        yield field, values[0] if values else field.default, ("query", field.alias)
+    for field in wanted.header_params:
+        values = request.headers.getlist(field.alias)
+        if len(values) > 1:
+            raise InvalidRequest([FieldError(f"header/{field.alias}", "is given more than once")])
+        yield field, values[0] if values else field.default, ("header", field.alias)
+    for field in wanted.body_params:
+        yield field, await read_json(request), ("body",)
+
+
+async def _dependencies(wanted: Dependant, request: Request) -> dict[str, Any]:
+    """Ask the dependencies in their order; return their values by name."""
+    values: dict[str, Any] = {}
+    for dependency in wanted.dependencies:
+        ask: Any = dependency.call
+        value = await ask(**await _dependencies(dependency, request))
+        if dependency.name is not None:  # a dependency of a router has none
+            values[dependency.name] = value
+    if wanted.request_param_name is not None:
+        values[wanted.request_param_name] = request
+    return values
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    place, *path = error["loc"]
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    pointer = ("" if place == "body" else str(place)) + "".join(f"/{step}" for step in steps)
+    return FieldError(pointer, error["msg"].removeprefix("Value error, "))

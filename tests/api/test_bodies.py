@@ -1,15 +1,11 @@
 """Request bodies: their media type and their size."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Body, Request
 
-from app.api.routing import StrictRoute
 from tests.api.routes import ROUTES, WITH_BODY
-from tests.support.running_app import RunningApp, phone_of
 
 BODY = b'{"refresh_token": "made-up"}'
 PATH = "/v1/sessions/refresh"
@@ -141,12 +137,3 @@ async def test_a_body_that_is_too_large_is_refused_in_our_shape_wherever_it_is_s
             assert response.json()["code"] == "body_too_large"
         else:
             assert path not in WITH_BODY
-
-
-async def test_a_body_is_decoded_once(app: RunningApp) -> None:
-    async def same(request: Request, body: Annotated[Any, Body()]) -> bool:
-        return body is await request.json()
-
-    route = StrictRoute("/same", same, methods=["POST"])
-    async with phone_of(app.serve(extra_routes=[route])) as phone:
-        assert (await phone.post("/same", json=["a"])).json() is True

@@ -1,8 +1,15 @@
 """Paths are exact, and 404 and 405 have our shape."""
 
+from collections.abc import Iterator
+from inspect import iscoroutinefunction
+
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
+from app.api.app import _ROUTERS
+from app.api.routes import internal
 from tests.api.routes import ROUTES
 from tests.support.running_app import RunningApp
 
@@ -81,3 +88,19 @@ async def test_the_response_is_json_with_any_accept(phone: httpx.AsyncClient) ->
 async def test_a_name_with_a_path_of_its_own_is_no_session(app: RunningApp) -> None:
     response = await app.delete("/v1/sessions/refresh", await app.log_in())
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+
+
+def below(wanted: Dependant) -> Iterator[Dependant]:
+    for dependency in wanted.dependencies:
+        yield dependency
+        yield from below(dependency)
+
+
+def test_dependencies_are_async_and_read_no_parameters() -> None:
+    """A plain function would run in a thread of FastAPI; ours would not run it at all."""
+    routes = [r for router in (*_ROUTERS, internal.router) for r in router.routes]
+    asked = [each for r in routes if isinstance(r, APIRoute) for each in below(r.dependant)]
+    assert len(asked) > 20
+    for each in asked:
+        assert iscoroutinefunction(each.call) or iscoroutinefunction(type(each.call).__call__)
+        assert not [*each.path_params, *each.query_params, *each.header_params, *each.body_params]

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from app import keyfile
 from app.api.deps import Services
@@ -129,7 +129,7 @@ class RunningApp:
 
     def serve(
         self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
-    ) -> FastAPI:
+    ) -> ASGIApp:
         """Build another application over these services or over others."""
         return create_app(self.settings, services or self.services, extra_routes=extra_routes)
 

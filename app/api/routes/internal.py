@@ -4,13 +4,13 @@ Without `SERVICE_API_KEYS` these routes do not exist.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
-from fastapi import Depends, Path, Request, Response
+from fastapi import Path, Request, Security
 from pydantic import BaseModel, BeforeValidator, ConfigDict
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
-from app.api.deps import ServicesDep, bearer_token, documented
+from app.api.deps import BearerToken, ServicesDep, services
 from app.api.openapi import problems
 from app.api.routing import new_router
 from app.api.schemas import Identifier, ListedSession, listed_session
@@ -54,24 +54,25 @@ class ListedBan(BanOut):
     sub: str
 
 
-_service_key = documented("service_key", "One of SERVICE_API_KEYS")
+class _ServiceKey(BearerToken):
+    @override
+    async def __call__(self, request: Request) -> str:
+        """Authenticate the rest of the backend.
+
+        Raises:
+            ServiceKeyInvalid: there is no bearer token, or it is not one of the service keys.
+        """
+        try:
+            key = await super().__call__(request)
+        except AccessRefused:
+            raise ServiceKeyInvalid from None
+        if not (await services(request)).service_keys.accept(key):
+            raise ServiceKeyInvalid
+        return key
 
 
-async def service_key(request: Request, services: ServicesDep, _scheme: Any = _service_key) -> None:
-    """Authenticate the rest of the backend.
-
-    Raises:
-        ServiceKeyInvalid: there is no bearer token, or it is not one of the service keys.
-    """
-    try:
-        accepted = services.service_keys.accept(bearer_token(request))
-    except AccessRefused:
-        accepted = False
-    if not accepted:
-        raise ServiceKeyInvalid
-
-
-router = new_router("backend", prefix="/internal/v1", dependencies=[Depends(service_key)])
+_SERVICE_KEY = _ServiceKey("service_key", "One of SERVICE_API_KEYS")
+router = new_router("backend", prefix="/internal/v1", dependencies=[Security(_SERVICE_KEY)])
 
 
 @router.get(
@@ -89,10 +90,9 @@ async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedS
     summary="Kick",
     responses=problems(401, 404, 422, 503),
 )
-async def kick(subject: Subject, services: ServicesDep) -> Response:
+async def kick(subject: Subject, services: ServicesDep) -> None:
     """End all sessions of the user; they may sign in again."""
     await services.sessions.end_all(subject, EndReason.KICKED)
-    return Response(status_code=204)
 
 
 @router.put("/users/{subject}/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
@@ -115,10 +115,9 @@ async def show_ban(subject: Subject, services: ServicesDep) -> BanOut:
     summary="Lift the ban",
     responses=problems(401, 404, 422, 503),
 )
-async def lift_ban(subject: Subject, services: ServicesDep) -> Response:
+async def lift_ban(subject: Subject, services: ServicesDep) -> None:
     """Lift the ban. Lifting none is no error."""
     await services.bans.lift(subject)
-    return Response(status_code=204)
 
 
 @router.get("/bans", summary="The bans in force", responses=problems(401, 404, 503))

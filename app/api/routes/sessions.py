@@ -3,14 +3,11 @@
 import random
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from fastapi import Depends, Header, Query, Request, Response
-from starlette.routing import Match
-from starlette.types import Scope
-from typing_extensions import override
+from fastapi import Header, Query, Request, Response
 
 from app.api.deps import BearerDep, ServicesDep, SessionDep
 from app.api.openapi import OPENED, problems
-from app.api.routing import StrictRoute, new_router
+from app.api.routing import new_router
 from app.api.schemas import (
     CurrentSession,
     ListedSession,
@@ -38,30 +35,6 @@ _Scope: TypeAlias = Literal["others", "all"]
 _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
-class _OneSession(StrictRoute):
-    """`/v1/sessions/{session_id}`, without the names that have a path of their own.
-
-    Without this, DELETE of `refresh` would look for a session of that id instead of being 405.
-    """
-
-    @override
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
-        is_id = found.get("path_params", {}).get("session_id") not in {"refresh", "current"}
-        return (match, found) if is_id else (Match.NONE, {})
-
-
-def idempotency_key(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
-    """Return the idempotency key of the request, if there is one.
-
-    Raises:
-        InvalidRequest: it is given more than once.
-    """
-    if len(request.headers.getlist("idempotency-key")) > 1:
-        raise InvalidRequest([FieldError("header/idempotency-key", "is given more than once")])
-    return idempotency_key
-
-
 @router.post(
     "/v1/sessions",
     status_code=201,
@@ -73,14 +46,14 @@ async def log_in(
     request: Request,
     response: Response,
     services: ServicesDep,
-    key: Annotated[str | None, Depends(idempotency_key)],
+    idempotency_key: _KeyHeader = None,
 ) -> TokenResponse:
     """Exchange a ticket of the mini program for a session of the app's own.
 
     With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
     """
     client = services.proxies.client_of(request.scope)  # tells of a proxy that is not trusted
-    login = Login(_ticket(body), device_of(body.device), key, client.network)
+    login = Login(_ticket(body), device_of(body.device), idempotency_key, client.network)
     try:
         pair = await services.logins.log_in(login)
     except (TicketRejected, TicketUsed):
@@ -102,16 +75,14 @@ async def log_in(
     responses=problems(415, 422, 429, 503),
 )
 async def refresh(
-    body: RefreshRequest,
-    services: ServicesDep,
-    key: Annotated[str | None, Depends(idempotency_key)],
+    body: RefreshRequest, services: ServicesDep, idempotency_key: _KeyHeader = None
 ) -> RefreshResponse:
     """Rotate the refresh token. After a lost response, send the same token again.
 
     With an `Idempotency-Key`, the successor is returned again to the same key only. Any other
     repetition of the token is theft and ends the session.
     """
-    pair = await services.sessions.refresh(body.refresh_token, key)
+    pair = await services.sessions.refresh(body.refresh_token, idempotency_key)
     tokens = token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
@@ -135,14 +106,13 @@ async def end_several(
     found: SessionDep,
     services: ServicesDep,
     scope: Annotated[_Scope | None, Query(include_in_schema=False)] = None,
-) -> Response:
+) -> None:
     """End the user's other sessions, or all of them. `scope` has no default."""
     if scope is None:
         raise MalformedRequest
     current, _ = found
     keep = current.id if scope == "others" else None
     await services.sessions.end_all(current.subject, EndReason.REVOKED, keep=keep)
-    return Response(status_code=204)
 
 
 @router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
@@ -159,28 +129,21 @@ async def show_current(found: SessionDep) -> CurrentSession:
 @router.delete(
     "/v1/sessions/current", status_code=204, summary="Log out", responses=problems(401, 503)
 )
-async def log_out(token: BearerDep, services: ServicesDep) -> Response:
+async def log_out(token: BearerDep, services: ServicesDep) -> None:
     """End the bearer's session. Logging out again is no error."""
     await services.sessions.log_out(token)
-    return Response(status_code=204)
 
 
-async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> Response:
-    """End one of the user's sessions. Sessions of other users are not found."""
-    current, _ = found
-    await services.sessions.revoke(current.subject, session_id)
-    return Response(status_code=204)
-
-
-router.add_api_route(
+@router.delete(
     "/v1/sessions/{session_id}",
-    end_one,
-    methods=["DELETE"],
     status_code=204,
     summary="End one",
     responses=problems(401, 404, 422, 503),
-    route_class_override=_OneSession,
 )
+async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> None:
+    """End one of the user's sessions. Sessions of other users are not found."""
+    current, _ = found
+    await services.sessions.revoke(current.subject, session_id)
 
 
 @router.get("/v1/me", summary="The user", responses=problems(401, 503))
@@ -190,11 +153,10 @@ async def show_me(found: SessionDep) -> User:
 
 
 @router.delete("/v1/me", status_code=204, summary="Erase", responses=problems(401, 503))
-async def erase_me(found: SessionDep, services: ServicesDep) -> Response:
+async def erase_me(found: SessionDep, services: ServicesDep) -> None:
     """End all sessions of the user and erase what is stored of them."""
     session, _ = found
     await services.sessions.erase(session.subject)
-    return Response(status_code=204)
 
 
 def _ticket(body: LoginRequest) -> str:
