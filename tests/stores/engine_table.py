@@ -1,4 +1,4 @@
-"""Commands over a table of notes, and a way to have several in one batch of the engine."""
+"""Commands over a table of notes, and a disk that hangs at the next commit."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,8 @@ from app.stores.sqlite.engine import SqliteEngine
 Command: TypeAlias = Callable[[sqlite3.Connection], Any]
 
 SCHEMA = "CREATE TABLE notes (text TEXT PRIMARY KEY, attachment BLOB) STRICT"
-_PATIENCE = 10.0
+PATIENCE = 30.0
+"""Seconds for a commit, where a test is not about time and the machine may be busy."""
 
 
 def write(text: str, *, attachment: bytes = b"") -> Command:
@@ -23,29 +24,26 @@ def read_all(db: sqlite3.Connection) -> list[str]:
     return [row["text"] for row in db.execute("SELECT text FROM notes ORDER BY rowid")]
 
 
-class HeldUp:
-    """Blocks the engine with one command, so that later commands queue up."""
-
-    def __init__(self, engine: SqliteEngine) -> None:
-        self._started, self._released = Event(), Event()
-        self._engine = engine
-
-    async def __aenter__(self) -> None:
-        self._holding = asyncio.create_task(self._engine.run(self._hold))
-        await asyncio.to_thread(self._started.wait, _PATIENCE)
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await asyncio.sleep(0)  # tasks made meanwhile send their commands
-        self._released.set()
-        await self._holding
-
-    def _hold(self, _db: sqlite3.Connection) -> None:
-        self._started.set()
-        self._released.wait(_PATIENCE)
-
-
 async def run_together(engine: SqliteEngine, *commands: Command) -> list[Any]:
     """Run commands in one batch; exceptions are returned in their places."""
-    async with HeldUp(engine):
-        waiting = [asyncio.create_task(engine.run(command)) for command in commands]
-    return await asyncio.gather(*waiting, return_exceptions=True)
+    return await asyncio.gather(*map(engine.run, commands), return_exceptions=True)
+
+
+class StalledDisk:
+    """COMMIT does not return, and keeps its connection, until the block is left."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+        self._stalls = False
+        self._released = Event()
+
+    async def __aenter__(self) -> None:
+        await self._engine.run(lambda db: db.set_trace_callback(self._trace))
+        self._stalls = True
+
+    async def __aexit__(self, *_exception: object) -> None:
+        self._released.set()
+
+    def _trace(self, statement: str) -> None:
+        if self._stalls and statement == "COMMIT":
+            self._released.wait(PATIENCE)

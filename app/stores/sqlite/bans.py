@@ -9,7 +9,7 @@ from typing_extensions import override
 from app.sessions.models import Ban, EndReason
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.instants import epoch, instant
-from app.stores.sqlite.engine import SqliteEngine, command
+from app.stores.sqlite.engine import SqliteEngine, command, query
 from app.stores.sqlite.sessions import end_all_sessions
 
 
@@ -35,12 +35,12 @@ class SqliteBans(BanStore):
         db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
 
     @override
-    @command
+    @query
     def find(self, db: Connection, subject: str, now: datetime) -> Ban | None:
         return find_ban(db, subject, now)
 
     @override
-    @command
+    @query
     def list_bans(self, db: Connection, now: datetime) -> Sequence[Ban]:
         sql = (
             "SELECT * FROM bans WHERE until IS NULL OR until > ?"

@@ -1,11 +1,16 @@
-"""One SQLite file, one connection, one thread: every command is atomic and durable.
+"""One SQLite file: every command is atomic and durable, and no read waits for a write.
 
 Commands are functions over the connection. All queued commands share one transaction and one
-fsync, and return after the commit (group commit). Each command has its own savepoint, so a failed
-one does not affect the others. The engine knows nothing of sessions.
+fsync, and return after the commit (group commit). The engine knows nothing of sessions.
 
-There is one connection only. SQLite libraries before 3.51.3 can corrupt a write-ahead log that two
-connections reset at once (sqlite.org/wal.html#walresetbug), and distributions ship such libraries.
+A statement takes microseconds, so commands run in the event loop. Only COMMIT waits for the disk,
+so it runs in a thread. The loop does not use the connection meanwhile, because sqlite3 locks a
+connection during a statement. If a command fails, the thread runs its whole batch again, with a
+savepoint for each command, so that a failed one does not affect the others.
+
+Reads have a read-only connection. SQLite libraries before 3.51.3 can corrupt a file if one
+connection checkpoints the write-ahead log while another one commits and resets it
+(sqlite.org/wal.html#walresetbug). Here one connection does both, one after the other.
 """
 
 import asyncio
@@ -13,44 +18,58 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from app.errors import StartupError, StoreInUse, StoreUnavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Command: TypeAlias = Callable[[sqlite3.Connection], T]
 _APPLICATION_ID = int.from_bytes(b"tgat", "big")
 _BATCH = 256
-_BUSY_SECONDS = 1.0
+TIMEOUT = 1.0
+"""Seconds for one commit. A longer one fails its commands, and those that wait for it."""
+_BUSY_MS = 800
+"""How long the thread waits for the lock of another program, in milliseconds."""
+_CLOSE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class _Job:
-    command: Callable[[sqlite3.Connection], Any]
-    scrub: bool = False
-    future: Future[Any] = field(default_factory=Future)
+    command: Command[Any]
+    scrub: bool
+    future: asyncio.Future[Any]
     result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    jobs: Sequence[_Job]
+    executed: bool
+    """Whether its commands have run in the loop, so that only COMMIT is left."""
+    done: bool = False
 
 
 class SqliteEngine:
-    """Runs commands against one file, which one process uses at a time."""
+    """Runs commands of one event loop against one file, which one process uses at a time."""
 
     def __init__(
         self,
         path: Path,
         migrations: Sequence[str],
         on_failure: Callable[[str], None] = lambda _name: None,
+        timeout: float = TIMEOUT,
     ) -> None:
         """Open or create the file; take the lock; bring the schema up to date; start the thread.
 
-        `on_failure` gets SQLite's name of the error of each failed command, in the thread.
+        `on_failure` gets the name of the error of each failed command: SQLite's, if it has one.
 
         Raises:
             StartupError: another process has the file, or another program made it.
@@ -61,77 +80,159 @@ class SqliteEngine:
         except BaseException:
             os.close(self._lock)
             raise
+        self._reader = _open_reader(path)
         self._on_failure = on_failure
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._close_lock = Lock()
+        self._timeout = timeout
+        self._waiting: list[_Job] = []
+        self._busy = False
+        self._stalled = False
         self._closed = False
-        self._thread = Thread(target=self._work, name="sqlite")
+        self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
+        # A daemon: a disk that hangs must not keep the process from its end.
+        self._thread = Thread(target=self._work, name="sqlite", daemon=True)
         self._thread.start()
 
-    async def run(self, command: Callable[[sqlite3.Connection], T], *, scrub: bool = False) -> T:
+    async def run(self, command: Command[T], *, scrub: bool = False) -> T:
         """Run the command; return its result after the commit.
 
-        The command runs even if its caller is cancelled. With `scrub` the write-ahead log is
-        emptied too, because it may contain the data that the command erased.
+        The command runs even if its caller is cancelled. It may run twice, and the first run is
+        undone; so it must do nothing but use the connection. With `scrub` the thread runs it, and
+        then empties the write-ahead log, because the log may contain the data that was erased.
 
         Raises:
-            StoreUnavailable: SQLite failed, and the command has changed nothing.
+            StoreUnavailable: SQLite failed, and the command has changed nothing. Or the disk hangs:
+                a command that had begun may still be committed.
         """
-        job = _Job(command, scrub)
-        with self._close_lock:
-            if self._closed:
-                raise StoreUnavailable
-            self._queue.put(job)
-        result: T = await asyncio.wrap_future(job.future)
+        if self._closed or self._stalled:
+            raise StoreUnavailable
+        loop = asyncio.get_running_loop()
+        job = _Job(command, scrub, loop.create_future())
+        self._waiting.append(job)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._start_batch)
+        result: T = await job.future
         return result
 
+    def read(self, query: Command[T]) -> T:
+        """Run a query at once. It sees all commands that have returned.
+
+        Raises:
+            StoreUnavailable: SQLite failed.
+        """
+        if self._closed:
+            raise StoreUnavailable
+        try:
+            return query(self._reader)
+        except (sqlite3.Error, MemoryError) as error:
+            raise self._unavailable(error) from error
+
     def close(self) -> None:
-        """Finish queued commands, then release the file. Blocks until then."""
-        with self._close_lock:
-            self._closed = True
-            self._queue.put(None)
-        self._thread.join()
-        self._connection.close()
-        os.close(self._lock)
+        """Finish queued commands, then release the file. Call it in the thread of the loop.
 
-    def _work(self) -> None:
-        running = True
-        while running:
-            batch = [self._queue.get()]
-            while len(batch) < _BATCH and batch[-1] is not None:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except Empty:
-                    break
-            running = batch[-1] is not None
-            self._commit([job for job in batch if job is not None])
+        It blocks until then, but at most two seconds. If the disk still hangs, the end of the
+        process releases the file.
+        """
+        self._closed = True
+        while self._waiting:
+            self._batches.put(_Batch(self._next_jobs(), executed=False))
+        self._batches.put(None)
+        self._thread.join(_CLOSE_SECONDS)
+        self._reader.close()  # the last connection checkpoints the log, and this one cannot
+        if not self._thread.is_alive():
+            self._connection.close()
+            os.close(self._lock)
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _next_jobs(self) -> Sequence[_Job]:
+        jobs, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        return jobs
+
+    def _start_batch(self) -> None:
+        self._busy = bool(self._waiting)
+        if self._busy:
+            jobs = self._next_jobs()
+            batch = _Batch(jobs, executed=self._execute(jobs))
+            self._batches.put(batch)
+            asyncio.get_running_loop().call_later(self._timeout, self._fail_if_stalled, batch)
+
+    def _execute(self, jobs: Sequence[_Job]) -> bool:
+        if any(job.scrub for job in jobs):
+            return False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                self._run_in_savepoint(job)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._connection.rollback()
-            for job in jobs:
-                job.result = error
-        if any(job.scrub for job in jobs):
-            with suppress(sqlite3.Error):  # the commit stands; the next checkpoint empties the log
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for job in jobs:
-            if isinstance(job.result, sqlite3.Error):
-                self._on_failure(getattr(job.result, "sqlite_errorname", "SQLITE_MISUSE"))
-            _resolve(job)
+                job.result = job.command(self._connection)
+        except Exception:  # noqa: BLE001  # the thread repeats it, and finds the command that fails
+            return False
+        return True
 
-    def _run_in_savepoint(self, job: _Job) -> None:
-        self._connection.execute("SAVEPOINT command")
+    def _fail_if_stalled(self, batch: _Batch) -> None:
+        if batch.done:
+            return
+        self._stalled = True
+        waiting, self._waiting = self._waiting, []
+        for job in (*batch.jobs, *waiting):
+            self._resolve(job, TimeoutError())
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            failure = self._commit(batch)
+            with suppress(RuntimeError):  # the loop is closed: there is no caller
+                loop = batch.jobs[0].future.get_loop()
+                loop.call_soon_threadsafe(self._finish_batch, batch, failure)
+            batch.done = True
+
+    def _commit(self, batch: _Batch) -> BaseException | None:
         try:
-            job.result = job.command(self._connection)
-        except Exception as error:  # noqa: BLE001  # any exception is for the caller
-            self._connection.execute("ROLLBACK TO command")
-            job.result = error
-        self._connection.execute("RELEASE command")
+            if not batch.executed:
+                self._execute_in_savepoints(batch.jobs)
+            self._connection.execute("COMMIT")
+            if any(job.scrub for job in batch.jobs):
+                with suppress(sqlite3.Error):  # the commit stands; the next checkpoint empties it
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not batch.executed:
+                self._connection.execute("PRAGMA busy_timeout = 0")
+        except BaseException as error:  # noqa: BLE001  # the thread must live on
+            with suppress(BaseException):
+                self._connection.rollback()
+            return error
+        return None
+
+    def _execute_in_savepoints(self, jobs: Sequence[_Job]) -> None:
+        self._connection.rollback()
+        self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        self._connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            self._connection.execute("SAVEPOINT command")
+            try:
+                job.result = job.command(self._connection)
+            except Exception as error:  # noqa: BLE001  # any exception is for the caller
+                self._connection.execute("ROLLBACK TO command")
+                job.error = error
+            self._connection.execute("RELEASE command")
+
+    def _finish_batch(self, batch: _Batch, failure: BaseException | None) -> None:
+        self._stalled = False
+        for job in batch.jobs:
+            self._resolve(job, failure)
+        self._start_batch()
+
+    def _resolve(self, job: _Job, failure: BaseException | None) -> None:
+        error = failure or job.error
+        if failure is not None or isinstance(error, (sqlite3.Error, MemoryError)):
+            error = self._unavailable(error)
+        if job.future.done():  # the caller was cancelled, or the disk was too slow for it
+            return
+        if error is not None:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(job.result)
+
+    def _unavailable(self, error: BaseException | None) -> StoreUnavailable:
+        self._on_failure(getattr(error, "sqlite_errorname", type(error).__name__))
+        unavailable = StoreUnavailable()
+        unavailable.__cause__ = error
+        return unavailable
 
 
 class _HasEngine(Protocol):
@@ -140,11 +241,11 @@ class _HasEngine(Protocol):
 
 
 S = TypeVar("S", bound=_HasEngine)
+Method: TypeAlias = Callable[Concatenate[S, sqlite3.Connection, P], T]
+StoreMethod: TypeAlias = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 
 
-def command(
-    method: Callable[Concatenate[S, sqlite3.Connection, P], T],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+def command(method: Method[S, P, T]) -> StoreMethod[S, P, T]:
     """Turn a method over a connection into a store command: one durable transaction."""
 
     @wraps(method)
@@ -154,17 +255,14 @@ def command(
     return run
 
 
-def _resolve(job: _Job) -> None:
-    if not job.future.set_running_or_notify_cancel():
-        return  # the caller was cancelled; the command is committed
-    if isinstance(job.result, sqlite3.Error):
-        unavailable = StoreUnavailable()
-        unavailable.__cause__ = job.result
-        job.future.set_exception(unavailable)
-    elif isinstance(job.result, Exception):
-        job.future.set_exception(job.result)
-    else:
-        job.future.set_result(job.result)
+def query(method: Method[S, P, T]) -> StoreMethod[S, P, T]:
+    """Turn a method over a connection into a store command that only reads."""
+
+    @wraps(method)
+    async def read(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._engine.read(lambda db: method(self, db, *args, **kwargs))
+
+    return read
 
 
 def _take_lock(path: Path) -> int:
@@ -186,10 +284,8 @@ def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     connection = None
     try:
         path.touch(mode=0o600)
-        # The engine begins transactions itself. Another thread than this one uses the connection.
-        connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        # The engine begins transactions itself, and never waits for a lock in the event loop.
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         _prepare(connection, migrations)
     except (OSError, sqlite3.Error, _UnusableFile) as error:
@@ -198,6 +294,15 @@ def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         reason = error if isinstance(error, _UnusableFile) else "is not a SQLite database of ours"
         raise StartupError(f"STORE_URL: {path} {reason}") from error
     return connection
+
+
+def _open_reader(path: Path) -> sqlite3.Connection:
+    url = f"{path.resolve().as_uri()}?mode=ro"
+    reader = sqlite3.connect(
+        url, uri=True, timeout=0, isolation_level=None, check_same_thread=False
+    )
+    reader.row_factory = sqlite3.Row
+    return reader
 
 
 class _UnusableFile(Exception):
@@ -220,6 +325,8 @@ def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     # A large savepoint would need a temporary file, which a read-only root file system refuses.
     connection.execute("PRAGMA temp_store = MEMORY")
+    # Changed pages stay in memory until COMMIT, so that the loop does not write.
+    connection.execute("PRAGMA cache_spill = OFF")
     # Deleted data is overwritten.
     connection.execute("PRAGMA secure_delete = ON")
     for version, script in enumerate(migrations[found:], start=found + 1):

@@ -15,7 +15,7 @@ from app.sessions.models import EndReason, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import Rotation, SessionLimits, SessionStore
 from app.stores.instants import epoch, instant
-from app.stores.sqlite.engine import SqliteEngine, command
+from app.stores.sqlite.engine import SqliteEngine, command, query
 
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = ("authenticated_at", "created_at", "last_used_at", "expires_at", "absolute_expires_at")
@@ -37,8 +37,17 @@ class SqliteSessions(SessionStore):
         self._engine = engine
 
     @override
+    async def touch(
+        self, session_id: str, generation: int, now: datetime
+    ) -> Active | Ended | Unknown:
+        row = self._engine.read(lambda db: _find(db, session_id))
+        found = _state(row, now)
+        if isinstance(found, Active) and found.session.generation == generation:
+            return found if _in_use(row) else await self._mark_in_use(session_id, generation, now)
+        return found
+
     @command
-    def touch(
+    def _mark_in_use(
         self, db: Connection, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
         found = find_session(db, session_id, now)
@@ -68,7 +77,7 @@ class SqliteSessions(SessionStore):
         return Reused(kind)
 
     @override
-    @command
+    @query
     def active_sessions(self, db: Connection, subject: str, now: datetime) -> Sequence[Session]:
         return _active_sessions(db, subject, now)
 

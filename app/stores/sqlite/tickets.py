@@ -30,7 +30,8 @@ class SqliteTickets(TicketStore):
     def acquire(
         self, db: Connection, lease: TicketLease
     ) -> Acquired | Held | AlreadyUsed | KeyConflict:
-        db.execute("DELETE FROM tickets WHERE expires_at <= ?", (epoch(lease.now),))
+        expired = "DELETE FROM tickets WHERE expires_at <= ? AND (hash = ? OR key_hash = ?)"
+        db.execute(expired, (epoch(lease.now), lease.ticket_hash, lease.key_hash))
         if _belongs_to_another_ticket(db, lease):
             return KeyConflict()
         row = _find(db, lease)
