@@ -35,14 +35,10 @@ def test_a_file_is_made_where_the_setting_says(shell: Shell, path: Path) -> None
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(
-            "new --file elsewhere/keys.json --alg EdDSA",
-            "new --alg=EdDSA --file=elsewhere/keys.json",
-        ),
-        *(
-            "--file elsewhere/keys.json new --alg EdDSA",
-            "--alg EdDSA --file elsewhere/keys.json new",
-        ),
+        "new --file elsewhere/keys.json --alg EdDSA",
+        "new --alg=EdDSA --file=elsewhere/keys.json",
+        "--file elsewhere/keys.json new --alg EdDSA",
+        "--alg EdDSA --file elsewhere/keys.json new",
     ],
 )
 def test_options_stand_before_or_after_the_action(shell: Shell, arguments: str) -> None:
@@ -139,8 +135,10 @@ def test_a_key_whose_name_begins_with_a_dash_can_be_promoted_as_it_is_listed(
     [
         (["new"], "exists already and is not overwritten"),
         (["new", "--alg", "oct"], "new makes a signing key; oct is for add"),
-        (["promote", "nobody"], "there is no key nobody"),
-        (["retire", "nobody"], "there is no key nobody"),
+        (["promote", "unknown"], "there is no key unknown"),
+        (["retire", "unknown"], "there is no key unknown"),
+        (["--file", "missing.json", "add"], "missing.json: No such file or directory"),
+        (["--file", "keys.json/keys.json", "new"], "keys.json: File exists"),
     ],
 )
 def test_a_step_that_cannot_be_done_is_refused_in_one_line(
@@ -150,24 +148,10 @@ def test_a_step_that_cannot_be_done_is_refused_in_one_line(
     response = shell("keys", *arguments)
     assert response.code == 2
     assert response.out == ""
-    assert response.err.startswith(f"ticketgate: SESSION_KEYS_FILE: {path}: ")
+    assert response.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
     assert response.err.endswith(f"{says}\n")
     assert response.err.count("\n") == 1
     assert path.read_bytes() == before
-
-
-def test_a_file_that_is_not_there_cannot_be_rolled_over(shell: Shell, path: Path) -> None:
-    path.unlink()
-    response = shell("keys", "add")
-    assert response.code == 2
-    assert response.err == f"ticketgate: SESSION_KEYS_FILE: {path}: No such file or directory\n"
-
-
-def test_a_folder_that_cannot_be_made_is_refused_in_one_line(shell: Shell, path: Path) -> None:
-    response = shell("keys", "--file", str(path / "keys.json"), "new")
-    assert response.code == 2
-    assert response.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
-    assert response.err.count("\n") == 1
 
 
 def test_one_has_to_say_which_file(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
