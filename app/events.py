@@ -19,6 +19,7 @@ EventName: TypeAlias = Literal[
     "session_rotated",
     "session_rolled_forward",
     "refresh_replayed",
+    "refresh_replayed_repeatedly",
     "refresh_reused",
     "session_ended",
     # the store and the limits
@@ -45,6 +46,7 @@ LEVELS: Mapping[EventName, Level] = {
     "jwk_ignored": "warning",
     "jwks_fetch_failed": "warning",
     "session_rolled_forward": "warning",
+    "refresh_replayed_repeatedly": "warning",
     "refresh_reused": "warning",
     "store_failed": "warning",
     "store_not_durable": "warning",

@@ -191,7 +191,7 @@ async def test_the_class_of_a_reuse_is_a_metric(sandbox: Sandbox) -> None:
             text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
     name = "ticketgate_session_events_total"
     assert f'{name}{{detail="recent_previous",event="refresh_reused"}} 1.0' in text
-    assert f'{name}{{detail="",event="refresh_replayed"}} 1.0' in text
+    assert f'{name}{{detail="first",event="refresh_replayed"}} 1.0' in text
     assert 'ticketgate_upstream_exchange_seconds_count{outcome="ok"} 1.0' in text
 
 

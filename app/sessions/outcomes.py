@@ -42,9 +42,15 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The refresh token was the predecessor of the current token, which is not used yet."""
+    """The refresh token was the predecessor of the current token, which is not used yet.
+
+    `replays` counts those of this generation, this one included. `replayed_generations` counts the
+    generations in a row that were replayed, up to this one.
+    """
 
     session: Session
+    replays: int = 1
+    replayed_generations: int = 1
 
 
 ReuseKind: TypeAlias = Literal["recent_previous", "other_key", "stale", "ahead"]

@@ -24,6 +24,9 @@ from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unkn
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 
+_SUSPICIOUS = 3
+"""Replayed generations in a row that are reported. A thief who follows the owner causes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionService:
@@ -56,8 +59,8 @@ class SessionService:
             case Rotated(session):
                 self.events.record("session_rolled_forward", session_id=session.id)
                 return self._tokens(session, rotation)
-            case Replayed(session):
-                self.events.record("refresh_replayed", session_id=session.id)
+            case Replayed(session) as replay:
+                self._record_replay(replay)
                 return self._tokens(session, rotation, replayed=True)
             case Reused(kind):
                 self.events.record("refresh_reused", session_id=presented.session_id, kind=kind)
@@ -143,6 +146,19 @@ class SessionService:
         if isinstance(outcome, Ended) and outcome.changed:
             self._record_ended([session_id], reason)
         return outcome
+
+    def _record_replay(self, replay: Replayed) -> None:
+        first, session_id = replay.replays == 1, replay.session.id
+        kind = "first" if first else "again"
+        self.events.record(
+            "refresh_replayed", session_id=session_id, kind=kind, count=replay.replays
+        )
+        if first and replay.replayed_generations >= _SUSPICIOUS:
+            self.events.record(
+                "refresh_replayed_repeatedly",
+                session_id=session_id,
+                count=replay.replayed_generations,
+            )
 
     def _record_ended(self, session_ids: Sequence[str], reason: EndReason) -> None:
         for session_id in session_ids:

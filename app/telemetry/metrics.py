@@ -33,7 +33,7 @@ class Metrics:
         )
         self._sessions = Counter(
             "ticketgate_session_events",
-            "Events of sessions; detail is the reason of an end or the kind of a reuse",
+            "Events of sessions; detail is the reason of an end, or the kind of a reuse or replay",
             ["event", "detail"],
             registry=self.registry,
         )

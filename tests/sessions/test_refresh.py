@@ -50,7 +50,26 @@ async def test_a_repeated_refresh_gets_the_one_successor_and_a_fresh_access_toke
     assert again.issued_at == lost.issued_at + HOUR
     assert (again.expires_in, again.refresh_expires_in) == (600, 14 * 86_400 - 3600)
     assert (await service.authenticate(again.access_token))[0] == again.session
-    assert events.entries[-1] == ("refresh_replayed", login.session.id, {})
+    first = {"kind": "first", "count": 1}
+    assert events.entries[-1] == ("refresh_replayed", login.session.id, first)
+
+
+async def test_three_replayed_generations_in_a_row_are_reported_with_their_number(
+    service: SessionService, login: TokenPair, events: RecordedEvents
+) -> None:
+    newest = login
+    for repetitions in (1, 1, 2, 1):
+        used, newest = newest, await service.refresh(newest.refresh_token)
+        for _ in range(repetitions):
+            await service.refresh(used.refresh_token)
+    replays = [fields for event, _, fields in events.entries if event == "refresh_replayed"]
+    assert [tuple(fields.values()) for fields in replays] == [
+        *[("first", 1)] * 3,
+        ("again", 2),
+        ("first", 1),
+    ]
+    repeated = [entry for entry in events.entries if entry[0] == "refresh_replayed_repeatedly"]
+    assert [fields["count"] for _, _, fields in repeated] == [3, 4]
 
 
 async def test_100_concurrent_refreshes_get_one_successor(

@@ -24,6 +24,7 @@ async def everything_that_happens_to(running: RunningApp, persona: str) -> dict[
     key = f"made-up-idempotency-key-of-{persona}"
     replacing = await running.try_log_in(running.ticket(persona), key, device=DEVICE)
     active = running.tokens(replacing, 201)
+    await running.refresh(active["refresh_token"])
     refreshed = await running.refresh(active["refresh_token"])
     await running.get("/v1/me", refreshed)
     return refreshed

@@ -17,6 +17,7 @@ from app.stores.redis.codec import (
     ban_key,
     decode_ids,
     decode_inactive,
+    decode_row,
     decode_session,
     index_key,
     reply_key,
@@ -60,7 +61,9 @@ class RedisSessions(SessionStore):
             case [b"rolled_forward", flat]:
                 return Rotated(decode_session(flat), rolled_forward=True)
             case [b"replayed", flat]:
-                return Replayed(decode_session(flat))
+                row = decode_row(flat)
+                counts = int(row["replays"]), int(row["replayed_generations"])
+                return Replayed(decode_session(flat), *counts)
             case [b"reused", kind]:
                 return Reused(kind.decode())
             case [b"unsure"]:

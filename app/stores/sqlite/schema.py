@@ -7,8 +7,10 @@ computed, tickets and idempotency keys are hashed, profiles are encrypted.
 MIGRATIONS = (
     # `in_use`: a token of the current generation has been used, so the recovery window of its
     # predecessor is closed. `rotation_key_hash`: hash of the idempotency key of the refresh that
-    # made the current generation. `end_reason` is null until the session ends. `expires_at` is the
-    # idle limit until then, and afterwards the time of the end. An erased session has no subject.
+    # made the current generation. `replays` counts the replays of the current generation, and
+    # `replayed_generations` the generations in a row that were replayed. `end_reason` is null until
+    # the session ends. `expires_at` is the idle limit until then, and afterwards the time of the
+    # end. An erased session has no subject.
     """
     CREATE TABLE sessions (
         id                  TEXT PRIMARY KEY,
@@ -24,6 +26,8 @@ MIGRATIONS = (
         absolute_expires_at INTEGER NOT NULL,
         in_use              INTEGER NOT NULL DEFAULT 0,
         rotation_key_hash   BLOB,
+        replays             INTEGER NOT NULL DEFAULT 0,
+        replayed_generations INTEGER NOT NULL DEFAULT 0,
         end_reason          TEXT,
         replaced_by         TEXT
     ) STRICT;

@@ -72,7 +72,7 @@ class SqliteSessions(SessionStore):
         kind = _kind_of_reuse(ahead, row, rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
         if kind == "recent_previous" and not _in_use(row) and rotation.now < window_ends_at:
-            return Replayed(session)
+            return _replay(db, session)
         _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
         return Reused(kind)
 
@@ -219,10 +219,20 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
     times = epoch(advanced.last_used_at), epoch(advanced.expires_at)
     db.execute(
         "UPDATE sessions SET generation = ?, secret_kid = ?, last_used_at = ?, expires_at = ?,"
-        " in_use = 0, rotation_key_hash = ? WHERE id = ?",
+        " in_use = 0, rotation_key_hash = ?, replays = 0,"
+        " replayed_generations = replayed_generations * (replays > 0) WHERE id = ?",
         (advanced.generation, advanced.secret_kid, *times, rotation.key_hash, session.id),
     )
     return advanced
+
+
+def _replay(db: Connection, session: Session) -> Replayed:
+    sql = (
+        "UPDATE sessions SET replays = replays + 1,"
+        " replayed_generations = replayed_generations + (replays = 0) WHERE id = ?"
+        " RETURNING replays, replayed_generations"
+    )
+    return Replayed(session, *db.execute(sql, (session.id,)).fetchone())
 
 
 def _kind_of_reuse(ahead: int, row: Row | None, rotation: Rotation) -> ReuseKind:

@@ -58,7 +58,21 @@ async def test_the_predecessor_gets_the_same_successor_every_time(store: Stores)
     for minute in range(5):
         at = RECENT + minute * timedelta(minutes=1)
         again = await store.sessions.rotate(rotation_of(0, at=at, secret_kid="another"))
-        assert again == Replayed(rotated.session)
+        assert again == Replayed(rotated.session, replays=minute + 1)
+
+
+async def test_replays_are_counted_in_each_generation_and_replayed_generations_in_a_row(
+    store: Stores,
+) -> None:
+    await keep(store, make_session())
+    counts = []
+    for generation, replays in enumerate((2, 1, 0, 1)):
+        await store.sessions.rotate(rotation_of(generation))
+        for _ in range(replays):
+            again = await store.sessions.rotate(rotation_of(generation))
+            assert isinstance(again, Replayed)
+            counts.append((again.replays, again.replayed_generations))
+    assert counts == [(1, 1), (2, 1), (1, 2), (1, 1)]
 
 
 async def test_the_successor_still_rotates_after_a_replay(store: Stores) -> None:
@@ -143,9 +157,8 @@ async def test_a_rotation_with_a_key_is_replayed_to_the_same_key(store: Stores) 
     await keep(store, make_session())
     rotated = await store.sessions.rotate(rotation_of(0, key="key-a"))
     assert isinstance(rotated, Rotated)
-    for _ in range(2):
-        again = await store.sessions.rotate(rotation_of(0, key="key-a"))
-        assert again == Replayed(rotated.session)
+    again = await store.sessions.rotate(rotation_of(0, key="key-a"))
+    assert again == Replayed(rotated.session)
 
 
 @pytest.mark.parametrize("key", [None, "key-b"])

@@ -87,13 +87,18 @@ async def test_a_rotation_whose_reply_is_lost_twice_is_replayed_to_the_next_requ
     assert again.session.generation == 2
 
 
-async def test_a_second_run_repeats_a_roll_forward_and_a_reuse(store: Stores, proxy: Proxy) -> None:
+async def test_a_second_run_repeats_a_roll_forward_a_replay_and_a_reuse(
+    store: Stores, proxy: Proxy
+) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
     rolled_forward = await store.sessions.rotate(rotation_of(2, session_id=SESSION))
     assert isinstance(rolled_forward, Rotated)
     assert rolled_forward.rolled_forward is True
+    lose(proxy, scripts.ROTATE)
+    replayed = await store.sessions.rotate(rotation_of(2, session_id=SESSION))
+    assert replayed == Replayed(rolled_forward.session, replays=1)
     lose(proxy, scripts.ROTATE)
     assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
 

@@ -17,8 +17,11 @@ if ahead == 0 or ahead == 1 then
   local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
   redis.call('HSET', KEYS[1], 'generation', presented + 1, 'secret_kid', secret_kid,
-    'rotation_key_hash', key_hash, 'last_used_at', now, 'expires_at', expires_at, 'command_id', command_id, 'outcome', outcome)
-  redis.call('HDEL', KEYS[1], 'in_use')
+    'rotation_key_hash', key_hash, 'last_used_at', now, 'expires_at', expires_at,
+    'command_id', command_id, 'outcome', outcome)
+  -- The generations in a row end with one that was not replayed.
+  local count = session.replays and 'replays' or 'replayed_generations'
+  redis.call('HDEL', KEYS[1], 'in_use', count)
   redis.call('EXPIRE', KEYS[1], expires_at - now + TOMBSTONE_SECONDS)
   return {outcome, redis.call('HGETALL', KEYS[1])}
 end
@@ -26,6 +29,11 @@ local window_ends_at = tonumber(session.last_used_at) + recovery_window
 local expected = session.rotation_key_hash or ''
 local same_key = expected == '' or expected == key_hash
 if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
+  if session.replay_id ~= command_id then
+    local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
+    redis.call('HSET', KEYS[1], 'replays', (session.replays or 0) + 1,
+      'replayed_generations', in_a_row, 'replay_id', command_id)
+  end
   return {'replayed', redis.call('HGETALL', KEYS[1])}
 end
 -- A second run never ends the session. Its own first run may have used the token, and another
