@@ -120,7 +120,10 @@ class SessionOut(TypedDict):
 
 
 class ListedSession(SessionOut):
-    """One of the user's sessions; `current` is true for the session of the bearer."""
+    """One of the user's sessions; `current` is true for the session of the bearer.
+
+    `last_used_at` is the login or the last refresh. An older access token gets the login only.
+    """
 
     last_used_at: int
     current: bool

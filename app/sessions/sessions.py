@@ -5,7 +5,7 @@ before it is recorded or told to the app. How a session begins is in `login`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import assert_never
 
@@ -75,12 +75,17 @@ class SessionService:
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
         """Return the active session of an access token. Asks the store, so an end counts at once.
 
+        To a token of an older generation, `last_used_at` is the time of the login: a thief must not
+        learn when the owner refreshes.
+
         Raises:
             AccessRefused: the token is refused, or its session has ended.
         """
         claims = self._verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
             case Active(session) if session.subject == claims.subject:
+                if claims.generation < session.generation:
+                    session = replace(session, last_used_at=session.created_at)
                 return session, self.issuer.profile(session)
             case Ended(reason, replaced_by):
                 raise AccessSessionEnded(reason, replaced_by)

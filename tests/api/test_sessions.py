@@ -45,6 +45,18 @@ async def test_the_list_has_the_sessions_of_the_user_oldest_first(app: RunningAp
     ]
 
 
+async def test_an_older_access_token_does_not_learn_when_its_session_was_refreshed(
+    app: RunningApp,
+) -> None:
+    stolen = await app.log_in()
+    app.clock.advance(seconds=60)
+    newest = await app.refresh(stolen["refresh_token"])
+    for tokens in (stolen, newest):
+        (own,) = await listed(app, tokens)
+        current = (await app.get("/v1/sessions/current", tokens)).json()
+        assert own["last_used_at"] == current["last_used_at"] == tokens["server_time"]
+
+
 # --- ending one ---
 
 

@@ -92,7 +92,11 @@ async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSessi
     """List the user's active sessions, oldest first."""
     current, _ = found
     listed = await services.sessions.active_sessions(current.subject)
-    return [listed_session(*each, current_id=current.id) for each in listed]
+    return [
+        # The bearer's own session is the one that its token may see.
+        listed_session(current if each.id == current.id else each, profile, current_id=current.id)
+        for each, profile in listed
+    ]
 
 
 @router.delete(
