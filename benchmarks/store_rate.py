@@ -2,7 +2,7 @@
 
 Processes with the store's own classes send commands to one server (append-only file, fsync every
 second). No HTTP and no tokens are involved, so this is the limit of the store alone.
-`python -m tests.soak.store_rate --help` lists the options.
+`python -m benchmarks.store_rate --help` lists the options.
 """
 
 import argparse
@@ -132,7 +132,7 @@ def _print_memory(server: Server, what: str, before: float, sessions: int) -> No
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.soak.store_rate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.store_rate", description=__doc__)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=10_000)
     given = parser.parse_args()
