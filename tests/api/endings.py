@@ -17,10 +17,6 @@ async def revoke(app: RunningApp, tokens: Tokens) -> None:
     await app.delete(f"/v1/sessions/{tokens['session']['id']}", other)
 
 
-async def revoke_all(app: RunningApp, tokens: Tokens) -> None:
-    await app.delete("/v1/sessions?scope=all", tokens)
-
-
 async def kick(app: RunningApp, tokens: Tokens) -> None:
     await app.backend("DELETE", tokens["user"]["sub"], "sessions")
 

@@ -122,14 +122,6 @@ async def test_the_shortest_limit_holds_for_a_session_and_its_tokens(
     assert (pair.expires_in, pair.refresh_expires_in) == (expires_in, refresh_expires_in)
 
 
-async def test_the_repr_of_a_login_has_no_token_and_no_personal_data(logins: LoginService) -> None:
-    pair = await logins.log_in(Login(TICKET, DEVICE))
-    printed = repr(Login(TICKET, DEVICE, KEY)) + repr(pair) + repr(pair.profile) + repr(IDENTITY)
-    tokens = (pair.access_token, pair.refresh_token)
-    for secret in (TICKET, KEY, *tokens, *IDENTITY.claims.values(), DEVICE.name, DEVICE.id):
-        assert str(secret) not in printed
-
-
 # --- one ticket, one session ---
 
 

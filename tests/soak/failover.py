@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.soak.phone import REFRESH, App
 from tests.soak.run import Environment, Promise, environment, run
-from tests.support.valkey.process import soon
+from tests.support.processes import soon
 from tests.support.valkey.servers import SentinelTrio, sentinel_trio
 
 _APPS = 200

@@ -21,7 +21,7 @@ from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import LOGIN, REFRESH, Answer
 from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.store_content import read_valkey
-from tests.support.valkey.process import soon
+from tests.support.processes import soon
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 

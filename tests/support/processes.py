@@ -16,12 +16,12 @@ _PATIENCE = 60.0
 """Seconds after which a wait fails. Long enough for a slow, busy machine."""
 
 
-def soon(look: Callable[[], T], seconds: float = _PATIENCE) -> T:
+def soon(look: Callable[[], T]) -> T:
     """Call `look` until it returns a true value, and return that."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _PATIENCE
     while not (value := look()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"not within {_PATIENCE} s"
+        time.sleep(0.005)
     return value
 
 

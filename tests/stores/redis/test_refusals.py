@@ -33,7 +33,7 @@ from tests.stores.redis.opening import (
     seconds_until_it_works,
 )
 from tests.support.fakes import RecordedEvents
-from tests.support.valkey.process import soon
+from tests.support.processes import soon
 from tests.support.valkey.servers import SentinelTrio, Server, standalone
 
 Command = Callable[[Stores], Awaitable[object]]

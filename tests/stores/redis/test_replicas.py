@@ -14,7 +14,7 @@ from app.stores.redis.engine import Replicas, parse_info
 from tests.stores.builders import NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import SESSION, engine_of, fields_of, opened
 from tests.support.fakes import RecordedEvents
-from tests.support.valkey.process import soon
+from tests.support.processes import soon
 from tests.support.valkey.servers import SentinelTrio, Server
 
 GONE = 0.1

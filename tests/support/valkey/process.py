@@ -9,29 +9,19 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import hiredis
 
+from tests.support.processes import soon
 from tests.support.valkey import ports
 from tests.support.valkey.program import program
 
 _LEASH = 'read -r _; kill -KILL "$1"'
 PLAIN = ("--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0")
 """The start of a command line: reachable from here only, nothing kept on disk."""
-_PATIENCE = 30.0
-"""Seconds after which something that has not happened is a failure, on the slowest machine."""
-
-
-def soon(look: Callable[[], object]) -> None:
-    """Poll until `look` returns a true value."""
-    deadline = time.monotonic() + _PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def start_together(servers: Sequence["Server"]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 
-from tests.support.valkey.process import PLAIN, Server, addresses, soon, start_together
+from tests.support.processes import soon
+from tests.support.valkey.process import PLAIN, Server, addresses, start_together
 
 SERVICE = "mymaster"
 _QUORUM = 2
@@ -63,17 +64,6 @@ class SentinelTrio:
         other = second if away_from is first else first
         soon(lambda: self._named_by_all(other) and _role(other) == "master")
         return other
-
-    def revive(self, dead: Server) -> None:
-        """Start a dead server and wait until it follows the present master.
-
-        The sentinels would tell it so themselves after about eight seconds, until when it takes
-        itself for a master; a test of that starts it with `start`.
-        """
-        master = self.master
-        dead.start()
-        dead.cli("REPLICAOF", "127.0.0.1", master.port)
-        soon(lambda: self._settled(master, dead))
 
     def _settled(self, master: Server, replica: Server) -> bool:
         return self._named_by_all(master) and _follows(replica, master)

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NoConnection
 
-from tests.support.valkey.process import soon
+from tests.support.processes import soon
 from tests.support.valkey.program import ProgramMissing, program
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
