@@ -1,10 +1,11 @@
-"""Strict reading of a compact JWS (RFC 7515), for our tokens and for Authing's.
+"""Signing and strict reading of a compact JWS (RFC 7515), for our tokens and for Authing's.
 
 PyJWT does the cryptography. This module adds what PyJWT leaves open: the exact form, header members
 that choose a key or rules, duplicate keys, and times that are not whole seconds (RFC 8725). Callers
 compare times with their own clock, so PyJWT's time checks are not used.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 import jwt
 
-from app.jose.base64url import NotBase64url, decode
+from app.jose.base64url import NotBase64url, decode, encode
 from app.jose.strict_json import StrictJsonError, loads
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -23,6 +24,18 @@ _JWS = jwt.PyJWS()
 
 class InvalidJws(Exception):
     """The token is not accepted. Holds no reason, so that an attacker learns nothing from it."""
+
+
+def sign(header: str, claims: Mapping[str, Any], key: Any, algorithm: str) -> str:
+    """Return the compact JWS of the claims. `header` is a `segment` that names the algorithm."""
+    signed = f"{header}.{segment(claims)}"
+    signature = _JWS.get_algorithm_by_name(algorithm).sign(signed.encode(), key)
+    return f"{signed}.{encode(signature)}"
+
+
+def segment(members: Mapping[str, Any]) -> str:
+    """Encode a JSON object as one part of a JWS."""
+    return encode(json.dumps(members, separators=(",", ":")).encode())
 
 
 def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, Any]:

@@ -2,11 +2,11 @@
 
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
-
-import jwt
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.jose import jws
@@ -17,6 +17,8 @@ _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
 # `jti` holds the generation, so that a use of the token shows which generation is in use. RFC 9068
 # gets no additional claim by this.
 _JTI = re.compile(r"(?P<generation>[0-9]{1,10})\.[A-Za-z0-9_-]{22}", re.ASCII)
+_TYPE = "at+jwt"
+_REMEMBERED = 10_000
 _CLOCK_SKEW = timedelta(seconds=30)
 
 
@@ -28,14 +30,29 @@ class AccessClaims(NamedTuple):
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
+class _Genuine(NamedTuple):
+    """A token whose signature and claims have been verified. Its times depend on the clock."""
+
+    claims: AccessClaims
+    not_before: datetime
+    expires_at: datetime
+
+
+@dataclass(slots=True, eq=False)
 class AccessTokenCodec:
-    """Issues and verifies access tokens. `max_lifetime` is the limit of `exp - iat`."""
+    """Issues and verifies access tokens. `max_lifetime` is the limit of `exp - iat`.
+
+    It remembers the last 10,000 genuine tokens (11 MB), because an app sends each one many times.
+    It keeps tokens and not hashes: the keys that can sign any token are in the same memory. A
+    change of the keys forgets them.
+    """
 
     issuer: str
     audience: str
     client_id: str
     max_lifetime: timedelta
+    _ring: KeyRing | None = field(default=None, init=False)
+    _read_once: Callable[[str], _Genuine] = field(init=False, repr=False)
 
     def issue(self, ring: KeyRing, session: Session, now: datetime) -> tuple[str, int]:
         """Sign an access token; return it with its lifetime in seconds.
@@ -56,9 +73,8 @@ class AccessTokenCodec:
             "auth_time": int(session.authenticated_at.timestamp()),
         }
         key = ring.signing_key
-        header = {"typ": "at+jwt", "kid": key.kid}
-        token = jwt.encode(claims, key.private, algorithm=key.algorithm, headers=header)
-        return token, expires - issued
+        header = _header(key.algorithm, key.kid)
+        return jws.sign(header, claims, key.private, key.algorithm), expires - issued
 
     def verify(self, ring: KeyRing, token: str, now: datetime) -> AccessClaims:
         """Return the claims of a token whose every part is as `issue` writes it.
@@ -69,15 +85,24 @@ class AccessTokenCodec:
             AccessTokenExpired: genuine, but expired.
             AccessTokenInvalid: anything else; the reason is not told.
         """
+        if ring is not self._ring:
+            self._ring = ring
+            # An exception is not remembered, so only genuine tokens take up places.
+            self._read_once = lru_cache(_REMEMBERED)(partial(self._read, ring))
         try:
-            return self._verify(ring, token, now)
+            genuine = self._read_once(token)
         except jws.InvalidJws:
             raise AccessTokenInvalid from None
+        if genuine.not_before > now + _CLOCK_SKEW:
+            raise AccessTokenInvalid
+        if genuine.expires_at <= now:  # last: only a genuine token is called expired
+            raise AccessTokenExpired
+        return genuine.claims
 
-    def _verify(self, ring: KeyRing, token: str, now: datetime) -> AccessClaims:
+    def _read(self, ring: KeyRing, token: str) -> _Genuine:
         unverified_header = jws.unverified_header(token, allowed=_HEADER_MEMBERS)
         key = ring.verification_key(unverified_header.get("kid"))
-        if key is None or unverified_header.get("typ") != "at+jwt":
+        if key is None or unverified_header.get("typ") != _TYPE:
             raise jws.InvalidJws
         if unverified_header["alg"] != key.algorithm:
             raise jws.InvalidJws
@@ -85,21 +110,21 @@ class AccessTokenCodec:
         expected = {"iss": self.issuer, "aud": self.audience, "client_id": self.client_id}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise jws.InvalidJws
-        access_claims = _access_claims(claims)
-        self._check_times(claims, now)  # last: only a genuine token is called expired
-        return access_claims
+        return self._with_times(_access_claims(claims), claims)
 
-    def _check_times(self, claims: Any, now: datetime) -> None:
+    def _with_times(self, access_claims: AccessClaims, claims: Any) -> _Genuine:
         issued_at, expires_at = jws.instant(claims, "iat"), jws.instant(claims, "exp")
         jws.instant(claims, "auth_time")
         # `issue` writes no `nbf`, but a verifier must obey it (RFC 7519 section 4.1.5).
         not_before = jws.instant(claims, "nbf") if "nbf" in claims else issued_at
-        if max(issued_at, not_before) > now + _CLOCK_SKEW:
-            raise jws.InvalidJws
         if expires_at - issued_at > self.max_lifetime:
             raise jws.InvalidJws
-        if expires_at <= now:
-            raise AccessTokenExpired
+        return _Genuine(access_claims, max(issued_at, not_before), expires_at)
+
+
+@lru_cache
+def _header(algorithm: str, kid: str) -> str:
+    return jws.segment({"alg": algorithm, "kid": kid, "typ": _TYPE})
 
 
 def _access_claims(claims: Any) -> AccessClaims:

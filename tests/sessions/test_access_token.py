@@ -86,6 +86,19 @@ def test_it_never_outlives_the_session(left: int, lifetime: int) -> None:
     assert outcome(token, NOW + lifetime * SECOND) is AccessTokenExpired
 
 
+def test_a_token_that_was_seen_before_is_refused_by_other_keys() -> None:
+    assert ACCESS_TOKENS.verify(RING, TOKEN, NOW)
+    with pytest.raises(AccessTokenInvalid):
+        ACCESS_TOKENS.verify(make_ring(ec_jwk(), oct_jwk()), TOKEN, NOW)
+    assert ACCESS_TOKENS.verify(RING, TOKEN, NOW)
+
+
+def test_the_times_of_a_token_that_was_seen_before_are_checked_again() -> None:
+    seen = [outcome(TOKEN, NOW + each * SECOND) for each in (0, -31, 599, 600, -30)]
+    claims = AccessClaims(SESSION_ID, 3, SUBJECT)
+    assert seen == [claims, AccessTokenInvalid, claims, AccessTokenExpired, claims]
+
+
 # --- verified by an outsider ---
 
 
