@@ -25,9 +25,9 @@ from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
 T = TypeVar("T")
 
 MAX_CONCURRENT = 16
-"""Maximum concurrent commands. Further callers queue while replies keep arriving."""
+"""Maximum concurrent commands. Further callers queue for half of a time-out."""
 TIMEOUT = 1.0
-"""Seconds for one command, a second run included."""
+"""Seconds for one command, the queue and a second run included."""
 _FAIL_FAST_FOR = 0.5
 """After a time-out without any reply, fail commands immediately for the next 0.5 s."""
 _FAILURES = (
@@ -119,21 +119,23 @@ class RedisEngine:
         return await self._bounded(ask)
 
     async def _bounded(self, run: Callable[..., Awaitable[T]]) -> T:
-        async with self._slots:
-            started = time.monotonic()
-            if started < self._fail_fast_until:
-                raise StoreUnavailable
-            try:
-                async with asyncio.timeout(self._timeout):
-                    reply = await self._run_twice_if_lost(run, started + self._timeout)
-            except _FAILURES as error:
-                silence = time.monotonic() - max(started, self._last_reply_at)
-                if silence >= self._timeout - TIMER_ERROR:
-                    self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
-                self._events.record("store_failed", kind=_kind(error))
-                raise StoreUnavailable from error
-            self._last_reply_at = time.monotonic()
-            return reply
+        started, loop = time.monotonic(), asyncio.get_running_loop()
+        try:
+            # The wait for a slot has half of the time, so that a command that is sent has the rest.
+            ends = loop.time() + self._timeout
+            async with asyncio.timeout_at(ends - self._timeout / 2) as limit, self._slots:
+                limit.reschedule(ends)
+                if time.monotonic() < self._fail_fast_until:
+                    raise StoreUnavailable
+                reply = await self._run_twice_if_lost(run, started + self._timeout)
+        except _FAILURES as error:
+            silence = time.monotonic() - max(started, self._last_reply_at)
+            if silence >= self._timeout - TIMER_ERROR:
+                self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
+            self._events.record("store_failed", kind=_kind(error))
+            raise StoreUnavailable from error
+        self._last_reply_at = time.monotonic()
+        return reply
 
     async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]], deadline: float) -> T:
         try:

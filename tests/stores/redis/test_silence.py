@@ -100,6 +100,19 @@ async def test_a_slow_server_is_waited_for(store: Stores, proxy: Proxy) -> None:
     assert time.monotonic() - begun < SOON
 
 
+async def test_a_crowd_before_a_slow_server_is_refused_instead_of_waiting(
+    store: Stores, proxy: Proxy
+) -> None:
+    await keep(store, make_session(SESSION))
+    await at_once(store, MAX_CONCURRENT)  # connects, and loads the script
+    proxy.delay(0.4)
+    failed, seconds = await at_once(store, 800)
+    assert seconds < SOON
+    # Commands that were sent had time for their reply: no connection was given up.
+    assert failed.count(False) >= MAX_CONCURRENT
+    assert proxy.opened <= MAX_CONCURRENT
+
+
 async def test_late_replies_of_a_slow_server_reach_no_other_command(
     store: Stores, proxy: Proxy, events: RecordedEvents
 ) -> None:
