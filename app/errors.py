@@ -17,6 +17,7 @@ word of a closed vocabulary (`outcome`) or a number.
     └── InternalError      a bug in this service
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -243,9 +244,14 @@ class ServiceKeyInvalid(TicketgateError, code="service_key_invalid"):
 
 
 class StoreUnavailable(TicketgateError, code="store_unavailable"):
-    """The store cannot be reached. Says nothing about any session: they live on."""
+    """The store cannot be reached. Says nothing about any session: they live on.
 
-    retry_after = 2
+    `retry_after` is 1 to 3 seconds at random, so that those refused at once do not return at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.retry_after = 1 + secrets.randbelow(3)
 
 
 class InternalError(TicketgateError, code="internal_error"):

@@ -91,8 +91,8 @@ def test_trouble_with_authing_is_named_for_the_operator_and_timed_for_the_app(
     assert kind("rate_limited", retry_after=30).retry_after == 30
 
 
-def test_trouble_with_the_store_says_when_to_come_again() -> None:
-    assert StoreUnavailable().retry_after == 2
+def test_trouble_with_the_store_spreads_the_retries_over_seconds() -> None:
+    assert {StoreUnavailable().retry_after for _ in range(200)} == {1, 2, 3}
 
 
 def test_a_refusal_to_start_is_no_answer_to_a_request() -> None:

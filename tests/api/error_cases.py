@@ -22,7 +22,7 @@ class Case:
     provoke: p.Provocation
     _: KW_ONLY
     session_alive: bool | Literal["unknown"] | None = None
-    retry_after: int | None = None
+    retry_after: int | range | None = None
     reason: str | None = None
     replaced_by: str | None = None
     until: str | None = None
@@ -74,7 +74,12 @@ access_to_ended = partial(ended, 401)
 
 def store_down(provoke: p.Provocation) -> Case:
     return Case(
-        "store_unavailable", 503, "retry_after", provoke, session_alive="unknown", retry_after=2
+        "store_unavailable",
+        503,
+        "retry_after",
+        provoke,
+        session_alive="unknown",
+        retry_after=range(1, 4),
     )
 
 
