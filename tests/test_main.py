@@ -85,7 +85,7 @@ async def opened(sandbox: Sandbox, drain: Drain | None = None, **given: Any) -> 
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # what is waited for rings no bell
+        while not condition():  # noqa: ASYNC110  # the condition has no event
             await asyncio.sleep(0.005)
 
 

@@ -50,7 +50,7 @@ class Nginx:
         file = folder / "nginx.conf"
         file.write_text(self._configuration(upstreams))
         self._command = [program, "-p", str(folder), "-c", str(file), "-e", "stderr"]
-        if os.getuid() == 0:  # in the container nobody is; the workers would become somebody else
+        if os.getuid() == 0:  # not in the container; the workers would change the user
             self._command += ["-g", "user root;"]
 
     def __enter__(self) -> Self:

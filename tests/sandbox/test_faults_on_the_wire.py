@@ -85,7 +85,7 @@ async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     async with serving(sandbox) as port, asyncio.timeout(5):
         _reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(sandbox, ticket))
-        await whole_answer(sandbox, port)  # whoever came later is served: the first has been read
+        await whole_answer(sandbox, port)  # a later one is served: the first has been read
         writer.close()
         await writer.wait_closed()
     assert sandbox.state.tickets[ticket].attempts == 1

@@ -382,10 +382,10 @@ async def test_a_slow_process_gets_the_session_of_the_one_that_took_over(
 ) -> None:
     async with exchange_under_way(logins) as slow:
         clock.advance(LEASE)
-        heir = await logins.log_in(LOGIN)
+        successor = await logins.log_in(LOGIN)
     late = await slow
-    assert (late.session, late.refresh_token) == (heir.session, heir.refresh_token)
-    assert (heir.replayed, late.replayed) == (False, True)
+    assert (late.session, late.refresh_token) == (successor.session, successor.refresh_token)
+    assert (successor.replayed, late.replayed) == (False, True)
     assert events.names == ["session_opened", "login_replayed"]
 
 
@@ -394,11 +394,11 @@ async def test_a_slow_process_without_a_key_makes_no_second_session(
 ) -> None:
     async with exchange_under_way(logins, Login(TICKET)) as slow:
         clock.advance(LEASE)
-        heir = await logins.log_in(LOGIN)
+        successor = await logins.log_in(LOGIN)
     with pytest.raises(TicketUsed):
         await slow
     listed = await service.active_sessions(IDENTITY.subject)
-    assert [session.id for session, _profile in listed] == [heir.session.id]
+    assert [session.id for session, _profile in listed] == [successor.session.id]
 
 
 async def test_a_lease_longer_than_the_life_of_tickets_is_kept(

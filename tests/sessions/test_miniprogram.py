@@ -21,14 +21,14 @@ OPTIONS = MiniProgram(
 TICKET = "made-up.ticket_1~"
 
 
-def test_c6_the_path_is_the_configured_one_with_authings_query() -> None:
+def test_the_path_is_the_configured_one_with_authings_query() -> None:
     launch = OPTIONS.launch()
     assert launch.user_name == "gh_0000000000aa"
     assert launch.path == (f"/routes/explore?userPoolId={POOL}&getPhone=1&fromApp=1&useSelfWxapp=0")
 
 
 @pytest.mark.parametrize(("self_hosted", "flag"), [(False, "0"), (True, "1")])
-def test_c7_use_self_wxapp_is_always_said(self_hosted: bool, flag: str) -> None:  # noqa: FBT001
+def test_use_self_wxapp_is_always_said(self_hosted: bool, flag: str) -> None:  # noqa: FBT001
     path = replace(OPTIONS, self_hosted=self_hosted).launch().path
     assert parse_qs(path)["useSelfWxapp"] == [flag]
 
@@ -69,7 +69,7 @@ def test_the_pool_id_cannot_add_parameters() -> None:
         (None, "test", 1, "test"),
     ],
 )
-def test_c8_the_type_is_wechats_number_and_the_constant_of_the_platform(
+def test_the_type_is_wechats_number_and_the_constant_of_the_platform(
     platform: Platform | None, kind: Literal["release", "test", "preview"], number: int, name: str
 ) -> None:
     launch = replace(OPTIONS, type=kind).launch(platform)
@@ -120,25 +120,16 @@ def test_code_400_means_that_the_user_declined(ext_msg: str) -> None:
 @pytest.mark.parametrize(
     "ext_msg",
     [
-        '{"code": "wx-login-code", "phoneInfoCode": "abc"}',
-        f' {{"code":200,"a":"&ticket={TICKET}&"}}',
-        quote('{"code": "wx-login-code"}', safe=""),
-    ],
-)
-def test_the_json_form_of_the_newer_sdks_is_not_supported(ext_msg: str) -> None:
-    with pytest.raises(ExtMsgUnsupported):
-        ticket_from_ext_msg(ext_msg)
-
-
-@pytest.mark.parametrize(
-    "ext_msg",
-    [
         *("", "  ", "%", "%20", quote(quote(f"ticket={TICKET}", safe=""), safe="")),
         *("?", "code=200", "code=200&ticket=", "code=200&ticket", "code=200&Ticket=abc"),
         *(f"code=500&ticket={TICKET}", f"code=&ticket={TICKET}"),
         *(f"code=200&code=400&ticket={TICKET}", f"code=200&ticket={TICKET}&ticket=another"),
         *(f"code=200&ticket={TICKET}&ticket=", "code=200&ticket=two words"),
         *("code=200&ticket=%E4%B8%AD", "code=200&ticket=%zz", "just text"),
+        # the JSON form of the newer SDKs
+        '{"code": "wx-login-code", "phoneInfoCode": "abc"}',
+        f' {{"code":200,"a":"&ticket={TICKET}&"}}',
+        quote('{"code": "wx-login-code"}', safe=""),
     ],
 )
 def test_a_string_without_exactly_one_ticket_is_not_supported(ext_msg: str) -> None:

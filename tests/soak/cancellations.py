@@ -96,7 +96,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         Promise("good requests that failed", tally["good requests that failed"]),
         Promise("connections held beyond the limit", max(0, held - _CONNECTIONS)),
         Promise("connections left when the service had gone", left),
-        Promise("replies that nobody took", service.said("never retrieved", "Unclosed")),
+        Promise("replies that no command took", service.said("never retrieved", "Unclosed")),
     ]
     return running.conclude(facts, promises)
 

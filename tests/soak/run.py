@@ -83,7 +83,7 @@ class Environment:
         known = {app.session_id for app in self.apps}
         return [
             Promise("acknowledged sessions not in the store", len(known - kept.subjects.keys())),
-            Promise("sessions of which nobody was told", len(kept.subjects.keys() - known)),
+            Promise("sessions that no app received", len(kept.subjects.keys() - known)),
             Promise("users with two sessions", kept.users_with_two()),
             Promise("damage to the file", int(kept.damage != "")),
         ]

@@ -116,7 +116,7 @@ async def test_the_exposition_is_served_and_then_no_more(
     assert "session-a" not in text
     assert other.startswith(b"HTTP/1.1 404 Not Found\r\n")
     with socket.create_server(("127.0.0.1", port)):
-        pass  # nobody listens there any more
+        pass  # the port is free again
 
 
 @pytest.mark.parametrize(
