@@ -216,7 +216,7 @@ TWO_SECRETS = (SecretStr(CANARY), SecretStr(CANARY[::-1]))
 PROXIES = ("10.0.0.0/8", "192.0.2.7", "fd00::/8", "2001:db8::7/128")
 BASE_URLS = ("https://authing.acme.test:8443/base", "http://127.0.0.1:3000")
 DAYS_14 = timedelta(days=14)
-STORE_URLS = ("sqlite:////data/sessions.db", "redis://:pa55word@redis.acme.test:6380/1")
+STORE_URLS = ("sqlite:////data/sessions.db", "redis://:c4nary@redis.acme.test:6380/1")
 
 # The setting, how it may be written, and its value.
 ACCEPTED: list[tuple[str, Iterable[str], Any]] = [
@@ -396,9 +396,9 @@ def test_settings_show_no_secret_and_cannot_be_changed(monkeypatch: pytest.Monke
     monkeypatch.setenv("AUTHING_USER_POOL_SECRET", CANARY)
     monkeypatch.setenv("AUTHING_TOKEN_SECRETS", CANARY)
     monkeypatch.setenv("SERVICE_API_KEYS", CANARY)
-    monkeypatch.setenv("STORE_URL", "redis://:pa55word@redis.acme.test:6380/1")
+    monkeypatch.setenv("STORE_URL", "redis://:c4nary@redis.acme.test:6380/1")
     settings = load()
-    assert "pa55word" not in repr(settings) + str(settings)
+    assert "c4nary" not in repr(settings) + str(settings)
     for shown in (repr(settings), str(settings), settings.model_dump_json()):
         assert CANARY not in shown
     with pytest.raises(ValidationError, match="frozen"):
