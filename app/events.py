@@ -34,6 +34,7 @@ EventName: TypeAlias = Literal[
     "forwarded_for_ignored",
     # the process
     "setting_unknown",
+    "setting_unsafe",
     "serving",
     "stopped",
     "keys_reloaded",
@@ -55,6 +56,7 @@ LEVELS: Mapping[EventName, Level] = {
     "rate_limits_local": "warning",
     "forwarded_for_ignored": "warning",
     "setting_unknown": "warning",
+    "setting_unsafe": "warning",
     "keys_reload_failed": "warning",
     "housekeeping_failed": "error",
 }

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from app.authing.transport import build_client, deadline
 from app.commands.serve import names_given
+from app.commands.unsafe import ADVICE, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
 from app.events import EventName, Events
@@ -35,7 +36,7 @@ def run() -> int:
         settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
     except StartupError as error:
         return _print({"settings": str(error)})
-    findings = {"settings": _misspelled()}
+    findings = {"settings": _warnings(settings)}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
     findings |= asyncio.run(_ask_store(settings)) | asyncio.run(_ask_authing(settings))
     findings["secret"] = _ONLY_A_LOGIN + "Authing accepts AUTHING_USER_POOL_SECRET"
@@ -45,12 +46,13 @@ def run() -> int:
     return _print(findings)
 
 
-def _misspelled() -> str:
-    names = [
+def _warnings(settings: Settings) -> str:
+    found = [
         f"{name} is not a setting" + (f" ({nearest}?)" if nearest else "")
         for name, nearest in unknown_names(names_given())
     ]
-    return _WARNING + "; ".join(names) if names else ""
+    found += [f"{name}: {ADVICE[reason]}" for name, reason in unsafe_settings(settings).items()]
+    return _WARNING + "; ".join(found) if found else ""
 
 
 class _LastEvents(Events):

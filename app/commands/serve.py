@@ -9,6 +9,7 @@ import uvloop
 from starlette.routing import BaseRoute
 
 from app import __version__
+from app.commands.unsafe import unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.main import create_app, open_services
 from app.server.draining import Drain, bind, build_server
@@ -35,6 +36,8 @@ def run_with(
     logs.configure(settings.log_level, settings.log_format)
     for name, nearest in unknown_names(names_given()):
         logs.LoggedEvents().record("setting_unknown", setting=name, nearest=nearest)
+    for name, reason in unsafe_settings(settings).items():
+        logs.LoggedEvents().record("setting_unsafe", setting=name, reason=reason)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, transport, extra_routes, on_start))
     return 0

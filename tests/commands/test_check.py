@@ -1,6 +1,7 @@
 """`check`: one line a check, advice for each failure, and no secret."""
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -157,6 +158,33 @@ def test_a_misspelled_variable_is_a_warning(check: Check) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        (0o600, ""),
+        (0o640, ""),
+        (0o644, "every user of this machine can read it"),
+        (0o604, "every user of this machine can read it"),
+        (0o660, "other users can change it"),
+        (0o602, "other users can change it"),
+    ],
+)
+def test_a_file_of_secrets_that_other_users_can_open_is_a_warning(
+    folder: Path, check: Check, mode: int, says: str
+) -> None:
+    (folder / ".env").touch()
+    for name in (".env", "keys.json"):
+        (folder / name).chmod(mode)
+    response = check()
+    assert response.code == 0
+    finding = findings(response)["settings"]
+    if says:
+        assert finding.startswith(f"ok    warning: SESSION_KEYS_FILE: {says}; ")
+        assert f"; .env: {says}; " in finding
+    else:
+        assert finding == "ok"
+
+
 def test_the_tls_of_a_redis_is_named_as_such(
     check: Check, valkey: Server, authority: Authority, tmp_path: Path
 ) -> None:
@@ -211,6 +239,27 @@ def test_a_redis_that_will_not_do_is_found(
     assert failed == "store"
     assert text.startswith("STORE_URL: ")
     assert says in text
+
+
+@pytest.mark.usefixtures("taken_port")
+@pytest.mark.parametrize(
+    ("url", "unsafe"),
+    [
+        ("redis://redis.acme.invalid:6379", ["STORE_URL"]),
+        ("redis+sentinel://127.0.0.1:1,redis.acme.invalid:1/sessions", ["STORE_URL"]),
+        ("rediss://redis.acme.invalid:6379", []),
+        *((f"redis://{host}:1", []) for host in ("127.9.9.9", "[::1]", "LocalHost")),
+        ("redis+unix:///nowhere/socket", []),
+    ],
+)
+def test_a_redis_of_another_host_without_tls_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, url: str, unsafe: list[str]
+) -> None:
+    monkeypatch.setenv("STORE_URL", url)
+    shown = re.findall(r"(\w+): tokens of sessions cross the network", shell("check").out)
+    events = [json.loads(line) for line in shell("serve").out.splitlines()]
+    assert shown == unsafe
+    assert [each["setting"] for each in events if each["event"] == "setting_unsafe"] == unsafe
 
 
 def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:

@@ -46,11 +46,12 @@ def test_the_lines_for_production_lead_from_a_fresh_clone_to_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taken_port: int, shell: Shell, page: Path
 ) -> None:
     (lines,) = blocks(page, "-m app serve")
-    assert "cp .env.example .env" in lines[0]
-    required = minimal(tmp_path) | {"SESSION_KEYS_FILE": "data/keys.json"}
+    assert "install -m 600 .env.example .env" in lines[0]
+    required = minimal(tmp_path) | {"SESSION_KEYS_FILE": "keys/keys.json"}
     clone = tmp_path / "clone"
     clone.mkdir()
     shutil.copy(ROOT / ".env.example", clone / ".env")
+    (clone / ".env").chmod(0o600)
     enter(clone, monkeypatch, PORT=str(taken_port))
     text = (clone / ".env").read_text()
     for name, value in required.items():
@@ -60,6 +61,7 @@ def test_the_lines_for_production_lead_from_a_fresh_clone_to_a_server(
         monkeypatch.setenv("AUTHING_BASE_URL", address)
         new, check, serve = (shell(*command) for command in commands(lines))
     assert (new.code, check.code) == (0, 0), new.err + check.out
+    assert "settings   ok\n" in check.out
     assert serve.err.startswith("ticketgate: PORT: "), serve.err  # all else was good
 
 
@@ -71,7 +73,7 @@ def test_the_lines_that_roll_a_key_over_work_in_their_order(
     new, listed, add, promote, retire, _ = commands(lines)
     for command in (new, listed, add):
         assert shell(*command).code == 0
-    path = folder / "data" / "keys.json"
+    path = folder / "keys" / "keys.json"
     old, added = (key.kid for key in read_keys(path).signing_keys)
     assert shell(*promote[:-1], added).code == 0
     assert "may be valid until" in shell(*retire[:-1], old).err

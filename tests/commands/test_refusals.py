@@ -121,6 +121,19 @@ def test_a_name_that_is_probably_a_misspelled_setting_is_one_warning(
     assert CANARY not in response.out
 
 
+@pytest.mark.usefixtures("taken_port")
+def test_files_of_secrets_that_every_user_can_read_are_warnings(folder: Path, shell: Shell) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=warning\n")
+    (folder / "keys.json").chmod(0o644)
+    (folder / ".env").chmod(0o644)
+    warnings = [json.loads(line) for line in shell("serve").out.splitlines()]
+    assert [(each["event"], each["setting"], each["reason"]) for each in warnings] == [
+        ("setting_unsafe", "SESSION_KEYS_FILE", "readable"),
+        ("setting_unsafe", ".env", "readable"),
+    ]
+    assert {each["level"] for each in warnings} == {"warning"}
+
+
 def test_a_second_server_on_the_same_store_is_refused(folder: Path, shell: Shell) -> None:
     with open_sqlite_store(folder / "sessions.db"):
         response = shell("serve")
