@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from app.api.app import build_app
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
+from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
@@ -65,8 +66,8 @@ async def open_services(
     """Open everything that a route may call; close it at the end.
 
     `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
-    the real client and the real verification. `timer` returns monotonic seconds for the rate limits
-    and the breaker.
+    the real client and the real verification. `timer` returns monotonic seconds for the rate
+    limits, the breaker and `/readyz`.
 
     Raises:
         StartupError: one line that names the setting.
@@ -123,7 +124,7 @@ async def open_services(
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
             ),
             bans=BanService(store=stores.bans, clock=clock, events=events),
-            maintenance=stores.maintenance,
+            store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
             issuer=settings.session_issuer,
             mini_program=_mini_program(settings),

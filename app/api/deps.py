@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from app.sessions.bans import BanService
 from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.models import Profile, Session
-from app.sessions.ports import KeySource, Maintenance, RateLimit
+from app.sessions.ports import KeySource, RateLimit
 from app.sessions.sessions import SessionService
 
 
@@ -49,7 +49,7 @@ class Services:
     logins: LoginService
     sessions: SessionService
     bans: BanService
-    maintenance: Maintenance
+    store_writable: Callable[[], Awaitable[bool]]
     keys: KeySource
     issuer: str
     mini_program: MiniProgram

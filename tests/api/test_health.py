@@ -1,10 +1,16 @@
 """Liveness and readiness."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
 
 import httpx
 
+from app.api.routes.health import StoreProbe
+from app.sessions.ports import Maintenance
 from tests.support.running_app import RunningApp
 
 READY = {"store": "ok", "keys": "ok", "draining": "no"}
@@ -36,7 +42,38 @@ async def test_a_store_that_cannot_be_written_fails_readiness_and_not_liveness(
     assert response.json()["status"] == "not_ready"
     assert response.json()["checks"] == READY | {"store": "unavailable"}
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    assert (await app.phone.get("/readyz")).status_code == 503  # for one second
+    app.clock.advance(seconds=1)
     assert (await app.phone.get("/readyz")).status_code == 200
+
+
+async def test_all_callers_within_a_second_share_one_write_to_the_store(app: RunningApp) -> None:
+    def log_size() -> int:
+        return Path(f"{app.store_file}-wal").stat().st_size
+
+    sizes = [log_size()]
+    for _ in range(2):
+        for _ in range(5):
+            await app.phone.get("/readyz")
+        sizes.append(log_size())
+        app.clock.advance(seconds=1)
+    frame = 4096 + 24
+    assert [later - earlier for earlier, later in pairwise(sizes)] == [frame, frame]
+
+
+async def test_a_client_that_leaves_does_not_cancel_the_probe_of_others() -> None:
+    class Slow(Maintenance):
+        async def check_writable(self) -> None:
+            await asyncio.sleep(0)
+
+        async def purge(self, now: datetime) -> int:
+            raise NotImplementedError
+
+    probe = StoreProbe(Slow(), timer=lambda: 0)
+    leaving, staying = asyncio.create_task(probe()), asyncio.create_task(probe())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying
 
 
 async def test_a_failure_of_authing_is_shown_and_never_fails_readiness(app: RunningApp) -> None:

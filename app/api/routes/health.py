@@ -4,16 +4,48 @@ Liveness touches only the process, because a restart repairs no store. Readiness
 the keys and the drain. Authing never counts, because only logins need it.
 """
 
-from typing import Literal
+import asyncio
+from collections.abc import Callable
 
 from fastapi import Response
 
-from app.api.deps import Services, ServicesDep
+from app.api.deps import ServicesDep
 from app.api.routing import new_router
 from app.api.schemas import Checks, Liveness, Readiness
 from app.errors import StoreUnavailable
+from app.sessions.ports import Maintenance
 
 router = new_router("health")
+_PROBE_INTERVAL = 1.0
+
+
+class StoreProbe:
+    """Whether the store can be written. All callers within one second share one probe.
+
+    A probe writes and waits for the disk, and `/readyz` is open to anyone who reaches it.
+    """
+
+    def __init__(self, maintenance: Maintenance, timer: Callable[[], float]) -> None:
+        """`timer` returns monotonic seconds."""
+        self._maintenance = maintenance
+        self._timer = timer
+        self._next_at = float("-inf")
+        self._probe: asyncio.Task[bool]
+
+    async def __call__(self) -> bool:
+        """Return the result of the last probe, or of a new one if that is a second old."""
+        now = self._timer()
+        if now >= self._next_at:
+            self._next_at = now + _PROBE_INTERVAL
+            self._probe = asyncio.create_task(self._write())
+        return await asyncio.shield(self._probe)  # one caller's disconnect is not for the others
+
+    async def _write(self) -> bool:
+        try:
+            await self._maintenance.check_writable()
+        except StoreUnavailable:
+            return False
+        return True
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -35,7 +67,7 @@ async def readyz(response: Response, services: ServicesDep) -> Readiness:
     Keys are always loaded: before the first request, and a broken key file does not unload them.
     """
     checks: Checks = {
-        "store": await _store_state(services),
+        "store": "ok" if await services.store_writable() else "unavailable",
         "keys": "ok",
         "draining": "yes" if services.is_draining() else "no",
     }
@@ -46,11 +78,3 @@ async def readyz(response: Response, services: ServicesDep) -> Readiness:
         "checks": checks,
         "authing": services.authing_state(),
     }
-
-
-async def _store_state(services: Services) -> Literal["ok", "unavailable"]:
-    try:
-        await services.maintenance.check_writable()
-    except StoreUnavailable:
-        return "unavailable"
-    return "ok"
