@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 
+_RETURN = "local reply = run()\nreturn {server_now, verdict, reply}"
 _FOLDER = Path(__file__).with_name("lua")
 
 
@@ -22,7 +23,7 @@ class Script:
 
 def _load(name: str) -> Script:
     prelude, body = [(_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
-    text = f"{prelude}\nlocal function run()\n{body}\nend\nreturn {{server_now, 'run', run()}}"
+    text = f"{prelude}\nlocal function run()\n{body}\nend\n{_RETURN}"
     # EVALSHA identifies scripts by SHA-1. Security does not depend on it.
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

@@ -11,8 +11,6 @@ That is sooner than the `Retry-After` of the 503.
 
 import time
 
-_TOLERANCE = 100
-"""Milliseconds by which clocks may drift apart between two replies. A larger step is learnt."""
 TIMER_ERROR = 0.1
 """Seconds by which a time-out may come early: uvloop's timers do."""
 
@@ -28,7 +26,7 @@ class ServerClock:
         self._offset = server_now - 1000 * time.monotonic()
 
     def window(self, deadline: float) -> str:
-        """The first and the last time of the server (epoch milliseconds) for a command sent now.
+        """The present and the last time of the server (epoch milliseconds) for a command sent now.
 
         `deadline` is on `time.monotonic()`. Before the first reply no time fits, so that the server
         refuses the command and tells its time.
@@ -41,5 +39,4 @@ class ServerClock:
             raise TimeoutError
         if self._offset is None:
             return "0 0"
-        first = 1000 * now + self._offset - _TOLERANCE
-        return f"{first:.0f} {1000 * last + self._offset:.0f}"
+        return f"{1000 * now + self._offset:.0f} {1000 * last + self._offset:.0f}"

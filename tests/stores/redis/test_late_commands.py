@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Acquired, Active, Rotated
+from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated
 from app.sessions.ports import Stores
 from app.stores.redis import scripts
+from app.stores.redis.codec import session_key
 from app.stores.redis.scripts import Script
 from tests.stores.builders import (
     NOW,
@@ -99,7 +100,7 @@ LATE = [
 async def test_a_late_command_changes_nothing(
     valkey: Server, store: Stores, other: Stores, proxy: Proxy, late: Late
 ) -> None:
-    await keep(other, make_session(SESSION))
+    await keep(store, make_session(SESSION))  # it knows the server's clock from here on
     valkey.cli("SCRIPT", "LOAD", late.script.text)
     proxy.keep_back(late.script.digest.encode())
     assert await fails(late.command(store))
@@ -119,9 +120,40 @@ async def test_a_jump_of_the_servers_clock_fails_no_command(
     assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
 
 
+async def test_a_used_token_is_judged_after_the_servers_clock_has_jumped_back(
+    valkey: Server, store: Stores
+) -> None:
+    await keep(store, make_session(SESSION, generation=2))
+    valkey.cli("HSET", session_key(SESSION), "rotated_at", 1000 * 2**40)
+    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+
+
 async def test_a_command_whose_time_is_over_is_not_sent(
     valkey: Server, events: RecordedEvents
 ) -> None:
     async with opened(valkey.url, events, command_timeout=0.05) as hasty:
         assert await fails(hasty.sessions.touch(SESSION, 0, NOW))
     assert fields_of(events, "store_failed") == ["TimeoutError"]
+
+
+@pytest.mark.parametrize(
+    ("presented", "use"),
+    [
+        (0, lambda store: store.sessions.touch(SESSION, 1, NOW)),
+        (1, lambda store: store.sessions.rotate(rotation_of(2, session_id=SESSION))),
+    ],
+    ids=["the predecessor", "the current token"],
+)
+async def test_a_first_copy_that_comes_after_its_second_run_judges_nothing(
+    store: Stores, other: Stores, proxy: Proxy, presented: int, use: Command
+) -> None:
+    await keep(store, make_session(SESSION))
+    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
+    proxy.keep_back(scripts.ROTATE.digest.encode())
+    refresh = asyncio.create_task(store.sessions.rotate(rotation_of(presented, session_id=SESSION)))
+    await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
+    proxy.cut()
+    assert isinstance(await refresh, Rotated | Replayed)
+    assert isinstance(await use(other), Rotated | Active)
+    await asyncio.to_thread(proxy.deliver)
+    assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)

@@ -42,8 +42,9 @@ class Proxy:
         self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self.port}"
         self._mode = Mode()
         self._doomed: list[re.Pattern[bytes]] = []
+        self.kept = b""
+        """What `keep_back` has kept."""
         self._late: re.Pattern[bytes] | None = None
-        self._kept = b""
         self._rules = Rules(lambda: self._mode, self._keep, self._note, self._count_lost)
         self._links: set[asyncio.Task[Any]] = set()
         self._listener: asyncio.Server | None = None
@@ -91,9 +92,9 @@ class Proxy:
 
     def deliver(self) -> None:
         """Let the server execute what was kept back, as if the network had taken so long."""
-        assert self._kept, "nothing was kept back"
+        assert self.kept, "nothing was kept back"
         with socket.create_connection(("127.0.0.1", self._target)) as late:
-            late.sendall(self._kept)
+            late.sendall(self.kept)
             late.shutdown(socket.SHUT_WR)
             while late.recv(65536):
                 pass
@@ -179,7 +180,9 @@ class Proxy:
     def _keep(self, commands: Sequence[bytes], data: bytes) -> bool:
         if self._late is None or not any(map(self._late.search, commands)):
             return False
-        self._late, self._kept = None, data
+        with self._news:
+            self._late, self.kept = None, data
+            self._news.notify_all()
         return True
 
     def _note(self, command: bytes) -> bool:

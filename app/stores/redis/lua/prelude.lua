@@ -4,14 +4,19 @@
 --             same id. The script then finds this id and replies as the first run did.
 -- again:      whether this is the second run.
 -- now:        the caller's clock in epoch seconds, for all that expires.
--- first, last: when the command may run, in epoch milliseconds of the server's clock. A command that
---             arrives later was given up: it is stale, and changes and judges nothing.
+-- issued, last: when the command was sent and when it may run at the latest, in epoch milliseconds
+--             of the server's clock. One that arrives later was given up: it is stale, and changes
+--             and judges nothing. `issued` is early by the way of a reply.
+-- verdict:    'run', or 'stale' if nothing was done. The engine sends the command again then.
 local command_id, again = ARGV[1], ARGV[2] == '1'
-local now, first, last = string.match(ARGV[3], '(%S+) (%S+) (%S+)')
-now = tonumber(now)
+local now, issued, last = string.match(ARGV[3], '(%S+) (%S+) (%S+)')
+now, issued = tonumber(now), tonumber(issued)
+local verdict, CLOCK_TOLERANCE = 'run', 100
 local time = redis.call('TIME')
 local server_now = time[1] * 1000 + math.floor(time[2] / 1000)
-if server_now < tonumber(first) or server_now > tonumber(last) then return {server_now, 'stale'} end
+if server_now < issued - CLOCK_TOLERANCE or server_now > tonumber(last) then
+  return {server_now, 'stale'}
+end
 
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 

@@ -18,7 +18,7 @@ if ahead == 0 or ahead == 1 then
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
   redis.call('HSET', KEYS[1], 'generation', presented + 1, 'secret_kid', secret_kid,
     'rotation_key_hash', key_hash, 'last_used_at', now, 'expires_at', expires_at,
-    'command_id', command_id, 'outcome', outcome)
+    'command_id', command_id, 'outcome', outcome, 'rotated_at', server_now)
   -- The generations in a row end with one that was not replayed.
   local count = session.replays and 'replays' or 'replayed_generations'
   redis.call('HDEL', KEYS[1], 'in_use', count)
@@ -35,6 +35,12 @@ if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
       'replayed_generations', in_a_row, 'replay_id', command_id)
   end
   return {'replayed', redis.call('HGETALL', KEYS[1])}
+end
+-- A copy of a command may come after its second run, when the app has used the successor.
+local used_at = math.max(session.rotated_at or 0, session.in_use or 0)
+if issued < used_at and used_at <= server_now then
+  verdict = 'stale'
+  return nil
 end
 -- A second run never ends the session. Its own first run may have used the token, and another
 -- command may have used the successor since. The app asks again, with a new command id.

@@ -4,6 +4,6 @@ local session = read(KEYS[1])
 local gone = inactive(session)
 if gone then return gone end
 if session.generation == ARGV[4] and not session.in_use then
-  redis.call('HSET', KEYS[1], 'in_use', 1)
+  redis.call('HSET', KEYS[1], 'in_use', server_now)
 end
 return {'active', redis.call('HGETALL', KEYS[1])}
