@@ -135,7 +135,7 @@ kill-nine: install ## kill the service 50 times under load; nothing acknowledged
 	.venv/bin/python -m tests.soak.kill_nine
 
 .PHONY: lossy
-lossy: install ## run 2,000 apps and 800 thieves over a lossy network (2 minutes)
+lossy: install ## run 2,000 apps and 800 thieves over a lossy network, on each store (4 minutes)
 	.venv/bin/python -m tests.soak.lossy_network
 
 .PHONY: slow-clients

@@ -1,6 +1,7 @@
 """Run apps over a lossy network: no app is forced to log in again, and every thief is caught.
 
-The network loses responses and duplicates requests, and the service is killed several times.
+The network loses responses and duplicates requests, and the service is killed several times; once
+over SQLite and once over Valkey.
 Thieves copy the refresh token of some apps. They replay it later, follow the owner's next refresh,
 or lurk until the owner sleeps.
 `python -m tests.soak.lossy_network --help` lists the options.
@@ -19,7 +20,8 @@ from pathlib import Path
 from tests.soak.lossy_proxy import LossyProxy
 from tests.soak.phone import App, Line
 from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
-from tests.soak.store_content import read_file
+from tests.soak.store_content import read_file, read_valkey
+from tests.support.valkey.servers import Server, standalone
 
 DROPS, DOUBLES = 0.20, 0.05
 FEWEST_REFRESHES = 10
@@ -95,12 +97,13 @@ class Owner(App):
 def make_owners(running: Environment, line: Line, apps: int, thieves: int) -> list[Owner]:
     """Make the apps, which use this line, and choose those that the thieves rob."""
     choices, owners = running.choices, []
-    victims = set(choices.sample(range(apps), thieves))
+    victims = choices.sample(range(apps), thieves)
+    manners = {victim: MANNERS[turn % len(MANNERS)] for turn, victim in enumerate(victims)}
     for number in range(apps):
-        at, manner = choices.randrange(FEWEST_REFRESHES - 2), MANNERS[number % len(MANNERS)]
+        at = choices.randrange(FEWEST_REFRESHES - 2)
         owner = running.app(f"owner-{number}", Owner, line)
-        if number in victims:
-            owner.thief = Thief(running.app("nobody", App, line), at, manner)
+        if number in manners:
+            owner.thief = Thief(running.app("nobody", App, line), at, manners[number])
         owners.append(owner)
     running.apps += owners
     return owners
@@ -127,8 +130,20 @@ async def live(running: Environment, owners: list[Owner], network: LossyProxy, k
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
+    """Run over SQLite, then over Valkey."""
+    (folder / "sqlite").mkdir()
+    codes = [await run_over(folder / "sqlite", given, None)]
+    with standalone(folder / "valkey", appendonly=True) as server:
+        codes.append(await run_over(server.folder, given, server))
+    return max(codes)
+
+
+async def run_over(folder: Path, given: argparse.Namespace, server: Server | None) -> int:
+    """Run once over this Valkey, or over SQLite."""
     began = time.monotonic()
-    async with environment(folder, given.seed) as running:
+    url = f"sqlite:///{folder / 'sessions.db'}" if server is None else server.url
+    print(f"\n--- over {'SQLite' if server is None else 'Valkey'} ---")
+    async with environment(folder, given.seed, STORE_URL=url) as running:
         service, tally = running.running.service, running.tally
         proxy = LossyProxy(running.choices, lambda: service.port, DROPS, DOUBLES)
         async with proxy.listening() as port:
@@ -136,7 +151,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             owners = make_owners(running, line, given.apps, given.thieves)
             await live(running, owners, proxy, given.kills)
         await service.stop()
-        kept = read_file(running.running.store)
+        kept = read_file(running.running.store) if server is None else await read_valkey(server.url)
         robbed = [(owner.thief, owner.ended) for owner in owners if owner.thief is not None]
         in_vain = [
             not thief.gained and ended == "refresh_reused" for thief, ended in robbed
@@ -153,10 +168,11 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             "relaunches before a first session": tally["relaunches"],
             "refreshes rotated": tally["refreshes rotated"],
             "refreshes replayed": tally["refreshes replayed"],
+            "three refreshes in a row replayed": service.said('"refresh_replayed_repeatedly"'),
             "looks at /v1/me": tally["looks"],
             "thieves, by manner": dict(Counter(thief.manner for thief, _ in robbed)),
             "slowest start, seconds": f"{service.slowest_start:.1f}",
-            "sessions in the file": len(kept.subjects),
+            "sessions in the store": len(kept.subjects),
         }
         promises = [
             Promise("kills survived", service.starts - 1, given.kills),
