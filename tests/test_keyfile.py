@@ -2,10 +2,9 @@
 
 import json
 import os
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
@@ -18,6 +17,7 @@ from app.errors import StartupError
 from app.jose.jwk import SIGNING_ALGORITHMS, SigningAlgorithm
 from app.jose.key_ring import KeyRing
 from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
+from tests.stores.full_disk import file_size_limit
 from tests.support.fakes import RecordedEvents
 
 MODIFIED = "2026-11-22T12:00:00Z"
@@ -255,20 +255,9 @@ def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -
         assert beginning + reader.read() == before
 
 
-@contextmanager
-def disk_with_room_for(size: int) -> Iterator[None]:
-    """Let every write beyond this size fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> None:
     before = path.read_bytes()
-    with disk_with_room_for(100), pytest.raises(OSError, match="File too large"):
+    with file_size_limit(100), pytest.raises(OSError, match="File too large"):
         keyfile.add(path, "ES256")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.authing.documents import loads
 from app.authing.result import Envelope, UserRecord, raise_for_code, read_user, unwrap
 from app.errors import (
     AccountBlocked,
@@ -14,6 +15,7 @@ from app.errors import (
     TicketRejected,
 )
 from tests.authing.builders import USER_ID, encoded, make_user
+from tests.support.json_documents import REFUSED, YES
 
 
 def read(document: Any) -> UserRecord:
@@ -192,6 +194,12 @@ def test_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
 def test_the_token_may_stand_beside_the_user_entity() -> None:
     user = without(make_user(), "token")
     assert read({"token": "h.token.s", "userEntity": user}).unverified_token == "h.token.s"
+
+
+def test_no_json_document_without_a_user_is_read_as_one() -> None:
+    for document in (REFUSED | YES).values():
+        with pytest.raises(AuthingBadAnswer):
+            read(loads(document))
 
 
 @pytest.mark.parametrize("name", ["blocked", "isDeleted"])

@@ -1,7 +1,6 @@
 """Refreshes one by one. test_refresh_sequences.py has the sequences: replay, reuse, expiry."""
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,12 +15,6 @@ from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import FakeClock, FakeIdentityProvider, RecordedEvents
 
 HOUR = timedelta(hours=1)
-
-
-async def reason_of_end(refresh: Awaitable[TokenPair]) -> str:
-    with pytest.raises(RefreshSessionEnded) as caught:
-        await refresh
-    return caught.value.reason
 
 
 async def test_a_refresh_never_asks_authing(
@@ -87,7 +80,9 @@ async def test_every_replay_without_a_window_is_a_reuse(
     strict_lives = replace(service.issuer.lifetimes, recovery_window=timedelta(0))
     strict = replace(service, issuer=replace(service.issuer, lifetimes=strict_lives))
     await strict.refresh(login.refresh_token)
-    assert await reason_of_end(strict.refresh(login.refresh_token)) == "refresh_reused"
+    with pytest.raises(RefreshSessionEnded) as caught:
+        await strict.refresh(login.refresh_token)
+    assert caught.value.reason == "refresh_reused"
 
 
 # --- a stolen token ---
