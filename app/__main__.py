@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
         case "sandbox":
             from app.commands import sandbox  # noqa: PLC0415
 
-            return sandbox.run()
+            return sandbox.run(options.host, options.folder)
         case "check":
             from app.commands import check  # noqa: PLC0415
 
@@ -67,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ticketgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="the production server; settings from the environment")
-    commands.add_parser("sandbox", help="the same server against a built-in fake Authing")
+    sandbox = commands.add_parser("sandbox", help="the same server against a built-in fake Authing")
+    text = "address to listen on; everyone who reaches it can log in (default: 127.0.0.1)"
+    sandbox.add_argument("--host", default="127.0.0.1", help=text)
+    text = "where its folder sandbox-data lies (default: the current folder)"
+    sandbox.add_argument("--folder", type=Path, default=Path(), help=text)
     commands.add_parser("check", help="will this configuration work?")
     keys = commands.add_parser("keys", help="make the key file and roll its keys over")
     _add_key_options(keys, file=None, alg="ES256")

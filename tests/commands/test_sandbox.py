@@ -8,22 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.sandbox import SandboxSettings
+from app.commands.sandbox import SandboxSettings, read_settings
 from app.config import Settings
+from app.store_url import SqliteUrl
 from tests.commands.conftest import Shell
 
 pytestmark = pytest.mark.usefixtures("taken_port")
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("STORE_URL", "postgres://:c4nary@db.acme.test"),
-        ("SESSION_ISSUER", "http://login.acme.test"),
-        ("DRAIN_DELAY", "soon"),
-        ("LOG_FORMAT", "xml"),
-        ("API_DOCS", "maybe"),
-    ],
+    ("name", "value"), [("DRAIN_DELAY", "soon"), ("LOG_FORMAT", "xml"), ("API_DOCS", "maybe")]
 )
 def test_a_wrong_setting_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, value: str
@@ -43,22 +37,51 @@ def test_a_port_that_is_taken_is_refused_in_one_line(shell: Shell) -> None:
     assert response.err.startswith("ticketgate: PORT: ")
 
 
-@pytest.mark.parametrize("host", ["[::1]", "192.0.2.1", "a..b"])
-def test_a_host_that_cannot_be_listened_on_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, host: str
+def test_nothing_of_production_is_used(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell, taken_port: int
 ) -> None:
-    # Some shells and conda export a HOST that is meant for other programs.
-    monkeypatch.setenv("HOST", host)
-    note, refusal = shell("sandbox").err.splitlines()
-    assert note.startswith("ticketgate: HOST: ")
-    assert note.endswith("; the sandbox uses 127.0.0.1")
-    assert refusal.startswith("ticketgate: PORT: cannot listen on 127.0.0.1:")
+    production = {
+        "HOST": "0.0.0.0",  # noqa: S104  # as in a container, or exported by a shell
+        "STORE_URL": "redis://:c4nary@redis.acme.test",
+        "STORE_SENTINEL_PASSWORD": "c4nary",
+        "SESSION_ISSUER": "https://login.acme.test",
+        "SESSION_AUDIENCE": "https://api.acme.test",
+        "SESSION_KEYS_FILE": str(folder / "keys.json"),
+        "AUTHING_USER_POOL_SECRET": "made-up-production-secret-024681357",
+        "AUTHING_CA_FILE": str(folder / "missing.pem"),
+    }
+    for name, value in production.items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings("127.0.0.1", Path(), pool_secret="made-up-secret-of-a-test")
+    values = {str(value) for value in settings.model_dump().values()}
+    assert not values & set(production.values())
+    assert settings.session_issuer == f"http://127.0.0.1:{taken_port}"
+    assert settings.session_audience is None
+    assert settings.store_url == SqliteUrl(Path("sandbox-data/sessions.db"))
+    assert settings.store_sentinel_password is None
+    refused = shell("sandbox").err
+    assert refused.startswith(f"ticketgate: PORT: cannot listen on 127.0.0.1:{taken_port}")
+    assert refused.count("\n") == 1
 
 
-def test_the_sandbox_creates_its_keys_once_by_default(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, shell: Shell
+def test_options_choose_the_address_and_the_folder(folder: Path, shell: Shell) -> None:
+    response = shell("sandbox", "--host", "192.0.2.1", "--folder", str(folder / "elsewhere"))
+    assert response.err.startswith("ticketgate: HOST: cannot listen on 192.0.2.1")
+    assert (folder / "elsewhere" / "sandbox-data" / "keys.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "issuer"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::1", "[::1]"), ("192.0.2.1", "192.0.2.1")],  # noqa: S104  # read
+)
+def test_the_issuer_is_where_this_machine_reaches_it(
+    host: str, issuer: str, taken_port: int
 ) -> None:
-    monkeypatch.delenv("SESSION_KEYS_FILE")
+    settings = read_settings(host, Path(), pool_secret="made-up-secret-of-a-test")
+    assert (settings.host, settings.session_issuer) == (host, f"http://{issuer}:{taken_port}")
+
+
+def test_the_sandbox_creates_its_keys_once(folder: Path, shell: Shell) -> None:
     made = folder / "sandbox-data" / "keys.json"
     shell("sandbox")
     keys = json.loads(made.read_bytes())
@@ -71,11 +94,10 @@ def test_it_knows_the_same_settings_as_the_production_server() -> None:
 
 
 def test_a_key_file_that_cannot_be_made_is_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell, tmp_path: Path
+    shell: Shell, tmp_path: Path
 ) -> None:
     (tmp_path / "a-file").touch()
-    monkeypatch.setenv("SESSION_KEYS_FILE", str(tmp_path / "a-file" / "keys.json"))
-    response = shell("sandbox")
+    response = shell("sandbox", "--folder", str(tmp_path / "a-file"))
     assert response.code == 2
     assert response.err.startswith("ticketgate: SESSION_KEYS_FILE: ")
     assert response.err.count("\n") == 1

@@ -1,26 +1,37 @@
 """The sandbox in a container: it starts, is locked up, and keeps what it is told to keep."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.commands.sandbox import SandboxSettings
+from app.commands.sandbox import read_settings
 from app.config import Settings
 from app.store_url import SqliteUrl
-from tests.commands.environment import POOL_ID
-from tests.deploy.conftest import Load
+from tests.commands.environment import POOL_SECRET, enter
 from tests.deploy.dockerfile import ROOT, Dockerfile
 
 
 @pytest.fixture
-def settings(compose: dict[str, Any], load: Load) -> Settings:
-    """What the sandbox makes of the variables; the pool is its own."""
-    return load(SandboxSettings, {**compose["environment"], "AUTHING_USER_POOL_ID": POOL_ID})
+def options(compose: dict[str, Any]) -> dict[str, str]:
+    """The options of its command."""
+    command, *rest = compose["command"]
+    assert command == "sandbox"
+    return dict(zip(rest[::2], rest[1::2], strict=True))
 
 
-def test_compose_builds_this_repository_and_runs_the_sandbox(compose: dict[str, Any]) -> None:
+@pytest.fixture
+def settings(
+    options: dict[str, str], dockerfile: Dockerfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """What the sandbox makes of its options, in the environment of the image."""
+    enter(tmp_path, monkeypatch, **dockerfile.variables)
+    folder = Path(options["--folder"])
+    return read_settings(options["--host"], folder, pool_secret=POOL_SECRET)
+
+
+def test_compose_builds_this_repository(compose: dict[str, Any]) -> None:
     assert (ROOT / "deploy/sandbox" / compose["build"]).resolve() == ROOT
-    assert compose["command"] == ["sandbox"]
 
 
 def test_the_sandbox_writes_into_its_volume(
@@ -38,6 +49,7 @@ def test_the_sandbox_is_reachable_from_this_machine_only(
     compose: dict[str, Any], settings: Settings
 ) -> None:
     assert compose["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
+    assert settings.host == "0.0.0.0"  # noqa: S104  # the port of a container is forwarded to it
 
 
 def test_the_sandbox_is_confined_like_production(compose: dict[str, Any]) -> None:
