@@ -22,7 +22,7 @@ from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import build_client, build_transport
+from app.authing.transport import AuthingTransport
 from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 from app.config import Settings
 from app.errors import StartupError, StoreUnavailable
@@ -84,9 +84,8 @@ async def open_services(
                 events=events,
             )
         )
-        http = build_client(transport or authing_transport(settings))
-        await stack.enter_async_context(http)
-        client = authing_client(settings, http, clock, events)
+        wire = await stack.enter_async_context(transport or authing_transport(settings))
+        client = authing_client(settings, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
@@ -155,20 +154,20 @@ def create_app(
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     """Return the real transport to Authing, or raise StartupError for a bad CA file."""
     try:
-        return build_transport(settings.authing_ca_file)
+        return AuthingTransport(settings.authing_ca_file)
     except OSError as error:
         message = f"AUTHING_CA_FILE: {settings.authing_ca_file} is not a readable CA bundle"
         raise StartupError(message) from error
 
 
 def authing_client(
-    settings: Settings, http: httpx.AsyncClient, clock: Clock, events: Events
+    settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock, events: Events
 ) -> AuthingClient:
     """Return the client, with the verification of the settings."""
     pool_secret = settings.authing_user_pool_secret.get_secret_value()
     keys: SharedSecretKeys | RemoteJwks
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
-        keys = RemoteJwks(http, settings.authing_jwks_url, events)
+        keys = RemoteJwks(transport, settings.authing_jwks_url, events)
     else:
         own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
         keys = SharedSecretKeys(own or [pool_secret])
@@ -179,7 +178,7 @@ def authing_client(
     )
     max_age = settings.authing_token_max_age
     return AuthingClient(
-        http,
+        transport,
         base_url=settings.authing_base_url,
         user_pool_id=settings.authing_user_pool_id,
         user_pool_secret=pool_secret,

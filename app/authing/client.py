@@ -35,7 +35,7 @@ class AuthingClient(IdentityProvider):
     Each exchange is sent once: Authing may consume the ticket even if its response is lost.
     """
 
-    http: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     _: KW_ONLY
     base_url: str
     user_pool_id: str
@@ -57,14 +57,14 @@ class AuthingClient(IdentityProvider):
         Raises:
             AuthingError: there was no response.
         """
-        async with send(self.http, "GET", self.base_url) as response:
+        async with send(self.transport, "GET", self.base_url) as response:
             return http_date(response.headers.get("date", ""))
 
     async def _send_ticket(self, ticket: str) -> UserRecord:
         # The secret is always sent, because only some pools require it. Ticket and secret are not
         # in the URL, because URLs are logged; the vendor's sample repeats the ticket there.
         body: JsonValue = {"ticket": ticket, "secret": self.user_pool_secret}
-        async with send(self.http, "POST", self._exchange_url(), json=body) as response:
+        async with send(self.transport, "POST", self._exchange_url(), json=body) as response:
             wait = retry_after(response, self.clock())
             raise_for_status(response.status_code, retry_after=wait)
             envelope = unwrap(await _document(response))

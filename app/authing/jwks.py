@@ -34,14 +34,14 @@ class RemoteJwks(TokenKeys):
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         url: str,
         events: Events,
         *,
         timeout: float = 3.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._http = http
+        self._transport = transport
         self._url = url
         self._events = events
         self._timeout = timeout
@@ -88,7 +88,7 @@ class RemoteJwks(TokenKeys):
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with deadline(self._timeout), send(self._http, "GET", self._url) as response:
+        async with deadline(self._timeout), send(self._transport, "GET", self._url) as response:
             if response.status_code != HTTPStatus.OK:
                 raise AuthingBadAnswer("bad_status")
             return read_jwk_set(await read_json(response), self._events)

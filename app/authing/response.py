@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -21,21 +22,32 @@ from app.jose.strict_json import JsonValue
 MAX_BODY = 256 * 1024
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
+_HEADERS = httpx.Headers(
+    {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}
+)
+_parse_url = lru_cache(maxsize=8)(httpx.URL)  # all URLs come from the settings
 _JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
 
 
 @asynccontextmanager
 async def send(
-    http: httpx.AsyncClient, method: str, url: str, json: JsonValue = None
+    transport: httpx.AsyncBaseTransport, method: str, url: str, json: JsonValue = None
 ) -> AsyncIterator[httpx.Response]:
     """Send one request, once; yield the response before its body is read.
+
+    There is no httpx.AsyncClient, because all it adds is unwanted: redirects, cookies, credentials
+    and the environment.
 
     Raises:
         AuthingError: there was no response.
     """
     with map_client_errors():
-        async with http.stream(method, url, json=json) as response:
+        request = httpx.Request(method, _parse_url(url), headers=_HEADERS, json=json)
+        response = await transport.handle_async_request(request)
+        try:
             yield response
+        finally:
+            await response.aclose()
 
 
 async def read_json(response: httpx.Response) -> Any:

@@ -1,6 +1,6 @@
-"""The HTTP client for Authing, its errors and its deadline: aiohttp's connections under httpx.
+"""The HTTP transport to Authing, its errors and its deadline: aiohttp's connections under httpx.
 
-The only module that knows which HTTP engine is below httpx (docs/decisions/0002). httpx's own
+The only module that knows which HTTP engine is below httpx (docs/decisions/0019). httpx's own
 engine loses a connection when a call is cancelled, and deadlines cancel calls. Nothing is read from
 the environment (proxies, trust stores, key logs, netrc), because the pool secret is sent here.
 """
@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +19,6 @@ import httpx
 from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from httpx_aiohttp import AiohttpTransport
 from typing_extensions import override
 
 from app.authing.result import Outcome
@@ -42,8 +40,7 @@ _CONNECT_SECONDS = 2.0  # name lookup, TCP, TLS and the wait for a free connecti
 _IDLE_SECONDS = 15.0
 _CLIENT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
-# The first matching row decides. The aiohttp class is the reliable one: httpx_aiohttp reports a
-# server that hangs up as a connect timeout, and passes some errors on unchanged.
+# The first matching row decides. httpx's errors come from other transports.
 _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
     (
         (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError),
@@ -63,56 +60,74 @@ _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome
 )
 
 
-def build_transport(
-    ca_file: Path | None, connections: int = 100, look_up: LookUp | None = None
-) -> httpx.AsyncBaseTransport:
-    """Build the transport with at most `connections` connections.
+class AuthingTransport(httpx.AsyncBaseTransport):
+    """The transport of all calls to Authing, for one event loop: httpx's types, aiohttp's sockets.
 
-    Only the certificate authorities of `ca_file` are trusted; without it, those of Mozilla's list
-    in certifi, which is the same on every machine. `look_up` replaces the system's resolver.
+    It follows no redirect and keeps no cookie. It limits only the time to connect (2 s); the caller
+    sets the `deadline` of the whole call. Only the certificate authorities of `ca_file` are
+    trusted; without it, those of Mozilla's list in certifi, which is the same on every machine.
+    `look_up` replaces the system's resolver.
 
     Raises:
         OSError: `ca_file` cannot be read or holds no certificate.
     """
-    tls = _tls(ca_file)
 
-    # A factory, because a session belongs to the event loop that runs when it is created.
-    def session() -> aiohttp.ClientSession:
+    def __init__(
+        self, ca_file: Path | None, connections: int = 100, look_up: LookUp | None = None
+    ) -> None:
+        self.tls = _tls(ca_file)
+        self._connections = connections
+        self._look_up = look_up
+        self._session: aiohttp.ClientSession | None = None
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._session is None:
+            self._session = self._open_session()
+        response = await self._session.request(
+            request.method,
+            str(request.url),
+            headers=request.headers,
+            data=request.content or None,
+            allow_redirects=False,
+        )
+        return httpx.Response(
+            response.status, headers=response.raw_headers, stream=_ResponseBody(response)
+        )
+
+    @override
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=_CleanConnector(
-                limit=connections,
-                ssl=tls,
-                resolver=_BoundedResolver(look_up),
+                limit=self._connections,
+                ssl=self.tls,
+                resolver=_BoundedResolver(self._look_up),
                 keepalive_timeout=_IDLE_SECONDS,
             ),
-            response_class=_ResponseWithoutReason,
             cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS),
             trust_env=False,
             auto_decompress=False,
         )
 
-    return AiohttpTransport(verify=tls, trust_env=False, client=session)
 
+class _ResponseBody(httpx.AsyncByteStream):
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
 
-def build_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """Build the client for all calls to Authing; the caller closes it.
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.content.iter_any():
+            yield chunk
 
-    It follows no redirect, keeps no cookie and asks for an uncompressed response. It limits only
-    the time to connect (2 s); the caller sets the `deadline` of the whole call.
-    """
-    return httpx.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
-        headers={
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "ticketgate",
-        },
-        # httpx keeps cookies by itself, whatever the transport does.
-        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
-    )
+    @override
+    async def aclose(self) -> None:
+        # Gives the connection back, or closes it if the body was not read to its end.
+        await self._response.__aexit__(None, None, None)
 
 
 @contextmanager
@@ -132,9 +147,7 @@ def map_client_errors() -> Iterator[None]:
 
 def map_client_error(exc: Exception) -> AuthingError:
     """Return the AuthingError that an error of the client or of the system stands for."""
-    cause = exc.__cause__
-    origin = cause if isinstance(cause, (aiohttp.ClientError, OSError)) else exc
-    return next(error(outcome) for kinds, error, outcome in _ERROR_MAP if isinstance(origin, kinds))
+    return next(error(outcome) for kinds, error, outcome in _ERROR_MAP if isinstance(exc, kinds))
 
 
 @asynccontextmanager
@@ -195,16 +208,6 @@ class _CleanConnector(aiohttp.TCPConnector):
             connection.close()
             connection = await super().connect(req, traces, timeout)
         return connection
-
-
-class _ResponseWithoutReason(aiohttp.ClientResponse):
-    """Drops the reason phrase: httpx_aiohttp loses the connection if it is not UTF-8."""
-
-    @override
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        await super().start(connection)
-        self.reason = None
-        return self
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from app.authing.transport import build_client, deadline
+from app.authing.transport import deadline
 from app.commands.serve import names_given
 from app.commands.unsafe import ADVICE, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
@@ -103,10 +103,10 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
     """Connect to Authing over verified TLS and compare clocks. Sends no secret."""
     try:
         async with (
-            build_client(authing_transport(settings)) as http,
+            authing_transport(settings) as transport,
             deadline(settings.authing_timeout.total_seconds()),
         ):
-            client = authing_client(settings, http, system_clock, _LastEvents())
+            client = authing_client(settings, transport, system_clock, _LastEvents())
             theirs = await client.probe()
     except StartupError as error:
         return {"authing": str(error)}

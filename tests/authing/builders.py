@@ -15,7 +15,7 @@ import httpx
 import jwt
 
 from app.authing.client import AuthingClient
-from app.authing.transport import build_client, build_transport
+from app.authing.transport import AuthingTransport
 from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -257,9 +257,13 @@ async def authing_over(
     transport: httpx.AsyncBaseTransport, base_url: str = "http://authing.example", **changes: Any
 ) -> AsyncIterator[AuthingClient]:
     values: dict[str, Any] = {"verifier": hs256_verifier(), "clock": clock}
-    async with build_client(transport) as http:
+    async with transport:
         yield AuthingClient(
-            http, base_url=base_url, user_pool_id=POOL, user_pool_secret=SECRET, **values | changes
+            transport,
+            base_url=base_url,
+            user_pool_id=POOL,
+            user_pool_secret=SECRET,
+            **values | changes,
         )
 
 
@@ -267,5 +271,5 @@ async def authing_over(
 async def authing(
     base_url: str, *, connections: int = 10, ca_file: Path | None = SMALL_CA_FILE, **changes: Any
 ) -> AsyncIterator[AuthingClient]:
-    async with authing_over(build_transport(ca_file, connections), base_url, **changes) as client:
+    async with authing_over(AuthingTransport(ca_file, connections), base_url, **changes) as client:
         yield client

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.authing.documents import loads
 from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
-from app.authing.transport import build_client, build_transport
+from app.authing.transport import AuthingTransport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
 from tests.authing.builders import (
     SMALL_CA_FILE,
@@ -152,10 +152,10 @@ class Running:
 @asynccontextmanager
 async def running(seconds: float = 2.0) -> AsyncIterator[Running]:
     issuer, watch = Issuer(), Stopwatch()
-    async with peer(issuer) as seen, build_client(build_transport(SMALL_CA_FILE)) as http:
+    async with peer(issuer) as seen, AuthingTransport(SMALL_CA_FILE) as transport:
         url = f"{seen.url}/jwks.json"
         events = RecordedEvents()
-        keys = RemoteJwks(http, url, events, timeout=seconds, monotonic=watch)
+        keys = RemoteJwks(transport, url, events, timeout=seconds, monotonic=watch)
         yield Running(keys, issuer, watch, seen, events)
 
 

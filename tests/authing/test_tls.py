@@ -5,9 +5,8 @@ import ssl
 from pathlib import Path
 
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
-from app.authing.transport import build_transport
+from app.authing.transport import AuthingTransport
 from app.errors import AuthingUntrusted
 from tests.authing.builders import TICKET, USER_ID, authing, json_response, make_user, peer
 from tests.support.authority import Authority
@@ -56,18 +55,15 @@ async def test_session_keys_are_not_written_to_a_file_of_the_environment(
 
 
 async def test_a_ca_file_replaces_the_public_authorities(authority: Authority) -> None:
-    own = build_transport(authority.file)
-    public = build_transport(None)
-    assert isinstance(own, AiohttpTransport)
-    assert isinstance(public, AiohttpTransport)
-    assert len(own.ssl_context.get_ca_certs()) == 1
-    assert len(public.ssl_context.get_ca_certs()) > 50
+    own = AuthingTransport(authority.file)
+    public = AuthingTransport(None)
+    assert len(own.tls.get_ca_certs()) == 1
+    assert len(public.tls.get_ca_certs()) > 50
 
 
 def test_tls_begins_at_1_2(authority: Authority) -> None:
-    transport = build_transport(authority.file)
-    assert isinstance(transport, AiohttpTransport)
-    assert transport.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
+    transport = AuthingTransport(authority.file)
+    assert transport.tls.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 @pytest.mark.parametrize(
@@ -94,4 +90,4 @@ def test_an_unusable_ca_file_is_refused(content: bytes | None, tmp_path: Path) -
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(OSError):  # noqa: PT011  # ssl's own, of several texts
-        build_transport(file)
+        AuthingTransport(file)

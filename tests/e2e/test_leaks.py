@@ -146,11 +146,8 @@ async def test_a_repr_holds_no_secret_and_no_personal_data(
     person = Persona.named(PERSONA)
     transport = httpx.ASGITransport(sandbox.authing)
 
-    async with (
-        open_services(settings, drain=Drain(), transport=transport) as services,
-        httpx.AsyncClient(transport=transport) as http,
-    ):
-        client = authing_client(settings, http, system_clock, services.events)
+    async with open_services(settings, drain=Drain(), transport=transport) as services:
+        client = authing_client(settings, transport, system_clock, services.events)
         login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
         pair = await services.logins.log_in(login)
         ring = services.keys.ring

@@ -24,8 +24,7 @@ OLD_NAMES = {
     "Apache 2.0": "Apache-2.0",
 }
 READ_BY_US = {
-    "httpx": "BSD-3-Clause",  # says "BSD License" in its classifier, which there are many of
-    "httpx-aiohttp": "BSD-3-Clause",  # brings its text instead of its name
+    "httpx": "BSD-3-Clause"  # says "BSD License" in its classifier, which there are many of
 }
 
 

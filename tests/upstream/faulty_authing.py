@@ -16,7 +16,7 @@ import httpx
 from aiohttp.abc import ResolveResult
 from pydantic import SecretStr
 
-from app.authing.transport import build_transport
+from app.authing.transport import AuthingTransport
 from tests.authing.builders import POOL, SECRET, SMALL_CA_FILE, USER_ID, Peer, peer
 from tests.support.authority import Authority
 from tests.support.running_app import RunningApp, running_app
@@ -119,7 +119,7 @@ async def faulty_authing(
         "authing_user_pool_secret": SecretStr(SECRET),
         "trusted_proxies": (ip_network("127.0.0.1"),),
     }
-    wire = build_transport(authority.file if tls else SMALL_CA_FILE, look_up=names.look_up)
+    wire = AuthingTransport(authority.file if tls else SMALL_CA_FILE, look_up=names.look_up)
     async with peer(GOOD) as bystander, running_app(folder, **changes, **settings) as app:
         app.wire._authing = wire
         authing = FaultyAuthing(app, server, bystander, names, authority, timeout)

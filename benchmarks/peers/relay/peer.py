@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from app.authing.response import read_json, send
-from app.authing.transport import build_client, build_transport, deadline
+from app.authing.transport import AuthingTransport, deadline
 from app.telemetry import logs
 
 _SECRET = os.environ["POOL_SECRET"]
@@ -17,7 +17,7 @@ _URL = f"{os.environ['UPSTREAM']}/oauth/app2wxapp/auth/{os.environ['POOL_ID']}"
 
 logs.configure("info", "json")
 _events = logs.LoggedEvents()
-_http = build_client(build_transport(None))
+_transport = AuthingTransport(None)
 
 
 async def app(
@@ -33,7 +33,7 @@ async def app(
         ticket = json.loads(body)["ticket"]
         async with (
             deadline(6),
-            send(_http, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}) as response,
+            send(_transport, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}) as response,
         ):
             body = json.dumps(await read_json(response)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
