@@ -21,7 +21,7 @@ from app.authing.result import (
     read_user,
     unwrap,
 )
-from app.authing.verifier import SignedClaims, Verifier
+from app.authing.verifier import LocalVerifier, SignedClaims
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid
 from app.jose.strict_json import JsonValue
 from app.sessions.models import Identity
@@ -40,7 +40,7 @@ class AuthingClient(IdentityProvider):
     base_url: str
     user_pool_id: str
     user_pool_secret: str = field(repr=False)
-    verifier: Verifier
+    verifier: LocalVerifier
     clock: Clock
 
     @override

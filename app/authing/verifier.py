@@ -83,21 +83,11 @@ class SignedClaims:
     issued_at: datetime
 
 
-class Verifier(Protocol):
-    """Decides whether Authing made a token for us and whether it is valid now."""
+class LocalVerifier:
+    """Decides with keys whether Authing made a token for us and whether it is valid now.
 
-    async def verify(self, unverified_token: str) -> SignedClaims:
-        """Return the claims of the token.
-
-        Raises:
-            AuthingTokenInvalid: the token is not accepted.
-            AuthingUnavailable: the keys cannot be fetched.
-        """
-        ...
-
-
-class LocalVerifier(Verifier):
-    """Verifies with keys. `max_age` limits the age of the token's `iat`; zero means no limit."""
+    `max_age` limits the age of the token's `iat`; zero means no limit.
+    """
 
     def __init__(
         self, keys: TokenKeys, expected: ExpectedAudience, *, max_age: timedelta, clock: Clock
@@ -107,8 +97,13 @@ class LocalVerifier(Verifier):
         self._max_age = max_age or timedelta.max
         self._clock = clock
 
-    @override
     async def verify(self, unverified_token: str) -> SignedClaims:
+        """Return the claims of the token.
+
+        Raises:
+            AuthingTokenInvalid: the token is not accepted.
+            AuthingUnavailable: the keys cannot be fetched.
+        """
         try:
             algorithm, kid = _unverified_key_choice(unverified_token)
             keys = await self._keys.candidates(algorithm, kid)

@@ -77,6 +77,14 @@ async def test_a_truncated_answer_closes_in_the_middle_of_its_body(
     assert complaints(caplog) == []
 
 
+async def test_a_drop_closes_the_connection_without_a_byte(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.state.fault = Fault("drop")
+    assert await everything_said(sandbox, sandbox.state.issue(Consent())) == b""
+    assert complaints(caplog) == []
+
+
 async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,7 @@ from tests.support.processes import Program
 
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
 _SERVICE = ("-m", "app", "serve")
-_SANDBOX = ("-m", "app.sandbox", "--pool", POOL_ID, "--secret", POOL_SECRET)
+_SANDBOX = ("-m", "tests.support.sandbox_server", POOL_ID, POOL_SECRET)
 _PORT = re.compile(r'"port": ?(\d+)|http://127\.0\.0\.1:(\d+)')
 
 

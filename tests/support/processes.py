@@ -113,7 +113,7 @@ def sandbox_process(
     folder: Path, pool_id: str, secret: str, environment: Mapping[str, str]
 ) -> Iterator[str]:
     """A fake Authing as a process; yields its address."""
-    arguments = ("-m", "app.sandbox", "--pool", pool_id, "--secret", secret)
+    arguments = ("-m", "tests.support.sandbox_server", pool_id, secret)
     program = Program(folder, *arguments, environment=environment)
     try:
         yield program.line_with("sandbox listening on").split()[-1]
