@@ -5,9 +5,10 @@ of the server is never sent.
 """
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Sequence
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,7 +23,12 @@ from app.events import Events
 REFUSAL = "ticketgate.refusal"
 """The key of `scope["state"]` under which the server puts the RequestError of a refused request."""
 
-_JSON = frozenset({"application/json", MEDIA_TYPE})
+_Field: TypeAlias = tuple[bytes, bytes]
+# JSON has no such parameter, but clients exist that read Latin-1 without it.
+_WITH_CHARSET: dict[_Field, _Field] = {
+    (b"content-type", each.encode()): (b"content-type", f"{each}; charset=utf-8".encode())
+    for each in ("application/json", MEDIA_TYPE)
+}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _EXPOSED = "X-Request-Id, Retry-After, Location, Idempotency-Replayed, WWW-Authenticate"
@@ -51,7 +57,7 @@ class RequestContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         scope["ticketgate.request_id"] = request_id = _request_id(scope)
-        origin = Headers(scope=scope).get("origin", "")
+        origin = Headers(scope=scope).get("origin", "") if self._cors_origins else ""
         started = time.monotonic()
         status = 0
 
@@ -59,9 +65,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                _add_headers(headers, request_id)
-                self._add_cors(headers, origin)
+                message["headers"] = _complete(message["headers"], request_id)
+                if self._cors_origins:
+                    self._add_cors(MutableHeaders(scope=message), origin)
             await send(message)
 
         try:
@@ -79,8 +85,7 @@ class RequestContext:
 
     def _add_cors(self, headers: MutableHeaders, origin: str) -> None:
         """Let pages of CORS_ORIGINS read the response (Fetch standard); never with cookies."""
-        if self._cors_origins:
-            headers.add_vary_header("Origin")
+        headers.add_vary_header("Origin")
         if origin in self._cors_origins:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Expose-Headers"] = _EXPOSED
@@ -107,16 +112,15 @@ def _request_id(scope: Scope) -> str:
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return str(given[0].decode())
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-Id"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
-    if headers.get("Content-Type") in _JSON:
-        # JSON has no such parameter, but clients exist that read Latin-1 without it.
-        headers["Content-Type"] += "; charset=utf-8"
+def _complete(headers: list[_Field], request_id: str) -> list[_Field]:
+    """Add ours to the fields of a response. All names are in lower case (ASGI)."""
+    added = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+    if not any(name == b"cache-control" for name, _ in headers):
+        added.append((b"cache-control", b"no-store"))
+    return [_WITH_CHARSET.get(field, field) for field in headers] + added
 
 
 def _early_response(scope: Scope, *, preflight: bool) -> Response | None:
@@ -133,5 +137,7 @@ def _refusal(scope: Scope) -> RequestError | None:
     refused: RequestError | None = scope.get("state", {}).get(REFUSAL)
     if refused is not None:
         return refused
+    if not scope["query_string"]:
+        return None
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return MalformedRequest() if _CREDENTIALS & {name.lower() for name, _ in query} else None
