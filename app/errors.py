@@ -14,7 +14,7 @@ word of a closed vocabulary (`outcome`) or a number.
     ├── EndedSession       the session of a refresh token or of a bearer token has ended
     ├── ServiceKeyInvalid  there is no service key, or a wrong one
     ├── StoreUnavailable   the store cannot be reached
-    └── InternalError      a bug in this service
+    └── InternalError      a bug in this service, or it stops
 """
 
 import secrets
@@ -255,7 +255,14 @@ class StoreUnavailable(TicketgateError, code="store_unavailable"):
 
 
 class InternalError(TicketgateError, code="internal_error"):
-    """A bug in this service. The log names its type and place only."""
+    """A bug in this service. The log names its type and place only.
+
+    `outcome` is `shutdown` if it is none: the process stopped before the request was answered.
+    """
+
+    def __init__(self, outcome: str | None = None) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 class StartupError(Exception):

@@ -4,6 +4,7 @@ It is outermost. So every response has our shape and headers, even after a bug, 
 of the server is never sent.
 """
 
+import asyncio
 import re
 import secrets
 import time
@@ -75,6 +76,10 @@ class RequestContext:
             await respond(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass  # the client is gone, so there is no response
+        except asyncio.CancelledError:  # the server stops
+            if not status:
+                problem = problem_response(scope, InternalError("shutdown"))
+                await problem(scope, receive, send_with_headers)
         except Exception as bug:
             scope["ticketgate.bug"] = bug
             if status:  # the response has begun: the server closes the connection

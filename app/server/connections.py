@@ -1,12 +1,13 @@
-"""How many connections there may be, which one is closed when there are more, and how.
+"""How many connections there may be, how long one may keep the server waiting, and its closing.
 
-Closing a new connection at the limit would let clients that send nothing fill the server. So, like
-nginx, it closes the connection that has waited longest. Nothing here knows HTTP.
+Closing a new connection at the limit would let clients that send or read nothing fill the server.
+So, like nginx, it closes the connection that has kept it waiting longest. Nothing here knows HTTP.
 """
 
 import asyncio
 import resource
 import sys
+from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
 
@@ -28,47 +29,70 @@ class Connection(Protocol):
 
 
 class ConnectionLimiter:
-    """Tracks which connections wait for a request, are answered, or are idle."""
+    """Tracks which connections wait for their client, are answered, or are idle.
 
-    def __init__(self, limit: int) -> None:
+    A client must send its request, or read its response, within `deadline`; a connection may be
+    idle for `keep_alive`. Both are seconds of `clock`.
+    """
+
+    def __init__(
+        self, limit: int, *, deadline: float, keep_alive: float, clock: Callable[[], float]
+    ) -> None:
         self._limit = limit
+        self._deadline = deadline
+        self._keep_alive = keep_alive
+        self._clock = clock
         self._open: set[Connection] = set()
-        # dicts keep their order: the connection that has waited longest comes first
-        self._receiving: dict[Connection, None] = {}
-        self._idle: dict[Connection, None] = {}
+        # When each one expires. dicts keep their order: the one that expires first comes first.
+        self._waiting: dict[Connection, float] = {}
+        self._idle: dict[Connection, float] = {}
 
     def opened(self, connection: Connection) -> None:
         """Add a new connection, whose request is due.
 
-        At the limit, evict the connection that has waited longest for its request, else the one
+        At the limit, evict the connection that has waited longest for its client, else the one
         that has been idle longest, else (all others are being answered) the new one.
         """
         if len(self._open) >= self._limit:
-            loser = next(chain(self._receiving, self._idle, [connection]))
-            self.closed(loser)
-            loser.evict()
+            loser = next(chain(self._waiting, self._idle, [connection]))
+            self._evict(loser)
             if loser is connection:
                 return
         self._open.add(connection)
-        self.receiving(connection)
+        self.waiting(connection)
 
-    def receiving(self, connection: Connection) -> None:
-        """Note that a request is due: its first bytes came, or the connection is new."""
-        self._idle.pop(connection, None)
-        self._receiving[connection] = None
+    def waiting(self, connection: Connection) -> None:
+        """Note that the client must act from now: send a whole request, or read a response."""
+        self._forget(connection)
+        self._waiting[connection] = self._clock() + self._deadline
 
     def responding(self, connection: Connection) -> None:
-        """Note that a whole request came. The connection is safe until it is answered."""
-        self._receiving.pop(connection, None)
+        """Note that the application is at work. The connection is safe until then."""
+        self._forget(connection)
 
     def idle(self, connection: Connection) -> None:
         """Note that the response was sent and the connection is kept."""
-        self._idle[connection] = None
+        self._forget(connection)
+        self._idle[connection] = self._clock() + self._keep_alive
 
     def closed(self, connection: Connection) -> None:
         """Forget the connection."""
         self._open.discard(connection)
-        self._receiving.pop(connection, None)
+        self._forget(connection)
+
+    def evict_expired(self) -> None:
+        """Evict the connections whose time is over. Must be called a few times a second."""
+        now = self._clock()
+        for connections in (self._waiting, self._idle):
+            while connections and connections[first := next(iter(connections))] <= now:
+                self._evict(first)
+
+    def _evict(self, connection: Connection) -> None:
+        self.closed(connection)
+        connection.evict()
+
+    def _forget(self, connection: Connection) -> None:
+        self._waiting.pop(connection, None)
         self._idle.pop(connection, None)
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,10 +20,23 @@ from typing_extensions import override
 
 from app.errors import StartupError
 from app.server.connections import ConnectionLimiter, raise_fd_limit
-from app.server.protocol import RECEIVE_SECONDS, strict_protocol
+from app.server.protocol import StrictHttpProtocol, strict_protocol
 
+CLIENT_SECONDS = 10.0
+"""How long a client may take to send a request, and as long to read its response."""
+
+_EVICTION_INTERVAL = 0.2
 _LAST_REQUEST_SECONDS = 0.3
 """After the address is closed, requests that are on their way may still arrive for this long."""
+
+_CUT_OFF_SECONDS = 1
+"""In which requests that are cut off are answered."""
+
+_KERNEL_BUFFERS = {socket.SO_RCVBUF: 8 * 1024, socket.SO_SNDBUF: 16 * 1024}
+"""Bytes that the kernel holds of each connection, which else grow to megabytes.
+
+The first also limits how much is read at once, to 12 KiB on Linux.
+"""
 
 
 class Drain:
@@ -40,15 +54,27 @@ class Drain:
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets."""
+    """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets.
+
+    Requests that are not answered `timeout` seconds later are cut off.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, delay: float, on_start: Callable[[int], None]
+        self,
+        config: uvicorn.Config,
+        limiter: ConnectionLimiter,
+        drain: Drain,
+        *,
+        delay: float,
+        timeout: float,
+        on_start: Callable[[int], None],
     ) -> None:
         """Must run inside the loop: a signal handler cannot find it later."""
         super().__init__(config)
+        self._limiter = limiter
         self._drain = drain
         self._delay = delay
+        self._timeout = timeout
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
 
@@ -56,7 +82,12 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then pass the port to `on_start`."""
         await super().startup(sockets)
+        self._evict_expired()
         self._on_start(self.servers[0].sockets[0].getsockname()[1])
+
+    def _evict_expired(self) -> None:
+        self._limiter.evict_expired()
+        self._eviction = self._loop.call_later(_EVICTION_INTERVAL, self._evict_expired)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,7 +106,16 @@ class DrainingServer(uvicorn.Server):
         for listener in listening:
             listener.close()
         await asyncio.sleep(_LAST_REQUEST_SECONDS)
+        cut_off = self._loop.call_later(self._timeout, self._cut_off)
         await super().shutdown(sockets)
+        cut_off.cancel()
+        self._eviction.cancel()
+
+    def _cut_off(self) -> None:
+        for connection in self.server_state.connections:
+            cast("StrictHttpProtocol", connection).cut_off()
+        for task in self.server_state.tasks:
+            task.cancel()  # RequestContext answers it
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -111,6 +151,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise StartupError(f"HOST: {host} is not an address: {reason}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option, size in _KERNEL_BUFFERS.items():  # accepted sockets inherit them
+            listener.setsockopt(socket.SOL_SOCKET, option, size)
         listener.bind(address)
     except OSError as error:
         listener.close()
@@ -127,21 +169,24 @@ def build_server(
     shutdown_timeout: int,
     keep_alive: int,
     on_start: Callable[[int], None],
-    receive_seconds: float = RECEIVE_SECONDS,
+    deadline: float = CLIENT_SECONDS,
     max_connections: int | None = None,
 ) -> DrainingServer:
     """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port.
 
-    A request must be complete `receive_seconds` after its first byte. A connection may be idle for
-    `keep_alive`; a proxy in front closes it earlier. Without `max_connections`, the limit on open
-    files decides.
+    A request must be complete `deadline` after its first byte, and its response be read in the same
+    time. A connection may be idle for `keep_alive`; a proxy in front closes it earlier. Without
+    `max_connections`, the limit on open files decides.
     """
-    limiter = ConnectionLimiter(raise_fd_limit() if max_connections is None else max_connections)
+    limiter = ConnectionLimiter(
+        raise_fd_limit() if max_connections is None else max_connections,
+        deadline=deadline,
+        keep_alive=keep_alive,
+        clock=asyncio.get_running_loop().time,
+    )
     config = uvicorn.Config(
         app,
-        http=strict_protocol(
-            limiter=limiter, receive_seconds=receive_seconds, is_draining=drain.started
-        ),
+        http=strict_protocol(limiter, drain.started),
         ws="none",
         lifespan="off",  # the service opens everything before the server exists
         log_config=None,
@@ -149,7 +194,8 @@ def build_server(
         server_header=False,
         # The application decides which X-Forwarded-For it believes, not an environment variable.
         proxy_headers=False,
-        timeout_keep_alive=keep_alive,
-        timeout_graceful_shutdown=shutdown_timeout,
+        timeout_graceful_shutdown=shutdown_timeout + _CUT_OFF_SECONDS,
     )
-    return DrainingServer(config, drain, drain_delay, on_start)
+    return DrainingServer(
+        config, limiter, drain, delay=drain_delay, timeout=shutdown_timeout, on_start=on_start
+    )

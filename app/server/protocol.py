@@ -16,12 +16,11 @@ from app.errors import RequestError
 from app.server.connections import ConnectionLimiter, LingeringClose
 from app.server.framing import Request, RequestReader
 
-RECEIVE_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 """How long a refused client may take to stop sending and read the response."""
 
-_MAX_HELD = 32 * 1024
-"""Bytes of further requests that are held while one is answered. Beyond, reading pauses."""
+_MAX_UNSENT = 4 * 1024
+"""Bytes of responses that wait in this process for a client to read. Beyond, it is waited for."""
 
 _FOR_THE_RESPONSE = frozenset({b"accept-language", b"x-request-id"})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -30,25 +29,35 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class StrictHttpProtocol(HttpToolsProtocol):
     """One connection. `strict_protocol` sets the attributes that all connections share.
 
-    uvicorn's own queue of pipelined requests and its flow control for reading stay unused.
+    uvicorn's own queue of pipelined requests, its flow control for reading and its keep-alive
+    timer stay unused.
     """
 
     limiter: ConnectionLimiter
-    receive_seconds: float
     is_draining: Callable[[], bool]
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_MAX_UNSENT, low=0)
         self._socket = transport
         self._reader = RequestReader()
-        self._responding = self._refused = self._leaving = self._ended = False
-        self._timer = self.loop.call_later(self.receive_seconds, transport.abort)
+        self._responding = self._refused = self._leaving = self._ended = self._reading_paused = (
+            False
+        )
+        self._linger: asyncio.TimerHandle | None = None
         self.limiter.opened(self)
 
     def evict(self) -> None:
-        """Close at once, to make room for another connection."""
+        """Close at once, because the client takes too long or another one needs the place."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
         self._socket.abort()
+
+    def cut_off(self) -> None:
+        """Close at once, unless the client can still get a whole response."""
+        if not self._responding or self.cycle.response_started:
+            self.evict()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -56,32 +65,39 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return  # where the next request would begin is unknown
         begun = self._reader.begun
         self._reader.receive_data(data)
-        if not self._responding:
-            if self._reader.begun and not begun:
-                self._expect_request()
+        if not self._is_busy:
             self._advance()
+            if not self._responding and self._reader.begun and not begun:
+                self.limiter.waiting(self)
         self._limit_held()
 
     @override
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's never keeps it open
         """Keep a half-closed connection open until its whole requests are answered."""
         self._ended = True
-        return self._responding and not self.transport.is_closing()
+        return self._is_busy and not self.transport.is_closing()
+
+    @override
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read; called by the transport."""
+        super().pause_writing()
+        self.limiter.waiting(self)
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._responding:
+            self.limiter.responding(self)
+        else:
+            self._next()
 
     @override
     def on_response_complete(self) -> None:
-        super().on_response_complete()
         self._responding = False
-        if self.transport.is_closing():
-            pass
-        elif self._reader.begun:
-            self._expect_request()
-            self._advance()
-            self._limit_held()
-        else:
-            self.limiter.idle(self)
-        if self._ended and not self._responding:
-            self._socket.close()
+        # An idle connection holds no request. uvicorn sets them again, and expects None here.
+        self.cycle = self.scope = self.headers = self.parser = None  # type: ignore[assignment]
+        if not self.flow.write_paused:
+            self._next()
 
     @override
     def shutdown(self) -> None:
@@ -89,27 +105,39 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._leaving = True
         if self._responding or not self._reader.begun:
             super().shutdown()
+            if not self._responding:
+                self.limiter.waiting(self)  # its client may have to read a response
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
+        if self._linger is not None:
+            self._linger.cancel()
         self.limiter.closed(self)
         super().connection_lost(exc)
 
-    def _expect_request(self) -> None:
-        self._unset_keepalive_if_required()
-        self._close_in(self.receive_seconds)
-        self.limiter.receiving(self)
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a response must be made or read before the next request."""
+        return self._responding or self.flow.write_paused
+
+    def _next(self) -> None:
+        if self.transport.is_closing():
+            self.limiter.waiting(self)  # its client may have to read the last bytes
+        elif self._reader.begun:
+            self.limiter.waiting(self)
+            self._advance()
+        else:
+            self.limiter.idle(self)
+        self._limit_held()
+        if self._ended and not self._is_busy:
+            self._socket.close()
 
     def _limit_held(self) -> None:
-        if len(self._reader.received) > _MAX_HELD:
-            self._socket.pause_reading()
-        elif not self._ended:
-            self._socket.resume_reading()
-
-    def _close_in(self, seconds: float) -> None:
-        self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, self._socket.abort)
+        """Read nothing more while bytes of a further request wait for a response."""
+        pause = self._is_busy and bool(self._reader.received)
+        if pause != self._reading_paused and not self._ended:
+            self._reading_paused = pause
+            (self._socket.pause_reading if pause else self._socket.resume_reading)()
 
     def _advance(self) -> None:
         try:
@@ -127,7 +155,6 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _respond(self, request: Request, *, last: bool) -> None:
         """Start the application's task."""
         self._responding = True
-        self._timer.cancel()
         self.limiter.responding(self)
         self.on_message_begin()
         self.parser = request  # type: ignore[assignment]  # has the methods that uvicorn calls
@@ -148,12 +175,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
         # A new one: the traceback of the raised one leads back here, a cycle for the collector.
         self.app_state = self.app_state | {REFUSAL: type(error)()}
         self._respond(empty, last=True)
-        self._close_in(LINGER_SECONDS)
+        self._linger = self.loop.call_later(LINGER_SECONDS, self._socket.abort)
 
 
 def strict_protocol(
-    *, limiter: ConnectionLimiter, receive_seconds: float, is_draining: Callable[[], bool]
+    limiter: ConnectionLimiter, is_draining: Callable[[], bool]
 ) -> type[StrictHttpProtocol]:
     """Return a class for uvicorn's `http=`, which makes one object of it per connection."""
-    shared = {"limiter": limiter, "receive_seconds": receive_seconds}
-    return type("Bound", (StrictHttpProtocol,), shared | {"is_draining": staticmethod(is_draining)})
+    shared = {"limiter": limiter, "is_draining": staticmethod(is_draining)}
+    return type("Bound", (StrictHttpProtocol,), shared)

@@ -1,4 +1,4 @@
-"""A server with a drain around the smallest application, to be ended in the middle of its work.
+"""A server with a drain around a small application, to be ended in the middle of its work.
 
 `/hold` answers when a line has come on stdin; everything else says at once whether the drain has
 begun. Says its port on stdout.
@@ -11,7 +11,9 @@ import sys
 import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.middleware import RequestContext
 from app.server.draining import Drain, bind, build_server
+from tests.support.fakes import RecordedEvents
 
 
 async def serve(drain_delay: float, shutdown_timeout: int) -> None:
@@ -29,7 +31,7 @@ async def serve(drain_delay: float, shutdown_timeout: int) -> None:
         await send({"type": "http.response.body", "body": text})
 
     server = build_server(
-        application,
+        RequestContext(application, RecordedEvents()),
         drain=drain,
         drain_delay=drain_delay,
         shutdown_timeout=shutdown_timeout,

@@ -97,11 +97,19 @@ class FakeTransport(asyncio.Transport):
     def abort(self) -> None:
         self.closed = self.aborted = True
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
     def pause_reading(self) -> None:
         self.reading_paused = True
 
     def resume_reading(self) -> None:
         self.reading_paused = False
+
+
+def limiting(connections: int) -> ConnectionLimiter:
+    clock = asyncio.get_running_loop().time
+    return ConnectionLimiter(connections, deadline=TIMEOUT, keep_alive=TIMEOUT, clock=clock)
 
 
 class FakeConnection:
@@ -110,11 +118,9 @@ class FakeConnection:
     def __init__(self, limiter: ConnectionLimiter | None = None) -> None:
         self.echo, self.transport = Echo(), FakeTransport()
         config = uvicorn.Config(self.echo.app, lifespan="off", ws="none", log_config=None)
-        self.protocol = strict_protocol(
-            limiter=limiter or ConnectionLimiter(1),
-            receive_seconds=TIMEOUT,
-            is_draining=lambda: False,
-        )(config, ServerState(), {})
+        self.protocol = strict_protocol(limiter or limiting(1), lambda: False)(
+            config, ServerState(), {}
+        )
         self.protocol.connection_made(self.transport)
 
     def send(self, *pieces: bytes) -> None:

@@ -2,11 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 from app.server.connections import MAX_CONNECTIONS, RESERVED_FDS, ConnectionLimiter
 from tests.support.processes import ROOT
+
+
+@dataclass
+class FakeClock:
+    now: float = 0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Connection:
@@ -15,6 +24,10 @@ class Connection:
 
     def evict(self) -> None:
         self.evicted = True
+
+
+def limiting(connections: int, clock: FakeClock | None = None) -> ConnectionLimiter:
+    return ConnectionLimiter(connections, deadline=10, keep_alive=60, clock=clock or FakeClock())
 
 
 def connections(number: int) -> list[Connection]:
@@ -33,21 +46,21 @@ def response(limiter: ConnectionLimiter, connection: Connection) -> None:
 
 
 def test_connections_up_to_the_limit_stay() -> None:
-    limiter, some = ConnectionLimiter(3), connections(3)
+    limiter, some = limiting(3), connections(3)
     for each in some:
         limiter.opened(each)
     assert evicted(some) == []
 
 
 def test_connection_that_has_waited_longest_for_its_request_is_evicted_first() -> None:
-    limiter, some = ConnectionLimiter(2), connections(4)
+    limiter, some = limiting(2), connections(4)
     for each in some:
         limiter.opened(each)
     assert evicted(some) == [0, 1]
 
 
 def test_connection_that_is_being_answered_is_not_evicted() -> None:
-    limiter, some = ConnectionLimiter(2), connections(3)
+    limiter, some = limiting(2), connections(3)
     limiter.opened(some[0])
     limiter.responding(some[0])
     limiter.opened(some[1])
@@ -56,7 +69,7 @@ def test_connection_that_is_being_answered_is_not_evicted() -> None:
 
 
 def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_first() -> None:
-    limiter, some = ConnectionLimiter(3), connections(6)
+    limiter, some = limiting(3), connections(6)
     for each in some[:2]:
         response(limiter, each)
     for each in some[2:4]:
@@ -68,16 +81,16 @@ def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_fi
 
 
 def test_idle_connection_waits_again_when_its_next_request_begins() -> None:
-    limiter, some = ConnectionLimiter(2), connections(3)
+    limiter, some = limiting(2), connections(3)
     for each in some[:2]:
         response(limiter, each)
-    limiter.receiving(some[1])
+    limiter.waiting(some[1])
     limiter.opened(some[2])
     assert evicted(some) == [1]
 
 
 def test_new_connection_is_evicted_when_all_others_are_being_answered() -> None:
-    limiter, some = ConnectionLimiter(1), connections(3)
+    limiter, some = limiting(1), connections(3)
     limiter.opened(some[0])
     limiter.responding(some[0])
     limiter.opened(some[1])
@@ -88,12 +101,34 @@ def test_new_connection_is_evicted_when_all_others_are_being_answered() -> None:
 
 
 def test_closed_connection_makes_room() -> None:
-    limiter, some = ConnectionLimiter(1), connections(2)
+    limiter, some = limiting(1), connections(2)
     limiter.opened(some[0])
     limiter.closed(some[0])
     limiter.closed(some[0])
     limiter.opened(some[1])
     assert evicted(some) == []
+
+
+def test_connections_are_evicted_when_their_time_is_over() -> None:
+    clock, some = FakeClock(), connections(4)
+    limiter = limiting(4, clock)
+    for each in some[:3]:
+        limiter.opened(each)
+    limiter.responding(some[0])
+    clock.now = 9
+    limiter.waiting(some[1])  # as when the first bytes come
+    response(limiter, some[3])
+    limiter.evict_expired()
+    assert evicted(some) == []
+    clock.now = 10
+    limiter.evict_expired()
+    assert evicted(some) == [2]
+    clock.now = 19
+    limiter.evict_expired()
+    assert evicted(some) == [1, 2]
+    clock.now = 69
+    limiter.evict_expired()
+    assert evicted(some) == [1, 2, 3]
 
 
 def fitting(soft: int, hard: int) -> tuple[int, int]:

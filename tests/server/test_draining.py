@@ -1,6 +1,7 @@
 """A real process that gets real signals drains before it stops."""
 
 import asyncio
+import json
 import signal
 import socket
 import time
@@ -152,14 +153,17 @@ def test_request_in_flight_is_answered_even_if_sigterm_comes_twice(start: Start)
     assert server.program.wait() == 0
 
 
-def test_request_beyond_the_shutdown_timeout_is_dropped(start: Start) -> None:
+def test_request_beyond_the_shutdown_timeout_is_answered_as_an_internal_error(start: Start) -> None:
     server = start(drain_delay=0, shutdown_timeout=1)
     pending = server.ask_slowly()
 
     server.program.send(signal.SIGTERM)
 
+    problem = json.loads(pending.result())
+    assert (problem["status"], problem["code"]) == (500, "internal_error")
+    assert (problem["client_action"], problem["session_alive"]) == ("retry", "unknown")
     assert server.program.wait(FOREVER / 2) == 0
-    assert not was_finished(pending)
+    assert server.program.err == ""
 
 
 def test_second_ctrl_c_drops_requests_in_flight(start: Start) -> None:

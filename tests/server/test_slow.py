@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import select
+import socket
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 
 import pytest
 
@@ -49,7 +51,7 @@ async def drip(server: EchoServer, pieces: Sequence[bytes]) -> float:
 
 
 async def test_200_slow_clients_are_closed_at_the_deadline(serve: Serve) -> None:
-    server = await serve(receive_seconds=DEADLINE)
+    server = await serve(deadline=DEADLINE)
     crowd = list(SLOW.values()) * (200 // len(SLOW))
     lasted = await asyncio.gather(*(drip(server, pieces) for pieces in crowd))
     assert min(lasted) > DEADLINE * 0.9
@@ -58,7 +60,7 @@ async def test_200_slow_clients_are_closed_at_the_deadline(serve: Serve) -> None
 
 
 async def test_deadline_begins_with_the_first_byte_and_ends_with_the_last(serve: Serve) -> None:
-    server = await serve(receive_seconds=DEADLINE)
+    server = await serve(deadline=DEADLINE)
     async with server.connected() as (reader, writer):
         await asyncio.sleep(DEADLINE * 0.7)
         writer.write(GET)
@@ -79,7 +81,7 @@ async def test_deadline_begins_with_the_first_byte_and_ends_with_the_last(serve:
 async def test_empty_line_after_a_body_does_not_start_the_next_deadline(
     serve: Serve, pieces: list[bytes]
 ) -> None:
-    server = await serve(receive_seconds=DEADLINE)
+    server = await serve(deadline=DEADLINE)
     async with server.connected() as (reader, writer):
         writer.write(post(b"Content-Length: 2"))
         for piece in pieces:
@@ -129,7 +131,7 @@ async def test_refused_client_that_stays_is_closed(serve: Serve) -> None:
 
 
 async def test_slow_client_does_not_delay_the_stop_beyond_the_deadline(serve: Serve) -> None:
-    server = await serve(receive_seconds=DEADLINE, shutdown_timeout=60)
+    server = await serve(deadline=DEADLINE, shutdown_timeout=60)
     async with server.connected() as (reader, writer):
         writer.write(GET)
         await until(lambda: any(each._reader.begun for each in server.connections()))
@@ -137,6 +139,105 @@ async def test_slow_client_does_not_delay_the_stop_beyond_the_deadline(serve: Se
         assert await until_end(reader) == b""
     await server.stopped()
     assert server.reached == []
+
+
+# --- clients that do not read ---
+
+BIG = get(b"X: ".ljust(15_000, b"a"))  # the echo responds with as much
+UNREAD = {
+    "small-responses": get(),
+    "large-responses": BIG,
+    "refused-at-last": BIG * 20 + b"bad\r\n",
+    "closing-at-last": BIG * 20 + get(b"Connection: close"),
+    "expecting": post(b"Expect: 100-continue", b"Content-Length: 8000") + b"a" * 8000,
+}
+
+
+def flood(server: EchoServer, raw: bytes, *, ends: bool = False) -> socket.socket:
+    """Send a request again and again, until the server takes no more, and read nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", server.port))
+    client.settimeout(DEADLINE / 3)
+    with suppress(OSError):
+        while True:
+            client.sendall(raw)
+    with suppress(OSError):
+        if ends:
+            client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def never_read(server: EchoServer, raw: bytes, *, ends: bool) -> bool:
+    """Return whether the server closed the connection."""
+    with flood(server, raw, ends=ends) as client:
+        poll = select.poll()
+        poll.register(client, 0)  # a closed connection is always reported
+        return bool(poll.poll(TIMEOUT * 1000))
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["open", "half-closed"])
+@pytest.mark.parametrize("raw", UNREAD.values(), ids=UNREAD)
+async def test_client_that_never_reads_is_closed_at_the_deadline(
+    serve: Serve, raw: bytes, *, ends: bool
+) -> None:
+    server = await serve(deadline=DEADLINE)
+    assert await asyncio.to_thread(never_read, server, raw, ends=ends)
+    await until(lambda: not server.connections())
+
+
+async def test_client_that_reads_byte_by_byte_is_closed_at_the_deadline(serve: Serve) -> None:
+    server = await serve(deadline=DEADLINE)
+    with await asyncio.to_thread(flood, server, BIG) as client:
+        await until(lambda: client.recv(1) != b"" and not server.connections())
+
+
+async def test_client_that_does_not_read_is_evicted_at_the_limit(serve: Serve) -> None:
+    server = await serve(max_connections=3)
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(await asyncio.to_thread(flood, server, BIG))
+        for _ in range(10):
+            assert (await server.say(get(b"Connection: close")))[0].status == 200
+
+
+@pytest.mark.parametrize("raw", UNREAD.values(), ids=UNREAD)
+async def test_client_that_does_not_read_holds_at_most_32_kib(serve: Serve, raw: bytes) -> None:
+    server = await serve()
+    with await asyncio.to_thread(flood, server, raw):
+        (connection,) = server.connections()
+        unsent = connection._socket.get_write_buffer_size()
+        assert 0 < len(connection._reader.received) + unsent <= 32 * 1024
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["open", "half-closed"])
+@pytest.mark.parametrize(("raw", "number"), [(get(), 5000), (BIG, 500)], ids=["small", "large"])
+async def test_client_that_reads_late_gets_every_response(
+    serve: Serve, raw: bytes, number: int, *, ends: bool
+) -> None:
+    server = await serve()
+    async with server.connected() as (reader, writer):
+        writer.write(raw * number)
+        if ends:
+            writer.write_eof()
+        await until(lambda: any(each.flow.write_paused for each in server.connections()))
+        assert len(server.reached) < number
+        for _ in range(number):
+            assert (await next_response(reader)).status == 200
+        assert not ends or await until_end(reader) == b""
+
+
+@pytest.mark.parametrize("raw", UNREAD.values(), ids=UNREAD)
+async def test_client_that_does_not_read_does_not_delay_the_stop(
+    serve: Serve, caplog: pytest.LogCaptureFixture, raw: bytes
+) -> None:
+    server = await serve(shutdown_timeout=1)
+    with await asyncio.to_thread(flood, server, raw):
+        started = time.monotonic()
+        server.server.should_exit = True
+        await server.stopped()
+    assert time.monotonic() - started < 10
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 # --- memory ---
