@@ -1,9 +1,9 @@
 # The service and what it imports: no pip, no compiler, not root, and no file written outside /data.
 # deploy/README.md tells how to run it, deploy/verify-image proves it.
 #
-# The base's tag moves with its security patches. Who wants it to stand still names a digest:
-#   docker build --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:<digest> --tag ticketgate .
-ARG PYTHON_IMAGE=python:3.13-slim
+# The base is pinned by its digest: python:3.13-slim of September 2026 (3.13.15 on Debian trixie). The tag
+# moves with security patches; deploy/README.md says how to follow it.
+ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /srv

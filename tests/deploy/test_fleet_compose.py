@@ -1,6 +1,7 @@
 """The fleet's Compose file: what its parts promise each other, the image and the service."""
 
 import re
+import ssl
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,17 @@ def test_only_nginx_can_be_reached_and_listens_on_the_published_port(
     assert directive(nginx_conf, "listen") == "8443 ssl default_server"
 
 
+def test_nginx_accepts_only_ciphers_with_forward_secrecy(nginx_conf: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(directive(nginx_conf, "ssl_ciphers"))
+    ciphers = context.get_ciphers()
+
+    assert directive(nginx_conf, "ssl_protocols") == "TLSv1.2 TLSv1.3"
+    assert {cipher["kea"] for cipher in ciphers} == {"kx-ecdhe", "kx-any"}  # any: of TLS 1.3
+    assert all(cipher["aead"] for cipher in ciphers)
+    assert {cipher["auth"] for cipher in ciphers} == {"auth-ecdsa", "auth-rsa", "auth-any"}
+
+
 def test_nginx_leaves_out_no_instance_that_restarts(nginx_conf: str) -> None:
     servers = re.findall(r"^ +server (.+);$", nginx_conf, re.MULTILINE)
     assert len(servers) == len(INSTANCES)
@@ -135,6 +147,21 @@ def test_valkey_keeps_every_write(services: dict[str, Any]) -> None:
     assert said["maxmemory-policy"] == "noeviction"
     assert volume == f"valkey:{said['dir']}"
     assert source_of(services["valkey"], str(Path(said["aclfile"]).parent))
+
+
+def test_every_image_is_pinned_by_digest_and_its_tag_named(
+    services: dict[str, Any], dockerfile: Dockerfile
+) -> None:
+    others = {service["image"] for service in services.values()} - {"ticketgate"}
+    images = [*others, dockerfile.instructions[0].text.removeprefix("PYTHON_IMAGE=")]
+    files = [ROOT / name for name in ("Dockerfile", "deploy/compose.yaml")]
+    comments = re.findall("# (.*)", "".join(file.read_text(encoding="utf-8") for file in files))
+
+    assert len(images) == 3
+    for image in images:
+        tag, _, digest = image.partition("@")
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest), image
+        assert any(tag in comment for comment in comments), tag
 
 
 def test_every_mounted_file_exists(services: dict[str, Any]) -> None:

@@ -247,8 +247,11 @@ def test_a_client_cannot_forge_its_address(
         spoofed = [log_in("127.0.0.2", f"203.0.113.{n}", f"made-up-{n}") for n in range(4)]
         another = log_in("127.0.0.3", "127.0.0.2", authing.ticket())
 
+        clients = [entry["client"] for entry in fleet.nginx.proxied()]
+
     assert spoofed == [400, 400, 400, 429]
     assert another == 201
+    assert clients == ["127.0.0.2"] * 4 + ["127.0.0.3"]
 
 
 # --- nginx alone ---
