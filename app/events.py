@@ -42,8 +42,11 @@ EventName: TypeAlias = Literal[
     "housekeeping_failed",
 ]
 
-Level: TypeAlias = Literal["info", "warning", "error"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LEVELS: Mapping[EventName, Level] = {
+    "exchange": "debug",
+    "session_opened": "debug",
+    "session_rotated": "debug",
     "jwk_ignored": "warning",
     "jwks_fetch_failed": "warning",
     "session_rolled_forward": "warning",
@@ -60,7 +63,10 @@ LEVELS: Mapping[EventName, Level] = {
     "keys_reload_failed": "warning",
     "housekeeping_failed": "error",
 }
-"""Trouble is a warning, a bug is an error; an event that is not listed is information."""
+"""Trouble is a warning, a bug is an error, and the line of the request tells a debug event already.
+
+An event that is not listed is information.
+"""
 
 
 class Events(Protocol):

@@ -105,6 +105,8 @@ class RequestContext:
             "status": status,
             "duration_ms": round(seconds * 1000),
         }
+        if "ticketgate.session_id" in scope:
+            fields["session_id"] = scope["ticketgate.session_id"]
         if problem is not None:
             fields["code"] = problem.code
             for name in ("outcome", "authing_code", "reason"):

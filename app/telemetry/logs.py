@@ -8,91 +8,115 @@ by its types and its places in the code, because texts and frame locals may hold
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from typing_extensions import override
 
 from app.events import LEVELS, EventName, Events
 
-_LOGGER = logging.getLogger("ticketgate")
-_FIELDS = (
-    "request_id",
-    "method",
-    "route",
-    "status",
-    "duration_ms",
-    "code",
-    "session_id",
-    "reason",
-    "kind",
-    "outcome",
-    "authing_code",
-    "count",
-    "version",
-    "port",
-    "setting",
-    "nearest",
+_FIELDS = frozenset(
+    {
+        "request_id",
+        "method",
+        "route",
+        "status",
+        "duration_ms",
+        "code",
+        "session_id",
+        "reason",
+        "kind",
+        "outcome",
+        "authing_code",
+        "count",
+        "version",
+        "port",
+        "setting",
+        "nearest",
+    }
 )
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries that log requests below this level, or events that we log ourselves.
 _WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
 
 
 class LoggedEvents(Events):
-    """Writes one line for each event."""
+    """Writes one line for each event.
+
+    It does not make a record of `logging`, whose search for the caller costs more than the line.
+    """
 
     @override
     def record(
         self, event: EventName, *, error: Exception | None = None, **fields: str | int
     ) -> None:
-        unknown = fields.keys() - set(_FIELDS)
-        if unknown:
-            raise ValueError(f"not a log field: {sorted(unknown)}")
+        if not fields.keys() <= _FIELDS:
+            raise ValueError(f"not a log field: {sorted(fields.keys() - _FIELDS)}")
         level = "error" if error is not None else LEVELS.get(event, "info")
-        _LOGGER.log(
-            logging.getLevelNamesMapping()[level.upper()], event, extra=fields, exc_info=error
-        )
+        root = logging.getLogger()
+        if _LEVELS[level] < root.level:
+            return
+        parts: dict[str, Any] = {
+            "time": _time(datetime.now(UTC)),
+            "level": level,
+            "event": event,
+            **fields,
+        }
+        if error is not None:
+            parts["exception"] = list(_chain(error))
+        for handler in root.handlers:
+            if isinstance(handler, _Lines):
+                handler.write(parts)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
-    """Send every logger of the process to stdout in one form."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Formatter(_as_json if form == "json" else _as_text))
+    """Send our events and every logger of the process to stdout in one form."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.handlers[:] = [_Lines(sys.stdout, json.dumps if form == "json" else _as_text)]
+    root.setLevel(_LEVELS[level])
     for name in _WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Formatter(logging.Formatter):
-    def __init__(self, render: Callable[[dict[str, Any]], str]) -> None:
+class _Lines(logging.Handler):
+    """Writes lines to a stream. A line that cannot be written is lost, and no request fails."""
+
+    def __init__(self, stream: TextIO, render: Callable[[dict[str, Any]], str]) -> None:
         super().__init__()
+        self._stream = stream
         self._render = render
+        self._lock = threading.RLock()
 
     @override
-    def format(self, record: logging.LogRecord) -> str:
-        return self._render(dict(_parts(record)))
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write(dict(_parts(record)))
+
+    def write(self, parts: dict[str, Any]) -> None:
+        line = self._render(parts) + "\n"
+        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(line)
+            self._stream.flush()
 
 
 def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    yield "time", datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    """The parts of a library's record."""
+    yield "time", _time(datetime.fromtimestamp(record.created, UTC))
     yield "level", record.levelname.lower()
-    if record.name == _LOGGER.name:
-        yield "event", record.msg
-        for name in _FIELDS:
-            if name in record.__dict__:
-                yield name, record.__dict__[name]
-    else:
-        yield "event", "library"
-        yield "logger", record.name
-        yield "at", f"{record.filename}:{record.lineno}"
-        if record.args and isinstance(record.msg, str):
-            yield "template", record.msg
+    yield "event", "library"
+    yield "logger", record.name
+    yield "at", f"{record.filename}:{record.lineno}"
+    if record.args and isinstance(record.msg, str):
+        yield "template", record.msg
     if record.exc_info and record.exc_info[1]:
         yield "exception", list(_chain(record.exc_info[1]))
+
+
+def _time(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds")
 
 
 def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
@@ -104,10 +128,6 @@ def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
         yield {"type": type(current).__qualname__, "at": places}
         seen.append(current)
         current = current.__cause__ or current.__context__
-
-
-def _as_json(parts: dict[str, Any]) -> str:
-    return json.dumps(parts, ensure_ascii=True)
 
 
 def _as_text(parts: dict[str, Any]) -> str:

@@ -1,18 +1,14 @@
 """The outcome of every error case, and the lines that were logged."""
 
 import asyncio
-import contextlib
-import io
-import json
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from app.telemetry import logs
 from tests.api.error_cases import CASES, Case, Outcome, Provoked
+from tests.support.logging_state import entries_of, logging_as_in_production
 from tests.support.running_app import RunningApp, running_app
 
 
@@ -26,7 +22,7 @@ def phone(shared_app: RunningApp) -> httpx.AsyncClient:
 def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What has been logged since the test began."""
     with logging_as_in_production() as output:
-        yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+        yield lambda: entries_of(output)
 
 
 @pytest.fixture(scope="session")
@@ -50,19 +46,3 @@ def provoked(tmp_path_factory: pytest.TempPathFactory) -> Provoked:
 def outcome(request: pytest.FixtureRequest, provoked: Provoked) -> Outcome:
     """What came of the `case` of the test."""
     return provoked.outcomes[request.getfixturevalue("case")]
-
-
-@contextlib.contextmanager
-def logging_as_in_production() -> Iterator[io.StringIO]:
-    """Log as JSON, to the place that is given, and everything."""
-    root = logging.getLogger()
-    loggers = [root, *(logging.getLogger(name) for name in logs._WARNINGS_ONLY)]
-    handlers, levels = root.handlers[:], [logger.level for logger in loggers]
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        logs.configure("debug", "json")
-    try:
-        yield output
-    finally:
-        root.handlers[:] = handlers
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,5 +1,6 @@
 """The address that a request counts for: the peer, or the client of trusted proxies."""
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -148,9 +149,9 @@ def test_no_address_is_a_proxy_by_default() -> None:
 
 
 async def test_the_first_login_through_an_unknown_proxy_is_a_warning(
-    app: RunningApp, caplog: pytest.LogCaptureFixture
+    app: RunningApp, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     headers = {"X-Forwarded-For": CLIENT}
     body = {"ticket": app.ticket()}
     assert (await app.phone.post("/v1/sessions", json=body, headers=headers)).status_code == 201
-    assert "forwarded_for_ignored" in caplog.messages
+    assert ("warning", "forwarded_for_ignored") in [(e["level"], e["event"]) for e in log_lines()]

@@ -39,6 +39,17 @@ async def test_a_refusal_is_logged_with_its_code(
     assert (line["level"], line["status"], line["code"]) == ("info", 401, "access_token_missing")
 
 
+async def test_a_login_a_refresh_and_a_check_are_one_line_each_with_their_session(
+    app: RunningApp, log_lines: LogLines
+) -> None:
+    tokens = await app.log_in()
+    await app.refresh(tokens["refresh_token"])
+    await app.get("/v1/me", tokens)
+    shown = [line for line in log_lines() if line["level"] != "debug"]
+    assert [line["event"] for line in shown] == ["request"] * 3
+    assert {line["session_id"] for line in shown} == {tokens["session"]["id"]}
+
+
 async def test_the_reason_of_an_ended_session_is_logged(
     app: RunningApp, log_lines: LogLines
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.__main__ import main
 from tests.commands.environment import enter, minimal
-from tests.telemetry.logging_state import logging_left_as_found
+from tests.support.logging_state import logging_left_as_found
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from app.errors import TicketgateError
 from app.sessions.miniprogram import ticket_from_ext_msg
 from app.sessions.models import Device
 from app.telemetry.logs import LoggedEvents
-from tests.api.conftest import logging_as_in_production
+from tests.support.logging_state import logging_as_in_production
 from tests.support.naughty_strings import NAUGHTY
 from tests.support.running_app import SERVICE, RunningApp, bearer
 from tests.support.sampling import sampled

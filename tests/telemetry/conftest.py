@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.telemetry.logging_state import logging_left_as_found
+from tests.support.logging_state import logging_left_as_found
 
 Entries = Callable[[], list[dict[str, Any]]]
 

@@ -1,8 +1,10 @@
 """The log: one JSON object a line, with a closed set of fields and no data of others."""
 
+import io
 import json
 import logging
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -98,15 +100,33 @@ def test_any_field_value_stays_in_one_line(capsys: pytest.CaptureFixture[str], t
             ("refresh_reused", "warning"),
             ("housekeeping_failed", "error"),
         ),
-        *(("serving", "info"), ("session_ended", "info")),
+        *(("serving", "info"), ("session_ended", "info"), ("session_opened", "debug")),
+        *(("session_rotated", "debug"), ("exchange", "debug")),
     ],
 )
-def test_trouble_is_a_warning_and_a_bug_an_error(
+def test_trouble_is_a_warning_a_bug_an_error_and_part_of_a_request_debug(
     entries: Entries, event: EventName, level: str
 ) -> None:
     logs.configure("debug", "json")
     log(event)
     assert [entry["level"] for entry in entries()] == [level]
+
+
+@pytest.mark.parametrize(
+    "failure", [BrokenPipeError(), BlockingIOError(), OSError(28, "disk"), ValueError("closed")]
+)
+def test_a_line_that_cannot_be_written_is_lost_without_an_error(
+    capsys: pytest.CaptureFixture[str], failure: Exception
+) -> None:
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise failure
+
+    with redirect_stdout(Broken()):
+        logs.configure("info", "json")
+    log("serving", port=8000)
+    logging.getLogger("some.library").warning("%s", CANARY)
+    assert capsys.readouterr() == ("", "")
 
 
 # --- other libraries ---

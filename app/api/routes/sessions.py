@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from fastapi import Header, Query, Request, Response
 
-from app.api.deps import BearerDep, ServicesDep, SessionDep
+from app.api.deps import BearerDep, ServicesDep, SessionDep, name_session
 from app.api.openapi import OPENED, problems
 from app.api.routing import new_router
 from app.api.schemas import (
@@ -63,6 +63,7 @@ async def log_in(
         if client.network != client.address:
             await services.network_limit(client.network)
         raise
+    name_session(request, pair.session)
     response.headers["Location"] = f"{services.issuer_path}/v1/sessions/{pair.session.id}"
     if pair.replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -75,7 +76,10 @@ async def log_in(
     responses=problems(415, 422, 429, 503),
 )
 async def refresh(
-    body: RefreshRequest, services: ServicesDep, idempotency_key: _KeyHeader = None
+    body: RefreshRequest,
+    request: Request,
+    services: ServicesDep,
+    idempotency_key: _KeyHeader = None,
 ) -> RefreshResponse:
     """Rotate the refresh token. After a lost response, send the same token again.
 
@@ -83,6 +87,7 @@ async def refresh(
     repetition of the token is theft and ends the session.
     """
     pair = await services.sessions.refresh(body.refresh_token, idempotency_key)
+    name_session(request, pair.session)
     tokens = token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
