@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -171,7 +172,8 @@ def _changed(path: Path) -> Iterator[list[dict[str, Any]]]:
     # A lock on the folder stays valid when the file is replaced, and leaves no file behind.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with suppress(OSError):  # NFS locks no folder, and a stolen key must be replaced there too
+            fcntl.flock(folder, fcntl.LOCK_EX)
         keys = _members(path)
         yield keys
         _write(path, keys)
@@ -283,9 +285,10 @@ def _write(
     try:
         if path.exists():
             # Root may roll over the keys; the service must still be able to read them.
-            owner = path.stat()
+            old = path.stat()
             with suppress(PermissionError):
-                os.chown(handle, owner.st_uid, owner.st_gid)
+                os.chown(handle, old.st_uid, old.st_gid)
+            os.fchmod(handle, stat.S_IMODE(old.st_mode))
         with os.fdopen(handle, "w") as file:
             file.write(text + "\n")
             file.flush()

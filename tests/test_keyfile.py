@@ -247,6 +247,12 @@ def test_concurrent_changes_are_all_kept(path: Path) -> None:
     assert sorted(kids) == sorted([first, *changed])
 
 
+def test_a_rolled_over_file_keeps_its_mode(path: Path) -> None:
+    path.chmod(0o640)  # as the page for systemd does: the service is in the group
+    keyfile.add(path, "ES256")
+    assert mode(path) == 0o640
+
+
 def test_a_reader_in_the_middle_of_a_change_has_the_whole_old_file(path: Path) -> None:
     before = path.read_bytes()
     with path.open("rb") as reader:
