@@ -90,6 +90,7 @@ class Life:
     ending: str | None = None
     replaced_by: str | None = None
     over_since: datetime | None = None
+    purged: bool = False
     refresh: dict[int, str] = field(default_factory=dict)
 
     def state(self, now: datetime) -> str:
@@ -99,7 +100,9 @@ class Life:
         return self.ending or ""
 
     def end(self, reason: str, now: datetime, replaced_by: str | None = None) -> None:
-        self.ending, self.over_since, self.replaced_by = reason, now, replaced_by
+        """End it, unless it has ended. An expiry alone is no end: for another clock it lives."""
+        if self.ending is None and not self.purged:
+            self.ending, self.over_since, self.replaced_by = reason, now, replaced_by
 
 
 @dataclass(frozen=True)
@@ -247,41 +250,35 @@ class Sessions(RuleBasedStateMachine):
             assert isinstance(response, AccessTokenExpired)
             return
         assert response is None
-        life = self.model[access.session]
-        if not life.state(self.now):
-            life.end("logged_out", self.now)
+        self.model[access.session].end("logged_out", self.now)
 
     @rule(session=lives, user=st.sampled_from(USERS))
     def revoke(self, session: str, user: str) -> None:
         life = self.model[session]
         response = self.run(self.sessions.revoke(user, session))
-        if user != life.user or life.ending == "erased":
+        if user != life.user or life.ending == "erased" or life.purged:
             assert isinstance(response, NotFound)
-        elif not life.state(self.now):
+        else:
             assert response is None
             life.end("revoked", self.now)
 
     @rule(user=st.sampled_from(USERS))
     def kick(self, user: str) -> None:
         assert self.run(self.sessions.end_all(user, EndReason.KICKED)) is None
-        for life in self._living(user):
-            life.end("kicked", self.now)
+        self._end_all(user, "kicked")
 
     @rule(session=lives)
     def end_others(self, session: str) -> None:
         user = self.model[session].user
         assert self.run(self.sessions.end_all(user, EndReason.REVOKED, keep=session)) is None
-        for life in self._living(user):
-            if life is not self.model[session]:
-                life.end("revoked", self.now)
+        self._end_all(user, "revoked", keep=session)
 
     @rule(user=st.sampled_from(USERS), hours=st.none() | st.integers(1, 100))
     def ban(self, user: str, hours: int | None) -> None:
         until = self.now + timedelta(hours=hours) if hours else None
         assert not isinstance(self.run(self.banning.ban(user, "spam", until)), TicketgateError)
         self.bans[user] = until
-        for life in self._living(user):
-            life.end("banned", self.now)
+        self._end_all(user, "banned")
 
     @rule(user=st.sampled_from(USERS))
     def lift(self, user: str) -> None:
@@ -291,11 +288,9 @@ class Sessions(RuleBasedStateMachine):
     @rule(user=st.sampled_from(USERS))
     def erase(self, user: str) -> None:
         assert self.run(self.sessions.erase(user)) is None
-        for life in self._living(user):
-            life.end("erased", self.now)
+        self._end_all(user, "erased")
         for life in self.model.values():
             if life.user == user:
-                life.ending = life.state(self.now)
                 life.user = ""
 
     @rule(
@@ -318,6 +313,8 @@ class Sessions(RuleBasedStateMachine):
     @rule()
     def purge(self) -> None:
         self.run(self.stores.maintenance.purge(self.now))
+        for life in self.model.values():
+            life.purged |= (life.over_since or life.expires) + TOMBSTONE_TTL <= self.now
 
     # --- invariants ---
 
@@ -358,6 +355,11 @@ class Sessions(RuleBasedStateMachine):
         alive = [life for life in self.model.values() if not life.state(self.now)]
         return [life for life in alive if life.user == user]
 
+    def _end_all(self, user: str, reason: str, keep: str = "") -> None:
+        for session, life in self.model.items():
+            if life.user == user and session != keep:
+                life.end(reason, self.now)
+
     def _replace_for(self, user: str, type: str | None) -> None:  # noqa: A002
         if self.limits.one_per_device_type and type is not None:
             for life in self._living(user):
@@ -381,9 +383,9 @@ class Sessions(RuleBasedStateMachine):
         return Access(pair.access_token, pair.session.id, life.generation, expires)
 
     def _check_ending(self, error: TicketgateError, life: Life) -> None:
-        over_since = life.over_since or life.expires
-        if self.now >= over_since + TOMBSTONE_TTL and not hasattr(error, "reason"):
-            return  # the tombstone may have been purged
+        if life.purged:
+            assert not hasattr(error, "reason")
+            return
         assert isinstance(error, AccessSessionEnded | RefreshSessionEnded)
         assert error.reason == life.state(self.now)
         assert error.replaced_by == life.replaced_by
