@@ -10,7 +10,7 @@ import pytest
 from hiredis import ReplyError
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Active, Replayed, Rotated, Unknown
+from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
 from app.stores.redis.codec import session_key
@@ -97,6 +97,42 @@ def _restart(server: Server) -> None:
 def full(server: Server) -> Callable[[], object]:
     server.cli("CONFIG", "SET", "maxmemory", "1")
     return lambda: server.cli("CONFIG", "SET", "maxmemory", "0")
+
+
+ENDS: dict[str, tuple[Command, EndReason]] = {
+    "log out": (
+        lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW),
+        EndReason.LOGGED_OUT,
+    ),
+    "kick": (COMMANDS["end_all"], EndReason.KICKED),
+    "ban": (COMMANDS["put"], EndReason.BANNED),
+    "erase": (COMMANDS["erase"], EndReason.ERASED),
+    "reuse": (
+        lambda store: store.sessions.rotate(rotation_of(0, session_id=SESSION)),
+        EndReason.REFRESH_REUSED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS)
+async def test_a_session_ends_on_a_server_without_memory(
+    server: Server, end: Command, reason: EndReason
+) -> None:
+    async with opened(server.url) as store:
+        await keep(store, make_session(SESSION, generation=5, device_type="ios"))
+        full(server)
+        assert not await fails(end(store))
+        assert await store.sessions.touch(SESSION, 5, NOW) == Ended(reason)
+        assert list(await store.sessions.active_sessions(SUBJECT, NOW)) == []
+
+
+async def test_a_bearer_is_answered_by_a_server_without_memory(server: Server) -> None:
+    async with opened(server.url) as store:
+        session = make_session(SESSION)
+        await keep(store, session)
+        full(server)
+        assert await store.sessions.touch(SESSION, 0, NOW) == Active(session)
+        assert await failed(store, WRITES) == list(WRITES)
 
 
 def too_few_replicas(server: Server) -> Callable[[], object]:
