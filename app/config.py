@@ -197,7 +197,7 @@ PagePath = Annotated[
     Field(pattern=r"^[^?#\s]+(\?[^#\s]*)?$"),
     _rule("must be a page, such as /routes/explore, without # and white space"),
 ]
-SessionCount = Annotated[int, Field(ge=0, le=1000), _rule("must be a whole number from 0 to 1000")]
+SessionCount = Annotated[int, Field(ge=1, le=1000), _rule("must be a whole number from 1 to 1000")]
 StoreUrl = Annotated[SqliteUrl | RedisUrl, NoDecode, BeforeValidator(_store_url)]
 Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
@@ -273,7 +273,7 @@ class Settings(KeySettings):
     session_audience: str | None = None
     session_idle_ttl: Duration = timedelta(days=14)
     session_recovery_window: DurationOrZero = timedelta(hours=24)
-    session_max_per_user: SessionCount = 0
+    session_max_per_user: SessionCount = 100
     session_one_per_device_type: bool = False
 
     store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))

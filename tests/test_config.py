@@ -237,7 +237,7 @@ ACCEPTED: list[tuple[str, Iterable[str], Any]] = [
         )
     ),
     ("TRUSTED_PROXIES", [s.join(PROXIES) for s in (",", ", ", " ,")], (*map(ip_network, PROXIES),)),
-    *(("SESSION_MAX_PER_USER", [str(limit)], limit) for limit in (0, 1, 1000)),
+    *(("SESSION_MAX_PER_USER", [str(limit)], limit) for limit in (1, 1000)),
     ("RATE_LIMIT_LOGIN", ["1/second"], "1/second"),
     ("RATE_LIMIT_LOGIN", ["30/minute", " 30/Minute "], "30/minute"),
     ("RATE_LIMIT_REFRESH", ["999999/hour"], "999999/hour"),
@@ -339,7 +339,7 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ),
     ("AUTHING_TICKET_TTL", FROM_1, ["0", "-120", "1.5", "2 min", "PT0.5S"]),
     ("KEEP_ALIVE", FROM_1, ["0", "-1", "P3651D"]),
-    ("SESSION_MAX_PER_USER", "must be a whole number from 0 to 1000", ["-1", "1.5", "1001", "x"]),
+    ("SESSION_MAX_PER_USER", "must be a whole number from 1 to 1000", ["0", "1.5", "1001", "x"]),
     ("SESSION_ONE_PER_DEVICE_TYPE", "must be a valid boolean", ["perhaps"]),
     ("DRAIN_DELAY", FROM_0, ["-1"]),
     ("SHUTDOWN_TIMEOUT", FROM_1, ["PT", "P1DT1DT"]),

@@ -80,9 +80,13 @@ class TicketLease:
     expires_at: datetime
 
 
+MAX_SESSIONS = 1000
+"""The highest limit of sessions per user. No command visits more sessions of a user at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """How many sessions a user may have. `max_per_user` 0 means any number."""
+    """How many sessions a user may have: `max_per_user` is 1 to MAX_SESSIONS."""
 
     max_per_user: int
     one_per_device_type: bool
@@ -138,7 +142,7 @@ class SessionStore(Protocol):
         """Compare generations, then rotate, replay or end the session (promises 3 and 4)."""
 
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
-        """The user's active sessions, oldest first."""
+        """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""
 
     async def end(
         self, session_id: str, subject: str, reason: EndReason, now: datetime

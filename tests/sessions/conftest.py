@@ -20,7 +20,7 @@ LIFETIMES = Lifetimes(
     idle=timedelta(days=14), absolute=timedelta(days=30), recovery_window=timedelta(hours=24)
 )
 TIMES = LeaseTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
-UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)
+UNLIMITED = SessionLimits(max_per_user=1000, one_per_device_type=False)
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ class Sessions(RuleBasedStateMachine):
         self.opened = ExitStack()
         self.provider = SpendingProvider(lambda: self.now)
 
-    @initialize(limit=st.sampled_from([0, 2]), one_per_type=st.booleans())
+    @initialize(limit=st.sampled_from([2, 1000]), one_per_type=st.booleans())
     def begin(self, limit: int, one_per_type: bool) -> None:  # noqa: FBT001  # hypothesis calls it
         self.limits = SessionLimits(limit, one_per_type)
         self._wire()
@@ -291,7 +291,7 @@ class Sessions(RuleBasedStateMachine):
         self._end_all(user, "erased")
         for life in self.model.values():
             if life.user == user:
-                life.user = ""
+                life.user, life.replaced_by = "", None
 
     @rule(
         by=st.sampled_from(
@@ -366,9 +366,8 @@ class Sessions(RuleBasedStateMachine):
                 if life.type == type:
                     life.end("replaced", self.now, type)
         oldest_first = self._living(user)  # the dictionary is in the order of logins
-        if self.limits.max_per_user:
-            for life in oldest_first[: max(len(oldest_first) + 1 - self.limits.max_per_user, 0)]:
-                life.end("replaced", self.now, type)
+        for life in oldest_first[: max(len(oldest_first) + 1 - self.limits.max_per_user, 0)]:
+            life.end("replaced", self.now, type)
 
     def _check_pair(self, pair: TokenPair, life: Life) -> Access:
         assert pair.session.subject == life.user

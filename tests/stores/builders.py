@@ -18,7 +18,7 @@ WINDOW = 24 * HOUR
 LEASE = 10 * SECOND
 TICKET_LIFE = 150 * SECOND
 SUBJECT = "5e00000000000000000000aa"
-UNLIMITED = SessionLimits(max_per_user=0, one_per_device_type=False)
+UNLIMITED = SessionLimits(max_per_user=1000, one_per_device_type=False)
 
 
 def make_session(session_id: str = "session-a", **changes: Any) -> Session:

@@ -165,9 +165,9 @@ async def test_an_erased_expired_session_leaves_no_profile_on_the_disk(path: Pat
 async def test_an_erased_user_leaves_nothing_on_the_disk(path: Path) -> None:
     user = "somebody-in-particular"
     with open_sqlite_store(path) as store:
-        for number, ending in enumerate([None, EndReason.LOGGED_OUT]):
+        for number, ending in enumerate([None, None, EndReason.LOGGED_OUT]):
             name = f"session-{number}"
-            await keep(store, make_session(name, subject=user, device_type="made-up-phone"))
+            await keep(store, make_session(name, subject=user, device_type="made-up-phone"), ONE)
             if ending is not None:
                 await store.sessions.end(name, user, ending, NOW)
         await store.bans.put(ban_of(user, until=NOW + SECOND))

@@ -9,17 +9,9 @@ from app.sessions.models import Ban
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.instants import epoch, instant
 from app.stores.redis import scripts
-from app.stores.redis.codec import (
-    BAN_INDEX,
-    BAN_PREFIX,
-    SESSION_PREFIX,
-    ban_key,
-    decode_ban,
-    decode_ids,
-    decode_row,
-    index_key,
-)
+from app.stores.redis.codec import BAN_INDEX, BAN_PREFIX, ban_key, decode_ban, decode_row
 from app.stores.redis.engine import RedisEngine
+from app.stores.redis.sessions import in_chunks
 
 _NO_TIME = instant(0)
 """The script that lifts a ban does not read the time of the command."""
@@ -33,17 +25,11 @@ class RedisBans(BanStore):
 
     @override
     async def put(self, ban: Ban) -> Sequence[str]:
-        reply = await self._engine.eval_script(
-            scripts.BAN,
-            [index_key(ban.subject), ban_key(ban.subject), BAN_INDEX],
-            ban.created_at,
-            SESSION_PREFIX,
-            ban.reason,
-            epoch(ban.until) if ban.until else "",
-            ban.subject,
-            confirm=True,
+        keys = [ban_key(ban.subject), BAN_INDEX]
+        args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
+        return await in_chunks(
+            lambda: self._engine.eval_script(scripts.BAN, keys, ban.created_at, *args, confirm=True)
         )
-        return decode_ids(reply)
 
     @override
     async def lift(self, subject: str) -> None:

@@ -19,7 +19,15 @@ RedisArg: TypeAlias = str | bytes | int
 _PREFIX = "{tg}:"
 
 WRITABLE = _PREFIX + "writable"
+ERASURE = _PREFIX + "erasure"
+"""Exists from an erasure until the append-only file is rewritten."""
 SESSION_PREFIX = _PREFIX + "session:"
+INDEX_PREFIX = _PREFIX + "sessions-of:"
+"""Before the subject. The ids of sessions that have not ended, oldest first: a sorted set."""
+TOMBSTONES_PREFIX = _PREFIX + "tombstones-of:"
+"""Before the subject. The ids of ended sessions: a list."""
+SWEPT_PREFIX = _PREFIX + "swept:"
+"""Before the subject. Exists while no session of the user is due to expire."""
 TICKET_PREFIX = _PREFIX + "ticket:"
 BAN_PREFIX = _PREFIX + "ban:"
 BAN_INDEX = _PREFIX + "bans"
@@ -29,11 +37,6 @@ BAN_INDEX = _PREFIX + "bans"
 def session_key(session_id: str) -> str:
     """One session, active or its tombstone: a hash."""
     return SESSION_PREFIX + session_id
-
-
-def index_key(subject: str) -> str:
-    """The ids of the user's sessions, oldest first: a sorted set."""
-    return f"{_PREFIX}sessions-of:{subject}"
 
 
 def ban_key(subject: str) -> str:

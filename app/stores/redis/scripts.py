@@ -4,8 +4,18 @@ from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 
+from app.sessions.ports import MAX_SESSIONS
+from app.stores.redis import codec
+
 _RETURN = "local reply = run()\nreturn {server_now, verdict, reply}"
 _FOLDER = Path(__file__).with_name("lua")
+_CONSTANTS = {
+    "SESSION_PREFIX": codec.SESSION_PREFIX,
+    "INDEX_PREFIX": codec.INDEX_PREFIX,
+    "TOMBSTONES_PREFIX": codec.TOMBSTONES_PREFIX,
+    "SWEPT_PREFIX": codec.SWEPT_PREFIX,
+    "CHUNK": MAX_SESSIONS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,8 @@ class Script:
 
 def _load(name: str) -> Script:
     prelude, body = [(_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
-    text = f"{prelude}\nlocal function run()\n{body}\nend\n{_RETURN}"
+    constants = "".join(f"local {name} = {value!r}\n" for name, value in _CONSTANTS.items())
+    text = f"{constants}{prelude}\nlocal function run()\n{body}\nend\n{_RETURN}"
     # EVALSHA identifies scripts by SHA-1. Security does not depend on it.
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

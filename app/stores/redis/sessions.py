@@ -1,8 +1,9 @@
 """Sessions and their tombstones: each command is one script."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from typing_extensions import override
 
@@ -13,13 +14,12 @@ from app.sessions.ports import Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     BAN_INDEX,
-    SESSION_PREFIX,
+    ERASURE,
     ban_key,
     decode_ids,
     decode_inactive,
     decode_row,
     decode_session,
-    index_key,
     reply_key,
     session_key,
 )
@@ -73,9 +73,8 @@ class RedisSessions(SessionStore):
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
-        keys = [index_key(subject)]
-        reply = await self._engine.eval_script(scripts.LIST, keys, now, SESSION_PREFIX)
-        return [decode_session(flat) for flat in reply]
+        newest_first = await self._engine.eval_script(scripts.LIST, [], now, subject)
+        return [decode_session(flat) for flat in reversed(newest_first)]
 
     @override
     async def end(
@@ -93,20 +92,32 @@ class RedisSessions(SessionStore):
     async def end_all(
         self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
-        keys, args = [index_key(subject)], (SESSION_PREFIX, reason, keep or "")
-        return decode_ids(
-            await self._engine.eval_script(scripts.END_ALL, keys, now, *args, confirm=True)
+        args = (subject, reason, keep or "")
+        return await in_chunks(
+            lambda: self._engine.eval_script(scripts.END_ALL, [], now, *args, confirm=True)
         )
 
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        command_id = secrets.token_urlsafe(12)
-        reply = await self._engine.eval_script(
-            scripts.ERASE,
-            [index_key(subject), ban_key(subject), reply_key(command_id), BAN_INDEX],
-            now,
-            SESSION_PREFIX,
-            command_id=command_id,
-            confirm=True,
-        )
-        return decode_ids(reply)
+        def send() -> Awaitable[Any]:
+            command_id = secrets.token_urlsafe(12)
+            return self._engine.eval_script(
+                scripts.ERASE,
+                [ban_key(subject), reply_key(command_id), BAN_INDEX, ERASURE],
+                now,
+                subject,
+                command_id=command_id,
+                confirm=True,
+            )
+
+        return await in_chunks(send)
+
+
+async def in_chunks(send: Callable[[], Awaitable[Any]]) -> Sequence[str]:
+    """Send a script that ends sessions until none is left; return the ids that ended."""
+    ids: list[str] = []
+    more = 1
+    while more:
+        more, *ended = await send()
+        ids += decode_ids(ended)
+    return ids

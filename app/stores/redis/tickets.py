@@ -19,7 +19,6 @@ from app.stores.redis.codec import (
     decode_session,
     encode_session,
     idempotency_key,
-    index_key,
     session_key,
     ticket_key,
 )
@@ -62,7 +61,6 @@ class RedisTickets(TicketStore):
                 ticket_key(lease.ticket_hash),
                 idempotency_key(lease.key_hash),
                 session_key(session.id),
-                index_key(session.subject),
                 ban_key(session.subject),
             ],
             session.created_at,
@@ -70,6 +68,7 @@ class RedisTickets(TicketStore):
             limits.max_per_user,
             int(limits.one_per_device_type),
             int(index_life.total_seconds()),
+            session.subject,
             *encode_session(session),
             confirm=True,
         )

@@ -32,7 +32,9 @@ MIGRATIONS = (
         replaced_by         TEXT
     ) STRICT;
     CREATE INDEX sessions_by_end ON sessions (expires_at);
-    CREATE INDEX sessions_by_subject ON sessions (subject);
+    -- Covers what a login reads of a user's active sessions.
+    CREATE INDEX sessions_by_subject
+        ON sessions (subject, end_reason, created_at, expires_at, device_type);
 
     -- A ticket that is or was leased: `session_id` is null until it has become a session.
     CREATE TABLE tickets (

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from app.sessions.models import EndReason, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
-from app.sessions.ports import Rotation, SessionLimits, SessionStore
+from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
 from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command, query
 
@@ -23,11 +23,10 @@ _COLUMNS = ", ".join(_NAMES)
 _STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
 _FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608  # constants
-# Oldest first; within one second, in the order of writing.
-_ACTIVE_SESSIONS = (
-    f"SELECT {_COLUMNS} FROM sessions WHERE subject = ? AND end_reason IS NULL"  # noqa: S608  # constants
-    " AND expires_at > ? ORDER BY created_at, rowid"
-)
+_ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at > ?"
+# Within one second, in the order of writing.
+_OLDEST_FIRST = "ORDER BY created_at, rowid"
+_NEWEST = f"SELECT {_COLUMNS} {_ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
 
 
 class SqliteSessions(SessionStore):
@@ -79,7 +78,8 @@ class SqliteSessions(SessionStore):
     @override
     @query
     def active_sessions(self, db: Connection, subject: str, now: datetime) -> Sequence[Session]:
-        return _active_sessions(db, subject, now)
+        newest_first = db.execute(_NEWEST, (subject, epoch(now))).fetchall()
+        return [_session(row) for row in reversed(newest_first)]
 
     @override
     @command
@@ -141,18 +141,22 @@ def end_all_sessions(
 
 
 def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -> Sequence[str]:
-    """End the sessions that the newcomer replaces under these limits; return their ids."""
-    if not limits.max_per_user and not limits.one_per_device_type:
-        return []
-    active = _active_sessions(db, newcomer.subject, newcomer.created_at)
-    same_type = [
-        session
-        for session in active
-        if limits.one_per_device_type and session.device_type == newcomer.device_type is not None
-    ]
-    others = [session for session in active if session not in same_type]
-    surplus = len(others) + 1 - limits.max_per_user if limits.max_per_user else 0
-    replaced = [session.id for session in [*same_type, *others[: max(surplus, 0)]]]
+    """End the sessions that the newcomer replaces; return their ids.
+
+    At most MAX_SESSIONS of the oldest go at once. The next logins replace the rest.
+    """
+    user = newcomer.subject, epoch(newcomer.created_at)
+    same_type = newcomer.device_type if limits.one_per_device_type else None
+    replaced = _replace(db, newcomer, f"{_ACTIVE} AND device_type = ?", *user, same_type)
+    (active,) = db.execute(f"SELECT count(*) {_ACTIVE}", user).fetchone()
+    surplus = min(active + 1 - limits.max_per_user, MAX_SESSIONS)
+    if surplus > 0:
+        replaced += _replace(db, newcomer, f"{_ACTIVE} {_OLDEST_FIRST} LIMIT ?", *user, surplus)
+    return replaced
+
+
+def _replace(db: Connection, newcomer: Session, which: str, *values: str | int | None) -> list[str]:
+    replaced = [row["id"] for row in db.execute(f"SELECT id {which}", values).fetchall()]
     for session_id in replaced:
         _end(db, session_id, EndReason.REPLACED, newcomer.created_at, newcomer.device_type)
     return replaced
@@ -181,15 +185,15 @@ def _in_use(row: Row | None) -> bool:
     return row is not None and bool(row["in_use"])
 
 
-def _active_sessions(db: Connection, subject: str, now: datetime) -> Sequence[Session]:
-    return [_session(row) for row in db.execute(_ACTIVE_SESSIONS, (subject, epoch(now)))]
-
-
 def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     ended = end_all_sessions(db, subject, EndReason.ERASED, now)
-    db.execute("UPDATE sessions SET subject = '', device_type = NULL WHERE subject = ?", (subject,))
+    db.execute(
+        "UPDATE sessions SET subject = '', device_type = NULL, replaced_by = NULL"
+        " WHERE subject = ?",
+        (subject,),
+    )
     return ended
 
 

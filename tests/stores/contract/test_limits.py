@@ -18,7 +18,7 @@ from tests.stores.builders import (
 
 ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
 TWO = SessionLimits(max_per_user=2, one_per_device_type=False)
-ONE_PHONE = SessionLimits(max_per_user=0, one_per_device_type=True)
+ONE_PHONE = SessionLimits(max_per_user=1000, one_per_device_type=True)
 BOTH = SessionLimits(max_per_user=2, one_per_device_type=True)
 
 

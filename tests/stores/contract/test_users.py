@@ -4,7 +4,7 @@ import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Unknown
-from app.sessions.ports import Stores
+from app.sessions.ports import SessionLimits, Stores
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -128,6 +128,13 @@ async def test_older_end_reasons_of_an_erased_user_stay(store: Stores) -> None:
     await store.sessions.end("middle", SUBJECT, EndReason.LOGGED_OUT, LATER)
     assert await store.sessions.erase(SUBJECT, LATER) == ["oldest", "newest"]
     assert await store.sessions.touch("middle", 0, LATER) == Ended(EndReason.LOGGED_OUT)
+
+
+async def test_a_replaced_session_of_an_erased_user_names_no_device(store: Stores) -> None:
+    one = SessionLimits(max_per_user=1, one_per_device_type=False)
+    await keep(store, make_session("newcomer", created_at=LATER, device_type="ios"), one)
+    await store.sessions.erase(SUBJECT, LATER)
+    assert await store.sessions.touch("oldest", 0, LATER) == Ended(EndReason.REPLACED, None)
 
 
 async def test_an_erased_session_belongs_to_no_user(store: Stores) -> None:

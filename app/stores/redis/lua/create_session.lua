@@ -1,37 +1,81 @@
 -- Stores a new session and notes that the ticket became it, unless the ticket has become another
 -- or the user is banned. Ends the sessions that the new one replaces.
--- KEYS: ticket, idempotency key, session, index, ban.
+-- KEYS: ticket, idempotency key, session, ban.
 -- ARGV: prefix of tickets, prefix of sessions, ticket hash, key hash (or empty), holder,
--- lease_ends_at, expires_at, max_per_user (0: any number), one per device type ('1' or '0'),
--- minimum life of the index in seconds, then the session's fields and values in turn.
-local ticket_key, idempotency_key, key, index, ban = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- lease_ends_at, expires_at, max_per_user, one per device type ('1' or '0'), minimum life of the
+-- index in seconds, subject, then the session's fields and values in turn.
+local ticket_key, idempotency_key, key, ban = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ticket_prefix, session_prefix, hash, key_hash = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local holder, lease_ends_at, ticket_expires_at = ARGV[8], ARGV[9], ARGV[10]
 local max_per_user, one_per_device_type = tonumber(ARGV[11]), ARGV[12] == '1'
-local index_ttl, FIRST_FIELD = tonumber(ARGV[13]), 14
+local index_ttl, subject, FIRST_FIELD = tonumber(ARGV[13]), ARGV[14], 15
 
-local function replaced_by_first_run()
-  local ids = {}
-  each_of(index, session_prefix, function(_, session)
-    if session.end_reason == 'replaced' and session.command_id == command_id then
-      table.insert(ids, session.id)
-    end
-  end)
-  return ids
+-- When the session expires, if it is active. One that has expired ends; one whose key is gone
+-- leaves the index.
+local function active_until(id)
+  local expires_at = redis.call('HGET', SESSION_PREFIX .. id, 'expires_at')
+  if not expires_at then
+    leave_index(id, subject)
+  elseif tonumber(expires_at) > now then
+    return tonumber(expires_at)
+  else
+    finish(id, subject, 'expired')
+  end
+  return nil
 end
 
-local function over_limit(device_type)
-  local same_type, others = {}, {}
-  if max_per_user == 0 and not one_per_device_type then return same_type end
-  each_of(index, session_prefix, function(_, session)
-    if inactive(session) then return end
-    local same = one_per_device_type and device_type and session.device_type == device_type
-    table.insert(same and same_type or others, session)
-  end)
-  if max_per_user > 0 then
-    for i = 1, #others + 1 - max_per_user do table.insert(same_type, others[i]) end
+-- Removes what has expired from the index. Until the next session expires, and for an hour at most,
+-- `swept` says that there is nothing to remove, so that not every login reads all sessions.
+local function sweep(swept)
+  local next_expiry = now + 3600
+  for _, id in ipairs(oldest(subject, CHUNK)) do
+    next_expiry = math.min(next_expiry, active_until(id) or next_expiry)
   end
-  return same_type
+  redis.call('SET', swept, 1, 'EX', next_expiry - now)
+end
+
+-- Devices of one type have the same negative score.
+local function type_score(device_type)
+  return -1 - tonumber(string.sub(redis.sha1hex(device_type), 1, 8), 16)
+end
+
+-- Ends the sessions that a new one on this type of device replaces; returns their ids.
+local function replace(device_type)
+  local index, swept, replaced = INDEX_PREFIX .. subject, SWEPT_PREFIX .. subject, {}
+  local function replace_each(ids)
+    for _, id in ipairs(ids) do
+      if active_until(id) then
+        finish(id, subject, 'replaced', device_type)
+        table.insert(replaced, id)
+      end
+    end
+  end
+  if one_per_device_type and device_type then
+    local score, same_type = type_score(device_type), {}
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, score, score, 'LIMIT', 0, CHUNK)) do
+      table.insert(same_type, string.sub(member, 2))
+    end
+    replace_each(same_type)
+  end
+  local surplus = redis.call('ZCOUNT', index, 0, '+inf') + 1 - max_per_user
+  if surplus > 0 and redis.call('EXISTS', swept) == 0 then
+    sweep(swept)
+    surplus = redis.call('ZCOUNT', index, 0, '+inf') + 1 - max_per_user
+  end
+  if surplus > 0 then replace_each(oldest(subject, math.min(surplus, CHUNK))) end
+  return replaced
+end
+
+local function add_to_index(session)
+  local index = INDEX_PREFIX .. subject
+  -- Ordered by second, and within a second in the order of writing.
+  local first, last = now * 1000000, now * 1000000 + 999999
+  local newest = redis.call('ZREVRANGEBYSCORE', index, last, first, 'WITHSCORES', 'LIMIT', 0, 1)
+  redis.call('ZADD', index, newest[2] and newest[2] + 1 or first, session.id)
+  if session.device_type then
+    redis.call('ZADD', index, type_score(session.device_type), ':' .. session.id)
+  end
+  if redis.call('TTL', index) < index_ttl then redis.call('EXPIRE', index, index_ttl) end
 end
 
 local function note_session(ticket, session_id)
@@ -50,7 +94,7 @@ end
 
 local ticket = read(ticket_key)
 if ticket and ticket.session_id then
-  if session_prefix .. ticket.session_id == key then return {'opened', replaced_by_first_run()} end
+  if session_prefix .. ticket.session_id == key then return {'opened', ended_by_first_run(subject, 'replaced')} end
   return already_used(ticket, session_prefix, key_hash)
 end
 local until_ = redis.call('HGET', ban, 'until')
@@ -59,17 +103,11 @@ if until_ and (until_ == '' or tonumber(until_) > now) then
   return {'banned', until_}
 end
 
+-- HSET is the first write, because a server without memory refuses it.
 redis.call('HSET', key, unpack(ARGV, FIRST_FIELD))
 local session = read(key)
-local replaced = {}
-for _, old in ipairs(over_limit(session.device_type)) do
-  finish(session_prefix .. old.id, 'replaced', session.device_type)
-  table.insert(replaced, old.id)
-end
 redis.call('EXPIRE', key, tonumber(session.expires_at) - now + TOMBSTONE_SECONDS)
--- Ordered by second, and within a second in the order of writing.
-local first, last = now * 1000000, now * 1000000 + 999999
-redis.call('ZADD', index, first + redis.call('ZCOUNT', index, first, last), session.id)
-if redis.call('TTL', index) < index_ttl then redis.call('EXPIRE', index, index_ttl) end
+local replaced = replace(session.device_type)
+add_to_index(session)
 note_session(ticket, session.id)
 return {'opened', replaced}

@@ -5,5 +5,5 @@ local session = read(KEYS[1])
 if not session or session.subject ~= subject then return {'unknown'} end
 local first_run = session.end_reason == reason and session.command_id == command_id
 if session.end_reason and not first_run then return inactive(session) end
-if not first_run then finish(KEYS[1], reason) end
+if not first_run then finish(session.id, subject, reason) end
 return {'changed', reason}

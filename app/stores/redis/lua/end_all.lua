@@ -1,3 +1,3 @@
--- Ends the user's sessions except one; returns the ids that ended.
--- KEYS: index. ARGV: prefix of sessions, reason, keep (an id, or empty).
-return end_all(KEYS[1], ARGV[4], ARGV[5], ARGV[6])
+-- Ends a chunk of the user's sessions except one; returns 1 if there may be more, and the
+-- ids that ended. ARGV: subject, reason, keep (an id, or empty).
+return end_chunk(ARGV[4], ARGV[5], ARGV[6])

@@ -1,7 +1,8 @@
--- The user's active sessions, oldest first.
--- KEYS: index. ARGV: prefix of sessions.
+-- The user's active sessions, newest first, at most CHUNK. ARGV: subject.
 local active = {}
-each_of(KEYS[1], ARGV[4], function(key, session)
-  if not inactive(session) then table.insert(active, redis.call('HGETALL', key)) end
-end)
+for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', INDEX_PREFIX .. ARGV[4], '+inf', 0,
+    'LIMIT', 0, CHUNK)) do
+  local flat = redis.call('HGETALL', SESSION_PREFIX .. id)
+  if not inactive(row_of(flat)) then table.insert(active, flat) end
+end
 return active

@@ -2,6 +2,8 @@
 --
 -- command_id: identifies one command. After a lost reply the engine runs it a second time under the
 --             same id. The script then finds this id and replies as the first run did.
+-- CHUNK:      the highest limit of sessions per user. No script visits more sessions of a user, so
+--             that other users need not wait.
 -- again:      whether this is the second run.
 -- now:        the caller's clock in epoch seconds, for all that expires.
 -- issued, last: when the command was sent and when it may run at the latest, in epoch milliseconds
@@ -20,13 +22,14 @@ end
 
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 
-local function read(key)
-  local flat = redis.call('HGETALL', key)
+local function row_of(flat)
   if #flat == 0 then return nil end
   local row = {}
   for i = 1, #flat, 2 do row[flat[i]] = flat[i + 1] end
   return row
 end
+
+local function read(key) return row_of(redis.call('HGETALL', key)) end
 
 -- The reply for a session that is not active; nil if it is.
 local function inactive(session)
@@ -36,36 +39,63 @@ local function inactive(session)
   return nil
 end
 
--- The tombstone keeps the reason; the profile is deleted at once.
-local function finish(key, reason, replaced_by)
-  redis.call('HSET', key, 'end_reason', reason, 'expires_at', now, 'command_id', command_id)
-  if replaced_by then redis.call('HSET', key, 'replaced_by', replaced_by) end
-  redis.call('HDEL', key, 'encrypted_profile')
-  redis.call('EXPIRE', key, TOMBSTONE_SECONDS)
+-- The user's sessions that have not ended, as ids, oldest first: at most `count`.
+-- Each is in the index twice: by its creation, and with a negative score by its device type.
+local function oldest(subject, count)
+  return redis.call('ZRANGEBYSCORE', INDEX_PREFIX .. subject, 0, '+inf', 'LIMIT', 0, count)
 end
 
--- Calls visit(key, session) for each session of the user, oldest first. Removes sessions from the
--- index whose key has expired.
-local function each_of(index, prefix, visit)
-  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
-    local session = read(prefix .. id)
-    if session then visit(prefix .. id, session) else redis.call('ZREM', index, id) end
+local function leave_index(id, subject)
+  redis.call('ZREM', INDEX_PREFIX .. subject, id, ':' .. id)
+end
+
+-- Ends the session. The tombstone keeps the reason; the profile is deleted at once. Only an
+-- erasure reads the list of the user's tombstones.
+-- HDEL is the first write, because a server without memory allows it, and then the rest too.
+local function finish(id, subject, reason, replaced_by)
+  local key, tombstones = SESSION_PREFIX .. id, TOMBSTONES_PREFIX .. subject
+  redis.call('HDEL', key, 'encrypted_profile')
+  redis.call('HSET', key, 'end_reason', reason, 'replaced_by', replaced_by or '',
+    'expires_at', now, 'command_id', command_id)
+  redis.call('EXPIRE', key, TOMBSTONE_SECONDS)
+  leave_index(id, subject)
+  local count = redis.call('RPUSH', tombstones, id)
+  redis.call('EXPIRE', tombstones, TOMBSTONE_SECONDS)
+  -- One end in eight removes up to sixteen that have expired. So the list does not grow for ever.
+  for _ = 1, count % 8 == 0 and 16 or 0 do
+    local first = redis.call('LINDEX', tombstones, 0)
+    if redis.call('EXISTS', SESSION_PREFIX .. first) == 1 then break end
+    redis.call('LPOP', tombstones)
   end
 end
 
--- Ends the user's sessions except `keep`; returns the ids that ended in this run or its first one.
--- For another clock, a session that has expired here may still be active. So it ends too.
-local function end_all(index, prefix, reason, keep)
-  local ended = {}
-  each_of(index, prefix, function(key, session)
-    if session.id ~= keep and not session.end_reason then
-      finish(key, reason)
-      table.insert(ended, session.id)
-    elseif session.end_reason == reason and session.command_id == command_id then
-      table.insert(ended, session.id)
+-- The ids that the first run of this command ended for this reason. Empty in a first run.
+local function ended_by_first_run(subject, reason)
+  local ids = {}
+  if not again then return ids end
+  for _, id in ipairs(redis.call('LRANGE', TOMBSTONES_PREFIX .. subject, -CHUNK, -1)) do
+    local found = redis.call('HMGET', SESSION_PREFIX .. id, 'command_id', 'end_reason')
+    if found[1] == command_id and found[2] == reason then table.insert(ids, id) end
+  end
+  return ids
+end
+
+-- Ends the user's sessions except `keep`, at most CHUNK. Returns 1 if there may be more, and the ids
+-- that ended in this run or its first one. Sessions that have expired end too: by the clock of
+-- another instance they may be active.
+local function end_chunk(subject, reason, keep)
+  local ended = ended_by_first_run(subject, reason)
+  if #ended > 0 then return {1, unpack(ended)} end
+  local ids = oldest(subject, CHUNK)
+  for _, id in ipairs(ids) do
+    if redis.call('EXISTS', SESSION_PREFIX .. id) == 0 then
+      leave_index(id, subject)
+    elseif id ~= keep then
+      finish(id, subject, reason)
+      table.insert(ended, id)
     end
-  end)
-  return ended
+  end
+  return {#ids == CHUNK and 1 or 0, unpack(ended)}
 end
 
 -- A ticket that has not expired, as its row; nil if there is none.

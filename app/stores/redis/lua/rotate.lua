@@ -47,6 +47,6 @@ end
 if again then return {'unsure'} end
 local kind = ahead > 0 and 'ahead' or ahead < -1 and 'stale'
   or same_key and 'recent_previous' or 'other_key'
+finish(session.id, session.subject, 'refresh_reused')
 redis.call('HSET', KEYS[1], 'outcome', kind)
-finish(KEYS[1], 'refresh_reused')
 return {'reused', kind}
