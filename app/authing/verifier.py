@@ -24,7 +24,6 @@ LEEWAY = timedelta(seconds=30)
 
 _MAX_LIFETIME = timedelta(days=3653)
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
-_MIN_HMAC_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +51,7 @@ class SharedSecretKeys(TokenKeys):
     """HS256 secrets, tried in this order: Authing does not document which secret signs."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        # HMAC pads a short key with zeros (RFC 2104 section 2), so this changes no signature. It
-        # avoids the library's warning about Authing's shorter secrets.
-        padded = (secret.encode().ljust(_MIN_HMAC_BYTES, b"\0") for secret in secrets)
-        self._keys = [TokenKey("HS256", material) for material in padded]
+        self._keys = [TokenKey("HS256", secret.encode()) for secret in secrets]
 
     @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:

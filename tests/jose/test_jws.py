@@ -1,5 +1,6 @@
 """The strict reading of a JWS, below our own tokens and Authing's."""
 
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -78,6 +79,16 @@ def test_the_claims_of_a_signed_token_are_read() -> None:
 def test_another_key_or_algorithm_does_not_verify(secret: str, algorithm: str) -> None:
     with pytest.raises(jws.InvalidJws):
         jws.verified_claims(sign(), secret, algorithm)
+
+
+@pytest.mark.parametrize(
+    "key", [b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n", b'{"kty": "RSA"}']
+)
+def test_a_public_key_is_no_shared_secret(key: bytes) -> None:
+    signed = b64(b'{"alg":"HS256"}') + "." + b64(b"{}")
+    mac = hmac.digest(key, signed.encode(), "sha256")
+    with pytest.raises(jws.InvalidJws):
+        jws.verified_claims(f"{signed}.{b64(mac)}", key, "HS256")
 
 
 @pytest.mark.parametrize("claims", [[CLAIMS], "claims", 7, None])
