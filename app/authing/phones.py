@@ -39,13 +39,17 @@ def e164(raw: str, country_code: object = None) -> str | None:
     if not _NATIONAL.fullmatch(number):
         return None
     code = _code_text(country_code)
+    mainland = f"+{_CHINA}{number}"
+    is_mainland_mobile = _MAINLAND_MOBILE.fullmatch(mainland) is not None
+    if not code and is_mainland_mobile:
+        return mainland  # most numbers; libphonenumber agrees, and takes 30 µs
     if not code:
         found = _with_code(number, _CHINA)
         return found if found and _MAINLAND_MOBILE.fullmatch(found) else None
     given = _COUNTRY_CODE.fullmatch(code)
     found = _with_code(number, given[1]) if given else None
     # A mainland mobile under another country's code: one of the two is wrong, unless it is valid.
-    if found and _MAINLAND_MOBILE.fullmatch(f"+{_CHINA}{number}") and not _is_valid(found):
+    if found and is_mainland_mobile and not _is_valid(found):
         return None
     return found
 

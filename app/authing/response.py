@@ -71,7 +71,7 @@ def retry_after(response: httpx.Response, now: datetime) -> int:
     if text.isascii() and text.isdigit():
         # The length is checked first, because int() raises for thousands of digits.
         seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)
-    elif (instant := http_date(text)) is not None:
+    elif text and (instant := http_date(text)) is not None:
         seconds = math.ceil((instant - now).total_seconds())
     else:
         seconds = _DEFAULT_RETRY_AFTER

@@ -45,6 +45,10 @@ def test_a_byte_order_mark_is_skipped(document: Any) -> None:
     assert loads(document) == [1]
 
 
+def test_a_document_may_hold_more_objects_than_levels() -> None:
+    assert loads('[{"a": 1}' + ', {"a": 1}' * 99 + "]") == [{"a": 1}] * 100
+
+
 @pytest.mark.parametrize(
     "document", [b"\xff", b'"\xff"', "\ufeff\ufeff[]", "[" * 65 + "]" * 65, "[" * 30_000]
 )
