@@ -1,11 +1,13 @@
 """Settings that work and are not safe. `serve` logs each at start, and `check` prints it."""
 
+import re
 import stat
-from ipaddress import ip_address
 from pathlib import Path
 
 from app.config import ENV_FILE, Settings
-from app.store_url import RedisUrl
+from app.store_url import RedisUrl, StoreUrl
+
+_LOOPBACK = re.compile(r"(?i)localhost|127(\.[0-9]+){3}|::1")
 
 ADVICE = {
     "readable": "every user of this machine can read it; run chmod o=",
@@ -25,21 +27,15 @@ def unsafe_settings(settings: Settings) -> dict[str, str]:
 
 
 def _exposure(path: Path) -> str:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return ""
+    mode = path.stat().st_mode if path.exists() else 0
     if mode & stat.S_IROTH:
         return "readable"
     return "writable" if mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
 
 
-def _is_plaintext(url: object) -> bool:
-    return isinstance(url, RedisUrl) and not (url.tls or all(_is_loopback(h) for h, _ in url.hosts))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+def _is_plaintext(url: StoreUrl) -> bool:
+    return (
+        isinstance(url, RedisUrl)
+        and not url.tls
+        and not all(_LOOPBACK.fullmatch(host) for host, _ in url.hosts)
+    )

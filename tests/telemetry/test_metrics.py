@@ -30,10 +30,6 @@ def free_port() -> int:
         return port
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    return metrics.registry.get_sample_value(name, labels)
-
-
 def test_a_counted_event_is_passed_on(metrics: Metrics) -> None:
     inner, bug = RecordedEvents(), LookupError()
     CountedEvents(metrics, inner).record("serving", error=bug, port=8000)
@@ -41,56 +37,51 @@ def test_a_counted_event_is_passed_on(metrics: Metrics) -> None:
     assert inner.errors == [bug]
 
 
-def test_requests_are_counted_and_timed_by_route_and_status(
-    metrics: Metrics, events: CountedEvents
-) -> None:
-    for milliseconds in (100, 300):
-        events.record("request", method="GET", route="/v1/me", status=200, duration_ms=milliseconds)
-    labels = {"method": "GET", "route": "/v1/me", "status": "200"}
-    assert value(metrics, "ticketgate_request_seconds_count", **labels) == 2
-    assert value(metrics, "ticketgate_request_seconds_sum", **labels) == pytest.approx(0.4)
-
-
-def test_exchanges_are_counted_by_outcome(metrics: Metrics, events: CountedEvents) -> None:
-    events.record("exchange", outcome="rate_limited", duration_ms=50)
-    name = "ticketgate_upstream_exchange_seconds_count"
-    assert value(metrics, name, outcome="rate_limited") == 1
-
-
-def test_how_often_the_counts_of_a_fleet_were_out_of_reach_is_counted(
-    metrics: Metrics, events: CountedEvents
-) -> None:
-    for event in ("rate_limits_local", "rate_limits_shared", "rate_limits_local"):
-        events.record(event)
-    assert value(metrics, "ticketgate_rate_limit_outages_total") == 2
-
-
-def test_failures_of_a_shared_store_are_counted(metrics: Metrics, events: CountedEvents) -> None:
-    events.record("store_failed", kind="TimeoutError")
-    for _ in range(2):
-        events.record("write_unconfirmed")
-    name = "ticketgate_store_events_total"
-    assert value(metrics, name, event="store_failed", detail="TimeoutError") == 1
-    assert value(metrics, name, event="write_unconfirmed", detail="") == 2
+RECORDED: list[tuple[EventName, dict[str, Any]]] = [
+    *(
+        (
+            "request",
+            {"method": "GET", "route": "/v1/me", "status": 200, "duration_ms": milliseconds},
+        )
+        for milliseconds in (100, 300)
+    ),
+    ("exchange", {"outcome": "rate_limited", "duration_ms": 50}),
+    *(("rate_limits_local", {}), ("rate_limits_shared", {}), ("rate_limits_local", {})),
+    ("store_failed", {"kind": "TimeoutError"}),
+    *(("write_unconfirmed", {}),) * 2,
+    *(("session_opened", {"session_id": name}) for name in ("session-a", "session-b")),
+    ("session_ended", {"session_id": "session-a", "reason": "kicked"}),
+    *(
+        ("refresh_reused", {"session_id": "session-a", "kind": kind})
+        for kind in ("recent_previous", "stale", "ahead", "stale")
+    ),
+]
+REQUEST = {"method": "GET", "route": "/v1/me", "status": "200"}
 
 
 @pytest.mark.parametrize(
-    ("event", "labels", "detail"),
+    ("name", "labels", "value"),
     [
-        ("session_opened", {}, ""),
-        ("session_ended", {"reason": "kicked"}, "kicked"),
-        ("refresh_reused", {"kind": "recent_previous"}, "recent_previous"),
-        ("refresh_reused", {"kind": "stale"}, "stale"),
-        ("refresh_reused", {"kind": "ahead"}, "ahead"),
+        ("request_seconds_count", REQUEST, 2),
+        ("request_seconds_sum", REQUEST, 0.4),
+        ("upstream_exchange_seconds_count", {"outcome": "rate_limited"}, 1),
+        ("rate_limit_outages_total", {}, 2),
+        ("store_events_total", {"event": "store_failed", "detail": "TimeoutError"}, 1),
+        ("store_events_total", {"event": "write_unconfirmed", "detail": ""}, 2),
+        ("session_events_total", {"event": "session_opened", "detail": ""}, 2),
+        ("session_events_total", {"event": "session_ended", "detail": "kicked"}, 1),
+        ("session_events_total", {"event": "refresh_reused", "detail": "recent_previous"}, 1),
+        ("session_events_total", {"event": "refresh_reused", "detail": "stale"}, 2),
+        ("session_events_total", {"event": "refresh_reused", "detail": "ahead"}, 1),
     ],
 )
-def test_events_of_sessions_are_counted_without_their_ids(
-    metrics: Metrics, events: CountedEvents, event: EventName, labels: dict[str, Any], detail: str
+def test_events_are_counted_under_closed_labels(
+    metrics: Metrics, events: CountedEvents, name: str, labels: dict[str, str], value: float
 ) -> None:
-    for session_id in ("session-a", "session-b"):
-        events.record(event, session_id=session_id, **labels)
-    name = "ticketgate_session_events_total"
-    assert value(metrics, name, event=event, detail=detail) == 2
+    for event, fields in RECORDED:
+        events.record(event, **fields)
+    found = metrics.registry.get_sample_value(f"ticketgate_{name}", labels)
+    assert found == pytest.approx(value)
 
 
 def get(port: int, target: str = "/metrics") -> bytes:
