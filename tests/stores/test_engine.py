@@ -171,32 +171,37 @@ async def test_a_refused_commit_fails_its_batch_and_the_next_one_works(file: Pat
         assert outcomes == [1, 1]
 
 
-class CommitWithoutMemory:
-    """A connection whose first COMMIT needs more memory than there is."""
+class FailingOnce:
+    """A connection on which one statement fails, once, with an error that is not SQLite's."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, statement: str, error: type[BaseException]
+    ) -> None:
         self._connection = connection
-        self._fails = True
+        self._failures = {statement: error}
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._connection, name)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        if sql == "COMMIT" and self._fails:
-            self._fails = False
-            raise MemoryError
+        if error := self._failures.pop(sql, None):
+            raise error
         return self._connection.execute(sql, values)
 
 
-async def test_a_commit_without_memory_fails_its_batch_and_the_next_one_works(
-    engine: SqliteEngine,
+@pytest.mark.parametrize("error", [MemoryError, SystemExit])
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "COMMIT"])
+async def test_no_error_of_the_process_stops_the_engine(
+    engine: SqliteEngine, statement: str, error: type[BaseException]
 ) -> None:
-    engine._connection = CommitWithoutMemory(engine._connection)  # type: ignore[assignment]
+    failing = FailingOnce(engine._connection, statement, error)
+    engine._connection = failing  # type: ignore[assignment]
     async with asyncio.timeout(SOON):
         outcomes = await run_together(engine, write("a"), write("b"))
-    assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
+    committed = statement != "COMMIT"  # a batch that cannot begin in the loop is repeated
+    assert [type(each) for each in outcomes] == [int if committed else StoreUnavailable] * 2
     assert await engine.run(write("after")) == 1
-    assert await engine.run(read_all) == ["after"]
+    assert await engine.run(read_all) == [*("ab" if committed else ""), "after"]
 
 
 # --- a disk that hangs ---

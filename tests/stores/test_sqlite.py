@@ -121,6 +121,15 @@ async def test_only_the_first_use_of_a_generation_is_written(store: Stores) -> N
     assert sum(statement.startswith("UPDATE") for statement in statements) == 1
 
 
+async def test_a_first_use_that_queues_behind_an_ending_finds_the_ending(store: Stores) -> None:
+    await keep(store, make_session())
+    _, found = await asyncio.gather(
+        store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
+        store.sessions.touch("session-a", 0, NOW),
+    )
+    assert found == Ended(EndReason.LOGGED_OUT)
+
+
 async def test_a_large_purge_lets_other_commands_run_in_between(store: Stores) -> None:
     names = [f"session-{number}" for number in range(3000)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))

@@ -162,7 +162,7 @@ class SqliteEngine:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 job.result = job.command(self._connection)
-        except Exception:  # noqa: BLE001  # the thread repeats it, and finds the command that fails
+        except BaseException:  # noqa: BLE001  # the thread repeats it, and finds which one fails
             return False
         return True
 
@@ -188,7 +188,7 @@ class SqliteEngine:
                 self._execute_in_savepoints(batch.jobs)
             self._connection.execute("COMMIT")
             if any(job.scrub for job in batch.jobs):
-                with suppress(sqlite3.Error):  # the commit stands; the next checkpoint empties it
+                with suppress(Exception):  # the commit stands; the next checkpoint empties it
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not batch.executed:
                 self._connection.execute("PRAGMA busy_timeout = 0")
