@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import ClassVar
 
 import pytest
@@ -18,6 +17,7 @@ from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
 from tests.support.authority import Authority
+from tests.support.threads import serving_in_thread
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 
@@ -48,15 +48,9 @@ def authing(
     server = ThreadingHTTPServer(("127.0.0.1", 0), page)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        scheme = "http" if tls is None else "https"
+    scheme = "http" if tls is None else "https"
+    with serving_in_thread(server):
         yield f"{scheme}://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

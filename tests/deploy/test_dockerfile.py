@@ -5,12 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
 from app.config import Settings
 from tests.deploy.dockerfile import ROOT, Dockerfile
+from tests.support.threads import serving_in_thread
 
 SECRETS = {
     name.upper() for name, field in Settings.model_fields.items() if "Secret" in repr(field)
@@ -36,12 +36,8 @@ class Server(HTTPServer):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Service) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving_in_thread(Server(("127.0.0.1", 0), Service)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def check_health(dockerfile: Dockerfile, **environment: str) -> int:

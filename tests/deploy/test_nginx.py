@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from threading import Thread
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import pytest
 
@@ -21,6 +20,7 @@ from tests.e2e.conftest import Authing, running_authing
 from tests.soak.phone import Answer, App, Line, telephony
 from tests.support.leaks import found
 from tests.support.processes import soon
+from tests.support.threads import serving_in_thread
 from tests.support.valkey.program import ProgramMissing, program
 
 pytestmark = pytest.mark.long
@@ -273,19 +273,9 @@ class FrailUpstream(socketserver.ThreadingTCPServer):
         self.requests = 0
         self.port = int(self.server_address[1])
 
-    def __enter__(self) -> Self:
-        self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
 
 def test_a_post_is_never_sent_twice(folder: Path) -> None:
-    with FrailUpstream() as first, FrailUpstream() as second:
+    with serving_in_thread(FrailUpstream()) as first, serving_in_thread(FrailUpstream()) as second:
         nginx = Nginx(folder / "frail", (first.port, second.port))
         with nginx, nginx.client() as http:
             posted = http.post("/v1/sessions", json={"ticket": "made-up"})

@@ -2,27 +2,22 @@
 
 import base64
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from app.api.schemas import LoginRequest, RefreshRequest
-from app.config import Settings, load_settings
-from app.main import authing_client, open_services, system_clock
-from app.sandbox import Consent, SandboxOptions, create_sandbox
-from app.sandbox.personas import Persona
-from app.server.draining import Drain
+from app.main import authing_client
 from app.sessions.login import Login
 from app.sessions.models import Device
-from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
+from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Authing, Serve, Service, client
 from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, ErrorScenarios
 from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
 from tests.support.leaks import FORMS, found, searched
+from tests.support.running_app import RunningApp
 from tests.support.valkey import ports
 
 THE_ELEVEN = {
@@ -134,56 +129,37 @@ def test_the_search_covers_eleven_secrets_in_eight_forms() -> None:
     assert searched({"secret": "c4nary-0f1e2d3c"}) == {f"secret-{form}" for form in FORMS}
 
 
-async def test_a_repr_holds_no_secret_and_no_personal_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    enter(tmp_path, monkeypatch, **minimal(tmp_path), AUTHING_TOKEN_SECRETS=POOL_SECRET)
-    monkeypatch.setenv("SERVICE_API_KEYS", SERVICE_KEY)
-    settings = load_settings(Settings, env_file=None, secrets_dir=None)
-    sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
-    sandbox.state.options = replace(sandbox.state.options, single_use=False)
-    ticket = sandbox.state.issue(Consent(PERSONA))
-    person = Persona.named(PERSONA)
-    transport = httpx.ASGITransport(sandbox.authing)
-
-    async with open_services(settings, drain=Drain(), transport=transport) as services:
-        client = authing_client(settings, transport, system_clock, services.events)
-        login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
-        pair = await services.logins.log_in(login)
-        ring = services.keys.ring
-        shown = {
-            "Settings": settings,
-            "Services": services,
-            "SessionService": services.sessions,
-            "AuthingClient": client,
-            "Identity": await client.exchange(ticket),
-            "TokenPair": pair,
-            "Session": pair.session,
-            "Profile": pair.profile,
-            "KeyRing": ring,
-            "SigningKey": ring.signing_key,
-            "SecretKey": ring.current_secret_key,
-            "Login": login,
-            "LoginService": services.logins,
-            "BanService": services.bans,
-            "ServiceKeys": services.service_keys,
-            "LoginRequest": LoginRequest(ticket=ticket),
-            "RefreshRequest": RefreshRequest(refresh_token=pair.refresh_token),
-        }
-    secrets_used = key_material(tmp_path) | {
-        "pool secret": POOL_SECRET,
-        "service key": SERVICE_KEY,
-        "ticket": ticket,
-        "idempotency key": IDEMPOTENCY_KEY,
-        "access token": pair.access_token,
-        "refresh token": pair.refresh_token,
-        "phone": person.phone,
-        "unionid": person.unionid,
-        "openid": person.openid,
-        "nickname": person.nickname,
+async def test_a_repr_holds_no_secret_and_no_personal_data(app: RunningApp) -> None:
+    app.switch_authing(single_use=False)
+    ticket, services = app.ticket(PERSONA), app.services
+    login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
+    client = authing_client(app.settings, app.wire, app.clock, services.events)
+    identity = await client.exchange(ticket)
+    pair = await services.logins.log_in(login)
+    ring = services.keys.ring
+    shown = {
+        "Settings": app.settings,
+        "Services": services,
+        "SessionService": services.sessions,
+        "AuthingClient": client,
+        "Identity": identity,
+        "TokenPair": pair,
+        "Session": pair.session,
+        "Profile": pair.profile,
+        "KeyRing": ring,
+        "SigningKey": ring.signing_key,
+        "SecretKey": ring.current_secret_key,
+        "Login": login,
+        "LoginService": services.logins,
+        "BanService": services.bans,
+        "ServiceKeys": services.service_keys,
+        "LoginRequest": LoginRequest(ticket=ticket),
+        "RefreshRequest": RefreshRequest(refresh_token=pair.refresh_token),
     }
+    secrets = app.secrets | {IDEMPOTENCY_KEY, pair.access_token, pair.refresh_token}
+    named = {f"secret {number}": secret for number, secret in enumerate(secrets)}
 
-    leaks = {name: found(secrets_used, f"{thing!r} {thing}") for name, thing in shown.items()}
+    leaks = {name: found(named, f"{thing!r} {thing}") for name, thing in shown.items()}
 
     assert {name: leak for name, leak in leaks.items() if leak} == {}
 
