@@ -126,13 +126,17 @@ async def test_a_session_ends_on_a_server_without_memory(
         assert list(await store.sessions.active_sessions(SUBJECT, NOW)) == []
 
 
-async def test_a_bearer_is_answered_by_a_server_without_memory(server: Server) -> None:
+async def test_a_replay_and_a_bearer_are_answered_by_a_server_without_memory(
+    server: Server,
+) -> None:
     async with opened(server.url) as store:
-        session = make_session(SESSION)
-        await keep(store, session)
+        await keep(store, make_session(SESSION))
+        rotated = await store.sessions.rotate(rotation_of(0, session_id=SESSION))
+        assert isinstance(rotated, Rotated)
         full(server)
-        assert await store.sessions.touch(SESSION, 0, NOW) == Active(session)
-        assert await failed(store, WRITES) == list(WRITES)
+        lost = rotation_of(0, session_id=SESSION)
+        assert await store.sessions.rotate(lost) == Replayed(rotated.session)
+        assert await store.sessions.touch(SESSION, 1, NOW) == Active(rotated.session)
 
 
 def too_few_replicas(server: Server) -> Callable[[], object]:

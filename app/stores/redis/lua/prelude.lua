@@ -29,6 +29,12 @@ local function row_of(flat)
   return row
 end
 
+-- Writes fields that may be missing: a server without memory refuses them, and the command goes on.
+local function note(key, ...)
+  local reply = redis.pcall('HSET', key, ...)
+  if type(reply) == 'table' and not string.find(reply.err, 'OOM', 1, true) then error(reply.err) end
+end
+
 local function read(key) return row_of(redis.call('HGETALL', key)) end
 
 -- The reply for a session that is not active; nil if it is.

@@ -4,10 +4,18 @@
 local presented, secret_kid = tonumber(ARGV[4]), ARGV[5]
 local idle_ttl, recovery_window, key_hash = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 
-local session = read(KEYS[1])
+local flat = redis.call('HGETALL', KEYS[1])
+local session = row_of(flat)
+
+-- The reply is the session as it was read, then the changes.
+local function reply(outcome, changes)
+  for _, value in ipairs(changes) do table.insert(flat, value) end
+  return {outcome, flat}
+end
+
 if session and session.command_id == command_id then
   if session.end_reason then return {'reused', session.outcome} end
-  return {session.outcome, redis.call('HGETALL', KEYS[1])}
+  return {session.outcome, flat}
 end
 local gone = inactive(session)
 if gone then return gone end
@@ -16,25 +24,25 @@ local ahead = presented - tonumber(session.generation)
 if ahead == 0 or ahead == 1 then
   local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
-  redis.call('HSET', KEYS[1], 'generation', presented + 1, 'secret_kid', secret_kid,
-    'rotation_key_hash', key_hash, 'last_used_at', now, 'expires_at', expires_at,
-    'command_id', command_id, 'outcome', outcome, 'rotated_at', server_now)
+  local changes = {'generation', presented + 1, 'secret_kid', secret_kid, 'last_used_at', now,
+    'expires_at', expires_at}
+  redis.call('HSET', KEYS[1], 'rotation_key_hash', key_hash, 'command_id', command_id,
+    'outcome', outcome, 'rotated_at', server_now, unpack(changes))
   -- The generations in a row end with one that was not replayed.
   local count = session.replays and 'replays' or 'replayed_generations'
   redis.call('HDEL', KEYS[1], 'in_use', count)
   redis.call('EXPIRE', KEYS[1], expires_at - now + TOMBSTONE_SECONDS)
-  return {outcome, redis.call('HGETALL', KEYS[1])}
+  return reply(outcome, changes)
 end
 local window_ends_at = tonumber(session.last_used_at) + recovery_window
 local expected = session.rotation_key_hash or ''
 local same_key = expected == '' or expected == key_hash
 if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
-  if session.replay_id ~= command_id then
-    local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
-    redis.call('HSET', KEYS[1], 'replays', (session.replays or 0) + 1,
-      'replayed_generations', in_a_row, 'replay_id', command_id)
-  end
-  return {'replayed', redis.call('HGETALL', KEYS[1])}
+  if session.replay_id == command_id then return {'replayed', flat} end
+  local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
+  local counts = {'replays', (session.replays or 0) + 1, 'replayed_generations', in_a_row}
+  note(KEYS[1], 'replay_id', command_id, unpack(counts))
+  return reply('replayed', counts)
 end
 -- A copy of a command may come after its second run, when the app has used the successor.
 local used_at = math.max(session.rotated_at or 0, session.in_use or 0)
