@@ -132,6 +132,7 @@ async def open_services(
             events=events,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
             login_limit=limiter.limit("login", settings.rate_limit_login),
+            list_limit=limiter.limit("list", settings.rate_limit_refresh),
             network_limit=limiter.limit("login", settings.rate_limit_login, times=8),
             proxies=TrustedProxies(
                 settings.trusted_proxies, lambda: events.record("forwarded_for_ignored")

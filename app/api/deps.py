@@ -58,6 +58,7 @@ class Services:
     events: Events
     service_keys: ServiceKeys
     login_limit: RateLimit
+    list_limit: RateLimit
     network_limit: RateLimit
     proxies: TrustedProxies
 

@@ -142,6 +142,17 @@ async def test_a_refresh_that_is_one_too_many_costs_no_session(app: RunningApp) 
     assert (await app.refresh(second["refresh_token"]))["outcome"] == "rotated"
 
 
+async def test_lists_of_sessions_count_for_their_user(app: RunningApp) -> None:
+    phones = [await app.log_in("lin"), await app.log_in("lin")]
+    for number in range(60):
+        assert (await app.get("/v1/sessions", phones[number % 2])).status_code == 200
+    refused = await app.get("/v1/sessions", phones[0])
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert (await app.get("/v1/sessions", await app.log_in("chen"))).status_code == 200
+    app.clock.advance(seconds=refused.json()["retry_after"])
+    assert (await app.get("/v1/sessions", phones[0])).status_code == 200
+
+
 async def test_no_other_route_is_limited(app: RunningApp) -> None:
     tokens = await app.log_in()
     await statuses(app.phone, 30)

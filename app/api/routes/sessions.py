@@ -92,10 +92,12 @@ async def refresh(
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
 
-@router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 503))
+@router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 429, 503))
 async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
     """List the user's active sessions, oldest first."""
     current, _ = found
+    # The most expensive request of a bearer: up to 1,000 sessions, each with its profile.
+    await services.list_limit(current.subject)
     listed = await services.sessions.active_sessions(current.subject)
     return [
         # The bearer's own session is the one that its token may see.
