@@ -1,7 +1,6 @@
 """Request and response bodies. Instants are epoch seconds; unknown members are absent, not null."""
 
 import re
-from dataclasses import asdict
 from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -218,8 +217,9 @@ def session_out(session: Session, profile: Profile) -> SessionOut:
         "expires_at": int(session.absolute_expires_at.timestamp()),
     }
     if profile.device is not None:
-        members = {name: v for name, v in asdict(profile.device).items() if v is not None}
-        shown["device"] = cast("DeviceOut", members)
+        members = {name: getattr(profile.device, name) for name in _DEVICE}
+        known = {name: text for name, text in members.items() if text is not None}
+        shown["device"] = cast("DeviceOut", known)
     return shown
 
 
