@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.error_cases import CASES, Case, Outcome, Provoked
+from tests.api.error_cases import CASES, AllOutcomes, Case, Outcome
 from tests.support.logging_state import entries_of, logging_as_in_production
 from tests.support.running_app import RunningApp, running_app
 
@@ -26,23 +26,23 @@ def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 @pytest.fixture(scope="session")
-def provoked(tmp_path_factory: pytest.TempPathFactory) -> Provoked:
-    """Every case, provoked once, in an application of its own."""
-    folder = tmp_path_factory.mktemp("provoked")
+def all_outcomes(tmp_path_factory: pytest.TempPathFactory) -> AllOutcomes:
+    """Every case, run once, in an application of its own."""
+    folder = tmp_path_factory.mktemp("errors")
 
-    async def provoke(number: int, case: Case) -> Outcome:
+    async def run(number: int, case: Case) -> Outcome:
         async with running_app(folder / str(number), **case.settings) as app:
-            return Outcome(await case.provoke(app), frozenset(app.secrets))
+            return Outcome(await case.scenario(app), frozenset(app.secrets))
 
-    async def provoke_all() -> list[Outcome]:
-        return await asyncio.gather(*(provoke(*numbered) for numbered in enumerate(CASES)))
+    async def run_all() -> list[Outcome]:
+        return await asyncio.gather(*(run(*numbered) for numbered in enumerate(CASES)))
 
     with logging_as_in_production() as output:
-        outcomes = asyncio.run(provoke_all())
-    return Provoked(dict(zip(CASES, outcomes, strict=True)), output.getvalue())
+        outcomes = asyncio.run(run_all())
+    return AllOutcomes(dict(zip(CASES, outcomes, strict=True)), output.getvalue())
 
 
 @pytest.fixture
-def outcome(request: pytest.FixtureRequest, provoked: Provoked) -> Outcome:
+def outcome(request: pytest.FixtureRequest, all_outcomes: AllOutcomes) -> Outcome:
     """What came of the `case` of the test."""
-    return provoked.outcomes[request.getfixturevalue("case")]
+    return all_outcomes.outcomes[request.getfixturevalue("case")]

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.api.error_scenarios import Provocation, log_in
+from tests.api.error_scenarios import Scenario, log_in
 from tests.support.running_app import SERVICE_KEY, RunningApp
 
 Tokens: TypeAlias = dict[str, Any]
@@ -43,31 +43,31 @@ def replace_by(device_type: str | None) -> End:
 ENDINGS: dict[str, End] = {"revoked": revoke, "kicked": kick, "banned": ban, "erased": erase}
 
 
-def login_of_the_banned(until: str | None = None) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_of_the_banned(until: str | None = None) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         await ban(app, tokens, until=until)
         return await log_in(app)
 
-    return provoke
+    return scenario
 
 
-def refresh_after(end: End) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def refresh_after(end: End) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         await end(app, tokens)
         return await app.try_refresh(tokens["refresh_token"])
 
-    return provoke
+    return scenario
 
 
-def list_after(end: End) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def list_after(end: End) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         await end(app, tokens)
         return await app.get("/v1/sessions", tokens)
 
-    return provoke
+    return scenario
 
 
 async def revoke_the_session_of_another(app: RunningApp) -> httpx.Response:

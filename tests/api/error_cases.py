@@ -19,7 +19,7 @@ class Case:
     code: str
     status: int
     client_action: str
-    provoke: p.Provocation
+    scenario: p.Scenario
     _: KW_ONLY
     session_alive: bool | Literal["unknown"] | None = None
     retry_after: int | range | None = None
@@ -41,27 +41,27 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Provoked:
+class AllOutcomes:
     """The outcome of every case, and the log of all."""
 
     outcomes: Mapping[Case, Outcome]
     log: str
 
 
-def unavailable(provoke: p.Provocation, retry_after: int = 2) -> Case:
-    return Case("authing_unavailable", 503, "retry_after", provoke, retry_after=retry_after)
+def unavailable(scenario: p.Scenario, retry_after: int = 2) -> Case:
+    return Case("authing_unavailable", 503, "retry_after", scenario, retry_after=retry_after)
 
 
-def bad_answer(provoke: p.Provocation) -> Case:
-    return Case("authing_bad_answer", 502, "retry", provoke)
+def bad_answer(scenario: p.Scenario) -> Case:
+    return Case("authing_bad_answer", 502, "retry", scenario)
 
 
-def ended(status: int, provoke: p.Provocation, reason: str, **more: Any) -> Case:
+def ended(status: int, scenario: p.Scenario, reason: str, **more: Any) -> Case:
     return Case(
         "session_ended",
         status,
         "relaunch_wechat",
-        provoke,
+        scenario,
         session_alive=False,
         reason=reason,
         **more,
@@ -72,31 +72,31 @@ refresh_of_ended = partial(ended, 400)
 access_to_ended = partial(ended, 401)
 
 
-def store_down(provoke: p.Provocation) -> Case:
+def store_down(scenario: p.Scenario) -> Case:
     return Case(
         "store_unavailable",
         503,
         "retry_after",
-        provoke,
+        scenario,
         session_alive="unknown",
         retry_after=range(1, 4),
     )
 
 
-def rate_limited(provoke: p.Provocation, setting: str) -> Case:
+def rate_limited(scenario: p.Scenario, setting: str) -> Case:
     return Case(
         "rate_limited",
         429,
         "retry_after",
-        provoke,
+        scenario,
         session_alive="unknown",
         retry_after=61,  # the whole minute, and then a moment
         settings={setting: "1/minute"},
     )
 
 
-def access(code: str, client_action: str, provoke: p.Provocation) -> Case:
-    return Case(code, 401, client_action, provoke, session_alive="unknown")
+def access(code: str, client_action: str, scenario: p.Scenario) -> Case:
+    return Case(code, 401, client_action, scenario, session_alive="unknown")
 
 
 ONE_SESSION: dict[str, Any] = {"settings": {"session_max_per_user": 1}}
@@ -199,7 +199,5 @@ CASES = (
     ),
     store_down(p.login_without_store),
     store_down(p.refresh_without_store),
-    store_down(p.me_without_store),
-    store_down(p.logout_without_store),
-    *(store_down(provoke) for provoke in p.EVERYTHING_ELSE_WITHOUT_STORE),
+    *(store_down(scenario) for scenario in p.EVERYTHING_ELSE_WITHOUT_STORE),
 )

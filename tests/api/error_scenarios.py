@@ -12,7 +12,7 @@ from app.authing.resilience import MAX_CONCURRENT
 from app.sessions.models import Identity
 from tests.support.running_app import RunningApp, bearer, phone_of
 
-Provocation: TypeAlias = Callable[[RunningApp], Awaitable[httpx.Response]]
+Scenario: TypeAlias = Callable[[RunningApp], Awaitable[httpx.Response]]
 KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
 CANARY = "canary-in-the-text-of-an-exception"
 JSON = {"Content-Type": "application/json"}
@@ -20,25 +20,25 @@ JSON = {"Content-Type": "application/json"}
 # --- the request itself ---
 
 
-def get(path: str, **headers: str) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def get(path: str, **headers: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         return await app.phone.get(path, headers=headers)
 
-    return provoke
+    return scenario
 
 
-def login_with(**members: Any) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_with(**members: Any) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         return await app.phone.post("/v1/sessions", json=members)
 
-    return provoke
+    return scenario
 
 
-def login_with_body(body: bytes, **headers: str) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_with_body(body: bytes, **headers: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         return await app.phone.post("/v1/sessions", content=body, headers=JSON | headers)
 
-    return provoke
+    return scenario
 
 
 async def login_with_a_form(app: RunningApp) -> httpx.Response:
@@ -68,11 +68,11 @@ async def access_token_in_the_query(app: RunningApp) -> httpx.Response:
 # --- Authing ---
 
 
-def login_of(persona: str) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_of(persona: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         return await app.phone.post("/v1/sessions", json={"ticket": app.ticket(persona)})
 
-    return provoke
+    return scenario
 
 
 log_in = login_of("lin")
@@ -109,12 +109,12 @@ async def refresh_after_another(app: RunningApp) -> httpx.Response:
     return await app.try_refresh(tokens["refresh_token"])
 
 
-def login_when_authing_has(fault: str) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_when_authing_has(fault: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         app.break_authing(fault, seconds=7)
         return await log_in(app)
 
-    return provoke
+    return scenario
 
 
 async def login_with_the_wrong_pool_secret(app: RunningApp) -> httpx.Response:
@@ -152,13 +152,13 @@ async def login_with_an_odd_key(app: RunningApp) -> httpx.Response:
     return await app.try_log_in(app.ticket(), f"{KEY} {KEY}")
 
 
-def login_beside_another(seconds: int) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def login_beside_another(seconds: int) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         ticket = app.ticket()
         await app.services.logins.tickets.acquire(app.lease_elsewhere(ticket, seconds))
         return await app.try_log_in(ticket, KEY)
 
-    return provoke
+    return scenario
 
 
 # --- our own tokens ---
@@ -239,36 +239,26 @@ async def refresh_without_store(app: RunningApp) -> httpx.Response:
     return await app.try_refresh(tokens["refresh_token"])
 
 
-async def me_without_store(app: RunningApp) -> httpx.Response:
-    tokens = await app.log_in()
-    app.break_store()
-    return await app.get("/v1/me", tokens)
-
-
-async def logout_without_store(app: RunningApp) -> httpx.Response:
-    tokens = await app.log_in()
-    app.break_store()
-    return await app.log_out(tokens)
-
-
-def as_bearer_without_store(method: str, path: str) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def as_bearer_without_store(method: str, path: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         app.break_store()
         return await app.phone.request(method, path, headers=bearer(tokens))
 
-    return provoke
+    return scenario
 
 
-def as_backend_without_store(method: str, what: str, body: object = None) -> Provocation:
-    async def provoke(app: RunningApp) -> httpx.Response:
+def as_backend_without_store(method: str, what: str, body: object = None) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
         app.break_store()
         return await app.backend(method, "somebody", what, body)
 
-    return provoke
+    return scenario
 
 
 EVERYTHING_ELSE_WITHOUT_STORE = (
+    as_bearer_without_store("GET", "/v1/me"),
+    as_bearer_without_store("DELETE", "/v1/sessions/current"),
     as_bearer_without_store("GET", "/v1/sessions"),
     as_bearer_without_store("DELETE", "/v1/sessions?scope=all"),
     as_bearer_without_store("DELETE", "/v1/sessions/somebodys"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.error_cases import CASES, Case, Outcome, Provoked
+from tests.api.error_cases import CASES, AllOutcomes, Case, Outcome
 from tests.api.error_scenarios import CANARY
 from tests.support.leaks import found
 
@@ -20,7 +20,7 @@ def test_an_error_holds_no_secret(case: Case, outcome: Outcome) -> None:
     assert found_in(shown, outcome.secrets | {CANARY}) == set()
 
 
-def test_the_logs_of_all_errors_hold_no_secret(provoked: Provoked) -> None:
-    secrets = frozenset[str]().union(*(one.secrets for one in provoked.outcomes.values()))
-    assert len(provoked.log.splitlines()) > len(CASES)
-    assert found_in(provoked.log, secrets | {CANARY}) == set()
+def test_the_logs_of_all_errors_hold_no_secret(all_outcomes: AllOutcomes) -> None:
+    secrets = frozenset[str]().union(*(one.secrets for one in all_outcomes.outcomes.values()))
+    assert len(all_outcomes.log.splitlines()) > len(CASES)
+    assert found_in(all_outcomes.log, secrets | {CANARY}) == set()

@@ -12,7 +12,7 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema_rs import Draft202012Validator
 
-from tests.api.error_cases import Provoked
+from tests.api.error_cases import AllOutcomes
 from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
 from tests.support.running_app import SERVICE, phone_of, running_app
 
@@ -154,10 +154,10 @@ async def test_only_bearers_and_the_backend_need_a_credential(document: dict[str
 
 
 async def test_the_errors_that_came_are_those_that_were_described(
-    document: dict[str, Any], provoked: Provoked
+    document: dict[str, Any], all_outcomes: AllOutcomes
 ) -> None:
     came: dict[tuple[str, str], set[int]] = {}
-    for outcome in provoked.outcomes.values():
+    for outcome in all_outcomes.outcomes.values():
         request = outcome.response.request
         if "token=" not in str(request.url) and "ticket=" not in str(request.url):
             path = template_of(request.url.path)
@@ -168,14 +168,14 @@ async def test_the_errors_that_came_are_those_that_were_described(
 
 
 async def test_errors_are_described_in_the_shape_that_they_have(
-    document: dict[str, Any], provoked: Provoked
+    document: dict[str, Any], all_outcomes: AllOutcomes
 ) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for path, _, operation in operations(document):
         for status, response in operation["responses"].items():
             if int(status) >= HTTPStatus.BAD_REQUEST and path != "/readyz":
                 assert response == {"$ref": f"#/components/responses/{status}"}
-    for case, outcome in provoked.outcomes.items():
+    for case, outcome in all_outcomes.outcomes.items():
         described = document["components"]["responses"][str(case.status)]
         assert headers_missing(described, outcome.response) == set()
         schema = described["content"][outcome.response.headers["Content-Type"].partition(";")[0]][
