@@ -136,6 +136,21 @@ async def test_a_command_whose_time_is_over_is_not_sent(
     assert fields_of(events, "store_failed") == ["TimeoutError"]
 
 
+async def test_a_first_copy_of_a_lift_leaves_a_newer_ban(
+    store: Stores, other: Stores, proxy: Proxy
+) -> None:
+    await store.bans.put(ban_of())
+    proxy.keep_back(scripts.LIFT.digest.encode())
+    await other.bans.lift("another")  # the server knows the script from here on
+    lift = asyncio.create_task(store.bans.lift(SUBJECT))
+    await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
+    proxy.cut()
+    await lift
+    await other.bans.put(ban_of())
+    await asyncio.to_thread(proxy.deliver)
+    assert await other.bans.find(SUBJECT, NOW) == ban_of()
+
+
 @pytest.mark.parametrize(
     ("presented", "use"),
     [

@@ -4,7 +4,8 @@
 local ban, bans = KEYS[1], KEYS[2]
 local subject, ends_at = ARGV[4], tonumber(ARGV[6])
 redis.call('DEL', ban)
-redis.call('HSET', ban, 'reason', ARGV[5], 'created_at', now, 'until', ARGV[6])
+redis.call('HSET', ban, 'reason', ARGV[5], 'created_at', now, 'until', ARGV[6],
+  'put_at', server_now)
 if ends_at then redis.call('EXPIRE', ban, ends_at - now) end
 
 -- The index expires with its last ban.

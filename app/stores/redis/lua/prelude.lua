@@ -20,6 +20,12 @@ if server_now < issued - CLOCK_TOLERANCE or server_now > tonumber(last) then
   return {server_now, 'stale'}
 end
 
+-- Whether something was written after this command was sent, by the server's time of the write. A
+-- time that is still to come is of a clock that has jumped back.
+local function older_than(written_at)
+  return issued < written_at and written_at <= server_now
+end
+
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 local function row_of(flat)

@@ -45,8 +45,7 @@ if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   return reply('replayed', counts)
 end
 -- A copy of a command may come after its second run, when the app has used the successor.
-local used_at = math.max(session.rotated_at or 0, session.in_use or 0)
-if issued < used_at and used_at <= server_now then
+if older_than(math.max(session.rotated_at or 0, session.in_use or 0)) then
   verdict = 'stale'
   return nil
 end
