@@ -20,24 +20,8 @@ from typing_extensions import override
 from app.events import LEVELS, EventName, Events
 
 _FIELDS = frozenset(
-    {
-        "request_id",
-        "method",
-        "route",
-        "status",
-        "duration_ms",
-        "code",
-        "session_id",
-        "reason",
-        "kind",
-        "outcome",
-        "authing_code",
-        "count",
-        "version",
-        "port",
-        "setting",
-        "nearest",
-    }
+    {"request_id", "method", "route", "status", "duration_ms", "code", "session_id", "reason"}
+    | {"kind", "outcome", "authing_code", "count", "version", "port", "setting", "nearest"}
 )
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries that log requests below this level, or events that we log ourselves.
@@ -60,12 +44,8 @@ class LoggedEvents(Events):
         root = logging.getLogger()
         if _LEVELS[level] < root.level:
             return
-        parts: dict[str, Any] = {
-            "time": _time(datetime.now(UTC)),
-            "level": level,
-            "event": event,
-            **fields,
-        }
+        now = _time(datetime.now(UTC))
+        parts: dict[str, Any] = {"time": now, "level": level, "event": event, **fields}
         if error is not None:
             parts["exception"] = list(_chain(error))
         for handler in root.handlers:

@@ -38,6 +38,7 @@ BODIES: dict[str, Callable[[str], tuple[str, str, dict[str, Any]]]] = {
     "until": lambda text: ("PUT", "/internal/v1/users/a/ban", {"reason": "spam", "until": text}),
     "reason": lambda text: ("PUT", "/internal/v1/users/a/ban", {"reason": text}),
 }
+EVENTS = {"request", "exchange", "session_opened", "session_ended", "user_banned"}
 HEADERS = (
     "Authorization",
     "Idempotency-Key",
@@ -61,7 +62,7 @@ def log() -> Iterator[io.StringIO]:
     for line in lines:
         assert line.isascii()
         assert line.isprintable()
-        assert json.loads(line)["event"] in {"request", "exchange", "session_opened", "user_banned"}
+        assert json.loads(line)["event"] in EVENTS
 
 
 def as_bytes(text: str) -> bytes:
