@@ -69,28 +69,6 @@ def test_an_error_carries_no_text_that_could_end_up_in_a_log(kind: type[Ticketga
     assert repr(error) == f"{kind.__name__}()"
 
 
-def test_an_error_carries_what_its_response_needs() -> None:
-    fields = [FieldError("/ticket", "is required")]
-    assert InvalidRequest(fields).errors == tuple(fields)
-    assert MethodNotAllowed(["GET", "HEAD"]).allowed == ("GET", "HEAD")
-    assert TicketRejected(2020).authing_code == 2020
-    assert RefreshSessionEnded("expired").reason == AccessSessionEnded("expired").reason
-    assert RefreshSessionEnded("replaced", "ios").replaced_by == "ios"
-    assert AccessSessionEnded("replaced").replaced_by is None
-    assert UserBanned(until := datetime(2026, 11, 22, tzinfo=UTC)).until == until
-    assert UserBanned(None).until is None
-    assert LoginInProgress(2).retry_after == 2
-    assert RateLimited(7).retry_after == 7
-
-
-@pytest.mark.parametrize("kind", descendants(AuthingError))
-def test_trouble_with_authing_is_named_for_the_operator_and_timed_for_the_app(
-    kind: type[AuthingError],
-) -> None:
-    assert (kind("dns").outcome, kind("dns").retry_after) == ("dns", 2)
-    assert kind("rate_limited", retry_after=30).retry_after == 30
-
-
 def test_trouble_with_the_store_spreads_the_retries_over_seconds() -> None:
     assert {StoreUnavailable().retry_after for _ in range(200)} == {1, 2, 3}
 

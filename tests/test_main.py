@@ -26,7 +26,6 @@ from app.sandbox.personas import SigningKeys
 from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.miniprogram import Launch
-from app.sessions.models import Device
 from app.sessions.outcomes import Active, Unknown
 from app.sessions.ports import Stores
 from app.store_url import SqliteUrl
@@ -145,33 +144,6 @@ async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
     assert ready.status_code == 200
 
 
-async def test_a_login_tells_readiness_what_authing_did(sandbox: Sandbox) -> None:
-    async with opened(sandbox) as services:
-        await services.logins.log_in(Login(sandbox.state.issue(Consent())))
-        assert services.authing_state() == "ok"
-
-
-async def test_readiness_hears_of_the_drain(sandbox: Sandbox) -> None:
-    drain = Drain()
-    async with opened(sandbox, drain) as services:
-        assert not services.is_draining()
-        drain.start()
-        assert services.is_draining()
-
-
-@pytest.mark.parametrize("api_docs", [True, False])
-async def test_the_documents_of_the_api_are_a_setting(sandbox: Sandbox, api_docs: bool) -> None:  # noqa: FBT001  # pytest names it
-    settings = load(api_docs=api_docs)
-    async with (
-        opened(sandbox) as services,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(settings, services)), base_url=ISSUER
-        ) as phone,
-    ):
-        responses = [await phone.get(path) for path in ("/openapi.json", "/docs")]
-    assert [response.status_code == 200 for response in responses] == [api_docs, api_docs]
-
-
 async def login(services: Services, sandbox: Sandbox) -> str:
     pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
     return pair.session.subject
@@ -256,17 +228,6 @@ async def test_tokens_and_lifetimes_follow_the_settings(sandbox: Sandbox) -> Non
     assert pair.expires_in == 60
     assert pair.refresh_expires_in == 3600
     assert pair.session.absolute_expires_at - pair.session.created_at == timedelta(minutes=90)
-
-
-async def test_limits_follow_the_settings(sandbox: Sandbox) -> None:
-    phone = Device(type="ios")
-    async with opened(sandbox, session_max_per_user=2, session_one_per_device_type=True) as each:
-        pairs = [
-            await each.logins.log_in(Login(sandbox.state.issue(Consent()), device))
-            for device in (phone, None, phone, None)
-        ]
-        listed = await each.sessions.active_sessions(pairs[0].session.subject)
-    assert [profile.device for _session, profile in listed] == [phone, None]
 
 
 async def test_a_login_outlives_its_deadline_in_the_store_and_its_ticket_at_authing(

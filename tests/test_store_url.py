@@ -89,13 +89,9 @@ def test_an_invalid_url_is_refused_without_quoting_it(text: str) -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_a_repr_shows_neither_user_nor_password() -> None:
-    shown = repr(parse_store_url(f"redis://hugo:{SECRET}@cache"))
-    assert SECRET not in shown
-    assert "hugo" not in shown
-
-
-def test_the_text_of_a_url_shows_no_password() -> None:
-    url = parse_store_url("redis://user:hidden@cache.internal/3")
-    assert "hidden" not in f"{url} {url!r}"
+def test_no_text_of_a_url_shows_user_or_password() -> None:
+    url = parse_store_url(f"redis://hugo:{SECRET}@cache")
+    for shown in (str(url), repr(url)):
+        assert SECRET not in shown
+        assert "hugo" not in shown
     assert str(parse_store_url("sqlite:///data/sessions.db")) == "data/sessions.db"

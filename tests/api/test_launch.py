@@ -37,11 +37,6 @@ async def test_the_app_names_its_platform_and_may_decide_about_the_phone_number(
     assert "getPhone=0&" in response.json()["path"]
 
 
-async def test_the_launch_may_be_kept_for_five_minutes(phone: httpx.AsyncClient) -> None:
-    response = await phone.get("/v1/launch")
-    assert response.headers["Cache-Control"] == "public, max-age=300"
-
-
 @pytest.mark.parametrize(("name", "value"), [("platform", "symbian"), ("get_phone", "perhaps")])
 async def test_an_unknown_choice_is_refused_by_name_and_not_cached(
     phone: httpx.AsyncClient, name: str, value: str
