@@ -184,32 +184,38 @@ class SqliteEngine:
 
     def _commit(self, batch: _Batch) -> BaseException | None:
         try:
-            if not batch.executed:
-                self._execute_in_savepoints(batch.jobs)
-            self._connection.execute("COMMIT")
-            if any(job.scrub for job in batch.jobs):
-                with suppress(Exception):  # the commit stands; the next checkpoint empties it
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if not batch.executed:
-                self._connection.execute("PRAGMA busy_timeout = 0")
+            if batch.executed:
+                self._connection.execute("COMMIT")
+            else:
+                self._repeat(batch.jobs)
         except BaseException as error:  # noqa: BLE001  # the thread must live on
             with suppress(BaseException):
                 self._connection.rollback()
             return error
         return None
 
-    def _execute_in_savepoints(self, jobs: Sequence[_Job]) -> None:
+    def _repeat(self, jobs: Sequence[_Job]) -> None:
         self._connection.rollback()
         self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        self._connection.execute("BEGIN IMMEDIATE")
-        for job in jobs:
-            self._connection.execute("SAVEPOINT command")
-            try:
-                job.result = job.command(self._connection)
-            except Exception as error:  # noqa: BLE001  # any exception is for the caller
-                self._connection.execute("ROLLBACK TO command")
-                job.error = error
-            self._connection.execute("RELEASE command")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                self._execute_in_savepoint(job)
+            self._connection.execute("COMMIT")
+            if any(job.scrub for job in jobs):
+                with suppress(Exception):  # the commit stands; the next checkpoint empties it
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+
+    def _execute_in_savepoint(self, job: _Job) -> None:
+        self._connection.execute("SAVEPOINT command")
+        try:
+            job.result = job.command(self._connection)
+        except Exception as error:  # noqa: BLE001  # any exception is for the caller
+            self._connection.execute("ROLLBACK TO command")
+            job.error = error
+        self._connection.execute("RELEASE command")
 
     def _finish_batch(self, batch: _Batch, failure: BaseException | None) -> None:
         self._stalled = False
