@@ -14,7 +14,6 @@ connection checkpoints the write-ahead log while another one commits and resets 
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
@@ -26,12 +25,12 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from app.errors import StartupError, StoreInUse, StoreUnavailable
+from app.errors import StoreUnavailable
+from app.stores.sqlite.database import open_database, open_reader, take_lock
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Command: TypeAlias = Callable[[sqlite3.Connection], T]
-_APPLICATION_ID = int.from_bytes(b"tgat", "big")
 _BATCH = 256
 TIMEOUT = 1.0
 """Seconds for one commit. A longer one fails its commands, and those that wait for it."""
@@ -74,13 +73,13 @@ class SqliteEngine:
         Raises:
             StartupError: another process has the file, or another program made it.
         """
-        self._lock = _take_lock(path.resolve())  # one lock for one file, under any of its names
+        self._lock = take_lock(path.resolve())  # one lock for one file, under any of its names
         try:
-            self._connection = _open(path, migrations)
+            self._connection = open_database(path, migrations)
         except BaseException:
             os.close(self._lock)
             raise
-        self._reader = _open_reader(path)
+        self._reader = open_reader(path)
         self._on_failure = on_failure
         self._timeout = timeout
         self._waiting: list[_Job] = []
@@ -269,72 +268,3 @@ def query(method: Method[S, P, T]) -> StoreMethod[S, P, T]:
         return self._engine.read(lambda db: method(self, db, *args, **kwargs))
 
     return read
-
-
-def _take_lock(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StartupError(f"STORE_URL: cannot write beside {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        message = f"STORE_URL: {path} is in use by another process (SQLite serves exactly one)"
-        raise StoreInUse(message) from error
-    return lock
-
-
-def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    connection = None
-    try:
-        path.touch(mode=0o600)
-        # The engine begins transactions itself, and never waits for a lock in the event loop.
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        _prepare(connection, migrations)
-    except (OSError, sqlite3.Error, _UnusableFile) as error:
-        if connection is not None:
-            connection.close()
-        reason = error if isinstance(error, _UnusableFile) else "is not a SQLite database of ours"
-        raise StartupError(f"STORE_URL: {path} {reason}") from error
-    return connection
-
-
-def _open_reader(path: Path) -> sqlite3.Connection:
-    url = f"{path.resolve().as_uri()}?mode=ro"
-    reader = sqlite3.connect(
-        url, uri=True, timeout=0, isolation_level=None, check_same_thread=False
-    )
-    reader.row_factory = sqlite3.Row
-    return reader
-
-
-class _UnusableFile(Exception):
-    """The file is a database that cannot be used; the text says why."""
-
-
-def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    # Checked before the first write, so that another program's database stays unchanged.
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    (program,) = connection.execute("PRAGMA application_id").fetchone()
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if (program, bool(found)) != ((_APPLICATION_ID, True) if tables else (0, False)):
-        raise _UnusableFile("is the database of another program")
-    if found > len(migrations):
-        raise _UnusableFile(f"was written by a newer version (schema {found})")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise _UnusableFile("cannot use write-ahead logging")
-    # FULL: an acknowledged commit survives power loss, not only the end of the process.
-    connection.execute("PRAGMA synchronous = FULL")
-    # A large savepoint would need a temporary file, which a read-only root file system refuses.
-    connection.execute("PRAGMA temp_store = MEMORY")
-    # Changed pages stay in memory until COMMIT, so that the loop does not write.
-    connection.execute("PRAGMA cache_spill = OFF")
-    # Deleted data is overwritten.
-    connection.execute("PRAGMA secure_delete = ON")
-    for version, script in enumerate(migrations[found:], start=found + 1):
-        marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version}"
-        connection.executescript(f"BEGIN; {script}; {marks}; COMMIT")
