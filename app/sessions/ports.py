@@ -182,7 +182,7 @@ class Maintenance(Protocol):
     """Purges and checks the store."""
 
     async def purge(self, now: datetime) -> int:
-        """Delete what has expired for good; return how many rows."""
+        """Delete what has expired or was erased for good; return how many rows expired."""
 
     async def check_writable(self) -> None:
         """Write something, to see that the store can be written."""

@@ -20,7 +20,7 @@ _PREFIX = "{tg}:"
 
 WRITABLE = _PREFIX + "writable"
 ERASURE = _PREFIX + "erasure"
-"""Exists from an erasure until the append-only file is rewritten."""
+"""From an erasure until the append-only file is rewritten: the id of the erasure's command."""
 SESSION_PREFIX = _PREFIX + "session:"
 INDEX_PREFIX = _PREFIX + "sessions-of:"
 """Before the subject. The ids of sessions that have not ended, oldest first: a sorted set."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from redis.exceptions import ResponseError
 from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
@@ -11,7 +12,7 @@ from app.events import Events
 from app.sessions.ports import Maintenance
 from app.stores.instants import instant
 from app.stores.redis import scripts
-from app.stores.redis.codec import WRITABLE
+from app.stores.redis.codec import ERASURE, WRITABLE
 from app.stores.redis.engine import RedisEngine
 
 _OLDEST = (6, 2)
@@ -28,7 +29,7 @@ _NO_TIME = instant(0)
 
 
 class RedisMaintenance(Maintenance):
-    """Checks the server once, and whether it can be written now. Deletes nothing itself."""
+    """Checks the server once, and whether it can be written now. Keys expire by themselves."""
 
     def __init__(self, engine: RedisEngine, events: Events) -> None:
         self._engine = engine
@@ -47,7 +48,24 @@ class RedisMaintenance(Maintenance):
 
     @override
     async def purge(self, now: datetime) -> int:
-        return 0  # every key has a time to live
+        # The append-only file holds what was erased until the server rewrites it. A rewrite that
+        # runs already may have begun before the erasure.
+        erasure = await self._engine.execute("GET", ERASURE)
+        if erasure is not None:
+            info = await self._engine.describe()
+            if info.get("aof_rewrite_in_progress") != "1":
+                await self._rewrite(erasure, appends=info.get("aof_enabled") != "0")
+        return 0
+
+    async def _rewrite(self, erasure: bytes, *, appends: bool) -> None:
+        if appends:
+            try:
+                await self._engine.execute("BGREWRITEAOF")
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, ResponseError):
+                    raise
+                # It is not permitted. That is recorded, once for an erasure.
+        await self._engine.eval_script(scripts.REWRITTEN, [ERASURE], _NO_TIME, erasure)
 
     @override
     async def check_writable(self) -> None:

@@ -21,5 +21,5 @@ if ban_ends_at and ban_ends_at <= now then redis.call('DEL', ban) end
 redis.call('ZREMRANGEBYSCORE', bans, '-inf', now)
 redis.call('RPUSH', reply, unpack(result))
 redis.call('EXPIRE', reply, REPLY_SECONDS)
-redis.call('SET', erasure, 1, 'EX', ERASURE_SECONDS)
+redis.call('SET', erasure, command_id, 'EX', ERASURE_SECONDS)
 return result
