@@ -9,13 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from joserfc import jwt as jose
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from app import keyfile
-from tests.forgeries.attacker import follow_keys, show
+from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import ISSUER, RunningApp
 
 ROTATIONS, PHONES = 3, 10
@@ -113,18 +111,3 @@ async def test_key_rotation_fails_no_refresh_and_no_verification(app: RunningApp
         await load.during(keyfile.retire, old)
         assert await load.refresh_all() == {new}
     assert outsider.verified == ROTATIONS * (PHONES * 7 + 1)
-
-
-async def test_a_token_of_a_retired_key_is_refused_by_us_and_by_others(app: RunningApp) -> None:
-    load = await start_load(app)
-    await load.refresh_all()
-    path, old = app.settings.session_keys_file, app.services.keys.ring.signing_key.kid
-    keyfile.promote(path, keyfile.add(path, "ES256"))
-    keyfile.retire(path, old)
-    follow_keys(app)
-    token = load.tokens[0]["access_token"]
-    response = await show(app, token)
-    assert (response.status_code, response.json()["code"]) == (401, "access_token_invalid")
-    await load.outsider.fetch()
-    with pytest.raises((JoseError, ValueError)):
-        await load.outsider.verify(token)

@@ -1,6 +1,5 @@
 """The key ring: names, order and the published keys."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import joserfc.jwk
 import pytest
 
 from app.jose.jwk import thumbprint
-from tests.sessions.builders import b64, ec_jwk, ed25519_jwk, make_ring, oct_jwk, rsa_jwk
+from tests.sessions.builders import ec_jwk, ed25519_jwk, make_ring, oct_jwk, rsa_jwk
 
 RFC_7638_EXAMPLE = {
     "kty": "RSA",
@@ -40,12 +39,6 @@ def test_the_thumbprint_is_that_of_rfc_7638() -> None:
 def test_another_library_computes_the_same_thumbprint(make: Callable[[], dict[str, Any]]) -> None:
     jwk = make()
     assert thumbprint(jwk) == joserfc.jwk.import_key(jwk).thumbprint()
-
-
-def test_the_thumbprint_of_a_secret_is_a_hash() -> None:
-    secret = bytes(range(32))
-    text = json.dumps({"k": b64(secret), "kty": "oct"}, separators=(",", ":"))
-    assert thumbprint(oct_jwk(secret)) == b64(hashlib.sha256(text.encode()).digest())
 
 
 def test_a_key_is_named_by_its_thumbprint_and_not_by_the_file() -> None:
@@ -113,12 +106,6 @@ def test_the_published_set_has_no_private_member(
     assert (published["alg"], published["use"]) == (algorithm, "sig")
     secrets = {private[name] for name in PRIVATE_MEMBERS & private.keys()}
     assert not any(secret in json.dumps(published) for secret in secrets)
-
-
-def test_all_signing_keys_and_no_secret_keys_are_published() -> None:
-    ring = make_ring(ec_jwk(), oct_jwk(), ed25519_jwk())
-    published = ring.public_jwks()["keys"]
-    assert [key["kid"] for key in published] == [key.kid for key in ring.signing_keys]
 
 
 def test_another_library_reads_the_published_set() -> None:

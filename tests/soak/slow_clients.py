@@ -29,7 +29,7 @@ _GAP = 1.0
 """Seconds between two bytes of a slow client."""
 
 _GATHERING = 10.0
-"""Seconds in which the crowd comes. All at one stroke, they would be felt as any 2,000 are."""
+"""Seconds over which the slow clients connect. 2,000 new connections at once delay any server."""
 
 _HEAD = b"POST /v1/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 KINDS: dict[str, tuple[bytes, bytes]] = {
@@ -45,14 +45,14 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
 
 @dataclass(slots=True)
 class Crowd:
-    """Slow clients. `lasted` is for how many seconds each connection was put up with."""
+    """Slow clients. `lasted` is how many seconds each connection was kept."""
 
     port: int
     lasted: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     refused: int = 0
 
-    async def besiege(self, number: int, seconds: float) -> None:
-        """Gather, then keep this many connections for so long."""
+    async def connect(self, number: int, seconds: float) -> None:
+        """Connect one after the other, then keep this many connections for so long."""
         end = time.monotonic() + _GATHERING + seconds
         async with asyncio.TaskGroup() as group:
             for kind, place in zip(cycle(KINDS), range(number), strict=False):
@@ -91,13 +91,13 @@ def _crowd(pipe: Connection, port: int, number: int, seconds: float) -> None:
     raise_fd_limit(2 * number)
     crowd = Crowd(port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(crowd.besiege(number, seconds))
+        runner.run(crowd.connect(number, seconds))
     pipe.send(crowd)
 
 
 @asynccontextmanager
-async def besieged(port: int, number: int, seconds: float) -> AsyncIterator[Connection]:
-    """Have a crowd of slow clients; the connection yields it when it has gone."""
+async def slow_clients(port: int, number: int, seconds: float) -> AsyncIterator[Connection]:
+    """Run slow clients in a process; it sends its Crowd at the end."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_crowd, args=(there, port, number, seconds), daemon=True)
@@ -155,7 +155,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         alone, beside = Traffic(app), Traffic(app)
         await Traffic(app).flow(given.rate, 2)  # to warm up
         await alone.flow(given.rate, given.baseline)
-        async with besieged(port, given.clients, given.seconds) as pipe:
+        async with slow_clients(port, given.clients, given.seconds) as pipe:
             await asyncio.sleep(_GATHERING + 2)  # it needs a moment to start
             await beside.flow(given.rate, given.seconds - 2)
             crowd: Crowd = await asyncio.to_thread(pipe.recv)
@@ -170,7 +170,7 @@ def _verdict(
     facts = {
         "slow clients at a time": given.clients,
         **{f"closed: {kind}": len(each) for kind, each in crowd.lasted.items()},
-        "put up with at the longest": f"{max(lasted):.2f} s",
+        "longest connection": f"{max(lasted):.2f} s",
         "good requests alone": alone.responses.total(),
         "good requests beside the crowd": beside.responses.total(),
         "alone, half within, 99 % within": _two(alone),
