@@ -95,7 +95,7 @@ def test_an_added_signing_key_is_published_and_does_not_sign_yet(
     assert kid in [key["kid"] for key in after.public_jwks()["keys"]]
 
 
-def test_an_added_binding_key_is_accepted_and_does_not_bind_yet(path: Path) -> None:
+def test_an_added_secret_key_is_accepted_and_makes_no_tokens_yet(path: Path) -> None:
     before = read_keys(path)
     kid = keyfile.add(path, "oct")
     assert [key.kid for key in read_keys(path).secret_keys] == [before.current_secret_key.kid, kid]

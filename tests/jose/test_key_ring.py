@@ -42,10 +42,10 @@ def test_another_library_computes_the_same_thumbprint(make: Callable[[], dict[st
 
 
 def test_a_key_is_named_by_its_thumbprint_and_not_by_the_file() -> None:
-    signing, binding = ec_jwk(), oct_jwk()
-    ring = make_ring({**signing, "kid": "my key"}, {**binding, "kid": "my key"})
+    signing, secret = ec_jwk(), oct_jwk()
+    ring = make_ring({**signing, "kid": "my key"}, {**secret, "kid": "my key"})
     assert ring.signing_key.kid == thumbprint(signing)
-    assert ring.current_secret_key.kid == thumbprint(binding)
+    assert ring.current_secret_key.kid == thumbprint(secret)
 
 
 # --- order ---

@@ -9,7 +9,7 @@ KEY = SecretKey("name", SECRET)
 OTHER = SecretKey("name", bytes(32))
 PROFILE = b'{"phone_number": "+8613800138000"}'
 FIXED_MAC = "df92bdf9998119d15fb16fd1de3726ae7ff62b802929d49d2aab51c1733443d6"
-FIXED_SEALED = (
+FIXED_CIPHERTEXT = (
     "158e0e95108bf045556cc84a99901b8cf4b47e4ef733416cacdb4e767b645219"
     "063160f5d9edabfb8318d61a0cd4e8b33419d330b8bcf3a91618a7497c7e"
 )
@@ -27,25 +27,25 @@ def test_another_secret_or_message_gives_another_mac() -> None:
 
 
 def test_the_same_key_and_context_decrypt() -> None:
-    sealed = KEY.encrypt(PROFILE, b"session-a")
-    assert SecretKey("after a restart", SECRET).decrypt(sealed, b"session-a") == PROFILE
+    encrypted = KEY.encrypt(PROFILE, b"session-a")
+    assert SecretKey("after a restart", SECRET).decrypt(encrypted, b"session-a") == PROFILE
 
 
 def test_a_profile_encrypted_by_an_earlier_release_is_decrypted() -> None:
-    assert KEY.decrypt(bytes.fromhex(FIXED_SEALED), b"session-a") == PROFILE
+    assert KEY.decrypt(bytes.fromhex(FIXED_CIPHERTEXT), b"session-a") == PROFILE
 
 
 def test_another_key_or_context_does_not_decrypt() -> None:
-    sealed = KEY.encrypt(PROFILE, b"session-a")
-    assert KEY.decrypt(sealed, b"session-b") is None
-    assert KEY.decrypt(sealed, b"") is None
-    assert OTHER.decrypt(sealed, b"session-a") is None
+    encrypted = KEY.encrypt(PROFILE, b"session-a")
+    assert KEY.decrypt(encrypted, b"session-b") is None
+    assert KEY.decrypt(encrypted, b"") is None
+    assert OTHER.decrypt(encrypted, b"session-a") is None
 
 
 def test_a_changed_bit_prevents_decryption() -> None:
-    sealed = KEY.encrypt(PROFILE, b"session-a")
-    for position in range(len(sealed)):
-        changed = bytearray(sealed)
+    encrypted = KEY.encrypt(PROFILE, b"session-a")
+    for position in range(len(encrypted)):
+        changed = bytearray(encrypted)
         changed[position] ^= 1
         assert KEY.decrypt(bytes(changed), b"session-a") is None
 
@@ -56,6 +56,6 @@ def test_a_ciphertext_that_is_too_short_is_not_decrypted(length: int) -> None:
 
 
 def test_the_same_profile_is_encrypted_differently_each_time() -> None:
-    sealed = {KEY.encrypt(PROFILE, b"session-a") for _ in range(100)}
-    assert len({each[:12] for each in sealed}) == 100
-    assert not any(PROFILE[:8] in each for each in sealed)
+    encrypted = {KEY.encrypt(PROFILE, b"session-a") for _ in range(100)}
+    assert len({each[:12] for each in encrypted}) == 100
+    assert not any(PROFILE[:8] in each for each in encrypted)

@@ -16,11 +16,11 @@ from tests.stores.builders import keep
 from tests.support.fakes import IDENTITY, FakeKeys
 
 SIGNING_OLD, SIGNING_NEW = ec_jwk(), ec_jwk()
-BINDING_OLD, BINDING_NEW = oct_jwk(), oct_jwk()
-BEFORE = make_ring(SIGNING_OLD, BINDING_OLD)
-ADDED = make_ring(SIGNING_OLD, BINDING_OLD, SIGNING_NEW, BINDING_NEW)
-PROMOTED = make_ring(SIGNING_NEW, BINDING_NEW, SIGNING_OLD, BINDING_OLD)
-RETIRED = make_ring(SIGNING_NEW, BINDING_NEW)
+SECRET_OLD, SECRET_NEW = oct_jwk(), oct_jwk()
+BEFORE = make_ring(SIGNING_OLD, SECRET_OLD)
+ADDED = make_ring(SIGNING_OLD, SECRET_OLD, SIGNING_NEW, SECRET_NEW)
+PROMOTED = make_ring(SIGNING_NEW, SECRET_NEW, SIGNING_OLD, SECRET_OLD)
+RETIRED = make_ring(SIGNING_NEW, SECRET_NEW)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from tests.stores.engine_table import StalledDisk
 from tests.stores.full_disk import no_room_to_grow
 from tests.support.fakes import RecordedEvents
 
-SECRET = b"sealed, but a profile all the same"
+SECRET = b"encrypted, but a profile all the same"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.processes import soon
 from tests.support.valkey.servers import Server, standalone
 
 USER = "somebody-in-particular"
-PROFILE = b"sealed, but a profile all the same"
+PROFILE = b"encrypted, but a profile all the same"
 PERSONAL = [USER.encode(), PROFILE, b"made-up-phone", b"made-up-tablet"]
 PLAIN_TEXT = ["--aof-use-rdb-preamble", "no", "--appendfsync", "always"]
 ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
