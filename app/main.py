@@ -95,7 +95,9 @@ async def open_services(
             events=events,
             clock=timer,
         )
-        await stack.enter_async_context(housekeeping(keys, stores.maintenance, clock, events))
+        await stack.enter_async_context(
+            housekeeping(keys, stores.maintenance, clock, events, timer=timer)
+        )
         if settings.metrics_port is not None:
             exposition = metrics.served(settings.host, settings.metrics_port)
             await stack.enter_async_context(exposition)
@@ -241,6 +243,27 @@ def _mini_program(settings: Settings) -> MiniProgram:
     )
 
 
+class PurgeClock:
+    """The time up to which the store is purged. It moves by at most a day an hour.
+
+    The system's clock may be wrong, from the start or after a jump. One that is far ahead would
+    delete every session in one round. So this clock begins at `start`, a time from the store, and
+    then moves at most 24 times as fast as `timer` (monotonic seconds) until it agrees with `clock`.
+    """
+
+    def __init__(self, clock: Clock, timer: Callable[[], float], start: datetime) -> None:
+        self._clock = clock
+        self._timer = timer
+        self._last, self._read_at = start, timer()
+
+    def __call__(self) -> datetime:
+        """Return the time up to which a purge may delete now."""
+        before, self._read_at = self._read_at, self._timer()
+        furthest = self._last + 24 * timedelta(seconds=self._read_at - before)
+        self._last = min(self._clock(), furthest)
+        return self._last
+
+
 @asynccontextmanager
 async def housekeeping(
     keys: KeyFile,
@@ -248,6 +271,7 @@ async def housekeeping(
     clock: Clock,
     events: Events,
     *,
+    timer: Callable[[], float] = time.monotonic,
     follow_seconds: float = 10,
     purge_seconds: float = 60,
 ) -> AsyncIterator[None]:
@@ -256,9 +280,15 @@ async def housekeeping(
     async def follow_keys() -> None:
         keys.follow()
 
+    purge_clock: PurgeClock | None = None
+
     async def purge() -> None:
+        nonlocal purge_clock
         with suppress(StoreUnavailable):  # /readyz reports the store, and the next round purges
-            purged = await maintenance.purge(clock())
+            if purge_clock is None:
+                start = await maintenance.newest_login() or clock()
+                purge_clock = PurgeClock(clock, timer, start)
+            purged = await maintenance.purge(purge_clock())
             if purged:
                 events.record("purged", count=purged)
 

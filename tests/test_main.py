@@ -20,7 +20,7 @@ from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
 from app.events import EventName
 from app.keyfile import KeyFile
-from app.main import create_app, housekeeping, open_services, system_clock
+from app.main import PurgeClock, create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import SigningKeys
 from app.server.draining import Drain
@@ -282,13 +282,34 @@ async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
     assert keys.ring.signing_keys[1].kid == kid
 
 
+class Hours:
+    """A monotonic clock that a test turns."""
+
+    def __init__(self, passed: float = 0) -> None:
+        self.passed = passed
+
+    def __call__(self) -> float:
+        return 3600 * self.passed
+
+
+class JumpsAhead(Hours):
+    """A monotonic clock that shows a month later at each look."""
+
+    @override
+    def __call__(self) -> float:
+        self.passed += 30
+        return super().__call__()
+
+
 async def test_old_tombstones_are_purged_and_counted(
     events: RecordedEvents, keys: KeyFile, stores: Stores
 ) -> None:
     fresh = make_session("session-b", expires_at=now(), absolute_expires_at=now())
     await keep(stores, make_session())
     await keep(stores, fresh)
-    async with housekeeping(keys, stores.maintenance, now, events, purge_seconds=0.01):
+    async with housekeeping(
+        keys, stores.maintenance, now, events, timer=JumpsAhead(), purge_seconds=0.01
+    ):
         await until(lambda: events.entries)
     assert events.entries == [("purged", "", {"count": 1})]
     assert await stores.sessions.touch("session-a", 0, make_session().created_at) == Unknown()
@@ -298,21 +319,51 @@ async def test_old_tombstones_are_purged_and_counted(
 class CountingClock:
     """Tells how often it was asked, which is how many rounds there have been."""
 
-    def __init__(self) -> None:
+    def __init__(self, days_ahead: int = 22) -> None:
         self.rounds = 0
+        self._now = make_session().created_at + timedelta(days=days_ahead)
 
     def __call__(self) -> datetime:
         self.rounds += 1
-        return now()
+        return self._now
 
 
 async def test_a_round_that_finds_nothing_to_purge_says_nothing(
     events: RecordedEvents, keys: KeyFile, stores: Stores
 ) -> None:
     clock = CountingClock()
-    async with housekeeping(keys, stores.maintenance, clock, events, purge_seconds=0.01):
+    async with housekeeping(
+        keys, stores.maintenance, clock, events, timer=JumpsAhead(), purge_seconds=0.01
+    ):
         await until(lambda: clock.rounds > 2)
     assert events.entries == []
+
+
+@pytest.mark.parametrize(("hours", "recorded"), [(20, []), (22, ["purged"])])
+async def test_a_clock_that_is_40_days_ahead_purges_a_session_of_today_after_21_hours(
+    events: RecordedEvents, keys: KeyFile, stores: Stores, hours: int, recorded: list[str]
+) -> None:
+    clock, timer = CountingClock(days_ahead=40), Hours()
+    await keep(stores, make_session())
+    async with housekeeping(
+        keys, stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
+    ):
+        await until(lambda: clock.rounds)
+        timer.passed = hours
+        before = clock.rounds
+        await until(lambda: clock.rounds > before + 2)
+    assert events.names == recorded
+
+
+def test_the_time_of_a_purge_moves_by_at_most_a_day_an_hour() -> None:
+    start, timer = make_session().created_at, Hours()
+    days = {"ahead": 0}
+    purge_clock = PurgeClock(lambda: start + timedelta(days=days["ahead"]), timer, start)
+    seen = []
+    for hour, ahead in enumerate([0, 40, 40, 1, -3, 40, 0]):
+        timer.passed, days["ahead"] = hour, ahead
+        seen.append((purge_clock() - start).days)
+    assert seen == [0, 1, 2, 1, -3, -2, -1]
 
 
 def rename_table(folder: Path, old: str, new: str) -> None:
@@ -325,9 +376,14 @@ async def test_purging_goes_on_after_the_store_was_in_trouble(
 ) -> None:
     clock = CountingClock()
     await keep(stores, make_session())
-    rename_table(folder, "sessions", "elsewhere")
-    async with housekeeping(keys, stores.maintenance, clock, events, purge_seconds=0.01):
-        await until(lambda: clock.rounds > 2)
+    timer = Hours()
+    async with housekeeping(
+        keys, stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
+    ):
+        await until(lambda: clock.rounds)
+        rename_table(folder, "sessions", "elsewhere")
+        timer.passed, before = 30, clock.rounds
+        await until(lambda: clock.rounds > before + 2)
         assert events.entries == []  # /readyz tells of the store, not a line every minute
         rename_table(folder, "elsewhere", "sessions")
         await until(lambda: events.entries)

@@ -184,6 +184,10 @@ class Maintenance(Protocol):
     async def purge(self, now: datetime) -> int:
         """Delete what has expired or was erased for good; return how many rows expired."""
 
+    async def newest_login(self) -> datetime | None:
+        """When the newest session began; None if there is none, or if purges need no clock."""
+        return None
+
     async def check_writable(self) -> None:
         """Write something, to see that the store can be written."""
 

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from app.events import Events
 from app.sessions.ports import Maintenance, Stores
-from app.stores.instants import TOMBSTONE_TTL, epoch
+from app.stores.instants import TOMBSTONE_TTL, epoch, instant
 from app.stores.sqlite.bans import SqliteBans
-from app.stores.sqlite.engine import SqliteEngine
+from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.schema import MIGRATIONS
 from app.stores.sqlite.sessions import SqliteSessions
 from app.stores.sqlite.tickets import SqliteTickets
@@ -68,6 +68,12 @@ class SqliteMaintenance(Maintenance):
                 deleted = await self._purge_chunk(table, epoch(end))
                 purged += deleted
         return purged
+
+    @override
+    @command
+    def newest_login(self, db: Connection) -> datetime | None:
+        row = db.execute("SELECT created_at FROM sessions ORDER BY rowid DESC LIMIT 1").fetchone()
+        return None if row is None else instant(row["created_at"])
 
     @override
     async def check_writable(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,8 @@ from app.sessions.models import EndReason
 from app.sessions.outcomes import Ended
 from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from tests.stores.builders import NOW, ban_of, keep, make_session, rotation_of
+from app.stores.redis.codec import ban_key
+from tests.stores.builders import DAY, NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.servers import Server
 
@@ -24,6 +26,19 @@ async def fleet(valkey: Server) -> AsyncIterator[Sequence[Stores]]:
     async with AsyncExitStack() as stack:
         opening = [opened(valkey.url, command_timeout=PATIENCE) for _ in range(INSTANCES)]
         yield [await stack.enter_async_context(one) for one in opening]
+
+
+async def test_bans_outlast_an_instance_whose_clock_is_far_ahead(
+    fleet: Sequence[Stores], valkey: Server
+) -> None:
+    right, wrong, *_ = fleet
+    now = datetime.now(UTC)
+    await right.bans.put(ban_of("another", at=now, until=now + 10 * DAY))
+    await wrong.bans.put(ban_of(at=now + 40 * DAY, until=now + 41 * DAY))
+    await wrong.sessions.erase("another", now + 40 * DAY)
+    assert valkey.cli("TTL", ban_key(SUBJECT)) > 40 * DAY.total_seconds()
+    assert [ban.subject for ban in await right.bans.list_bans(now)] == [SUBJECT, "another"]
+    assert await right.bans.find("another", now) is not None
 
 
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])

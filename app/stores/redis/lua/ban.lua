@@ -6,14 +6,14 @@ local subject, ends_at = ARGV[4], tonumber(ARGV[6])
 redis.call('DEL', ban)
 redis.call('HSET', ban, 'reason', ARGV[5], 'created_at', now, 'until', ARGV[6],
   'put_at', server_now)
-if ends_at then redis.call('EXPIRE', ban, ends_at - now) end
+if ends_at then redis.call('EXPIRE', ban, ends_at - ended_by) end
 
 -- The index expires with its last ban.
 redis.call('ZADD', bans, ends_at or '+inf', subject)
-redis.call('ZREMRANGEBYSCORE', bans, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', bans, '-inf', ended_by)
 local last_end = tonumber(redis.call('ZRANGE', bans, -1, -1, 'WITHSCORES')[2])
 if last_end < math.huge then
-  redis.call('EXPIRE', bans, last_end - now)
+  redis.call('EXPIRE', bans, last_end - ended_by)
 else
   redis.call('PERSIST', bans)
 end

@@ -17,8 +17,8 @@ end
 if #tombstones == CHUNK then result[1] = 1 end
 redis.call('DEL', SWEPT_PREFIX .. subject)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')
-if ban_ends_at and ban_ends_at <= now then redis.call('DEL', ban) end
-redis.call('ZREMRANGEBYSCORE', bans, '-inf', now)
+if ban_ends_at and ban_ends_at <= ended_by then redis.call('DEL', ban) end
+redis.call('ZREMRANGEBYSCORE', bans, '-inf', ended_by)
 redis.call('RPUSH', reply, unpack(result))
 redis.call('EXPIRE', reply, REPLY_SECONDS)
 redis.call('SET', erasure, command_id, 'EX', ERASURE_SECONDS)

@@ -26,6 +26,8 @@ local function older_than(written_at)
   return issued < written_at and written_at <= server_now
 end
 
+-- The caller's clock or the server's may be wrong. What ended before this has ended by both.
+local ended_by = math.min(now, math.floor(server_now / 1000))
 local TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 local function row_of(flat)
