@@ -86,8 +86,9 @@ class RedisEngine:
             except exceptions.NoScriptError:  # the server has restarted and forgotten it
                 reply = await send("EVAL", script.text, *args)
             server_now, verdict, *result = reply
-            self._server_clock.learn(server_now)
-            if verdict == b"stale":  # the first command, or a clock has jumped
+            stale = verdict == b"stale"  # the first command, or a clock has jumped
+            self._server_clock.learn(server_now, anew=stale)
+            if stale:
                 return await run(again=again, deadline=deadline)
             return result[0] if result else None
 

@@ -16,14 +16,18 @@ TIMER_ERROR = 0.1
 
 
 class ServerClock:
-    """Estimates the server's clock from its last reply; the estimate is late by the way back."""
+    """Estimates the server's clock from its replies; the estimate is late by the shortest way back.
+
+    The quickest reply told most. A stale command shows that a clock has jumped: then all is new.
+    """
 
     def __init__(self) -> None:
         self._offset: float | None = None
 
-    def learn(self, server_now: int) -> None:
+    def learn(self, server_now: int, *, anew: bool = False) -> None:
         """Note the time of the server (epoch milliseconds) in a reply that has just come."""
-        self._offset = server_now - 1000 * time.monotonic()
+        offset = server_now - 1000 * time.monotonic()
+        self._offset = offset if anew or self._offset is None else max(self._offset, offset)
 
     def window(self, deadline: float) -> str:
         """The present and the last time of the server (epoch milliseconds) for a command sent now.

@@ -1,6 +1,7 @@
 """A command that reaches the server after its caller was answered changes and judges nothing."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from app.sessions.ports import Stores
 from app.stores.redis import scripts
 from app.stores.redis.codec import session_key
 from app.stores.redis.scripts import Script
+from app.stores.redis.server_clock import ServerClock
 from tests.stores.builders import (
     NOW,
     SUBJECT,
@@ -116,8 +118,16 @@ async def test_a_jump_of_the_servers_clock_fails_no_command(
 ) -> None:
     await keep(store, make_session(SESSION))
     seconds, _ = valkey.cli("TIME")
-    engine_of(store)._server_clock.learn(1000 * int(seconds) - jump)
+    engine_of(store)._server_clock.learn(1000 * int(seconds) - jump, anew=True)
     assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+
+
+def test_a_reply_that_was_long_on_its_way_does_not_shorten_the_life_of_commands() -> None:
+    clock = ServerClock()
+    clock.learn(10_000)
+    clock.learn(9_600)
+    issued, _ = clock.window(time.monotonic() + 1).split()
+    assert int(issued) >= 10_000
 
 
 async def test_a_used_token_is_judged_after_the_servers_clock_has_jumped_back(
