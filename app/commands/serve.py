@@ -1,6 +1,7 @@
 """`serve`: the production server. `sandbox` runs it too, with another transport."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Sequence
 
@@ -71,5 +72,6 @@ async def _serve(
                 keep_alive=int(settings.keep_alive.total_seconds()),
                 on_start=serving,
             )
+            gc.freeze()  # all this lives as long as the process: collections need not look at it
             await server.serve(sockets=[listener])
     logs.LoggedEvents().record("stopped")
