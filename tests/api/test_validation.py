@@ -63,6 +63,26 @@ async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) ->
     assert [error["pointer"] for error in response.json()["errors"]] == ["/a~1b~0c"]
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "pointers"),
+    [
+        (
+            "/v1/sessions",
+            {"Idempotency-Key": "short"},
+            {"ticket": []},
+            "header/idempotency-key /ticket",
+        ),
+        (BAN, SERVICE, {"reason": "", "until": 1}, "path/subject /reason /until"),
+    ],
+)
+async def test_all_wrong_parts_of_a_request_are_named(
+    phone: httpx.AsyncClient, path: str, headers: dict[str, str], body: object, pointers: str
+) -> None:
+    url = path.format(subject="a" * 129)
+    response = await phone.request(WITH_BODY[path], url, json=body, headers=headers)
+    assert [error["pointer"] for error in response.json()["errors"]] == pointers.split()
+
+
 @pytest.mark.parametrize("key", [f"{CANARY} {CANARY}", CANARY[:15], LONG])
 async def test_a_refused_key_is_not_echoed(
     phone: httpx.AsyncClient, key: str, log_lines: Callable[[], list[dict[str, Any]]]
