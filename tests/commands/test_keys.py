@@ -4,7 +4,6 @@ import json
 import re
 import string
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -84,25 +83,6 @@ def test_a_shorter_life_of_tokens_lets_a_key_retire_earlier(
     assert shell("keys", "retire", old).code == 2
     monkeypatch.setenv("SESSION_ACCESS_TTL", "600")
     assert shell("keys", "retire", old).code == 0
-
-
-@pytest.mark.parametrize("kind", ["ES256", "oct"])
-def test_a_key_of_each_kind_rolls_over(shell: Shell, path: Path, kind: str) -> None:
-    old = next(line for line in shell("keys", "list").lines if ("oct" in line) == (kind == "oct"))
-    old_kid, new_kid = old.split()[0], ""
-    for line in shell("keys", "add", "--alg", kind).lines:
-        if line.split()[1] == kind and line.split()[0] != old_kid:
-            new_kid = line.split()[0]
-    promoted = shell("keys", "promote", new_kid)
-    retired = shell("keys", "retire", old_kid, "--force")
-    assert [promoted.code, retired.code] == [0, 0]
-    in_use = next(line for line in promoted.lines if line.startswith(new_kid))
-    assert in_use.endswith(("signs access tokens", "binds refresh tokens"))
-    assert f"made {datetime.now(UTC).date()}T" in in_use
-    assert old_kid in promoted.out
-    assert old_kid not in retired.out
-    ring = read_keys(path)
-    assert new_kid in (ring.signing_key.kid, ring.current_secret_key.kid)
 
 
 def test_no_output_shows_a_secret(shell: Shell, path: Path) -> None:
