@@ -74,7 +74,8 @@ class RedisSessions(SessionStore):
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         newest_first = await self._engine.eval_script(scripts.LIST, [], now, subject)
-        return [decode_session(flat) for flat in reversed(newest_first)]
+        found = [decode_session(flat) for flat in reversed(newest_first)]
+        return [session for session in found if session.expires_at > now]
 
     @override
     async def end(
