@@ -25,7 +25,7 @@ from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
 T = TypeVar("T")
 
 MAX_CONCURRENT = 16
-"""Maximum concurrent commands. Further callers queue for half of a time-out."""
+"""Maximum concurrent commands. Further callers queue, within their time-out."""
 TIMEOUT = 1.0
 """Seconds for one command, the queue and a second run included."""
 _FAIL_FAST_FOR = 0.5
@@ -54,6 +54,7 @@ class RedisEngine:
         self._timeout = timeout
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._last_reply_at = float("-inf")
+        self._last_reply_took = 0.0
         self._fail_fast_until = float("-inf")
         self._replicas = Replicas()
         self._server_clock = ServerClock()
@@ -120,15 +121,15 @@ class RedisEngine:
         return await self._bounded(ask)
 
     async def _bounded(self, run: Callable[..., Awaitable[T]]) -> T:
-        started, loop = time.monotonic(), asyncio.get_running_loop()
+        started = time.monotonic()
+        deadline = started + self._timeout
         try:
-            # The wait for a slot has half of the time, so that a command that is sent has the rest.
-            ends = loop.time() + self._timeout
-            async with asyncio.timeout_at(ends - self._timeout / 2) as limit, self._slots:
-                limit.reschedule(ends)
-                if time.monotonic() < self._fail_fast_until:
+            async with asyncio.timeout(self._timeout), self._slots:
+                sent = time.monotonic()
+                # A command that cannot have its reply in time is not sent.
+                if sent < self._fail_fast_until or deadline - sent < self._last_reply_took:
                     raise StoreUnavailable
-                reply = await self._run_twice_if_lost(run, started + self._timeout)
+                reply = await self._run_twice_if_lost(run, deadline)
         except _FAILURES as error:
             silence = time.monotonic() - max(started, self._last_reply_at)
             if silence >= self._timeout - TIMER_ERROR:
@@ -136,6 +137,8 @@ class RedisEngine:
             self._events.record("store_failed", kind=_kind(error))
             raise StoreUnavailable from error
         self._last_reply_at = time.monotonic()
+        # At most half of the time: a command that did not queue is always sent.
+        self._last_reply_took = min(self._last_reply_at - sent, self._timeout / 2)
         return reply
 
     async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]], deadline: float) -> T:
