@@ -43,7 +43,7 @@ async def active(store: Stores) -> list[str]:
     ]
 
 
-async def test_without_limits_a_user_may_have_any_number_of_sessions(store: Stores) -> None:
+async def test_a_session_below_the_limit_replaces_no_other(store: Stores) -> None:
     for number in range(20):
         assert await log_in(store, number, UNLIMITED, "ios") == []
     assert len(await active(store)) == 20

@@ -7,10 +7,12 @@ import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.ports import SessionLimits
+from app.stores.redis.codec import ERASURE
 from tests.stores.builders import NOW, ban_of, keep, make_session
 from tests.stores.redis.opening import engine_of, fails, fields_of, opened
 from tests.support.fakes import RecordedEvents
 from tests.support.processes import soon
+from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 
 USER = "somebody-in-particular"
@@ -98,6 +100,18 @@ async def test_an_erasure_waits_for_a_server_that_is_away(server: Server) -> Non
         engine_of(store)._fail_fast_until = float("-inf")
         await store.maintenance.purge(NOW)
         assert USER.encode() not in on_disk(server)
+
+
+async def test_a_rewrite_whose_replies_are_lost_is_asked_for_again(server: Server) -> None:
+    with Proxy(server.port) as proxy:
+        async with opened(proxy.url) as store:
+            await store.sessions.erase(USER, NOW)
+            proxy.lose_reply(b"^BGREWRITEAOF", times=2)
+            assert await fails(store.maintenance.purge(NOW))
+            assert server.cli("EXISTS", ERASURE) == 1
+            on_disk(server)
+            await store.maintenance.purge(NOW)
+            assert server.cli("EXISTS", ERASURE) == 0
 
 
 async def test_a_server_without_an_append_only_file_writes_none(tmp_path: Path) -> None:
