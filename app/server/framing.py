@@ -23,13 +23,12 @@ _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])")
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLD = re.compile(rb"\n[ \t]")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 # The host of RFC 3986 section 3.2.2, which may be empty, and a port.
 _HOST = re.compile(
-    rb"(\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?"
+    rb"(\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]++|%[0-9A-Fa-f]{2})*+)(:[0-9]*)?"
 )
 
 
@@ -68,10 +67,10 @@ class Request:
         """Return False: no other protocol is spoken here."""
         return False
 
-    def tokens(self, name: bytes) -> frozenset[bytes]:
+    def tokens(self, name: bytes) -> set[bytes]:
         """Return the members of a field that is a list of words, in lower case."""
-        values = b",".join(value for known, value in self.headers if known == name)
-        return frozenset(word.strip(b" \t").lower() for word in values.split(b","))
+        values = [value for known, value in self.headers if known == name]
+        return {word.strip(b" \t").lower() for value in values for word in value.split(b",")}
 
 
 class RequestReader:
@@ -135,7 +134,7 @@ class RequestReader:
         complete = end > 3  # noqa: PLR2004  # find() returned a position
         head = bytes(received[:end] if complete else received)
         _check_sizes(head)
-        if _BARE_LF.search(head):
+        if head.count(b"\n") > head.count(_EMPTY_LINE):  # a bare LF
             raise MalformedRequest
         if not complete:
             if b"\n" in head:  # refuse a bad request line before the fields arrive
