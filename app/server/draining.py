@@ -25,7 +25,7 @@ from app.server.protocol import StrictHttpProtocol, strict_protocol
 CLIENT_SECONDS = 10.0
 """How long a client may take to send a request, and as long to read its response."""
 
-_EVICTION_INTERVAL = 0.2
+_EVICTION_INTERVAL = 0.1
 _LAST_REQUEST_SECONDS = 0.3
 """After the address is closed, requests that are on their way may still arrive for this long."""
 

@@ -65,6 +65,12 @@ class Server:
         if self._program is not None:
             await asyncio.to_thread(self._program.close)
 
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._program is not None
+        return self._program.pid
+
     def said(self, *texts: str) -> int:
         """The number of lines of its output, over all its starts, that hold one of the texts."""
         output = "".join((self.folder / name).read_text() for name in ("stdout", "stderr"))

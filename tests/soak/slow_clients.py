@@ -6,10 +6,11 @@ they are closed. `python -m tests.soak.slow_clients --help` lists the options.
 
 import argparse
 import asyncio
+import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -25,19 +27,24 @@ from tests.soak.phone import ME, App
 from tests.soak.run import Environment, Promise, environment, run
 
 CLOSED_WITHIN = 10.5
+MEMORY = 256
 _GAP = 1.0
 """Seconds between two bytes of a slow client."""
 
 _GATHERING = 10.0
 """Seconds over which the slow clients connect. 2,000 new connections at once delay any server."""
 
+_UNREAD = "never reads"
 _HEAD = b"POST /v1/sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 KINDS: dict[str, tuple[bytes, bytes]] = {
-    # what it begins with, and what it goes on with
+    # what it begins with, and what it goes on with, once a second
     "silent": (b"", b""),
     "header drip": (_HEAD + b"X: ", b"a"),
     "body drip": (_HEAD + b"Content-Length: 8000\r\n\r\n", b"a"),
+    _UNREAD: (b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2000, b""),
 }
+_CROWD = [*([kind for kind in KINDS if kind != _UNREAD] * 6), _UNREAD]
+"""One in 19 reads nothing: each makes the service answer until the buffers are full."""
 
 
 # --- the crowd, in a process of its own ---
@@ -55,7 +62,7 @@ class Crowd:
         """Connect one after the other, then keep this many connections for so long."""
         end = time.monotonic() + _GATHERING + seconds
         async with asyncio.TaskGroup() as group:
-            for kind, place in zip(cycle(KINDS), range(number), strict=False):
+            for kind, place in zip(cycle(_CROWD), range(number), strict=False):
                 pause = _GATHERING * place / number
                 group.create_task(self._come_again_and_again(kind, pause, end))
 
@@ -63,22 +70,34 @@ class Crowd:
         await asyncio.sleep(pause)
         while time.monotonic() < end:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                reader, writer = await _connect(self.port)
             except OSError:
                 self.refused += 1
                 await asyncio.sleep(_GAP)
                 continue
             began = time.monotonic()
             with suppress(ConnectionError):
-                await _drip(reader, writer, *KINDS[kind])
+                await _drip(
+                    reader.read() if kind != _UNREAD else writer.wait_closed(), writer, kind
+                )
             self.lasted[kind].append(time.monotonic() - began)
             writer.close()
 
 
+async def _connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    client = socket.socket()
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        client.setsockopt(socket.SOL_SOCKET, option, 4096)
+    client.setblocking(False)  # noqa: FBT003  # the only spelling
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=client, limit=1)
+
+
 async def _drip(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, begin: bytes, drop: bytes
+    closing: Coroutine[Any, Any, object], writer: asyncio.StreamWriter, kind: str
 ) -> None:
-    closed = asyncio.create_task(reader.read())
+    begin, drop = KINDS[kind]
+    closed = asyncio.create_task(closing)
     writer.write(begin)
     while not closed.done():
         await asyncio.wait({closed}, timeout=_GAP)
@@ -162,10 +181,16 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         return _verdict(running, given, alone, beside, crowd)
 
 
+def _peak_mebibytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
 def _verdict(
     running: Environment, given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd
 ) -> int:
     lasted: Sequence[float] = [each for kind in crowd.lasted.values() for each in kind]
+    memory = _peak_mebibytes(running.running.service.pid)
     slowdown = beside.percentile(0.99) / alone.percentile(0.99)
     facts = {
         "slow clients at a time": given.clients,
@@ -176,12 +201,14 @@ def _verdict(
         "alone, half within, 99 % within": _two(alone),
         "beside, half within, 99 % within": _two(beside),
         "99 % within, compared": f"{slowdown:.2f} times",
+        "memory at the most": f"{memory} MiB",
     }
     return running.conclude(
         facts,
         [
             Promise("slow connections held too long", sum(s > CLOSED_WITHIN for s in lasted)),
             Promise("slow clients that could not connect", crowd.refused),
+            Promise("memory above 256 MiB", int(memory > MEMORY)),
             Promise("good requests that were not answered", alone.not_ok + beside.not_ok),
             Promise("99 % took twice as long or longer", int(slowdown >= 2)),
         ],
