@@ -39,8 +39,8 @@ _MAX_FAILED_TICKETS = 1000
 _INDEPENDENT_OF_TICKETS = frozenset(
     {"dns", "connect_refused", "connect_timeout", "jwks_unavailable"}
 )
-MAX_CONCURRENT = 64
-"""Maximum concurrent exchanges; the transport has more connections."""
+MAX_CONCURRENT = 128
+"""Maximum concurrent exchanges, 64 of one network; the transport has more connections."""
 _STALL_CHECKS = 8
 _STALL_CHECK_SECONDS = 0.01
 
@@ -157,7 +157,7 @@ class Breaker(IdentityProvider):
 class Bulkhead(IdentityProvider):
     """Limits concurrent exchanges; further logins queue while exchanges keep ending.
 
-    A network may hold as many slots as are free: at most 32 of 64 alone. So one client whose
+    A network may hold as many slots as are free: at most 64 of 128 alone. So one client whose
     exchanges hang leaves slots for the others. `timeout` in seconds covers the queue, the request
     and the verification. If no exchange ends for 80 ms, all queued logins are refused with
     AuthingOverloaded. Logins without a slot are then refused at once, until an exchange ends.

@@ -73,7 +73,7 @@ class AuthingTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, ca_file: Path | None, connections: int = 100, look_up: LookUp | None = None
+        self, ca_file: Path | None, connections: int = 160, look_up: LookUp | None = None
     ) -> None:
         self.tls = _tls(ca_file)
         self._connections = connections

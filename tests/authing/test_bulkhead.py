@@ -101,11 +101,11 @@ def wait(logins: list[Login]) -> bool:
     return not any(login.done() for login in logins)
 
 
-async def test_at_most_64_exchanges_run_at_once() -> None:
+async def test_at_most_128_exchanges_run_at_once() -> None:
     async with full() as scene:
-        assert MAX_CONCURRENT == 64
+        assert MAX_CONCURRENT == 128
         await scene.come(100)
-        assert len(scene.authing.tickets) == 64
+        assert len(scene.authing.tickets) == 128
 
 
 async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
@@ -118,7 +118,7 @@ async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
         refusal = crowd[0].exception()
         assert isinstance(refusal, AuthingOverloaded)
         assert (refusal.outcome, refusal.retry_after) == ("bulkhead", 2)
-        assert len(scene.authing.tickets) == 64
+        assert len(scene.authing.tickets) == MAX_CONCURRENT
 
 
 async def test_further_logins_are_refused_at_once_after_a_stall() -> None:
@@ -134,7 +134,7 @@ async def test_an_exchange_that_ends_reopens_the_queue() -> None:
         await scene.sleeps.take(8)
         await scene.authing.answer()
         in_time, crowd = await scene.come(), await scene.come(10)
-        assert scene.authing.tickets[-1] == "ticket 65"
+        assert scene.authing.tickets[-1] == "ticket 129"
         assert wait(in_time + crowd)
 
 
@@ -145,7 +145,7 @@ async def test_a_moving_queue_is_served_in_order() -> None:
             await scene.sleeps.take(3)
             await scene.authing.answer()
         await scene.sleeps.take(8)
-        assert scene.authing.tickets == [f"ticket {number}" for number in range(264)]
+        assert scene.authing.tickets == [f"ticket {number}" for number in range(328)]
         for _ in range(MAX_CONCURRENT):
             await scene.authing.answer()
         assert [login.result() for login in crowd] == [IDENTITY] * 200
@@ -178,7 +178,7 @@ async def test_a_cancelled_waiter_takes_no_slot() -> None:
         first.cancel()
         await settle()
         await scene.authing.answer()
-        assert scene.authing.tickets[-1] == "ticket 65"
+        assert scene.authing.tickets[-1] == "ticket 129"
         # A waiter that is cancelled at the moment it gets the slot passes it on.
         scene.authing.waiting[0].set_result(IDENTITY)
         await asyncio.sleep(0)
@@ -186,7 +186,7 @@ async def test_a_cancelled_waiter_takes_no_slot() -> None:
         await settle()
         [late] = await scene.come()
         await scene.authing.answer()
-        assert scene.authing.tickets[-1] == "ticket 67"
+        assert scene.authing.tickets[-1] == "ticket 131"
         assert wait([second, late])
 
 
@@ -205,12 +205,12 @@ async def test_no_slot_is_lost_when_it_is_released_during_a_refusal() -> None:
 
 async def test_a_network_holds_at_most_as_many_slots_as_are_free() -> None:
     scene = Scene(timeout=60)
-    for network, slots in [("a", 32), ("b", 16), ("c", 8), ("a", 0), ("d", 4)]:
+    for network, slots in [("a", 64), ("b", 32), ("c", 16), ("a", 0), ("d", 8)]:
         held = len(scene.authing.tickets)
         await scene.come(100, network)
         assert len(scene.authing.tickets) - held == slots
     [fresh] = await scene.come()
-    assert len(scene.authing.tickets) == 61
+    assert len(scene.authing.tickets) == 121
     assert wait([fresh])
     await scene.leave()
 
@@ -223,14 +223,14 @@ async def test_queued_networks_take_turns() -> None:
             await scene.sleeps.take(3)
             await scene.authing.answer()
         # The last free slot is for a network that has none.
-        assert scene.authing.tickets[64:] == ["ticket 64", "ticket 104", "ticket 65"]
+        assert scene.authing.tickets[MAX_CONCURRENT:] == ["ticket 128", "ticket 168", "ticket 129"]
 
 
 async def test_the_queue_of_a_network_is_served_when_its_own_exchanges_end() -> None:
     scene = Scene(timeout=60)
-    await scene.come(34, "a")
+    await scene.come(66, "a")
     await scene.authing.answer()
-    assert scene.authing.tickets[-1] == "ticket 32"
+    assert scene.authing.tickets[-1] == "ticket 64"
     await scene.leave()
 
 

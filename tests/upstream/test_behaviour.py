@@ -66,7 +66,7 @@ def percentile_95(figures: list[float]) -> float:
     return statistics.quantiles(figures, n=20)[-1]
 
 
-async def test_a_stall_delays_only_the_first_64_logins(
+async def test_a_stall_delays_only_the_first_128_logins(
     tmp_path: Path, outcomes: Outcomes, exchanges: Exchanges
 ) -> None:
     port = free_port()
