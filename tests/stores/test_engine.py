@@ -12,7 +12,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.stores.sqlite.engine import SqliteEngine
-from tests.stores.engine_table import SCHEMA, StalledDisk, read_all, run_together, write
+from tests.stores.engine_table import SCHEMA, Command, StalledDisk, read_all, run_together, write
 from tests.stores.full_disk import no_room_to_grow
 
 
@@ -49,24 +49,28 @@ async def test_a_command_sees_the_writes_of_earlier_ones(engine: SqliteEngine) -
     assert outcomes == [1, ["a"], 1, ["a", "b"]]
 
 
-async def test_a_failed_command_leaves_nothing_and_fails_no_other(engine: SqliteEngine) -> None:
-    class OwnError(Exception):
-        pass
-
-    def write_and_fail(db: sqlite3.Connection) -> None:
-        write("half")(db)
-        raise OwnError
-
-    outcomes = await run_together(engine, write("a"), write_and_fail, write("b"))
-    assert [type(each) for each in outcomes] == [int, OwnError, int]
-    assert await engine.run(read_all) == ["a", "b"]
+class OwnError(Exception):
+    """Not an error of SQLite."""
 
 
-async def test_a_command_that_sqlite_refuses_fails_no_other(engine: SqliteEngine) -> None:
-    first, twice, last = await run_together(engine, write("a"), write("a"), write("b"))
-    assert (first, last) == (1, 1)
-    assert isinstance(twice, StoreUnavailable)
-    assert isinstance(twice.__cause__, sqlite3.IntegrityError)
+def _write_and_fail(db: sqlite3.Connection) -> None:
+    write("half")(db)
+    raise OwnError
+
+
+@pytest.mark.parametrize(
+    ("failing", "error", "cause"),
+    [
+        (_write_and_fail, OwnError, type(None)),
+        (write("a"), StoreUnavailable, sqlite3.IntegrityError),  # the same key a second time
+    ],
+    ids=["own error", "error of SQLite"],
+)
+async def test_a_failed_command_leaves_nothing_and_fails_no_other(
+    engine: SqliteEngine, failing: Command, error: type, cause: type
+) -> None:
+    first, failed, last = await run_together(engine, write("a"), failing, write("b"))
+    assert (first, type(failed), type(failed.__cause__), last) == (1, error, cause, 1)
     assert await engine.run(read_all) == ["a", "b"]
 
 
