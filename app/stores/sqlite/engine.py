@@ -32,7 +32,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Command: TypeAlias = Callable[[sqlite3.Connection], T]
 _BATCH = 256
-TIMEOUT = 1.0
+_TIMEOUT = 1.0
 """Seconds for one commit. A longer one fails its commands, and those that wait for it."""
 _BUSY_MS = 800
 """How long the thread waits for the lock of another program, in milliseconds."""
@@ -64,7 +64,6 @@ class SqliteEngine:
         path: Path,
         migrations: Sequence[str],
         on_failure: Callable[[str], None] = lambda _name: None,
-        timeout: float = TIMEOUT,
     ) -> None:
         """Open or create the file; take the lock; bring the schema up to date; start the thread.
 
@@ -81,7 +80,6 @@ class SqliteEngine:
             raise
         self._reader = open_reader(path)
         self._on_failure = on_failure
-        self._timeout = timeout
         self._waiting: list[_Job] = []
         self._busy = False
         self._stalled = False
@@ -152,7 +150,7 @@ class SqliteEngine:
             jobs = self._next_jobs()
             batch = _Batch(jobs, executed=self._execute(jobs))
             self._batches.put(batch)
-            asyncio.get_running_loop().call_later(self._timeout, self._fail_if_stalled, batch)
+            asyncio.get_running_loop().call_later(_TIMEOUT, self._fail_if_stalled, batch)
 
     def _execute(self, jobs: Sequence[_Job]) -> bool:
         if any(job.scrub for job in jobs):
