@@ -57,8 +57,7 @@ class UpstreamFaults:
 
         async def phone(number: int) -> None:
             async with awake:
-                login = self.line.call("POST", LOGIN, {"ticket": f"made-up-ticket-{number}"})
-                call = asyncio.create_task(login)
+                call = asyncio.create_task(self._log_in(f"made-up-ticket-{number}", number))
                 await asyncio.sleep(self.environment.choices.uniform(0, SLOW_SECONDS))
                 call.cancel()
                 await asyncio.wait([call])
@@ -119,6 +118,11 @@ class UpstreamFaults:
         self.environment.apps.append(app)
         return app
 
+    async def _log_in(self, ticket: str, number: int) -> None:
+        """Log in once, from the network of this number."""
+        network = {"X_Forwarded_For": f"2001:db8:{number:x}::1"}
+        await self.line.call("POST", LOGIN, {"ticket": ticket}, **network)
+
     async def _sign_in(self, app: App) -> None:
         with app.noting():
             await app.sign_in()
@@ -127,13 +131,7 @@ class UpstreamFaults:
     async def _log_in_steadily(self, name: str) -> None:
         # Each from another network, and not awaited: some hang until the mood changes.
         logins: list[Callable[[], Awaitable[object]]] = [
-            partial(
-                self.line.call,
-                "POST",
-                LOGIN,
-                {"ticket": f"{name}-{number}"},
-                X_Forwarded_For=f"2001:db8:{number:x}::1",
-            )
+            partial(self._log_in, f"{name}-{number}", number)
             for number in range(int(LOGINS_PER_SECOND * PHASE_SECONDS))
         ]
         await _steadily(LOGINS_PER_SECOND, logins, wait=False)
