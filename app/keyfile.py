@@ -61,6 +61,7 @@ class KeyFile:
         """Load the keys, or raise StartupError. Reloads and failed ones are events."""
         self._path = path
         self._events = events
+        self.state: Literal["ok", "reload_failed"] = "ok"
         with refusals(path):
             self._seen = _stamp(path)
             self._ring = read_keys(path)
@@ -78,12 +79,11 @@ class KeyFile:
         self._seen = stamp
         try:
             self._ring = self._successor()
-        except KeyFileError as error:
-            self._events.record("keys_reload_failed", reason=error.reason)
-        except OSError as error:
-            reason = errno.errorcode.get(error.errno or 0, "unreadable")
-            self._events.record("keys_reload_failed", reason=reason)
+        except (KeyFileError, OSError) as error:
+            self.state = "reload_failed"
+            self._events.record("keys_reload_failed", reason=_reason(error))
         else:
+            self.state = "ok"
             self._events.record("keys_reloaded")
 
     def _successor(self) -> KeyRing:
@@ -91,6 +91,12 @@ class KeyFile:
         if kids.isdisjoint(key.kid for key in ring.secret_keys):
             raise KeyFileError("the file has none of the secret keys in force", "other_secret_keys")
         return ring
+
+
+def _reason(error: KeyFileError | OSError) -> str:
+    if isinstance(error, KeyFileError):
+        return error.reason
+    return errno.errorcode.get(error.errno or 0, "unreadable")
 
 
 @contextmanager
@@ -299,11 +305,11 @@ def _write(
         raise
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     # The time of change covers new owners and modes too. Swapping the link of a mounted secret
-    # changes the inode.
+    # changes the inode. Two changes within one tick of the clock differ in size.
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_ctime_ns, status.st_ino
+    return status.st_ctime_ns, status.st_ino, status.st_size

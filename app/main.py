@@ -127,6 +127,7 @@ async def open_services(
             bans=BanService(store=stores.bans, clock=clock, events=events),
             store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
+            keys_state=lambda: keys.state,
             issuer=settings.session_issuer,
             mini_program=_mini_program(settings),
             is_draining=drain.started,

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
@@ -51,6 +51,7 @@ class Services:
     bans: BanService
     store_writable: Callable[[], Awaitable[bool]]
     keys: KeySource
+    keys_state: Callable[[], Literal["ok", "reload_failed"]]
     issuer: str
     mini_program: MiniProgram
     is_draining: Callable[[], bool]

@@ -177,10 +177,10 @@ class Liveness(TypedDict):
 
 
 class Checks(TypedDict):
-    """The conditions of readiness."""
+    """The conditions of readiness, and `keys`: whether the key file on disk is in force."""
 
     store: Literal["ok", "unavailable"]
-    keys: Literal["ok"]
+    keys: Literal["ok", "reload_failed"]
     draining: Literal["no", "yes"]
 
 

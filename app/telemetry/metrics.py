@@ -43,6 +43,12 @@ class Metrics:
             ["event", "detail"],
             registry=self.registry,
         )
+        self._reloads = Counter(
+            "ticketgate_reloads",
+            "Changed files that were taken over, or could not be",
+            ["event"],
+            registry=self.registry,
+        )
         self._rate_limit_outages = Counter(
             "ticketgate_rate_limit_outages",
             "How often the shared counts were out of reach, so that each process counted alone",
@@ -60,6 +66,8 @@ class Metrics:
                 self._exchanges.labels(fields["outcome"]).observe(seconds)
             case "store_failed" | "write_unconfirmed":
                 self._store.labels(event, fields.get("kind", "")).inc()
+            case "keys_reloaded" | "keys_reload_failed":
+                self._reloads.labels(event).inc()
             case "rate_limits_local":
                 self._rate_limit_outages.inc()
             case _ if "session_id" in fields:

@@ -11,6 +11,7 @@ import httpx
 
 from app.api.routes.health import StoreProbe
 from app.sessions.ports import Maintenance
+from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import RunningApp
 
 READY = {"store": "ok", "keys": "ok", "draining": "no"}
@@ -83,3 +84,17 @@ async def test_a_failure_of_authing_is_shown_and_never_fails_readiness(app: Runn
     await app.phone.post("/v1/sessions", json={"ticket": app.ticket()})
     response = await app.phone.get("/readyz")
     assert (response.status_code, response.json()["authing"]) == (200, "http_5xx")
+
+
+async def test_a_broken_key_file_is_shown_until_it_is_repaired_and_fails_nothing(
+    app: RunningApp,
+) -> None:
+    file = app.settings.session_keys_file
+    good = file.read_bytes()
+    for content, state in ((b"", "reload_failed"), (good, "ok")):
+        file.write_bytes(content)
+        follow_keys(app)
+        response = await app.phone.get("/readyz")
+        assert (response.status_code, response.json()["status"]) == (200, "ready")
+        assert response.json()["checks"] == READY | {"keys": state}
+        await app.log_in()

@@ -64,14 +64,14 @@ async def livez() -> Liveness:
 async def readyz(response: Response, services: ServicesDep) -> Readiness:
     """Return 200 if the store is writable and the process is not draining, else 503.
 
-    Keys are always loaded: before the first request, and a broken key file does not unload them.
+    Keys are always loaded: a broken key file is reported and does not unload them.
     """
     checks: Checks = {
         "store": "ok" if await services.store_writable() else "unavailable",
-        "keys": "ok",
+        "keys": services.keys_state(),
         "draining": "yes" if services.is_draining() else "no",
     }
-    ready = checks == {"store": "ok", "keys": "ok", "draining": "no"}
+    ready = (checks["store"], checks["draining"]) == ("ok", "no")
     response.status_code = 200 if ready else 503
     return {
         "status": "ready" if ready else "not_ready",
