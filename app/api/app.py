@@ -13,10 +13,11 @@ from app import __version__
 from app.api.deps import Services
 from app.api.middleware import RequestContext
 from app.api.openapi import complete
-from app.api.routes import health, internal, public, sessions
+from app.api.routes import gateway, health, internal, oauth2, public, sessions
 from app.api.routing import Dispatcher
 
-_ROUTERS = (public.router, sessions.router, health.router)
+_ROUTERS = (public.router, sessions.router, gateway.router, oauth2.router, health.router)
+_WITH_SERVICE_KEYS = (internal.router, oauth2.introspection)
 
 
 class _Description(FastAPI):
@@ -50,8 +51,7 @@ def build_app(
     )
     description.state.services = services
     routes = description.router.routes
-    internal_routers = (internal.router,) if services.service_keys else ()
-    for router in (*_ROUTERS, *internal_routers):
+    for router in _ROUTERS + (_WITH_SERVICE_KEYS if services.service_keys else ()):
         routes.extend(router.routes)
     if services.issuer_path:
         routes.extend(public.discovery_below(services.issuer_path).routes)

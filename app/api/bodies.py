@@ -1,6 +1,7 @@
-"""Request bodies: strict JSON, labelled `application/json`."""
+"""Request bodies: strict JSON, or the forms of OAuth."""
 
 import re
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -21,20 +22,37 @@ async def read_json(request: Request) -> JsonValue:
     """
     labels = request.headers.getlist("content-type")
     if labels != ["application/json"] or "content-encoding" in request.headers:
-        _check_media_type(request)
+        _check_media_type(request, "application/json")
     try:
         return loads((await request.body()).removeprefix(_BYTE_ORDER_MARK), mended="device")
     except StrictJsonError:
         raise MalformedRequest from None
 
 
-def _check_media_type(request: Request) -> None:
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the parameters of a form. One without a value is absent (RFC 6749 section 3.2).
+
+    Raises:
+        MalformedRequest: the body is no form, or a parameter is repeated.
+    """
+    try:
+        _check_media_type(request, "application/x-www-form-urlencoded")
+        text = (await request.body()).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+    except (UnsupportedMediaType, ValueError):
+        raise MalformedRequest from None
+    if len(dict(pairs)) < len(pairs):
+        raise MalformedRequest
+    return {name: value for name, value in pairs if value}
+
+
+def _check_media_type(request: Request, expected: str) -> None:
     # Quotes belong to the value of a parameter, never to a media type.
     if any('"' in value.partition(";")[0] for value in request.headers.getlist("content-type")):
         raise UnsupportedMediaType
     # All labels must agree, because a proxy may have believed any one of them.
     labels = {_label(value) for value in _values(request, "content-type")}
-    if labels != {"application/json"} or _values(request, "content-encoding") - {"identity"}:
+    if labels != {expected} or _values(request, "content-encoding") - {"identity"}:
         raise UnsupportedMediaType
 
 

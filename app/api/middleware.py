@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import MEDIA_TYPE, problem_response
+from app.api.problems import MEDIA_TYPE, is_authz, problem_response
 from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
 from app.events import Events
 
@@ -134,7 +134,8 @@ def _early_response(scope: Scope, *, preflight: bool) -> Response | None:
     error = _refusal(scope)
     if error is not None:
         return problem_response(scope, error)
-    asks = preflight and scope["method"] == "OPTIONS"
+    # To a gateway, 204 would mean that the client's request may pass.
+    asks = preflight and scope["method"] == "OPTIONS" and not is_authz(scope["path"])
     if asks and "access-control-request-method" in Headers(scope=scope):
         return Response(status_code=204, headers=_PREFLIGHT)
     return None
@@ -144,7 +145,8 @@ def _refusal(scope: Scope) -> RequestError | None:
     refused: RequestError | None = scope.get("state", {}).get(REFUSAL)
     if refused is not None:
         return refused
-    if not scope["query_string"]:
+    # Below /authz it is the query of a request to somebody else.
+    if not scope["query_string"] or scope["path"].startswith("/authz/"):
         return None
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return MalformedRequest() if _CREDENTIALS & {name.lower() for name, _ in query} else None

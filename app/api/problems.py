@@ -6,6 +6,7 @@ input.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
 from starlette.datastructures import Headers
@@ -70,12 +71,32 @@ PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
     InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
 }
 TEMPORARY = frozenset({409, 429, 503})
+_BLANK = dict.fromkeys(
+    ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Device-Type", "X-Auth-Expires-At"), ""
+)
+_OAUTH_ERRORS = {401: "invalid_client", 500: "server_error", 503: "temporarily_unavailable"}
+
+
+def is_authz(path: str) -> bool:
+    """Whether a gateway asks here about a request of its own."""
+    return path == "/authz" or path.startswith("/authz/")
 
 
 def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
-    """The response for an error, in the language of the request."""
+    """The response for an error, in the language of the request.
+
+    A gateway gets the code and blank identity headers too, so that a client's own are replaced. A
+    client of `/oauth2/` gets OAuth's form (RFC 6749 section 5.2).
+    """
     spec = PROBLEMS[type(error)]
     scope["ticketgate.problem"] = error  # for the log line of this request
+    if scope["path"].startswith("/oauth2/"):
+        name = _OAUTH_ERRORS.get(spec.status, "invalid_request")
+        told = {"error": name, "error_description": message(error.code, "en")[0]}
+        own = _headers(error, spec)
+        if spec.status == HTTPStatus.UNAUTHORIZED:
+            own["WWW-Authenticate"] += ', Basic realm="ticketgate"'
+        return JSONResponse(told, spec.status, own)
     headers = Headers(scope=scope)
     language = preferred_language(",".join(headers.getlist("accept-language")))
     body = _body(error, spec, language) | {
@@ -83,6 +104,8 @@ def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
         "request_id": scope["ticketgate.request_id"],
     }
     extra = {"Content-Language": language, "Vary": "Accept-Language"} | _headers(error, spec)
+    if is_authz(scope["path"]):
+        extra |= _BLANK | {"X-Auth-Error-Code": error.code}
     return JSONResponse(body, spec.status, extra, media_type=MEDIA_TYPE)
 
 

@@ -6,6 +6,7 @@ and Starlette's layers are not run: they cost a request more than all of our own
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from re import Pattern
@@ -35,6 +36,9 @@ _Input: TypeAlias = tuple[Any, object, tuple[str, ...]]
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=asdict
 ).encode
+
+ANY_METHOD = "*"
+"""Among the methods of a route: it answers those that no other route of its path answers."""
 
 
 def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ()) -> APIRouter:
@@ -75,7 +79,8 @@ class Dispatcher:
     def _add(self, route: Any) -> None:
         found = _Path(route.path)
         if route.param_convertors:
-            _, found = self._templates.setdefault(route.path, (route.path_regex, found))
+            pattern = re.compile(route.path_regex.pattern, re.DOTALL)  # %0a is a character too
+            _, found = self._templates.setdefault(route.path, (pattern, found))
         else:
             found = self._exact.setdefault(route.path, found)
         handle = Operation(route) if isinstance(route, APIRoute) else route.app
@@ -87,9 +92,11 @@ class Dispatcher:
         scope["app"] = self._described
         try:
             scope["route"] = found = self._find(scope)
-            if scope["method"] not in found.methods:
-                raise MethodNotAllowed(sorted(found.methods))
-            await found.methods[scope["method"]](scope, receive, send)
+            methods = found.methods
+            handle = methods.get(scope["method"]) or methods.get(ANY_METHOD)
+            if handle is None:
+                raise MethodNotAllowed(sorted(methods))
+            await handle(scope, receive, send)
         except TicketgateError as error:
             await problem_response(scope, error)(scope, receive, send)
 

@@ -166,6 +166,10 @@ class Discovery(TypedDict):
 
     issuer: str
     jwks_uri: str
+    introspection_endpoint: NotRequired[str]
+    introspection_endpoint_auth_methods_supported: NotRequired[list[str]]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
     response_types_supported: list[str]
     grant_types_supported: list[str]
 

@@ -18,6 +18,7 @@ MAX_HEADER_FIELDS = 100
 MAX_BODY_BYTES = 8 * 1024
 _MAX_REQUEST_LINE = MAX_TARGET_BYTES + 32
 _EMPTY_LINE = b"\r\n"
+_BODY_STAYS_UNREAD = re.compile(rb"/authz(?:[/?].*)?")
 _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -36,7 +37,8 @@ class Request:
     """One request, or the part of it that was read. uvicorn uses it as its parser.
 
     `headers` holds names in lower case and values without white space around them.
-    `awaits_continue`: the client waits for 100 Continue before it sends the body.
+    `awaits_continue`: the client waits for 100 Continue before it sends the body. `is_last`: its
+    body is not read, so no other request can follow on this connection.
     """
 
     def __init__(self, method: bytes = b"GET", target: bytes = b"/") -> None:
@@ -46,6 +48,7 @@ class Request:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
         self.awaits_continue = False
+        self.is_last = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a field; called by httptools."""
@@ -113,6 +116,11 @@ class RequestReader:
                 return None
             _parse_head(head, self.request)
             length = _body_length(self.request)
+            if _BODY_STAYS_UNREAD.fullmatch(self.request.target):
+                self.request.is_last = length != 0
+                length = 0
+            elif length is not None and length > MAX_BODY_BYTES:
+                raise BodyTooLarge
             self.request.awaits_continue = length != 0 and self._awaits_continue()
             body = _chunks(self.received) if length is None else _take(self.received, length)
             self._body = body
@@ -249,7 +257,4 @@ def _body_length(request: Request) -> int | None:
             raise MalformedRequest
         return None
     # httptools has checked the digits; int() refuses thousands of zeros.
-    size = int((length or b"").lstrip(b"0") or b"0")
-    if size > MAX_BODY_BYTES:
-        raise BodyTooLarge
-    return size
+    return int((length or b"").lstrip(b"0") or b"0")

@@ -42,7 +42,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=_MAX_UNSENT, low=0)
         self._socket = transport
         self._reader = RequestReader()
-        self._responding = self._refused = self._leaving = self._ended = self._reading_paused = (
+        self._responding = self._discarding = self._leaving = self._ended = self._reading_paused = (
             False
         )
         self._linger: asyncio.TimerHandle | None = None
@@ -61,7 +61,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._discarding:
             return  # where the next request would begin is unknown
         begun = self._reader.begun
         self._reader.receive_data(data)
@@ -94,6 +94,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         self._responding = False
+        if self._discarding:
+            self._linger = self.loop.call_later(LINGER_SECONDS, self._socket.abort)
         # An idle connection holds no request. uvicorn sets them again, and expects None here.
         self.cycle = self.scope = self.headers = self.parser = None  # type: ignore[assignment]
         if not self.flow.write_paused:
@@ -145,7 +147,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         except RequestError as error:
             self._refuse(error)
             return
-        if request is not None:
+        if request is not None and request.is_last:
+            self._respond_last(request)
+        elif request is not None:
             # While draining too: the client should not send its next request into the closing.
             self._respond(request, last=self._leaving or self.is_draining())
         elif self._reader.request.awaits_continue:
@@ -167,15 +171,18 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: RequestError) -> None:
         read = self._reader.request
-        empty = Request(read.method)
+        empty = Request(read.method, read.target)
         empty.headers = [field for field in read.headers if field[0] in _FOR_THE_RESPONSE]
-        self._reader = RequestReader()
-        self._refused = True
-        self.transport = LingeringClose(self._socket)
         # A new one: the traceback of the raised one leads back here, a cycle for the collector.
         self.app_state = self.app_state | {REFUSAL: type(error)()}
-        self._respond(empty, last=True)
-        self._linger = self.loop.call_later(LINGER_SECONDS, self._socket.abort)
+        self._respond_last(empty)
+
+    def _respond_last(self, request: Request) -> None:
+        """Respond, drop all that still arrives, and close. The rest of the body stays unread."""
+        self._reader = RequestReader()
+        self._discarding = True
+        self.transport = LingeringClose(self._socket)
+        self._respond(request, last=True)
 
 
 def strict_protocol(

@@ -28,6 +28,8 @@ class AccessClaims(NamedTuple):
     session_id: str
     generation: int
     subject: str
+    issued_at: datetime
+    expires_at: datetime
 
 
 class _Genuine(NamedTuple):
@@ -35,7 +37,6 @@ class _Genuine(NamedTuple):
 
     claims: AccessClaims
     not_before: datetime
-    expires_at: datetime
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +96,7 @@ class AccessTokenCodec:
             raise AccessTokenInvalid from None
         if genuine.not_before > now + _CLOCK_SKEW:
             raise AccessTokenInvalid
-        if genuine.expires_at <= now:  # last: only a genuine token is called expired
+        if genuine.claims.expires_at <= now:  # last: only a genuine token is called expired
             raise AccessTokenExpired
         return genuine.claims
 
@@ -110,16 +111,13 @@ class AccessTokenCodec:
         expected = {"iss": self.issuer, "aud": self.audience, "client_id": self.client_id}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise jws.InvalidJws
-        return self._with_times(_access_claims(claims), claims)
-
-    def _with_times(self, access_claims: AccessClaims, claims: Any) -> _Genuine:
-        issued_at, expires_at = jws.instant(claims, "iat"), jws.instant(claims, "exp")
         jws.instant(claims, "auth_time")
+        found = _access_claims(claims)
         # `issue` writes no `nbf`, but a verifier must obey it (RFC 7519 section 4.1.5).
-        not_before = jws.instant(claims, "nbf") if "nbf" in claims else issued_at
-        if expires_at - issued_at > self.max_lifetime:
+        not_before = jws.instant(claims, "nbf") if "nbf" in claims else found.issued_at
+        if found.expires_at - found.issued_at > self.max_lifetime:
             raise jws.InvalidJws
-        return _Genuine(access_claims, max(issued_at, not_before), expires_at)
+        return _Genuine(found, max(found.issued_at, not_before))
 
 
 @lru_cache
@@ -134,4 +132,5 @@ def _access_claims(claims: Any) -> AccessClaims:
     parsed = _JTI.fullmatch(token_id)
     if parsed is None:
         raise jws.InvalidJws
-    return AccessClaims(session_id, int(parsed["generation"]), subject)
+    times = jws.instant(claims, "iat"), jws.instant(claims, "exp")
+    return AccessClaims(session_id, int(parsed["generation"]), subject, *times)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.errors import FieldError, InvalidRequest, NotFound
+from app.errors import FieldError, InvalidRequest, NotFound, UserBanned
 from app.events import Events
 from app.sessions.models import Ban, EndReason
 from app.sessions.ports import BanStore, Clock
@@ -41,6 +41,16 @@ class BanService:
         if ban is None:
             raise NotFound
         return ban
+
+    async def check(self, subject: str) -> None:
+        """Do nothing if the user may have sessions.
+
+        Raises:
+            UserBanned: a ban is in force.
+        """
+        ban = await self.store.find(subject, self.clock())
+        if ban is not None:
+            raise UserBanned(ban.until)
 
     async def in_force(self) -> Sequence[Ban]:
         """Return the bans in force, at most MAX_LISTED_BANS; those that last longest come first."""

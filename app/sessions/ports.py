@@ -115,7 +115,8 @@ class Rotation:
     """One presented refresh token, as a command to the store.
 
     `presented` is its generation. `secret_kid` names the key of the successor, if one is made.
-    `key_hash` is the hash (SHA-256) of the app's idempotency key for this refresh.
+    `key_hash` is the hash (SHA-256) of the app's idempotency key for this refresh. With `dry_run`,
+    the store only tells what would happen: nothing changes, and the session is as it is now.
     """
 
     session_id: str
@@ -125,6 +126,7 @@ class Rotation:
     now: datetime
     idle_ttl: timedelta
     recovery_window: timedelta
+    dry_run: bool = False
 
 
 class SessionStore(Protocol):
@@ -145,9 +147,12 @@ class SessionStore(Protocol):
         """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""
 
     async def end(
-        self, session_id: str, subject: str, reason: EndReason, now: datetime
+        self, session_id: str, subject: str | None, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
-        """End a session of this user, also if it has expired at `now`. An earlier reason stays."""
+        """End a session of this user (None: of any), also if it has expired at `now`.
+
+        An earlier reason stays.
+        """
 
     async def end_all(
         self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None

@@ -14,7 +14,7 @@ from app.jose import base64url
 from app.jose.key_ring import KeyRing, SecretKey
 
 SESSION_ID_BYTES = 16
-_PREFIX = "rt_"
+PREFIX = "rt_"
 _MAC_BYTES = 32
 _GENERATION_BYTES = 4
 _REFRESH_TOKEN = re.compile(r"rt_[A-Za-z0-9_-]{70}", re.ASCII)
@@ -35,7 +35,7 @@ class RefreshClaims(NamedTuple):
 def issue_refresh_token(key: SecretKey, session_id: str, generation: int) -> str:
     """Compute the refresh token of this generation. The same arguments give the same token."""
     message = base64url.decode(session_id) + generation.to_bytes(_GENERATION_BYTES, "big")
-    return _PREFIX + base64url.encode(message + key.mac(message))
+    return PREFIX + base64url.encode(message + key.mac(message))
 
 
 def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
@@ -47,7 +47,7 @@ def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
     if not _REFRESH_TOKEN.fullmatch(token):
         raise RefreshTokenInvalid
     try:
-        data = base64url.decode(token.removeprefix(_PREFIX))
+        data = base64url.decode(token.removeprefix(PREFIX))
     except base64url.NotBase64url:
         raise RefreshTokenInvalid from None
     message, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]

@@ -6,13 +6,16 @@ before it is recorded or told to the app. How a session begins is in `login`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
-from typing import assert_never
+from typing import Literal, assert_never
 
 from app.errors import (
+    AccessRefused,
     AccessSessionEnded,
     AccessTokenInvalid,
     NotFound,
+    RefreshRefused,
     RefreshSessionEnded,
     RefreshTokenInvalid,
 )
@@ -22,10 +25,20 @@ from app.sessions.issuer import TokenIssuer
 from app.sessions.models import EndReason, Profile, Session, TokenPair
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
-from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
+from app.sessions.refresh_tokens import PREFIX, RefreshClaims, verify_refresh_token
 
 _SUSPICIOUS = 3
 """Replayed generations in a row that are reported. A thief who follows the owner causes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidToken:
+    """A token that is good now, and its active session. `issued_at` is known of access tokens."""
+
+    kind: Literal["access_token", "refresh_token"]
+    session: Session
+    expires_at: datetime
+    issued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +85,54 @@ class SessionService:
             case unreachable:
                 assert_never(unreachable)
 
-    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
-        """Return the active session of an access token. Asks the store, so an end counts at once.
+    async def inspect(self, token: str) -> ValidToken:
+        """Return what an access or refresh token is worth, from the store: an end counts at once.
 
-        To a token of an older generation, `last_used_at` is the time of the login: a thief must not
-        learn when the owner refreshes.
+        A refresh token is good if a refresh with it, without an idempotency key, would succeed.
+        Nothing changes by looking at one.
+
+        Raises:
+            AccessRefused: the access token is refused, or its session has ended.
+            RefreshRefused: the same for a refresh token.
+        """
+        claims = self._read(token)
+        if isinstance(claims, AccessClaims):
+            return await self._inspect_access(claims)
+        rotation = self._rotation(claims, None, dry_run=True)
+        match await self.store.rotate(rotation):
+            case Rotated(session):
+                return ValidToken("refresh_token", session, session.expires_at)
+            case Replayed(session):
+                window_ends_at = session.last_used_at + rotation.recovery_window
+                expires_at = min(session.expires_at, window_ends_at)
+                return ValidToken("refresh_token", session, expires_at)
+            case _:
+                raise RefreshTokenInvalid
+
+    async def authorize(self, access_token: str) -> ValidToken:
+        """Return what an access token is worth, and accept no other kind of token.
 
         Raises:
             AccessRefused: the token is refused, or its session has ended.
         """
-        claims = self._verify(access_token)
+        return await self._inspect_access(self.verify(access_token))
+
+    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
+        """Return the active session of an access token and its profile.
+
+        Raises:
+            AccessRefused: the token is refused, or its session has ended.
+        """
+        session = (await self.authorize(access_token)).session
+        return session, self.issuer.profile(session)
+
+    async def _inspect_access(self, claims: AccessClaims) -> ValidToken:
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
             case Active(session) if session.subject == claims.subject:
                 if claims.generation < session.generation:
+                    # A thief with an old token must not learn when the owner refreshes.
                     session = replace(session, last_used_at=session.created_at)
-                return session, self.issuer.profile(session)
+                return ValidToken("access_token", session, claims.expires_at, claims.issued_at)
             case Ended(reason, replaced_by):
                 raise AccessSessionEnded(reason, replaced_by)
             case _:
@@ -104,8 +150,23 @@ class SessionService:
             AccessRefused: the token is refused.
             StoreUnavailable: the session may not have ended.
         """
-        claims = self._verify(access_token)
+        claims = self.verify(access_token)
         await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
+
+    async def revoke_token(self, token: str) -> None:
+        """End the session of an access or refresh token of any generation (RFC 7009).
+
+        A token that is not genuine ends nothing, and an access token that has expired neither.
+
+        Raises:
+            StoreUnavailable: the session may not have ended.
+        """
+        try:
+            claims = self._read(token)
+        except (AccessRefused, RefreshRefused):
+            return
+        subject = claims.subject if isinstance(claims, AccessClaims) else None
+        await self._end(claims.session_id, subject, EndReason.REVOKED)
 
     async def revoke(self, subject: str, session_id: str) -> None:
         """End one of the user's sessions. It may have ended already.
@@ -128,10 +189,22 @@ class SessionService:
         ended = await self.store.erase(subject, self.clock())
         self._record_ended(ended, EndReason.ERASED)
 
-    def _verify(self, access_token: str) -> AccessClaims:
+    def verify(self, access_token: str) -> AccessClaims:
+        """Return the claims of a genuine access token. The store is not asked.
+
+        Raises:
+            AccessRefused: the token is refused.
+        """
         return self.issuer.access_tokens.verify(self.issuer.keys.ring, access_token, self.clock())
 
-    def _rotation(self, presented: RefreshClaims, idempotency_key: str | None) -> Rotation:
+    def _read(self, token: str) -> AccessClaims | RefreshClaims:
+        if token.startswith(PREFIX):
+            return verify_refresh_token(self.issuer.keys.ring, token)
+        return self.verify(token)
+
+    def _rotation(
+        self, presented: RefreshClaims, idempotency_key: str | None, *, dry_run: bool = False
+    ) -> Rotation:
         return Rotation(
             session_id=presented.session_id,
             presented=presented.generation,
@@ -140,13 +213,16 @@ class SessionService:
             now=self.clock(),
             idle_ttl=self.issuer.lifetimes.idle,
             recovery_window=self.issuer.lifetimes.recovery_window,
+            dry_run=dry_run,
         )
 
     def _tokens(self, session: Session, rotation: Rotation, *, replayed: bool = False) -> TokenPair:
         profile = self.issuer.profile(session)
         return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
 
-    async def _end(self, session_id: str, subject: str, reason: EndReason) -> Ended | Unknown:
+    async def _end(
+        self, session_id: str, subject: str | None, reason: EndReason
+    ) -> Ended | Unknown:
         outcome = await self.store.end(session_id, subject, reason, self.clock())
         if isinstance(outcome, Ended) and outcome.changed:
             self._record_ended([session_id], reason)

@@ -37,3 +37,6 @@ WITH_BODY = {
     "/v1/sessions/refresh": "POST",
     "/internal/v1/users/{subject}/ban": "PUT",
 }
+OAUTH = {"/oauth2/introspect": {"POST"}, "/oauth2/revoke": {"POST"}}
+"""OpenAPI does not describe these, and their errors have OAuth's form."""
+GATE_HEADERS = ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Device-Type", "X-Auth-Expires-At")

@@ -180,8 +180,8 @@ SPELLINGS = ("/", "//", "/v1/../", "/v1/%2e%2e/", "/v1/..%2f")
 INTERNAL = "internal/v1/users/u/sessions"
 PATHS = [
     *(before + INTERNAL for before in SPELLINGS),
-    *("/%69nternal/v1/users/u/sessions", "/livez", "/readyz", "/metrics", "/docs"),
-    *("/openapi.json", "/"),
+    *("/%69nternal/v1/users/u/sessions", "/authz", "/authz/a", "/livez", "/readyz"),
+    *("/metrics", "/docs", "/openapi.json", "/"),
 ]
 
 

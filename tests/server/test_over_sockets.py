@@ -49,13 +49,16 @@ async def test_too_large_request_is_refused_before_its_end(
     assert server.reached == []
 
 
-async def test_client_that_goes_on_sending_can_still_read_its_refusal(server: EchoServer) -> None:
+@pytest.mark.parametrize(("path", "status"), [(b"/first", 413), (b"/authz/a", 200)])
+async def test_client_that_goes_on_sending_can_still_read_its_response(
+    server: EchoServer, path: bytes, status: int
+) -> None:
     async with server.connected() as (reader, writer):
-        writer.write(post(b"Content-Length: 20000000"))
+        writer.write(post(b"Content-Length: 20000000").replace(b"/first", path))
         for _ in range(20):
             writer.write(b" " * 1_000_000)
             await writer.drain()
-        assert (await next_response(reader)).status == 413
+        assert (await next_response(reader)).status == status
         assert await reader.read() == b""
 
 

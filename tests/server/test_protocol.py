@@ -140,6 +140,51 @@ async def test_connection_is_kept_unless_the_client_wants_it_closed(
     assert connection.transport.closed == closed
 
 
+# --- a body that stays unread ---
+
+
+def asking(path: bytes, *fields: bytes) -> bytes:
+    return post(*fields).replace(b"/first", path)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        asking(b"/authz", b"Content-Length: 2") + b"{}",
+        asking(b"/authz/v1/a?b=c", b"Content-Length: 1073741824"),
+        asking(b"/authz?b=c", b"Transfer-Encoding: chunked") + b"ffffffff\r\n",
+        asking(b"/authz/", b"Expect: 100-continue", b"Content-Length: 5"),
+    ],
+)
+async def test_question_of_a_gateway_is_answered_without_its_body(raw: bytes) -> None:
+    connection = FakeConnection()
+    connection.send(raw, SMUGGLED)
+    (response,) = await connection.responses()
+    assert (response.status, response.headers["connection"]) == (200, "close")
+    assert response.echo["body"] == ""
+    assert CONTINUE not in connection.transport.written
+    assert connection.protocol._reader.received == b""
+
+
+async def test_question_without_a_body_leaves_the_connection_open() -> None:
+    raw = [asking(b"/authz"), asking(b"/authz/a", b"Content-Length: 0"), get()]
+    assert [each.status for each in await exchange(*raw)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("path", [b"/authz/a", b"/first"])
+async def test_framing_that_parsers_disagree_on_is_refused_everywhere(path: bytes) -> None:
+    raw = MALFORMED["cl-te"].replace(b"/first", path) + SMUGGLED
+    (response,) = await exchange(raw)
+    assert (response.status, response.headers["connection"]) == (400, "close")
+    assert ("x-auth-user-id" in response.headers) == (path == b"/authz/a")
+
+
+@pytest.mark.parametrize("path", [b"/authzx", b"/v1/authz", b"/AUTHZ"])
+async def test_body_of_another_path_is_read(path: bytes) -> None:
+    (response,) = await exchange(asking(path, b"Content-Length: 8193"))
+    assert response.status == 413
+
+
 # --- Expect: 100-continue ---
 
 

@@ -33,6 +33,7 @@ from tests.sessions.builders import (
 
 RING = make_ring()
 TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
+CLAIMS = AccessClaims(SESSION_ID, 3, SUBJECT, NOW, NOW + 600 * SECOND)
 
 
 def outcome(token: str, now: datetime) -> object:
@@ -46,7 +47,7 @@ def outcome(token: str, now: datetime) -> object:
 
 
 def test_an_issued_token_can_be_verified() -> None:
-    assert ACCESS_TOKENS.verify(RING, TOKEN, NOW) == AccessClaims(SESSION_ID, 3, SUBJECT)
+    assert ACCESS_TOKENS.verify(RING, TOKEN, NOW) == CLAIMS
 
 
 def test_it_says_what_rfc_9068_asks_for_and_nothing_personal() -> None:
@@ -82,8 +83,9 @@ def test_it_never_outlives_the_session(left: int, lifetime: int) -> None:
     session = make_session(expires_at=NOW + left * SECOND)
     token, expires_in = ACCESS_TOKENS.issue(RING, session, NOW)
     assert expires_in == lifetime
-    assert outcome(token, NOW + (lifetime - 1) * SECOND) == AccessClaims(SESSION_ID, 3, SUBJECT)
-    assert outcome(token, NOW + lifetime * SECOND) is AccessTokenExpired
+    end = NOW + lifetime * SECOND
+    assert outcome(token, end - SECOND) == CLAIMS._replace(expires_at=end)
+    assert outcome(token, end) is AccessTokenExpired
 
 
 def test_a_token_that_was_seen_before_is_refused_by_other_keys() -> None:
@@ -95,8 +97,7 @@ def test_a_token_that_was_seen_before_is_refused_by_other_keys() -> None:
 
 def test_the_times_of_a_token_that_was_seen_before_are_checked_again() -> None:
     seen = [outcome(TOKEN, NOW + each * SECOND) for each in (0, -31, 599, 600, -30)]
-    claims = AccessClaims(SESSION_ID, 3, SUBJECT)
-    assert seen == [claims, AccessTokenInvalid, claims, AccessTokenExpired, claims]
+    assert seen == [CLAIMS, AccessTokenInvalid, CLAIMS, AccessTokenExpired, CLAIMS]
 
 
 # --- verified by an outsider ---

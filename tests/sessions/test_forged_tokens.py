@@ -48,7 +48,7 @@ def is_refused(token: str) -> bool:
 
 
 def test_the_forge_makes_genuine_tokens_by_default() -> None:
-    assert read(GENUINE) == AccessClaims(SESSION_ID, 3, SUBJECT)
+    assert read(GENUINE)[:3] == (SESSION_ID, 3, SUBJECT)
     assert not is_refused(FORGE.token(header={"kid": KID}))
 
 

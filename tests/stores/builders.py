@@ -47,6 +47,7 @@ def rotation_of(
     secret_kid: str = "second-secret-key",
     window: timedelta = WINDOW,
     key: str | None = None,
+    dry_run: bool = False,
 ) -> Rotation:
     return Rotation(
         session_id=session_id,
@@ -56,6 +57,7 @@ def rotation_of(
         now=at,
         idle_ttl=IDLE,
         recovery_window=window,
+        dry_run=dry_run,
     )
 
 

@@ -47,12 +47,21 @@ async def discovery(response: Response, services: ServicesDep) -> Discovery:
     There is no authorization endpoint: the login is the mini program's.
     """
     response.headers["Cache-Control"] = _CACHE_CONTROL
-    return {
+    document: Discovery = {
         "issuer": services.issuer,
         "jwks_uri": f"{services.issuer}/.well-known/jwks.json",
+        "revocation_endpoint": f"{services.issuer}/oauth2/revoke",
+        "revocation_endpoint_auth_methods_supported": ["none"],
         "response_types_supported": [],
         "grant_types_supported": [],
     }
+    if services.service_keys:
+        document["introspection_endpoint"] = f"{services.issuer}/oauth2/introspect"
+        document["introspection_endpoint_auth_methods_supported"] = [
+            "client_secret_basic",
+            "Bearer",
+        ]
+    return document
 
 
 async def openid_configuration(response: Response, services: ServicesDep) -> Discovery:

@@ -53,6 +53,7 @@ class RedisSessions(SessionStore):
             int(rotation.idle_ttl.total_seconds()),
             int(rotation.recovery_window.total_seconds()),
             rotation.key_hash.hex() if rotation.key_hash is not None else "",
+            int(rotation.dry_run),
             confirm=True,
         )
         match reply:
@@ -79,11 +80,11 @@ class RedisSessions(SessionStore):
 
     @override
     async def end(
-        self, session_id: str, subject: str, reason: EndReason, now: datetime
+        self, session_id: str, subject: str | None, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
         keys = [session_key(session_id)]
         reply = await self._engine.eval_script(
-            scripts.END, keys, now, subject, reason, confirm=True
+            scripts.END, keys, now, subject or "", reason, confirm=True
         )
         if reply[0] == b"changed":
             return Ended(reason, changed=True)

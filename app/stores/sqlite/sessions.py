@@ -67,12 +67,14 @@ class SqliteSessions(SessionStore):
         session = found.session
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
-            return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
+            rotated = session if rotation.dry_run else _advance(db, session, rotation)
+            return Rotated(rotated, rolled_forward=ahead == 1)
         kind = _kind_of_reuse(ahead, row, rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
         if kind == "recent_previous" and not _in_use(row) and rotation.now < window_ends_at:
-            return _replay(db, session)
-        _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
+            return Replayed(session) if rotation.dry_run else _replay(db, session)
+        if not rotation.dry_run:
+            _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
         return Reused(kind)
 
     @override
@@ -84,10 +86,10 @@ class SqliteSessions(SessionStore):
     @override
     @command
     def end(
-        self, db: Connection, session_id: str, subject: str, reason: EndReason, now: datetime
+        self, db: Connection, session_id: str, subject: str | None, reason: EndReason, now: datetime
     ) -> Ended | Unknown:
         row = _find(db, session_id)
-        if row is None or row["subject"] != subject:
+        if row is None or subject not in (None, row["subject"]):
             return Unknown()
         if row["end_reason"] is not None:
             return _tombstone(row)

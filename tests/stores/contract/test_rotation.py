@@ -193,6 +193,31 @@ async def test_the_right_key_does_not_reopen_a_closed_window(store: Stores) -> N
     assert outcome == Reused("recent_previous")
 
 
+# --- a dry run ---
+
+
+@pytest.mark.parametrize(
+    ("presented", "touched", "key", "outcome"),
+    [
+        *((5, 5, None, Rotated), (6, 5, None, Rotated), (4, 4, None, Replayed)),
+        *((4, 5, None, Reused), (4, 4, "key-a", Reused), (3, 4, None, Reused)),
+        (7, 4, None, Reused),
+    ],
+)
+async def test_a_dry_run_tells_what_a_rotation_would_do_and_changes_nothing(
+    store: Stores, presented: int, touched: int, key: str | None, outcome: type
+) -> None:
+    await keep(store, make_session(generation=4))
+    await store.sessions.rotate(rotation_of(4, key=key))
+    before = await store.sessions.touch("session-a", touched, RECENT)
+    told = await store.sessions.rotate(rotation_of(presented, at=RECENT, dry_run=True))
+    assert isinstance(told, outcome)
+    if isinstance(told, Rotated | Replayed):
+        assert Active(told.session) == before
+    assert await store.sessions.touch("session-a", 0, RECENT) == before
+    assert type(await store.sessions.rotate(rotation_of(presented, at=RECENT))) is outcome
+
+
 # --- neither the current token nor its predecessor ---
 
 

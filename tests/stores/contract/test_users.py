@@ -1,5 +1,7 @@
 """All sessions of a user are listed, ended and erased together, without those of other users."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.sessions.models import EndReason
@@ -77,6 +79,16 @@ async def test_a_user_cannot_end_the_session_of_another(store: Stores) -> None:
 async def test_a_user_is_not_told_how_the_session_of_another_ended(store: Stores) -> None:
     await store.sessions.end("other", OTHER, EndReason.LOGGED_OUT, LATER)
     assert await store.sessions.end("other", SUBJECT, EndReason.REVOKED, LATER) == Unknown()
+
+
+async def test_a_session_ends_without_its_user_being_named(store: Stores) -> None:
+    ended = Ended(EndReason.REVOKED)
+    assert await store.sessions.end("other", None, EndReason.REVOKED, LATER) == replace(
+        ended, changed=True
+    )
+    assert await store.sessions.end("other", None, EndReason.LOGGED_OUT, LATER) == ended
+    assert await listed(store, OTHER) == []
+    assert await store.sessions.end("nothing", None, EndReason.REVOKED, LATER) == Unknown()
 
 
 # --- ended together ---

@@ -1,8 +1,9 @@
 -- Compares generations: rotates, replays, or ends the session for a used refresh token.
 -- KEYS: session. ARGV: presented, secret_kid, idle_ttl, recovery_window (seconds), hash of the
--- idempotency key (or empty).
+-- idempotency key (or empty), 1 for a dry run (or 0), which changes nothing.
 local presented, secret_kid = tonumber(ARGV[4]), ARGV[5]
 local idle_ttl, recovery_window, key_hash = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local dry_run = ARGV[9] == '1'
 
 local flat = redis.call('HGETALL', KEYS[1])
 local session = row_of(flat)
@@ -23,6 +24,7 @@ if gone then return gone end
 local ahead = presented - tonumber(session.generation)
 if ahead == 0 or ahead == 1 then
   local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
+  if dry_run then return {outcome, flat} end
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
   local changes = {'generation', presented + 1, 'secret_kid', secret_kid, 'last_used_at', now,
     'expires_at', expires_at}
@@ -41,7 +43,7 @@ if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   if session.replay_id == command_id then return {'replayed', flat} end
   local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
   local counts = {'replays', (session.replays or 0) + 1, 'replayed_generations', in_a_row}
-  note(KEYS[1], 'replay_id', command_id, unpack(counts))
+  if not dry_run then note(KEYS[1], 'replay_id', command_id, unpack(counts)) end
   return reply('replayed', counts)
 end
 -- A copy of a command may come after its second run, when the app has used the successor.
@@ -54,6 +56,7 @@ end
 if again then return {'unsure'} end
 local kind = ahead > 0 and 'ahead' or ahead < -1 and 'stale'
   or same_key and 'recent_previous' or 'other_key'
+if dry_run then return {'reused', kind} end
 finish(session.id, session.subject, 'refresh_reused')
 redis.call('HSET', KEYS[1], 'outcome', kind)
 return {'reused', kind}
