@@ -1,5 +1,7 @@
 """How many sessions a user may have: which one is replaced, and by which device type."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from app.sessions.models import EndReason
@@ -133,3 +135,11 @@ async def test_a_login_with_a_used_ticket_replaces_no_session(store: Stores) -> 
     outcome = await store.tickets.create_session(lease, make_session("session-b"), ONE)
     assert outcome == AlreadyUsed(None)
     assert isinstance(await store.sessions.touch("session-a", 0, NOW), Active)
+
+
+async def test_a_login_by_a_clock_that_is_ahead_ends_no_session_as_expired(store: Stores) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    for name, at in (("first", now), ("second", now + SECOND), ("ahead", now + 2 * IDLE)):
+        session = make_session(name, created_at=at, expires_at=at + IDLE, device_type="ios")
+        await keep(store, session, TWO)
+    assert isinstance(await store.sessions.touch("second", 0, now), Active)

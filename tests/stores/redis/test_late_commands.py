@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated
+from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Stores
 from app.stores.redis import scripts
 from app.stores.redis.codec import session_key
 from app.stores.redis.scripts import Script
 from app.stores.redis.server_clock import ServerClock
 from tests.stores.builders import (
+    HOUR,
     NOW,
     SUBJECT,
     UNLIMITED,
@@ -146,19 +147,51 @@ async def test_a_command_whose_time_is_over_is_not_sent(
     assert fields_of(events, "store_failed") == ["TimeoutError"]
 
 
-async def test_a_first_copy_of_a_lift_leaves_a_newer_ban(
-    store: Stores, other: Stores, proxy: Proxy
-) -> None:
-    await store.bans.put(ban_of())
-    proxy.keep_back(scripts.LIFT.digest.encode())
-    await other.bans.lift("another")  # the server knows the script from here on
-    lift = asyncio.create_task(store.bans.lift(SUBJECT))
+async def with_a_kept_copy(proxy: Proxy, script: Script, command: Awaitable[Any]) -> Any:
+    """Run the command, whose first copy the network keeps back; its second run replies."""
+    proxy.keep_back(script.digest.encode())
+    running = asyncio.ensure_future(command)
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
     proxy.cut()
-    await lift
-    await other.bans.put(ban_of())
+    return await running
+
+
+@pytest.mark.parametrize(
+    ("script", "command", "newer", "is_banned"),
+    [
+        (scripts.LIFT, lambda of, who: of.bans.lift(who), "ban", True),
+        (scripts.BAN, lambda of, who: of.bans.put(ban_of(who, until=NOW + HOUR)), "ban", True),
+        (scripts.BAN, lambda of, who: of.bans.put(ban_of(who)), "lift and log in", False),
+        (
+            scripts.END_ALL,
+            lambda of, who: of.sessions.end_all(who, EndReason.KICKED, NOW),
+            "log in",
+            False,
+        ),
+        (scripts.ERASE, lambda of, who: of.sessions.erase(who, NOW), "log in", False),
+    ],
+    ids=lambda value: value.name if isinstance(value, Script) else None,
+)
+async def test_a_first_copy_undoes_nothing_newer(
+    store: Stores,
+    other: Stores,
+    proxy: Proxy,
+    script: Script,
+    command: Callable[[Stores, str], Awaitable[Any]],
+    newer: str,
+    is_banned: bool,
+) -> None:
+    await keep(store, make_session(SESSION))
+    await command(other, "another")  # the server knows the script from here on
+    await with_a_kept_copy(proxy, script, command(store, SUBJECT))
+    if newer == "ban":
+        await other.bans.put(ban_of())
+    else:
+        await other.bans.lift(SUBJECT)
+        await keep(other, make_session("again"))
     await asyncio.to_thread(proxy.deliver)
-    assert await other.bans.find(SUBJECT, NOW) == ban_of()
+    assert await other.bans.find(SUBJECT, NOW) == (ban_of() if is_banned else None)
+    assert isinstance(await other.sessions.touch("again", 0, NOW), Unknown if is_banned else Active)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +207,9 @@ async def test_a_first_copy_that_comes_after_its_second_run_judges_nothing(
 ) -> None:
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
-    proxy.keep_back(scripts.ROTATE.digest.encode())
-    refresh = asyncio.create_task(store.sessions.rotate(rotation_of(presented, session_id=SESSION)))
-    await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
-    proxy.cut()
-    assert isinstance(await refresh, Rotated | Replayed)
+    refresh = store.sessions.rotate(rotation_of(presented, session_id=SESSION))
+    outcome = await with_a_kept_copy(proxy, scripts.ROTATE, refresh)
+    assert isinstance(outcome, Rotated | Replayed)
     assert isinstance(await use(other), Rotated | Active)
     await asyncio.to_thread(proxy.deliver)
     assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)

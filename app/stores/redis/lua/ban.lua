@@ -3,6 +3,10 @@
 -- KEYS: ban, index of bans. ARGV: subject, reason, until (empty: without end).
 local ban, bans = KEYS[1], KEYS[2]
 local subject, ends_at = ARGV[4], tonumber(ARGV[6])
+if older_than(tonumber(redis.call('HGET', ban, 'put_at') or 0)) then
+  verdict = 'stale'
+  return nil
+end
 redis.call('DEL', ban)
 redis.call('HSET', ban, 'reason', ARGV[5], 'created_at', now, 'until', ARGV[6],
   'put_at', server_now)

@@ -10,13 +10,13 @@ local holder, lease_ends_at, ticket_expires_at = ARGV[8], ARGV[9], ARGV[10]
 local max_per_user, one_per_device_type = tonumber(ARGV[11]), ARGV[12] == '1'
 local index_ttl, subject, FIRST_FIELD = tonumber(ARGV[13]), ARGV[14], 15
 
--- When the session expires, if it is active. One that has expired ends; one whose key is gone
--- leaves the index.
+-- When the session expires, if it is active. One that has expired by both clocks ends; one whose key
+-- is gone leaves the index.
 local function active_until(id)
   local expires_at = redis.call('HGET', SESSION_PREFIX .. id, 'expires_at')
   if not expires_at then
     leave_index(id, subject)
-  elseif tonumber(expires_at) > now then
+  elseif tonumber(expires_at) > ended_by then
     return tonumber(expires_at)
   else
     finish(id, subject, 'expired')
@@ -27,11 +27,11 @@ end
 -- Removes what has expired from the index. Until the next session expires, and for an hour at most,
 -- `swept` says that there is nothing to remove, so that not every login reads all sessions.
 local function sweep(swept)
-  local next_expiry = now + 3600
+  local next_expiry = ended_by + 3600
   for _, id in ipairs(oldest(subject, CHUNK)) do
     next_expiry = math.min(next_expiry, active_until(id) or next_expiry)
   end
-  redis.call('SET', swept, 1, 'EX', next_expiry - now)
+  redis.call('SET', swept, 1, 'EX', next_expiry - ended_by)
 end
 
 -- Devices of one type have the same negative score.
@@ -104,7 +104,7 @@ if until_ and (until_ == '' or tonumber(until_) > now) then
 end
 
 -- HSET is the first write, because a server without memory refuses it.
-redis.call('HSET', key, unpack(ARGV, FIRST_FIELD))
+redis.call('HSET', key, 'opened_at', server_now, unpack(ARGV, FIRST_FIELD))
 local session = read(key)
 redis.call('EXPIRE', key, tonumber(session.expires_at) - now + TOMBSTONE_SECONDS)
 local replaced = replace(session.device_type)

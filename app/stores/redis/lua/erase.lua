@@ -10,6 +10,7 @@ local REPLY_SECONDS, ERASURE_SECONDS = 10, 24 * 3600
 local first_reply = redis.call('LRANGE', reply, 0, -1)
 if #first_reply > 0 then return first_reply end
 local result = end_chunk(subject, 'erased', '')
+if not result then return nil end
 local tombstones = redis.call('LPOP', TOMBSTONES_PREFIX .. subject, CHUNK) or {}
 for _, id in ipairs(tombstones) do
   redis.call('HDEL', SESSION_PREFIX .. id, 'subject', 'device_type', 'replaced_by')

@@ -96,13 +96,21 @@ end
 
 -- Ends the user's sessions except `keep`, at most CHUNK. Returns 1 if there may be more, and the ids
 -- that ended in this run or its first one. Sessions that have expired end too: by the clock of
--- another instance they may be active.
+-- another instance they may be active. A command older than one of the sessions is stale: nil.
 local function end_chunk(subject, reason, keep)
   local ended = ended_by_first_run(subject, reason)
   if #ended > 0 then return {1, unpack(ended)} end
-  local ids = oldest(subject, CHUNK)
+  local ids, found = oldest(subject, CHUNK), {}
   for _, id in ipairs(ids) do
-    if redis.call('EXISTS', SESSION_PREFIX .. id) == 0 then
+    local session = redis.call('HMGET', SESSION_PREFIX .. id, 'id', 'opened_at')
+    if older_than(tonumber(session[2] or 0)) then
+      verdict = 'stale'
+      return nil
+    end
+    found[id] = session[1]
+  end
+  for _, id in ipairs(ids) do
+    if not found[id] then
       leave_index(id, subject)
     elseif id ~= keep then
       finish(id, subject, reason)
