@@ -77,7 +77,7 @@ class Issuer:
             "other audience": self.token(aud="https://other.example"),
             "no audience": self.token(aud=None),
             "no session": self.token(sid=None),
-            "expired": self.token(iat=now - 601, exp=now - 1),
+            "expired": self.token(iat=now - 610, exp=now - 10),
             "no expiry": self.token(exp=None),
             "expiry as a text": self.token(exp=str(now + 600)),
             "issued in the future": self.token(iat=now + 120, exp=now + 720),
