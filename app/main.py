@@ -30,7 +30,6 @@ from app.events import Events
 from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
-from app.server.draining import Drain
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
@@ -58,7 +57,7 @@ def system_clock() -> datetime:
 async def open_services(
     settings: Settings,
     *,
-    drain: Drain,
+    drain: asyncio.Event,
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Clock = system_clock,
     timer: Callable[[], float] = time.monotonic,
@@ -130,7 +129,7 @@ async def open_services(
             keys_state=lambda: keys.state,
             issuer=settings.session_issuer,
             mini_program=_mini_program(settings),
-            is_draining=drain.started,
+            is_draining=drain.is_set,
             authing_state=lambda: authing.state,
             events=events,
             service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),

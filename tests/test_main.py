@@ -23,7 +23,6 @@ from app.keyfile import KeyFile
 from app.main import PurgeClock, create_app, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import SigningKeys
-from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.miniprogram import Launch
 from app.sessions.outcomes import Active, Unknown
@@ -76,9 +75,13 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def opened(sandbox: Sandbox, drain: Drain | None = None, **given: Any) -> AsyncIterator[Any]:
+async def opened(
+    sandbox: Sandbox, drain: asyncio.Event | None = None, **given: Any
+) -> AsyncIterator[Any]:
     settings = load(**given)
-    async with open_services(settings, drain=drain or Drain(), transport=Wire(sandbox)) as services:
+    async with open_services(
+        settings, drain=drain or asyncio.Event(), transport=Wire(sandbox)
+    ) as services:
         yield services
 
 
@@ -99,7 +102,7 @@ def assert_store_is_free(settings: Settings) -> None:
 
 async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
     settings, wire, before = load(), Wire(sandbox), asyncio.all_tasks()
-    async with open_services(settings, drain=Drain(), transport=wire):
+    async with open_services(settings, drain=asyncio.Event(), transport=wire):
         assert len(asyncio.all_tasks()) > len(before)
         assert not wire.closed
     assert wire.closed
@@ -110,7 +113,7 @@ async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
 async def test_a_part_that_refuses_leaves_nothing_open_behind_it(folder: Path) -> None:
     settings = load(authing_ca_file=folder / "missing.pem")
     with pytest.raises(StartupError, match=r"^AUTHING_CA_FILE: .*missing\.pem is not a readable"):
-        async with open_services(settings, drain=Drain()):
+        async with open_services(settings, drain=asyncio.Event()):
             raise AssertionError
     assert_store_is_free(settings)
 
@@ -118,7 +121,7 @@ async def test_a_part_that_refuses_leaves_nothing_open_behind_it(folder: Path) -
 async def test_a_broken_key_file_is_found_before_the_store_is_made(folder: Path) -> None:
     (folder / "keys.json").write_text("{")
     with pytest.raises(StartupError, match=r"^SESSION_KEYS_FILE: "):
-        async with open_services(load(), drain=Drain()):
+        async with open_services(load(), drain=asyncio.Event()):
             raise AssertionError
     assert not (folder / "sessions.db").exists()
 
@@ -134,7 +137,7 @@ def test_the_clock_tells_whole_seconds_in_utc() -> None:
 
 async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
     async with (
-        open_services(load(), drain=Drain()) as services,
+        open_services(load(), drain=asyncio.Event()) as services,
         httpx.AsyncClient(
             transport=httpx.ASGITransport(create_app(load(), services)), base_url=ISSUER
         ) as phone,

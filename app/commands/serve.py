@@ -13,7 +13,7 @@ from app import __version__
 from app.commands.unsafe import unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.main import create_app, open_services
-from app.server.draining import Drain, bind, build_server
+from app.server.draining import DrainingServer, bind
 from app.telemetry import logs
 
 
@@ -55,7 +55,7 @@ async def _serve(
     extra_routes: Sequence[BaseRoute],
     on_start: Callable[[int], None] | None,
 ) -> None:
-    drain = Drain()
+    drain = asyncio.Event()
     async with open_services(settings, drain=drain, transport=transport) as services:
 
         def serving(port: int) -> None:
@@ -64,7 +64,7 @@ async def _serve(
                 on_start(port)
 
         with bind(settings.host, settings.port) as listener:
-            server = build_server(
+            server = DrainingServer(
                 create_app(settings, services, extra_routes=extra_routes),
                 drain=drain,
                 drain_delay=settings.drain_delay.total_seconds(),

@@ -39,44 +39,53 @@ The first also limits how much is read at once, to 12 KiB on Linux.
 """
 
 
-class Drain:
-    """Whether the process is about to stop. Shared by the server and `/readyz`."""
-
-    _started = False
-
-    def start(self) -> None:
-        """Begin to drain, for good."""
-        self._started = True
-
-    def started(self) -> bool:
-        """Tell whether the process is about to stop."""
-        return self._started
-
-
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that waits `delay` seconds between SIGTERM and closing its sockets.
-
-    Requests that are not answered `timeout` seconds later are cut off.
-    """
+    """A uvicorn server that waits between SIGTERM and closing its sockets."""
 
     def __init__(
         self,
-        config: uvicorn.Config,
-        limiter: ConnectionLimiter,
-        drain: Drain,
+        app: ASGIApp,
         *,
-        delay: float,
-        timeout: float,
+        drain: asyncio.Event,
+        drain_delay: float,
+        shutdown_timeout: int,
+        keep_alive: int,
         on_start: Callable[[int], None],
+        deadline: float = CLIENT_SECONDS,
+        max_connections: int | None = None,
     ) -> None:
-        """Must run inside the loop: a signal handler cannot find it later."""
-        super().__init__(config)
-        self._limiter = limiter
-        self._drain = drain
-        self._delay = delay
-        self._timeout = timeout
-        self._on_start = on_start
+        """Configure it, inside the running loop: a signal handler cannot find the loop later.
+
+        Times are in seconds; `on_start` gets the port. `drain` is set when the process is about to
+        stop. Requests that are not answered `shutdown_timeout` after the sockets are closed are cut
+        off. A request must be complete `deadline` after its first byte, and its response be read in
+        the same time. A connection may be idle for `keep_alive`; a proxy in front closes it
+        earlier. Without `max_connections`, the limit on open files decides.
+        """
         self._loop = asyncio.get_running_loop()
+        self._limiter = ConnectionLimiter(
+            raise_fd_limit() if max_connections is None else max_connections,
+            deadline=deadline,
+            keep_alive=keep_alive,
+            clock=self._loop.time,
+        )
+        self._drain = drain
+        self._delay = drain_delay
+        self._timeout = shutdown_timeout
+        self._on_start = on_start
+        config = uvicorn.Config(
+            app,
+            http=strict_protocol(self._limiter, drain.is_set),
+            ws="none",
+            lifespan="off",  # the service opens everything before the server exists
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # The application decides which X-Forwarded-For it believes, not the environment.
+            proxy_headers=False,
+            timeout_graceful_shutdown=shutdown_timeout + _CUT_OFF_SECONDS,
+        )
+        super().__init__(config)
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,7 +104,7 @@ class DrainingServer(uvicorn.Server):
 
         First accept what waits in the kernel's queue, because closing the address resets it.
         """
-        self._drain.start()
+        self._drain.set()
         listening = sockets or []
         # Bounded: while clients keep connecting, the queue may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
@@ -123,8 +132,8 @@ class DrainingServer(uvicorn.Server):
 
         Unlike uvicorn's method, it does not raise the signal again at the end: the exit code is 0.
         """
-        first = not self._drain.started()
-        self._drain.start()
+        first = not self._drain.is_set()
+        self._drain.set()
         if sig == signal.SIGTERM and first:
             self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._stop)
         else:
@@ -159,43 +168,3 @@ def bind(host: str, port: int) -> socket.socket:
         name = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
         raise StartupError(f"{name}: cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
-
-
-def build_server(
-    app: ASGIApp,
-    *,
-    drain: Drain,
-    drain_delay: float,
-    shutdown_timeout: int,
-    keep_alive: int,
-    on_start: Callable[[int], None],
-    deadline: float = CLIENT_SECONDS,
-    max_connections: int | None = None,
-) -> DrainingServer:
-    """Configure the server, inside the running loop. Times in seconds; `on_start` gets the port.
-
-    A request must be complete `deadline` after its first byte, and its response be read in the same
-    time. A connection may be idle for `keep_alive`; a proxy in front closes it earlier. Without
-    `max_connections`, the limit on open files decides.
-    """
-    limiter = ConnectionLimiter(
-        raise_fd_limit() if max_connections is None else max_connections,
-        deadline=deadline,
-        keep_alive=keep_alive,
-        clock=asyncio.get_running_loop().time,
-    )
-    config = uvicorn.Config(
-        app,
-        http=strict_protocol(limiter, drain.started),
-        ws="none",
-        lifespan="off",  # the service opens everything before the server exists
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # The application decides which X-Forwarded-For it believes, not an environment variable.
-        proxy_headers=False,
-        timeout_graceful_shutdown=shutdown_timeout + _CUT_OFF_SECONDS,
-    )
-    return DrainingServer(
-        config, limiter, drain, delay=drain_delay, timeout=shutdown_timeout, on_start=on_start
-    )

@@ -105,7 +105,7 @@ async def test_every_refusal_that_any_path_can_give_has_them_too(
 
 
 async def test_a_process_that_is_not_ready_says_so_uncached(app: RunningApp) -> None:
-    app.drain.start()
+    app.drain.set()
     check_headers(await app.phone.get("/readyz"))
 
 

@@ -24,7 +24,7 @@ async def test_a_process_that_may_get_traffic_is_ready(phone: httpx.AsyncClient)
 
 
 async def test_a_process_that_is_about_to_leave_is_alive_but_not_ready(app: RunningApp) -> None:
-    app.drain.start()
+    app.drain.set()
     response = await app.phone.get("/readyz")
     assert response.status_code == 503
     assert response.json()["status"] == "not_ready"

@@ -1,5 +1,6 @@
 """429: limits of logins for each address and of refreshes for each session."""
 
+import asyncio
 import random
 import secrets
 from collections import Counter
@@ -15,7 +16,6 @@ import pytest
 from app import keyfile
 from app.errors import RateLimited
 from app.main import open_services
-from app.server.draining import Drain
 from app.store_url import parse_store_url
 from tests.support.running_app import RunningApp, make_settings, phone_of, running_app
 from tests.support.valkey.process import Server
@@ -191,8 +191,8 @@ async def test_instances_that_share_redis_count_together(tmp_path: Path, valkey:
     keyfile.create(settings.session_keys_file, "ES256")
     admitted = 0
     async with (
-        open_services(settings, drain=Drain()) as first,
-        open_services(settings, drain=Drain()) as second,
+        open_services(settings, drain=asyncio.Event()) as first,
+        open_services(settings, drain=asyncio.Event()) as second,
     ):
         for services in (first, second) * 25:
             with suppress(RateLimited):

@@ -76,7 +76,7 @@ async def test_head_tells_what_get_would(phone: httpx.AsyncClient, path: str) ->
 
 
 async def test_head_tells_that_a_process_is_not_ready(app: RunningApp) -> None:
-    app.drain.start()
+    app.drain.set()
     assert (await app.phone.head("/readyz")).status_code == 503
 
 

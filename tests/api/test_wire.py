@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.server.draining import bind, build_server
+from app.server.draining import DrainingServer, bind
 from tests.support.running_app import RunningApp
 
 
 @pytest.fixture
 async def port(app: RunningApp) -> AsyncIterator[int]:
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    server = build_server(
+    server = DrainingServer(
         app.serve(),
         drain=app.drain,
         drain_delay=0,

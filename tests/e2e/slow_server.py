@@ -12,12 +12,12 @@ import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import RequestContext
-from app.server.draining import Drain, bind, build_server
+from app.server.draining import DrainingServer, bind
 from tests.support.fakes import RecordedEvents
 
 
 async def serve(drain_delay: float, shutdown_timeout: int) -> None:
-    drain, released = Drain(), asyncio.Event()
+    drain, released = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), released.set)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,12 +25,12 @@ async def serve(drain_delay: float, shutdown_timeout: int) -> None:
         if scope["path"] == "/hold":
             print("holding", flush=True)  # noqa: T201  # the test waits for it
             await released.wait()
-        text = b"draining" if drain.started() else b"serving"
+        text = b"draining" if drain.is_set() else b"serving"
         start: Message = {"type": "http.response.start", "status": 200, "headers": []}
         await send(start)
         await send({"type": "http.response.body", "body": text})
 
-    server = build_server(
+    server = DrainingServer(
         RequestContext(application, RecordedEvents()),
         drain=drain,
         drain_delay=drain_delay,

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from app.api.middleware import RequestContext
 from app.server.connections import ConnectionLimiter
-from app.server.draining import Drain, DrainingServer, bind, build_server
+from app.server.draining import DrainingServer, bind
 from app.server.protocol import StrictHttpProtocol, strict_protocol
 from tests.support.fakes import RecordedEvents
 
@@ -187,7 +187,7 @@ Serve: TypeAlias = Callable[..., Awaitable[EchoServer]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Start a server, with more arguments of `build_server`."""
+    """Start a server, with more arguments of `DrainingServer`."""
     async with AsyncExitStack() as stack:
 
         async def serve(**options: Any) -> EchoServer:
@@ -216,13 +216,13 @@ async def serving(**options: Any) -> AsyncIterator[EchoServer]:
     echo = EchoServer()
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     settings: dict[str, Any] = {
-        "drain": Drain(),
+        "drain": asyncio.Event(),
         "drain_delay": 0,
         "shutdown_timeout": 5,
         "keep_alive": 60,
         "on_start": started.set_result,
     } | options
-    echo.server = build_server(echo.app, **settings)
+    echo.server = DrainingServer(echo.app, **settings)
     with bind("127.0.0.1", 0) as listener:
         echo.running = asyncio.create_task(echo.server.serve(sockets=[listener]))
         echo.port = await started

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import uvloop
 
-from app.server.draining import Drain, bind, build_server
+from app.server.draining import DrainingServer, bind
 from tests.server.conftest import TIMEOUT, Echo, Serve, next_response, responses, until, until_end
 from tests.server.examples import CHUNKED, EMPTY, get
 from tests.support.processes import ROOT, Program, machine, soon
@@ -81,16 +81,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start
         for program in programs:
             program.close()
-
-
-def test_drain_starts_once() -> None:
-    drain = Drain()
-    assert not drain.started()
-
-    drain.start()
-    drain.start()
-
-    assert drain.started()
 
 
 def test_sigterm_drains_for_the_delay_and_then_exits_with_0(start: Start) -> None:
@@ -179,12 +169,12 @@ def test_second_ctrl_c_drops_requests_in_flight(start: Start) -> None:
 
 
 async def test_every_response_closes_its_connection_while_the_server_drains(serve: Serve) -> None:
-    drain = Drain()
+    drain = asyncio.Event()
     server = await serve(drain=drain)
     async with server.connected() as (reader, writer):
         writer.write(get())
         assert "connection" not in (await next_response(reader)).headers
-        drain.start()
+        drain.set()
         writer.write(get())
         (last,) = responses(await until_end(reader))
         assert (last.status, last.headers["connection"]) == (200, "close")
@@ -222,9 +212,9 @@ def test_client_in_the_accept_queue_is_answered_when_the_server_stops() -> None:
 
 
 async def _ask_while_it_stops() -> list[bytes]:
-    server = build_server(
+    server = DrainingServer(
         Echo().app,
-        drain=Drain(),
+        drain=asyncio.Event(),
         drain_delay=0,
         shutdown_timeout=5,
         keep_alive=60,

@@ -3,6 +3,7 @@
 The number of logins is DUMP_LOGINS.
 """
 
+import asyncio
 import base64
 import os
 import re
@@ -19,7 +20,6 @@ from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
-from app.server.draining import Drain
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
@@ -81,7 +81,7 @@ async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     wire = Wire(sandbox)
     secrets: list[str | bytes] = []
     ids: list[str] = []
-    async with open_services(settings, drain=Drain(), transport=wire) as services:
+    async with open_services(settings, drain=asyncio.Event(), transport=wire) as services:
         for number in range(LOGINS):
             person = Persona.named(f"made-up-person-{number}")
             ticket = sandbox.state.issue(Consent(person.name))

@@ -29,7 +29,6 @@ from app.config import Settings, load_settings
 from app.main import create_app, open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
-from app.server.draining import Drain
 from app.sessions.ports import TicketLease
 from app.store_url import SqliteUrl
 from tests.support.in_process_transport import InProcessTransport
@@ -91,7 +90,7 @@ class RunningApp:
     clock: Clock
     sandbox: Sandbox
     wire: Wire
-    drain: Drain
+    drain: asyncio.Event
     services: Services
     phone: httpx.AsyncClient
     secrets: set[str] = field(default_factory=set)
@@ -205,7 +204,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
     """Open a service with its files in the folder; `changes` are settings as parsed values."""
     settings = make_settings(folder, **changes)
     keyfile.create(settings.session_keys_file, "ES256")
-    clock, drain = Clock(), Drain()
+    clock, drain = Clock(), asyncio.Event()
     options = SandboxOptions(
         user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
