@@ -40,7 +40,7 @@ from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl
 from app.stores import open_store
 from app.telemetry.logs import LoggedEvents
-from app.telemetry.metrics import CountedEvents, Metrics
+from app.telemetry.metrics import CountedEvents
 
 _LEASE_MARGIN = timedelta(seconds=4)
 """A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
@@ -72,8 +72,7 @@ async def open_services(
         StartupError: one line that names the setting.
     """
     async with AsyncExitStack() as stack:
-        metrics = Metrics()
-        events = CountedEvents(metrics, LoggedEvents())
+        events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         stores = await stack.enter_async_context(
             open_store(
@@ -98,7 +97,7 @@ async def open_services(
             housekeeping(keys, stores.maintenance, clock, events, timer=timer)
         )
         if settings.metrics_port is not None:
-            exposition = metrics.served(settings.host, settings.metrics_port)
+            exposition = events.served(settings.host, settings.metrics_port)
             await stack.enter_async_context(exposition)
         yield Services(
             logins=LoginService(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -14,49 +15,50 @@ from app.events import EventName, Events
 _MAX_CONNECTIONS = 16
 
 
-class Metrics:
-    """Counters and histograms of one process."""
+class CountedEvents(Events):
+    """Counts each event of this process and passes it on."""
 
-    def __init__(self) -> None:
+    def __init__(self, inner: Events) -> None:
+        self._inner = inner
         self.registry = CollectorRegistry()
-        self._requests = Histogram(
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._requests = histogram(
             "ticketgate_request_seconds",
             "Requests by method, route template and status",
             ["method", "route", "status"],
-            registry=self.registry,
         )
-        self._exchanges = Histogram(
+        self._exchanges = histogram(
             "ticketgate_upstream_exchange_seconds",
             "Exchanges of tickets at Authing by outcome",
             ["outcome"],
-            registry=self.registry,
         )
-        self._sessions = Counter(
+        self._sessions = counter(
             "ticketgate_session_events",
             "Events of sessions; detail is the reason of an end, or the kind of a reuse or replay",
             ["event", "detail"],
-            registry=self.registry,
         )
-        self._store = Counter(
+        self._store = counter(
             "ticketgate_store_events",
             "Failed commands, by kind in detail, and writes that no replica confirmed in time",
             ["event", "detail"],
-            registry=self.registry,
         )
-        self._reloads = Counter(
-            "ticketgate_reloads",
-            "Changed files that were taken over, or could not be",
-            ["event"],
-            registry=self.registry,
+        self._reloads = counter(
+            "ticketgate_reloads", "Changed files that were taken over, or could not be", ["event"]
         )
-        self._rate_limit_outages = Counter(
+        self._rate_limit_outages = counter(
             "ticketgate_rate_limit_outages",
             "How often the shared counts were out of reach, so that each process counted alone",
-            registry=self.registry,
         )
 
-    def count(self, event: EventName, fields: Mapping[str, str | int]) -> None:
-        """Count one event."""
+    @override
+    def record(
+        self, event: EventName, *, error: Exception | None = None, **fields: str | int
+    ) -> None:
+        self._count(event, fields)
+        self._inner.record(event, error=error, **fields)
+
+    def _count(self, event: EventName, fields: Mapping[str, str | int]) -> None:
         seconds = int(fields.get("duration_ms", 0)) / 1000
         match event:
             case "request":
@@ -119,18 +121,3 @@ Connection: close
 
 """
         return head.replace("\n", "\r\n").encode() + body
-
-
-class CountedEvents(Events):
-    """Counts each event and passes it on."""
-
-    def __init__(self, metrics: Metrics, inner: Events) -> None:
-        self._metrics = metrics
-        self._inner = inner
-
-    @override
-    def record(
-        self, event: EventName, *, error: Exception | None = None, **fields: str | int
-    ) -> None:
-        self._metrics.count(event, fields)
-        self._inner.record(event, error=error, **fields)

@@ -7,7 +7,8 @@ import pytest
 from dotenv import dotenv_values
 
 from app.config import Settings
-from app.telemetry.metrics import Metrics
+from app.telemetry.metrics import CountedEvents
+from tests.support.fakes import RecordedEvents
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
@@ -109,7 +110,7 @@ def test_the_table_of_settings_has_the_defaults_of_the_example(root: Path) -> No
 
 def test_the_operations_page_names_every_metric(root: Path) -> None:
     page = (root / "docs" / "operations.md").read_text("utf-8")
-    metrics = Metrics().registry.collect()
+    metrics = CountedEvents(RecordedEvents()).registry.collect()
     names = {each.name + ("_total" if each.type == "counter" else "") for each in metrics}
 
     assert set(re.findall(r"^\| `(ticketgate_\w+)`", page, re.MULTILINE)) == names

@@ -10,18 +10,13 @@ import pytest
 
 from app.errors import StartupError
 from app.events import EventName
-from app.telemetry.metrics import CountedEvents, Metrics
+from app.telemetry.metrics import CountedEvents
 from tests.support.fakes import RecordedEvents
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
-def events(metrics: Metrics) -> CountedEvents:
-    return CountedEvents(metrics, RecordedEvents())
+def events() -> CountedEvents:
+    return CountedEvents(RecordedEvents())
 
 
 def free_port() -> int:
@@ -30,9 +25,9 @@ def free_port() -> int:
         return port
 
 
-def test_a_counted_event_is_passed_on(metrics: Metrics) -> None:
+def test_a_counted_event_is_passed_on() -> None:
     inner, bug = RecordedEvents(), LookupError()
-    CountedEvents(metrics, inner).record("serving", error=bug, port=8000)
+    CountedEvents(inner).record("serving", error=bug, port=8000)
     assert inner.entries == [("serving", "", {"port": 8000})]
     assert inner.errors == [bug]
 
@@ -79,11 +74,11 @@ REQUEST = {"method": "GET", "route": "/v1/me", "status": "200"}
     ],
 )
 def test_events_are_counted_under_closed_labels(
-    metrics: Metrics, events: CountedEvents, name: str, labels: dict[str, str], value: float
+    events: CountedEvents, name: str, labels: dict[str, str], value: float
 ) -> None:
     for event, fields in RECORDED:
         events.record(event, **fields)
-    found = metrics.registry.get_sample_value(f"ticketgate_{name}", labels)
+    found = events.registry.get_sample_value(f"ticketgate_{name}", labels)
     assert found == pytest.approx(value)
 
 
@@ -94,12 +89,10 @@ def get(port: int, target: str = "/metrics") -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-async def test_the_exposition_is_served_and_then_no_more(
-    metrics: Metrics, events: CountedEvents
-) -> None:
+async def test_the_exposition_is_served_and_then_no_more(events: CountedEvents) -> None:
     events.record("session_opened", session_id="session-a")
     port = free_port()
-    async with metrics.served("127.0.0.1", port):
+    async with events.served("127.0.0.1", port):
         response = (await asyncio.to_thread(get, port, "/metrics?a=b")).decode()
         other = await asyncio.to_thread(get, port, "/metrics-of-others")
     head, _, text = response.partition("\r\n\r\n")
@@ -117,10 +110,10 @@ async def test_the_exposition_is_served_and_then_no_more(
     "sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000], ids=len
 )
 async def test_a_client_that_sends_no_whole_request_is_disconnected(
-    metrics: Metrics, sent: bytes
+    events: CountedEvents, sent: bytes
 ) -> None:
     port = free_port()
-    async with metrics.served("127.0.0.1", port, deadline=0.2):
+    async with events.served("127.0.0.1", port, deadline=0.2):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         with suppress(ConnectionError):
@@ -128,10 +121,12 @@ async def test_a_client_that_sends_no_whole_request_is_disconnected(
         writer.close()
 
 
-async def test_idle_connections_cost_no_thread_and_keep_no_scrape_away(metrics: Metrics) -> None:
+async def test_idle_connections_cost_no_thread_and_keep_no_scrape_away(
+    events: CountedEvents,
+) -> None:
     port, threads = free_port(), threading.active_count()
     with ExitStack() as idle:
-        async with metrics.served("127.0.0.1", port):
+        async with events.served("127.0.0.1", port):
             for _ in range(60):
                 idle.enter_context(socket.create_connection(("127.0.0.1", port)))
             response = await asyncio.to_thread(get, port)
@@ -141,9 +136,9 @@ async def test_idle_connections_cost_no_thread_and_keep_no_scrape_away(metrics: 
     assert tasks < 50
 
 
-async def test_a_taken_port_is_refused_in_one_line(metrics: Metrics) -> None:
+async def test_a_taken_port_is_refused_in_one_line(events: CountedEvents) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=rf"^METRICS_PORT: .*:{port}: .*in use"):
-            async with metrics.served("127.0.0.1", port):
+            async with events.served("127.0.0.1", port):
                 raise AssertionError
