@@ -40,17 +40,6 @@ _FOLLOWED_WITHIN = timedelta(seconds=60)
 """By then every instance has read the changed file and signs with the promoted key."""
 
 
-class KeyFileError(Exception):
-    """The key file cannot be read or changed as asked. The text is one line without secrets.
-
-    `reason` is one word for a log.
-    """
-
-    def __init__(self, rule: str, reason: str = "refused") -> None:
-        super().__init__(rule)
-        self.reason = reason
-
-
 class KeyFile:
     """A `KeySource` that follows a file. A broken new file keeps the keys that work.
 
@@ -79,7 +68,7 @@ class KeyFile:
         self._seen = stamp
         try:
             self._ring = self._successor()
-        except (KeyFileError, OSError) as error:
+        except (InvalidKey, OSError) as error:
             self.state = "reload_failed"
             self._events.record("keys_reload_failed", reason=_reason(error))
         else:
@@ -89,12 +78,12 @@ class KeyFile:
     def _successor(self) -> KeyRing:
         ring, kids = read_keys(self._path), {key.kid for key in self._ring.secret_keys}
         if kids.isdisjoint(key.kid for key in ring.secret_keys):
-            raise KeyFileError("the file has none of the secret keys in force", "other_secret_keys")
+            raise InvalidKey("the file has none of the secret keys in force", "other_secret_keys")
         return ring
 
 
-def _reason(error: KeyFileError | OSError) -> str:
-    if isinstance(error, KeyFileError):
+def _reason(error: InvalidKey | OSError) -> str:
+    if isinstance(error, InvalidKey):
         return error.reason
     return errno.errorcode.get(error.errno or 0, "unreadable")
 
@@ -104,17 +93,14 @@ def refusals(path: Path) -> Iterator[None]:
     """Turn an error of the file into a StartupError."""
     try:
         yield
-    except (OSError, KeyFileError) as error:
+    except (OSError, InvalidKey) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
 
 def read_keys(path: Path) -> KeyRing:
-    """Load the ring; raise OSError or KeyFileError if the file is not usable."""
-    try:
-        return KeyRing.from_jwk_set(_content(path))
-    except InvalidKey as error:
-        raise KeyFileError(str(error), error.reason) from error
+    """Load the ring; raise OSError or InvalidKey if the file is not usable."""
+    return KeyRing.from_jwk_set(_content(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +145,16 @@ def retire(
     """Remove a key that is not in use. Tokens made with it are refused from now on.
 
     Raises:
-        KeyFileError: the key is in use, or with these `lives` a token made with it may be valid.
+        InvalidKey: the key is in use, or with these `lives` a token made with it may be valid.
     """
     with _changed(path) as keys:
         chosen = _named(keys, kid)
         if chosen is _in_use(keys, chosen):
-            raise KeyFileError(f"{kid} is in use; promote another key first")
+            raise InvalidKey(f"{kid} is in use; promote another key first")
         until = _tokens_until(path, chosen, lives) if lives else None
         if until is not None and clock() < until.timestamp():
             message = f"tokens of {kid} may be valid until {_text(until)}; --force retires it now"
-            raise KeyFileError(message)
+            raise InvalidKey(message)
         keys.remove(chosen)
 
 
@@ -247,7 +233,7 @@ def _named(keys: Sequence[dict[str, Any]], kid: str) -> dict[str, Any]:
     for key in keys:
         if thumbprint(key) == kid:
             return key
-    raise KeyFileError(f"there is no key {kid}")
+    raise InvalidKey(f"there is no key {kid}")
 
 
 def _is_oct(key: dict[str, Any]) -> bool:
@@ -276,7 +262,7 @@ def _link_new(temporary: Path, path: Path) -> None:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        raise KeyFileError("exists already and is not overwritten") from None
+        raise InvalidKey("exists already and is not overwritten") from None
     temporary.unlink()
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from app import keyfile
 from app.errors import StartupError
-from app.jose.jwk import SIGNING_ALGORITHMS, SigningAlgorithm
+from app.jose.jwk import SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm
 from app.jose.key_ring import KeyRing
-from app.keyfile import KEY_KINDS, KeyFile, KeyFileError, KeyKind, read_keys
+from app.keyfile import KEY_KINDS, KeyFile, KeyKind, read_keys
 from tests.stores.full_disk import file_size_limit
 from tests.support.fakes import RecordedEvents
 
@@ -58,7 +58,7 @@ def test_a_new_file_holds_one_key_of_each_use(tmp_path: Path, algorithm: Signing
 
 def test_new_never_overwrites(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(KeyFileError, match="exists already"):
+    with pytest.raises(InvalidKey, match="exists already"):
         keyfile.create(path, "ES256")
     assert path.read_bytes() == before
 
@@ -69,7 +69,7 @@ def test_new_never_overwrites_even_if_many_begin_at_once(tmp_path: Path) -> None
 
     def start(_: int) -> list[str]:
         line.wait()
-        with suppress(KeyFileError):
+        with suppress(InvalidKey):
             return keyfile.create(path, "ES256")
         return []
 
@@ -134,7 +134,7 @@ def test_the_key_in_use_cannot_be_retired(path: Path, use: str) -> None:
     keyfile.add(path, "ES256")
     keyfile.add(path, "oct")
     before = path.read_bytes()
-    with pytest.raises(KeyFileError, match="is in use; promote another key first"):
+    with pytest.raises(InvalidKey, match="is in use; promote another key first"):
         keyfile.retire(path, getattr(read_keys(path), use).kid)
     assert path.read_bytes() == before
 
@@ -144,7 +144,7 @@ def test_a_key_that_is_not_there_can_be_neither_promoted_nor_retired(
     path: Path, step: Callable[[Path, str], None]
 ) -> None:
     before = path.read_bytes()
-    with pytest.raises(KeyFileError, match="there is no key unknown"):
+    with pytest.raises(InvalidKey, match="there is no key unknown"):
         step(path, "unknown")
     assert path.read_bytes() == before
 
@@ -188,7 +188,7 @@ def test_a_replaced_key_is_retired_when_its_tokens_have_expired(
     ring = read_keys(path)
     old = ring.current_secret_key.kid if kind == "oct" else ring.signing_key.kid
     keyfile.promote(path, keyfile.add(path, kind), clock=lambda: NOW)
-    with pytest.raises(KeyFileError, match=r"tokens of .* may be valid until 2026-1.*; --force"):
+    with pytest.raises(InvalidKey, match=r"tokens of .* may be valid until 2026-1.*; --force"):
         keyfile.retire(path, old, LIVES, clock=lambda: NOW + life)
     keyfile.retire(path, old, LIVES, clock=lambda: NOW + life + 60)
     assert old not in path.read_text()
@@ -205,7 +205,7 @@ def test_a_key_that_is_in_use_again_is_not_retired_by_its_old_date(path: Path) -
     keyfile.promote(path, second, clock=lambda: NOW)
     keyfile.promote(path, first, clock=lambda: NOW + 86_400)
     keyfile.promote(path, second, clock=lambda: NOW + 2 * 86_400)
-    with pytest.raises(KeyFileError, match="may be valid until"):
+    with pytest.raises(InvalidKey, match="may be valid until"):
         keyfile.retire(path, first, LIVES, clock=lambda: NOW + 2 * 86_400 + 60)
 
 
@@ -215,7 +215,7 @@ def test_a_key_of_unknown_age_was_in_use_until_the_file_changed(
 ) -> None:
     kid = keyfile.add(path, "ES256")
     undated(path, created)
-    with pytest.raises(KeyFileError, match="may be valid until 2026-11-22T12:11:00Z"):
+    with pytest.raises(InvalidKey, match="may be valid until 2026-11-22T12:11:00Z"):
         keyfile.retire(path, kid, LIVES, clock=lambda: NOW + 600)
     keyfile.retire(path, kid, LIVES, clock=lambda: NOW + 660)
 
@@ -272,7 +272,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path: Path) -> 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b"\xff"])
 def test_a_file_that_the_service_would_refuse_is_not_built_upon(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(KeyFileError):
+    with pytest.raises(InvalidKey):
         keyfile.add(path, "ES256")
     assert path.read_bytes() == content
 

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 from app import keyfile
 from app.config import ENV_FILE, SECRETS_DIR, KeySettings, load_settings
 from app.errors import StartupError
-from app.keyfile import KeyFileError, KeyKind, TokenLives
+from app.jose.jwk import InvalidKey
+from app.keyfile import KeyKind, TokenLives
 
 Action: TypeAlias = Literal["new", "add", "promote", "retire", "list", "service"]
 
@@ -29,7 +30,7 @@ def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str, force: bo
         match action:
             case "new":
                 if kind == "oct":
-                    raise KeyFileError("new makes a signing key; oct is for add")
+                    raise InvalidKey("new makes a signing key; oct is for add")
                 keyfile.create(path, kind)
             case "add":
                 keyfile.add(path, kind)

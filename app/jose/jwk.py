@@ -39,9 +39,10 @@ _ROCA_PRIMES = [n for n in range(3, 168) if all(n % divisor for divisor in range
 
 
 class InvalidKey(ValueError):
-    """A key or a key set is not accepted. The text states the rule and holds no part of a key.
+    """A key or a key set is not accepted, or not changed as asked.
 
-    `reason` is one word for a log.
+    The text is one line that states the rule and holds no part of a key; `reason` is one word for a
+    log.
     """
 
     def __init__(self, rule: str, reason: str = "key_set") -> None:
