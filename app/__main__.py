@@ -1,18 +1,21 @@
 """The command line: `python -m app serve | sandbox | check | keys`."""
 
 import argparse
+import ctypes
 import re
+import resource
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app import __version__
 from app.errors import StartupError
 from app.keyfile import KEY_KINDS
-from app.server import hardening
 
 _REFUSED = 2
 _KID = "kid:"
+_PR_SET_DUMPABLE = 4
 _ACTIONS = {
     "new": "make the file; never overwrites",
     "add": "publish a key without using it",
@@ -100,6 +103,20 @@ def _mark_kid(argument: str) -> str:
     return _KID + argument if re.fullmatch(r"-[\w-]{42}", argument, re.ASCII) else argument
 
 
+def disable_core_dumps() -> None:
+    """Forbid core dumps and, to all but root, reading the memory: it holds keys and tokens.
+
+    The limit alone is not enough: where `core_pattern` is a pipe, as with systemd-coredump, the
+    kernel ignores the limit, and a container has the pattern of its host. A process that is not
+    dumpable (Linux, prctl(2)) is dumped in neither case, and its `/proc/<pid>/mem` and `environ`
+    are closed to other processes of the same user. Programs that it starts are dumpable again,
+    but keep the limit.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(AttributeError):  # only Linux has it
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 if __name__ == "__main__":
-    hardening.disable_core_dumps()
+    disable_core_dumps()
     sys.exit(main())

@@ -69,7 +69,7 @@ def test_a_service_with_every_secret_shows_none_and_leaves_no_core(
 
 @pytest.mark.parametrize(
     ("code", "dumpable", "ending"),
-    [("", 1, os.CLD_DUMPED), ("hardening.disable_core_dumps()", 0, os.CLD_KILLED)],
+    [("", 1, os.CLD_DUMPED), ("disable_core_dumps()", 0, os.CLD_KILLED)],
     ids=["allowed", "disabled"],
 )
 def test_disabling_core_dumps_holds_for_core_patterns_that_pipe_too(
@@ -79,7 +79,7 @@ def test_disabling_core_dumps_holds_for_core_patterns_that_pipe_too(
     if most != resource.RLIM_INFINITY:
         pytest.skip("the hard limit on core dumps is not unlimited")
     script = (
-        "import ctypes, os, resource; from app.server import hardening\n"
+        "import ctypes, os, resource; from app.__main__ import disable_core_dumps\n"
         f"resource.setrlimit(resource.RLIMIT_CORE, ({most}, {most}))\n"
         f"{code}\n"
         f"print(ctypes.CDLL(None).prctl({PR_GET_DUMPABLE}, 0, 0, 0, 0), flush=True)\n"
