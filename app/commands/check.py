@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing_extensions import override
 
 from app.authing.transport import deadline
-from app.commands.serve import names_given
-from app.commands.unsafe import ADVICE, unsafe_settings
+from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
 from app.events import EventName, Events

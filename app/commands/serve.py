@@ -3,18 +3,30 @@
 import asyncio
 import gc
 import os
+import re
+import stat
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import httpx
 import uvloop
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.commands.unsafe import unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.main import create_app, open_services
 from app.server.draining import DrainingServer, bind
+from app.store_url import RedisUrl, StoreUrl
 from app.telemetry import logs
+
+_LOOPBACK = re.compile(r"(?i)localhost|127(\.[0-9]+){3}|::1")
+
+ADVICE = {
+    "readable": "every user of this machine can read it; run chmod o=",
+    "writable": "other users can change it; run chmod go-w",
+    "plaintext": "tokens of sessions cross the network without TLS; use rediss:// or rediss+sentinel://",
+}
+"""What is unsafe about a setting that works, and what to do about it."""
 
 
 def run() -> int:
@@ -47,6 +59,31 @@ def run_with(
 def names_given() -> list[str]:
     """Return the names of all environment variables and secret files."""
     return [*os.environ, *(path.name for path in SECRETS_DIR.glob("*"))]
+
+
+def unsafe_settings(settings: Settings) -> dict[str, str]:
+    """Return each unsafe setting, or `.env`, with one word of ADVICE."""
+    found = {
+        "SESSION_KEYS_FILE": _exposure(settings.session_keys_file),
+        ENV_FILE.name: _exposure(ENV_FILE),
+        "STORE_URL": "plaintext" if _is_plaintext(settings.store_url) else "",
+    }
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _exposure(path: Path) -> str:
+    mode = path.stat().st_mode if path.exists() else 0
+    if mode & stat.S_IROTH:
+        return "readable"
+    return "writable" if mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+
+
+def _is_plaintext(url: StoreUrl) -> bool:
+    return (
+        isinstance(url, RedisUrl)
+        and not url.tls
+        and not all(_LOOPBACK.fullmatch(host) for host, _ in url.hosts)
+    )
 
 
 async def _serve(
