@@ -6,16 +6,13 @@ so that a refusal is one line. It is closed in reverse order after the server ha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import httpx
 from limits.aio.storage import Storage
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
 
-from app.api.app import build_app
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
@@ -139,18 +136,6 @@ async def open_services(
                 settings.trusted_proxies, lambda: events.record("forwarded_for_ignored")
             ),
         )
-
-
-def create_app(
-    settings: Settings, services: Services, *, extra_routes: Sequence[BaseRoute] = ()
-) -> ASGIApp:
-    """Build the HTTP application over open services."""
-    return build_app(
-        services,
-        api_docs=settings.api_docs,
-        cors_origins=settings.cors_origins,
-        extra_routes=extra_routes,
-    )
 
 
 def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:

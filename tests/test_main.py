@@ -15,12 +15,13 @@ import pytest
 from typing_extensions import override
 
 from app import keyfile
+from app.api.app import create_app
 from app.api.deps import Services
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
 from app.events import EventName
 from app.keyfile import KeyFile
-from app.main import PurgeClock, create_app, housekeeping, open_services, system_clock
+from app.main import PurgeClock, housekeeping, open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import SigningKeys
 from app.sessions.login import Login
@@ -139,7 +140,7 @@ async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
     async with (
         open_services(load(), drain=asyncio.Event()) as services,
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(load(), services)), base_url=ISSUER
+            transport=httpx.ASGITransport(create_app(services, api_docs=False)), base_url=ISSUER
         ) as phone,
     ):
         ready = await phone.get("/readyz")

@@ -33,7 +33,7 @@ class _Description(FastAPI):
         return document
 
 
-def build_app(
+def create_app(
     services: Services,
     *,
     api_docs: bool,

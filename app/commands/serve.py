@@ -13,8 +13,9 @@ import uvloop
 from starlette.routing import BaseRoute
 
 from app import __version__
+from app.api.app import create_app
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
-from app.main import create_app, open_services
+from app.main import open_services
 from app.server.draining import DrainingServer, bind
 from app.store_url import RedisUrl, StoreUrl
 from app.telemetry import logs
@@ -102,7 +103,12 @@ async def _serve(
 
         with bind(settings.host, settings.port) as listener:
             server = DrainingServer(
-                create_app(settings, services, extra_routes=extra_routes),
+                create_app(
+                    services,
+                    api_docs=settings.api_docs,
+                    cors_origins=settings.cors_origins,
+                    extra_routes=extra_routes,
+                ),
                 drain=drain,
                 drain_delay=settings.drain_delay.total_seconds(),
                 shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),

@@ -24,9 +24,10 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from app import keyfile
+from app.api.app import create_app
 from app.api.deps import Services
 from app.config import Settings, load_settings
-from app.main import create_app, open_services
+from app.main import open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.sessions.ports import TicketLease
@@ -92,11 +93,12 @@ class RunningApp:
     wire: Wire
     drain: asyncio.Event
     services: Services
-    phone: httpx.AsyncClient
+    phone: httpx.AsyncClient = field(init=False)
     secrets: set[str] = field(default_factory=set)
     """Every secret and personal value so far: only the response it is meant for may contain it."""
 
     def __post_init__(self) -> None:
+        self.phone = phone_of(self.serve())
         keys = json.loads(self.settings.session_keys_file.read_bytes())["keys"]
         self.secrets |= {POOL_SECRET, SERVICE_KEY, OTHER_SERVICE_KEY} | {
             key.get("k") or key["d"] for key in keys
@@ -130,7 +132,12 @@ class RunningApp:
         self, services: Services | None = None, extra_routes: Sequence[BaseRoute] = ()
     ) -> ASGIApp:
         """Build another application over these services or over others."""
-        return create_app(self.settings, services or self.services, extra_routes=extra_routes)
+        return create_app(
+            services or self.services,
+            api_docs=self.settings.api_docs,
+            cors_origins=self.settings.cors_origins,
+            extra_routes=extra_routes,
+        )
 
     async def log_in(self, persona: str = "lin", **members: Any) -> dict[str, Any]:
         return self.tokens(await self.try_log_in(self.ticket(persona), **members), 201)
@@ -210,21 +217,14 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
     )
     sandbox = create_sandbox(options)
     wire = Wire(httpx.ASGITransport(sandbox.authing))
-    async with (
-        open_services(
-            settings, drain=drain, transport=wire, clock=clock, timer=clock.seconds
-        ) as services,
-        phone_of(create_app(settings, services)) as phone,
-    ):
-        yield RunningApp(
-            settings,
-            clock=clock,
-            sandbox=sandbox,
-            wire=wire,
-            drain=drain,
-            services=services,
-            phone=phone,
+    async with open_services(
+        settings, drain=drain, transport=wire, clock=clock, timer=clock.seconds
+    ) as services:
+        opened = RunningApp(
+            settings, clock=clock, sandbox=sandbox, wire=wire, drain=drain, services=services
         )
+        async with opened.phone:
+            yield opened
 
 
 @pytest.fixture
