@@ -31,6 +31,7 @@ from app.jose.key_ring import KeyRing, jwk_set_members
 
 KeyKind: TypeAlias = SigningAlgorithm | Literal["oct"]
 KEY_KINDS: tuple[KeyKind, ...] = (*SIGNING_ALGORITHMS, "oct")
+_MAX_BYTES = 256 * 1024
 _OCT_BYTES = 32
 _RSA_BITS = 3072
 # Our own members of a JWK, in epoch seconds: when it was made, and when another was promoted.
@@ -161,6 +162,7 @@ def retire(
 @contextmanager
 def _changed(path: Path) -> Iterator[list[dict[str, Any]]]:
     """Yield the keys, and write them as they are then. Concurrent changes wait for each other."""
+    path = path.resolve()  # a link stays, and the file that it names is locked and changed
     # A lock on the folder stays valid when the file is replaced, and leaves no file behind.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -226,6 +228,10 @@ def _members(path: Path) -> list[dict[str, Any]]:
 
 
 def _content(path: Path) -> bytes:
+    # The event loop reads it: a pipe would make it wait for ever, and a huge file for seconds.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+        raise KeyFileError(f"not a file of at most {_MAX_BYTES // 1024} KiB", "not_a_small_file")
     return path.read_bytes().removeprefix(codecs.BOM_UTF8)
 
 

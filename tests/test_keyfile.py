@@ -229,20 +229,24 @@ def test_dates_of_keys_are_not_published(path: Path) -> None:
 # --- writing ---
 
 
-def test_concurrent_changes_are_all_kept(path: Path) -> None:
+def test_concurrent_changes_through_a_link_are_all_kept(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.json"
+    link.parent.mkdir()
+    link.symlink_to(path)
     first, second = read_keys(path).current_secret_key.kid, keyfile.add(path, "oct")
     line = Barrier(8)
 
     def change(number: int) -> str:
         line.wait()
         if number:
-            return keyfile.add(path, "oct")
+            return keyfile.add((path, link)[number % 2], "oct")
         keyfile.promote(path, second)
         return second
 
     with ThreadPoolExecutor(8) as pool:
         changed = list(pool.map(change, range(8)))
     kids = [key.kid for key in read_keys(path).secret_keys]
+    assert link.is_symlink()
     assert kids[0] == second
     assert sorted(kids) == sorted([first, *changed])
 
@@ -350,6 +354,11 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
 
 
+def replaced_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -359,8 +368,10 @@ def truncated(path: Path) -> None:
         (lambda path: path.write_bytes(b'{"keys": []}'), "no_signing_key"),
         (lambda path: path.write_bytes(other_keys(path, same_secret=False)), "other_secret_keys"),
         (lambda path: path.chmod(0), "EACCES"),
+        (replaced_by_a_pipe, "not_a_small_file"),
+        (lambda path: path.write_bytes(path.read_bytes().ljust(2**20)), "not_a_small_file"),
     ],
-    ids=["missing", "truncated", "empty", "no keys", "other secret keys", "unreadable"],
+    ids=["missing", "truncated", "empty", "no-keys", "other-keys", "unreadable", "pipe", "huge"],
 )
 def test_a_spoilt_file_keeps_the_keys_and_is_reported_once_until_it_is_repaired(
     path: Path,

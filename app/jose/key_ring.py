@@ -155,7 +155,9 @@ def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
     # HKDF derives our keys from it (RFC 7517 section 4.3). A key with another purpose may be known
     # to another program, which could forge refresh tokens with it.
     operations = jwk.get("key_ops", [])
-    derives = isinstance(operations, list) and {*operations} <= {"deriveKey", "deriveBits"}
+    derives = isinstance(operations, list) and all(
+        operation in ("deriveKey", "deriveBits") for operation in operations
+    )
     if not derives or "use" in jwk or "alg" in jwk:
         raise InvalidKey("an oct JWK is for another use: it has use, alg or key_ops", "use")
     try:
