@@ -45,6 +45,8 @@ SECRETS_DIR = Path("/run/secrets")
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
+# Mapped addresses, and NAT64 (RFC 6052): clients are read as their IPv4.
+_FORMS_OF_IPV4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 _RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
 # A variable with one of these beginnings is meant for this service, or for nothing.
 _OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT)_")
@@ -150,7 +152,7 @@ def _network(value: object) -> IPv4Network | IPv6Network:
         raise ValueError(message) from None
     if network.prefixlen == 0:
         raise ValueError("must not be everybody")
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+    if isinstance(network, IPv6Network) and any(map(network.subnet_of, _FORMS_OF_IPV4)):
         raise ValueError("must have IPv4 networks in the form of IPv4")
     return network
 

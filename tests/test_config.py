@@ -315,7 +315,11 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("TRUSTED_PROXIES", NETWORKS, ["*", "10.0.0.0/8,*", "10.0.0.0/8,,192.0.2.7", "10.0.0.1/8"]),
     ("TRUSTED_PROXIES", NETWORKS, ["10.0.0.0/33", "10.0.0.1:80", f"{CANARY}.acme.test"]),
     ("TRUSTED_PROXIES", "must not be everybody", ["0.0.0.0/0", "10.0.0.0/8, ::/0"]),
-    ("TRUSTED_PROXIES", "must have IPv4 networks in the form of IPv4", ["::ffff:10.0.0.0/104"]),
+    (
+        "TRUSTED_PROXIES",
+        "must have IPv4 networks in the form of IPv4",
+        ["::ffff:10.0.0.0/104", "64:ff9b::/96"],
+    ),
     ("CORS_ORIGINS", "must be origins, comma-separated", ["*", "null", "https://a.test,*"]),
     ("CORS_ORIGINS", "must be origins, comma-separated", ["a.test", "https://a.test/b", "file://"]),
     ("SERVICE_API_KEYS", "must be at least 32 bytes", [f"{GOOD_SERVICE_KEY},{CANARY[:31]}"]),
