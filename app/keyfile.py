@@ -231,7 +231,7 @@ def _content(path: Path) -> bytes:
     # The event loop reads it: a pipe would make it wait for ever, and a huge file for seconds.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-        raise KeyFileError(f"not a file of at most {_MAX_BYTES // 1024} KiB", "not_a_small_file")
+        raise InvalidKey(f"not a file of at most {_MAX_BYTES // 1024} KiB", "not_a_small_file")
     return path.read_bytes().removeprefix(codecs.BOM_UTF8)
 
 
