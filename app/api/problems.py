@@ -4,9 +4,12 @@ Only this module maps codes to statuses. A document holds fixed texts and closed
 input.
 """
 
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, Literal, TypeAlias
 
 from starlette.datastructures import Headers
@@ -14,10 +17,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Scope
 
 from app import errors
-from app.api.messages import message, preferred_language
 from app.errors import InternalError, TicketgateError
 
 MEDIA_TYPE = "application/problem+json"
+Language: TypeAlias = Literal["en", "zh"]
 ClientAction: TypeAlias = Literal[
     "retry", "retry_after", "refresh", "relaunch_wechat", "contact_support", "none"
 ]
@@ -71,6 +74,15 @@ PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
     InternalError: ProblemSpec(500, "retry", session_alive="unknown"),
 }
 TEMPORARY = frozenset({409, 429, 503})
+_RANGE = re.compile(
+    # Locales of phones are sent as well: zh_CN, zh_CN.UTF-8, zh_CN_#Hans.
+    r"(?P<language>[a-z]{1,8})([-_.@#]+[a-z0-9]{1,8})*"
+    r"([ \t]*;[ \t]*q=(?P<weight>0(\.[0-9]{0,3})?|1(\.0{0,3})?))?"
+)
+MESSAGES: Mapping[str, Mapping[Language, tuple[str, str]]] = tomllib.loads(
+    files(__package__).joinpath("messages.toml").read_text("utf-8")
+)
+"""Title and detail of each code."""
 _BLANK = dict.fromkeys(
     ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Device-Type", "X-Auth-Expires-At"), ""
 )
@@ -92,7 +104,7 @@ def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
     scope["ticketgate.problem"] = error  # for the log line of this request
     if scope["path"].startswith("/oauth2/"):
         name = _OAUTH_ERRORS.get(spec.status, "invalid_request")
-        told = {"error": name, "error_description": message(error.code, "en")[0]}
+        told = {"error": name, "error_description": MESSAGES[error.code]["en"][0]}
         own = _headers(error, spec)
         if spec.status == HTTPStatus.UNAUTHORIZED:
             own["WWW-Authenticate"] += ', Basic realm="ticketgate"'
@@ -109,10 +121,19 @@ def problem_response(scope: Scope, error: TicketgateError) -> JSONResponse:
     return JSONResponse(body, spec.status, extra, media_type=MEDIA_TYPE)
 
 
-def _body(
-    error: TicketgateError, spec: ProblemSpec, language: Literal["en", "zh"]
-) -> dict[str, Any]:
-    title, detail = message(error.code, language)
+def preferred_language(accept_language: str) -> Language:
+    """Chinese or English, by `Accept-Language` (RFC 9110 section 12.5.4); English if in doubt."""
+    weights: dict[str, float] = {"en": 0.0, "zh": 0.0}
+    for item in accept_language.lower().split(","):
+        parsed = _RANGE.fullmatch(item.strip(" \t"))
+        if parsed is not None and parsed["language"] in weights:
+            weight = float(parsed["weight"] or 1)
+            weights[parsed["language"]] = max(weights[parsed["language"]], weight)
+    return "zh" if weights["zh"] > weights["en"] else "en"
+
+
+def _body(error: TicketgateError, spec: ProblemSpec, language: Language) -> dict[str, Any]:
+    title, detail = MESSAGES[error.code][language]
     body: dict[str, Any] = {
         "type": f"urn:ticketgate:error:{error.code}",
         "title": title,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.api.messages import preferred_language
+from app.api.problems import preferred_language
 
 CHINESE = [
     *("zh", "zh-CN", "ZH-hans-cn", "zh, en;q=0.9", "en;q=0.8, zh;q=0.9", "en;q=0, zh;q=0.1"),

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api import messages
-from app.api.problems import PROBLEMS
+from app.api.problems import MESSAGES, PROBLEMS
 from app.errors import TicketgateError
 from tests.api.routes import OAUTH, ROUTES
 
@@ -42,12 +41,12 @@ def test_every_row_is_of_an_error_that_exists() -> None:
 
 
 def test_every_code_has_its_texts_and_every_text_its_code() -> None:
-    assert messages._MESSAGES.keys() == {kind.code for kind in KINDS}
+    assert MESSAGES.keys() == {kind.code for kind in KINDS}
 
 
 @pytest.mark.parametrize("code", sorted({kind.code for kind in KINDS}))
 def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
-    english, chinese = messages.message(code, "en"), messages.message(code, "zh")
+    english, chinese = MESSAGES[code]["en"], MESSAGES[code]["zh"]
     assert all(english)
     assert all(text.isascii() for text in english)
     assert not any(text.isascii() for text in chinese)
