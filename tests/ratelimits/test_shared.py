@@ -188,7 +188,9 @@ class Client(MemoryStorage):
 
 
 async def test_a_client_that_ignores_cancellation_is_not_awaited(events: RecordedEvents) -> None:
-    limiter = RateLimiter(Client(), secret=lambda: SECRET, events=events, timeout=0.01)
+    limiter = RateLimiter(
+        Client(), secret=lambda: SECRET, events=events, clock=Timer(), timeout=0.01
+    )
     async with asyncio.timeout(5):
         assert await admitted(limiter.limit("login", "30/minute"), 100) == 30
     assert events.names == ["rate_limits_local"]
