@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from app.sessions.models import Device, Profile, Session, TokenPair
+from app.sessions.models import Device, Profile, Session, TokenPair, epoch
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 # The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
@@ -217,8 +217,8 @@ def session_out(session: Session, profile: Profile) -> SessionOut:
     """A session, as the app sees it."""
     shown: SessionOut = {
         "id": session.id,
-        "created_at": int(session.created_at.timestamp()),
-        "expires_at": int(session.absolute_expires_at.timestamp()),
+        "created_at": epoch(session.created_at),
+        "expires_at": epoch(session.absolute_expires_at),
     }
     if profile.device is not None:
         members = {name: getattr(profile.device, name) for name in _DEVICE}
@@ -231,7 +231,7 @@ def listed_session(session: Session, profile: Profile, *, current_id: str | None
     """A session in a list."""
     return {
         **session_out(session, profile),
-        "last_used_at": int(session.last_used_at.timestamp()),
+        "last_used_at": epoch(session.last_used_at),
         "current": session.id == current_id,
     }
 
@@ -245,7 +245,7 @@ def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:
         "refresh_after": refresh_after,
         "refresh_token": pair.refresh_token,
         "refresh_expires_in": pair.refresh_expires_in,
-        "server_time": int(pair.issued_at.timestamp()),
+        "server_time": epoch(pair.issued_at),
         "session": session_out(pair.session, pair.profile),
         "user": user_out(pair.session, pair.profile),
     }

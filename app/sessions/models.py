@@ -5,9 +5,19 @@ Secret and personal members are left out of every repr, because reprs end up in 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+
+def epoch(moment: datetime) -> int:
+    """The seconds since 1970, as stores and tokens hold an instant."""
+    return int(moment.timestamp())
+
+
+def instant(seconds: bytes | int) -> datetime:
+    """The instant of so many seconds since 1970."""
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,12 @@ class Rotation:
     dry_run: bool = False
 
 
+TOMBSTONE_TTL = timedelta(days=7)
+"""How long an ended or expired session still tells why it is over (promise 5)."""
+
+
 class SessionStore(Protocol):
-    """Keeps sessions, and their tombstones for seven days."""
+    """Keeps sessions, and their tombstones for TOMBSTONE_TTL."""
 
     async def touch(
         self, session_id: str, generation: int, now: datetime

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from app.sessions.models import Ban
+from app.sessions.models import Ban, epoch, instant
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
-from app.stores.instants import epoch, instant
 from app.stores.redis import scripts
 from app.stores.redis.codec import BAN_INDEX, BAN_PREFIX, ban_key, decode_ban, decode_row
 from app.stores.redis.engine import RedisEngine

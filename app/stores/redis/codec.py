@@ -8,9 +8,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from app.sessions.models import Ban, EndReason, Session
+from app.sessions.models import Ban, EndReason, Session, epoch, instant
 from app.sessions.outcomes import Ended, Unknown
-from app.stores.instants import epoch, instant
 
 RedisArg: TypeAlias = str | bytes | int
 

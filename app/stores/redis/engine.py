@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
 from app.events import Events
-from app.stores.instants import epoch
+from app.sessions.models import epoch
 from app.stores.redis.codec import RedisArg
 from app.stores.redis.scripts import Script
 from app.stores.redis.server_clock import TIMER_ERROR, ServerClock

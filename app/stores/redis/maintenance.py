@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
+from app.sessions.models import instant
 from app.sessions.ports import Maintenance
-from app.stores.instants import instant
 from app.stores.redis import scripts
 from app.stores.redis.codec import ERASURE, WRITABLE
 from app.stores.redis.engine import RedisEngine

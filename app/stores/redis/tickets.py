@@ -5,10 +5,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from app.sessions.models import Session
+from app.sessions.models import Session, epoch, instant
 from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
-from app.sessions.ports import SessionLimits, TicketLease, TicketStore
-from app.stores.instants import TOMBSTONE_TTL, epoch, instant
+from app.sessions.ports import TOMBSTONE_TTL, SessionLimits, TicketLease, TicketStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     SESSION_PREFIX,

@@ -13,8 +13,8 @@ from sqlite3 import Connection
 from typing_extensions import override
 
 from app.events import Events
-from app.sessions.ports import Maintenance, Stores
-from app.stores.instants import TOMBSTONE_TTL, epoch, instant
+from app.sessions.models import epoch, instant
+from app.sessions.ports import TOMBSTONE_TTL, Maintenance, Stores
 from app.stores.sqlite.bans import SqliteBans
 from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.schema import MIGRATIONS

@@ -6,9 +6,8 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import Ban, EndReason
+from app.sessions.models import Ban, EndReason, epoch, instant
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
-from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command, query
 from app.stores.sqlite.sessions import end_all_sessions
 

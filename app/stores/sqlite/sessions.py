@@ -11,10 +11,9 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import EndReason, Session
+from app.sessions.models import EndReason, Session, epoch, instant
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
-from app.stores.instants import epoch, instant
 from app.stores.sqlite.engine import SqliteEngine, command, query
 
 _NAMES = tuple(field.name for field in fields(Session))

@@ -5,10 +5,9 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import Session
+from app.sessions.models import Session, epoch, instant
 from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
-from app.stores.instants import epoch, instant
 from app.stores.sqlite.bans import find_ban
 from app.stores.sqlite.engine import SqliteEngine, command
 from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
