@@ -146,6 +146,10 @@ slow-clients: install ## hold 2,000 connections that send a byte a second beside
 upstream-faults: install ## cancel 10,000 logins; let Authing fail and hang under load (5 minutes)
 	.venv/bin/python -m tests.soak.upstream_faults
 
+.PHONY: secret-rollover
+secret-rollover: install ## roll the pool secret over under 100 logins a second; no login fails (2 minutes)
+	.venv/bin/python -m pytest -rP tests/test_secret_rollover.py
+
 .PHONY: token-timing
 token-timing: install ## compare how long refusals of refresh tokens take, by reason (30 seconds)
 	.venv/bin/python -m tests.soak.token_timing

@@ -7,7 +7,7 @@ variable of each field, which has the same name in capitals.
 import base64
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -129,6 +130,12 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _current_and_next(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if len(value) not in (1, 2):
+        raise ValueError("must be the current secret, or the current and the next one")
+    return value
+
+
 def _store_url(value: object) -> object:
     return parse_store_url(value.strip()) if isinstance(value, str) else value
 
@@ -212,6 +219,7 @@ ServiceKey = Annotated[
 ]
 T = TypeVar("T")
 CommaSeparated = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
+PoolSecrets = Annotated[CommaSeparated[AuthingSecret], AfterValidator(_current_and_next)]
 
 
 class KeySettings(BaseSettings):
@@ -254,7 +262,7 @@ class Settings(KeySettings):
 
     authing_base_url: WebAddress = "https://oauth.authing.cn"
     authing_user_pool_id: PoolId
-    authing_user_pool_secret: AuthingSecret
+    authing_user_pool_secret: PoolSecrets
     authing_token_mode: Literal["hs256", "jwks"] = "hs256"
     authing_token_secrets: CommaSeparated[AuthingSecret] = ()
     authing_jwks_url: WebAddress | None = None
@@ -315,6 +323,35 @@ class Settings(KeySettings):
                 if getattr(self, name) is None:
                     raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
         return self
+
+
+_SECRETS: Mapping[str, TypeAdapter[tuple[SecretStr, ...]]] = {
+    "authing_user_pool_secret": TypeAdapter(PoolSecrets),
+    "authing_token_secrets": TypeAdapter(CommaSeparated[AuthingSecret]),
+    "service_api_keys": TypeAdapter(CommaSeparated[ServiceKey]),
+}
+"""The settings that may change while the service runs."""
+
+
+def secret_values(settings: Settings) -> dict[str, Sequence[str]]:
+    """Return the values of each secret that may change while the service runs."""
+    return {name: _plain(getattr(settings, name)) for name in _SECRETS}
+
+
+def read_secret(folder: Path, name: str) -> Sequence[str]:
+    """Read the values of one of these secrets from its file.
+
+    Raises:
+        StartupError: the file is gone or empty, or breaks the rules of the setting.
+    """
+    try:
+        return _plain(_SECRETS[name].validate_python(_read_secret_files(folder, [name])[name]))
+    except (KeyError, ValidationError):
+        raise StartupError(f"{name.upper()}: the file has no usable value") from None
+
+
+def _plain(values: Iterable[SecretStr]) -> Sequence[str]:
+    return tuple(value.get_secret_value() for value in values)
 
 
 def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, Any]:

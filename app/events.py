@@ -39,6 +39,8 @@ EventName: TypeAlias = Literal[
     "stopped",
     "keys_reloaded",
     "keys_reload_failed",
+    "secret_reloaded",
+    "secret_reload_failed",
     "housekeeping_failed",
 ]
 
@@ -61,6 +63,7 @@ LEVELS: Mapping[EventName, Level] = {
     "setting_unknown": "warning",
     "setting_unsafe": "warning",
     "keys_reload_failed": "warning",
+    "secret_reload_failed": "warning",
     "housekeeping_failed": "error",
 }
 """Trouble is a warning, a bug is an error, and the line of the request tells a debug event already.

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import httpx
 from limits.aio.storage import Storage
@@ -18,15 +20,17 @@ from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
+from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
 from app.authing.transport import AuthingTransport
 from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
-from app.config import Settings
+from app.config import SECRETS_DIR, Settings, read_secret, secret_values
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
 from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
+from app.secret_files import SecretFiles
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
@@ -58,12 +62,13 @@ async def open_services(
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Clock = system_clock,
     timer: Callable[[], float] = time.monotonic,
+    secrets_dir: Path = SECRETS_DIR,
 ) -> AsyncIterator[Services]:
     """Open everything that a route may call; close it at the end.
 
     `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
     the real client and the real verification. `timer` returns monotonic seconds for the rate
-    limits, the breaker and `/readyz`.
+    limits, the breaker and `/readyz`. The secret files in `secrets_dir` are followed.
 
     Raises:
         StartupError: one line that names the setting.
@@ -71,6 +76,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
+        secrets = secret_files(settings, events, secrets_dir)
         stores = await stack.enter_async_context(
             open_store(
                 settings.store_url,
@@ -80,7 +86,7 @@ async def open_services(
             )
         )
         wire = await stack.enter_async_context(transport or authing_transport(settings))
-        client = authing_client(settings, wire, clock, events)
+        client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
@@ -91,7 +97,7 @@ async def open_services(
             clock=timer,
         )
         await stack.enter_async_context(
-            housekeeping(keys, stores.maintenance, clock, events, timer=timer)
+            housekeeping((keys, secrets), stores.maintenance, clock, events, timer=timer)
         )
         if settings.metrics_port is not None:
             exposition = events.served(settings.host, settings.metrics_port)
@@ -123,12 +129,13 @@ async def open_services(
             store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
             keys_state=lambda: keys.state,
+            secrets_state=lambda: secrets.state,
             issuer=settings.session_issuer,
             mini_program=_mini_program(settings),
             is_draining=drain.is_set,
             authing_state=lambda: authing.state,
             events=events,
-            service_keys=ServiceKeys([k.get_secret_value() for k in settings.service_api_keys]),
+            service_keys=ServiceKeys(secrets.of("service_api_keys")),
             login_limit=limiter.limit("login", settings.rate_limit_login),
             list_limit=limiter.limit("list", settings.rate_limit_refresh),
             network_limit=limiter.limit("login", settings.rate_limit_login, times=8),
@@ -147,17 +154,25 @@ def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
         raise StartupError(message) from error
 
 
+def secret_files(settings: Settings, events: Events, folder: Path = SECRETS_DIR) -> SecretFiles:
+    """Return the secrets of the settings; those of files in the folder can be followed."""
+    return SecretFiles(secret_values(settings), partial(read_secret, folder), events)
+
+
 def authing_client(
-    settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock, events: Events
+    settings: Settings,
+    secrets: SecretFiles,
+    transport: httpx.AsyncBaseTransport,
+    clock: Clock,
+    events: Events,
 ) -> AuthingClient:
     """Return the client, with the verification of the settings."""
-    pool_secret = settings.authing_user_pool_secret.get_secret_value()
+    pool_secrets, own = secrets.of("authing_user_pool_secret"), secrets.of("authing_token_secrets")
     keys: SharedSecretKeys | RemoteJwks
     if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
         keys = RemoteJwks(transport, settings.authing_jwks_url, events)
     else:
-        own = [secret.get_secret_value() for secret in settings.authing_token_secrets]
-        keys = SharedSecretKeys(own or [pool_secret])
+        keys = SharedSecretKeys(lambda: own() or pool_secrets())
     expected = ExpectedAudience(
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
@@ -168,7 +183,7 @@ def authing_client(
         transport,
         base_url=settings.authing_base_url,
         user_pool_id=settings.authing_user_pool_id,
-        user_pool_secret=pool_secret,
+        pool_secrets=PoolSecrets(pool_secrets),
         verifier=LocalVerifier(keys, expected, max_age=max_age, clock=clock),
         clock=clock,
     )
@@ -250,7 +265,7 @@ class PurgeClock:
 
 @asynccontextmanager
 async def housekeeping(
-    keys: KeyFile,
+    files: Sequence[KeyFile | SecretFiles],
     maintenance: Maintenance,
     clock: Clock,
     events: Events,
@@ -259,10 +274,11 @@ async def housekeeping(
     follow_seconds: float = 10,
     purge_seconds: float = 60,
 ) -> AsyncIterator[None]:
-    """Follow the key file and purge the store while the context is open."""
+    """Follow the files and purge the store while the context is open."""
 
-    async def follow_keys() -> None:
-        keys.follow()
+    async def follow() -> None:
+        for file in files:
+            file.follow()
 
     purge_clock: PurgeClock | None = None
 
@@ -277,7 +293,7 @@ async def housekeeping(
                 events.record("purged", count=purged)
 
     tasks = [
-        asyncio.create_task(_repeat(follow_seconds, follow_keys, events)),
+        asyncio.create_task(_repeat(follow_seconds, follow, events)),
         asyncio.create_task(_repeat(purge_seconds, purge, events)),
     ]
     try:

@@ -12,7 +12,7 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from app.config import SECRETS_DIR, Settings, load_settings, unknown_names
+from app.config import SECRETS_DIR, Settings, load_settings, secret_values, unknown_names
 from app.errors import StartupError
 from app.store_url import parse_store_url
 from tests.commands.environment import enter, minimal, names_of_settings
@@ -100,7 +100,7 @@ def test_the_line_end_of_a_secret_file_is_no_part_of_the_secret(
     monkeypatch.delenv("AUTHING_USER_POOL_SECRET")
     (secrets_dir / "AUTHING_USER_POOL_SECRET").write_text(CANARY + end, newline="")
     settings = load(secrets_dir=secrets_dir)
-    assert settings.authing_user_pool_secret.get_secret_value() == CANARY
+    assert secret_values(settings)["authing_user_pool_secret"] == (CANARY,)
 
 
 def test_neither_env_file_nor_secrets_need_to_exist(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_byte_order_mark_of_a_file_is_no_part_of_the_first_value(
     (secrets_dir / name).unlink()
     env_file.write_text(f"{name}={CANARY}\n", "utf-8-sig")
     for settings in (from_secret, load(env_file)):
-        assert settings.model_dump()[name.lower()] in (CANARY, SecretStr(CANARY))
+        assert settings.model_dump()[name.lower()] in (CANARY, (SecretStr(CANARY),))
 
 
 # --- names that are no settings ---
@@ -232,6 +232,7 @@ ACCEPTED: list[tuple[str, Iterable[str], Any]] = [
     *(
         (name, [separator.join((CANARY, CANARY[::-1])) for separator in (",", ", ", " ,")], secrets)
         for name, secrets in (
+            ("AUTHING_USER_POOL_SECRET", TWO_SECRETS),
             ("AUTHING_TOKEN_SECRETS", TWO_SECRETS),
             ("SERVICE_API_KEYS", TWO_SECRETS),
         )
@@ -306,6 +307,11 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("AUTHING_USER_POOL_SECRET", "must be at least 16 bytes", [SHORT_CANARY]),
     ("AUTHING_USER_POOL_SECRET", "is a sample value", [f"{CANARY}-change-me", "a" * 32]),
     ("AUTHING_TOKEN_SECRETS", "must be at least 16 bytes", [f"{GOOD_SECRET},{SHORT_CANARY}"]),
+    (
+        "AUTHING_USER_POOL_SECRET",
+        "must be the current secret",
+        [f"{GOOD_SECRET},{CANARY},{GOOD_SECRET}"],
+    ),
     ("AUTHING_TOKEN_SECRETS", "is a sample value", [f"your-secret-{CANARY},{GOOD_SECRET}"]),
     ("AUTHING_USER_POOL_ID", "must be 1 to 64 letters, digits,", [f"pool/{CANARY}", "a" * 65]),
     ("AUTHING_TOKEN_MODE", "must be 'hs256' or 'jwks'", ["jwsk"]),

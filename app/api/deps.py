@@ -23,18 +23,21 @@ from app.sessions.sessions import SessionService
 
 
 class ServiceKeys:
-    """The keys that authenticate the rest of the backend. False if there are none."""
+    """The keys that authenticate the rest of the backend. False if there are none.
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._digests = [_digest(key) for key in keys]
+    `keys` returns those in force, which may change while the service runs.
+    """
+
+    def __init__(self, keys: Callable[[], Sequence[str]]) -> None:
+        self._keys = keys
 
     def __bool__(self) -> bool:
-        return bool(self._digests)
+        return bool(self._keys())
 
     def accept(self, candidate: str) -> bool:
         """Return whether this is one of the keys, in constant time."""
         digest = _digest(candidate)
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        matches = [hmac.compare_digest(digest, _digest(key)) for key in self._keys()]
         return any(matches)
 
 
@@ -52,6 +55,7 @@ class Services:
     store_writable: Callable[[], Awaitable[bool]]
     keys: KeySource
     keys_state: Callable[[], Literal["ok", "reload_failed"]]
+    secrets_state: Callable[[], Literal["ok", "reload_failed"]]
     issuer: str
     mini_program: MiniProgram
     is_draining: Callable[[], bool]

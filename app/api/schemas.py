@@ -181,10 +181,11 @@ class Liveness(TypedDict):
 
 
 class Checks(TypedDict):
-    """The conditions of readiness, and `keys`: whether the key file on disk is in force."""
+    """The conditions of readiness, and whether key file and secret files on disk are in force."""
 
     store: Literal["ok", "unavailable"]
     keys: Literal["ok", "reload_failed"]
+    secrets: Literal["ok", "reload_failed"]
     draining: Literal["no", "yes"]
 
 

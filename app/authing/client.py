@@ -4,14 +4,16 @@ The steps of an exchange, in order. `transport` maps connection errors, `result`
 codes and shapes, `verifier` checks the token.
 """
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from typing_extensions import override
 
+from app.authing.pool_secrets import PoolSecrets
 from app.authing.response import http_date, read_json, retry_after, send
 from app.authing.result import (
     UserRecord,
@@ -32,20 +34,21 @@ from app.sessions.ports import Clock, IdentityProvider
 class AuthingClient(IdentityProvider):
     """Exchanges tickets at Authing's app2wxapp endpoint. The caller sets the deadline of a call.
 
-    Each exchange is sent once: Authing may consume the ticket even if its response is lost.
+    Each exchange is sent once: Authing may consume the ticket even if its response is lost. Only if
+    Authing refuses us, and not the ticket, the exchange is sent again with the other pool secret.
     """
 
     transport: httpx.AsyncBaseTransport
     _: KW_ONLY
     base_url: str
     user_pool_id: str
-    user_pool_secret: str = field(repr=False)
+    pool_secrets: PoolSecrets
     verifier: LocalVerifier
     clock: Clock
 
     @override
     async def exchange(self, ticket: str, network: str = "") -> Identity:
-        record = await self._send_ticket(ticket)
+        record = await self.pool_secrets.send(partial(self._send_ticket, ticket))
         signed = await self.verifier.verify(record.unverified_token)
         return _identity(record, signed)
 
@@ -60,10 +63,10 @@ class AuthingClient(IdentityProvider):
         async with send(self.transport, "GET", self.base_url) as response:
             return http_date(response.headers.get("date", ""))
 
-    async def _send_ticket(self, ticket: str) -> UserRecord:
+    async def _send_ticket(self, ticket: str, secret: str) -> UserRecord:
         # The secret is always sent, because only some pools require it. Ticket and secret are not
         # in the URL, because URLs are logged; the vendor's sample repeats the ticket there.
-        body: JsonValue = {"ticket": ticket, "secret": self.user_pool_secret}
+        body: JsonValue = {"ticket": ticket, "secret": secret}
         async with send(self.transport, "POST", self._exchange_url(), json=body) as response:
             wait = retry_after(response, self.clock())
             raise_for_status(response.status_code, retry_after=wait)

@@ -5,7 +5,7 @@ known: the legacy token has `data` with the user and the pool, and no `iss` or `
 is an OpenID Connect ID token. Keys and time come from interfaces; there is no HTTP here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeAlias
@@ -48,14 +48,17 @@ class TokenKeys(Protocol):
 
 
 class SharedSecretKeys(TokenKeys):
-    """HS256 secrets, tried in this order: Authing does not document which secret signs."""
+    """HS256 secrets, tried in this order: Authing does not document which secret signs.
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._keys = [TokenKey("HS256", secret.encode()) for secret in secrets]
+    `secrets` returns those in force, which may change while the service runs.
+    """
+
+    def __init__(self, secrets: Callable[[], Sequence[str]]) -> None:
+        self._secrets = secrets
 
     @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        return self._keys
+        return [TokenKey("HS256", secret.encode()) for secret in self._secrets()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,13 @@ from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_n
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
 from app.events import EventName, Events
 from app.keyfile import KeyFile
-from app.main import authing_client, authing_transport, sentinel_password, system_clock
+from app.main import (
+    authing_client,
+    authing_transport,
+    secret_files,
+    sentinel_password,
+    system_clock,
+)
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
@@ -105,7 +111,8 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
             authing_transport(settings) as transport,
             deadline(settings.authing_timeout.total_seconds()),
         ):
-            client = authing_client(settings, transport, system_clock, _LastEvents())
+            secrets = secret_files(settings, _LastEvents())
+            client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
             theirs = await client.probe()
     except StartupError as error:
         return {"authing": str(error)}

@@ -64,6 +64,8 @@ class Exchange:
             _check_caller(options, pool, _text(body, "secret"))
             ticket = self._state.redeem(_text(body, "ticket"))
         except Refusal as refusal:
+            if options.refusal_spends:
+                self._state.tickets.pop(_text(body, "ticket"), None)
             return _json(_envelope(refusal.code, refusal.message, None), options.refusal_status)
         return _json(_dressed(self._user(ticket, genuine=genuine), options))
 

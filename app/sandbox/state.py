@@ -37,6 +37,7 @@ SWITCHES = (
     "single_use",
     "token_algorithm",
     "refusal_status",
+    "refusal_spends",
 )
 """The options that may change while the sandbox runs."""
 
@@ -60,7 +61,10 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "token_algorithm": _one_of(ALGORITHMS),
     "refusal_status": _one_of(REFUSAL_STATUSES),
     "ticket_ttl": ("whole seconds, 1 to 86400", lambda v: type(v) is int and 0 < v <= _DAY),
-    **dict.fromkeys(("code_as_text", "need_secret", "single_use", "get_phone", "approve"), _FLAG),
+    **dict.fromkeys(
+        ("code_as_text", "need_secret", "single_use", "refusal_spends", "get_phone", "approve"),
+        _FLAG,
+    ),
     "kind": _one_of(FAULTS),
     "times": (
         "a whole number from 1, or absent",
@@ -86,7 +90,8 @@ class SandboxOptions(_Checked):
 
     `need_secret` and `ticket_ttl` (seconds) are the two switches of Authing's console. `shape` and
     `code_as_text` choose among the responses that Authing has sent over the years. No public source
-    gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. `issuer` and
+    gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. Nor does one say
+    whether a refusal of the secret uses the ticket: with `refusal_spends` it does. `issuer` and
     `audience` are for RS256. `clock` returns seconds since 1970. `login_url` is shown on the page
     as the place to post a ticket to.
     """
@@ -100,6 +105,7 @@ class SandboxOptions(_Checked):
     single_use: bool = True
     token_algorithm: str = "HS256"
     refusal_status: int = 200
+    refusal_spends: bool = False
     issuer: str = "https://sandbox.example/oidc"
     audience: str = "sandbox-app"
     login_url: str = "http://127.0.0.1:8000/v1/sessions"

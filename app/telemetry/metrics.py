@@ -68,7 +68,9 @@ class CountedEvents(Events):
                 self._exchanges.labels(fields["outcome"]).observe(seconds)
             case "store_failed" | "write_unconfirmed":
                 self._store.labels(event, fields.get("kind", "")).inc()
-            case "keys_reloaded" | "keys_reload_failed":
+            case (
+                "keys_reloaded" | "keys_reload_failed" | "secret_reloaded" | "secret_reload_failed"
+            ):
                 self._reloads.labels(event).inc()
             case "rate_limits_local":
                 self._rate_limit_outages.inc()

@@ -14,7 +14,7 @@ from app.sessions.ports import Maintenance
 from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import RunningApp
 
-READY = {"store": "ok", "keys": "ok", "draining": "no"}
+READY = {"store": "ok", "keys": "ok", "secrets": "ok", "draining": "no"}
 
 
 async def test_a_process_that_may_get_traffic_is_ready(phone: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ import httpx
 import jwt
 
 from app.authing.client import AuthingClient
+from app.authing.pool_secrets import PoolSecrets
 from app.authing.transport import AuthingTransport
 from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 
@@ -245,7 +246,7 @@ async def peer(
 
 def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalVerifier:
     return LocalVerifier(
-        SharedSecretKeys(secrets or (SECRET,)),
+        SharedSecretKeys(lambda: secrets or (SECRET,)),
         ExpectedAudience(POOL, **expected),
         max_age=timedelta(seconds=max_age),
         clock=clock,
@@ -256,15 +257,13 @@ def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalV
 async def authing_over(
     transport: httpx.AsyncBaseTransport, base_url: str = "http://authing.example", **changes: Any
 ) -> AsyncIterator[AuthingClient]:
-    values: dict[str, Any] = {"verifier": hs256_verifier(), "clock": clock}
+    values: dict[str, Any] = {
+        "pool_secrets": PoolSecrets(lambda: [SECRET]),
+        "verifier": hs256_verifier(),
+        "clock": clock,
+    }
     async with transport:
-        yield AuthingClient(
-            transport,
-            base_url=base_url,
-            user_pool_id=POOL,
-            user_pool_secret=SECRET,
-            **values | changes,
-        )
+        yield AuthingClient(transport, base_url=base_url, user_pool_id=POOL, **values | changes)
 
 
 @asynccontextmanager

@@ -142,7 +142,7 @@ async def test_a_secret_that_is_not_listed_signs_nothing() -> None:
 
 async def test_every_token_is_refused_without_keys() -> None:
     verifier = LocalVerifier(
-        SharedSecretKeys([]), ExpectedAudience(POOL), max_age=timedelta(seconds=600), clock=clock
+        SharedSecretKeys(list), ExpectedAudience(POOL), max_age=timedelta(seconds=600), clock=clock
     )
     await refuses(sign_token(), verifier)
 

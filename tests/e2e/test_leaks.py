@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from app.api.schemas import LoginRequest, RefreshRequest
-from app.main import authing_client
+from app.main import authing_client, secret_files
 from app.sessions.login import Login
 from app.sessions.models import Device
 from tests.commands.environment import POOL_SECRET
@@ -133,7 +133,8 @@ async def test_a_repr_holds_no_secret_and_no_personal_data(app: RunningApp) -> N
     app.switch_authing(single_use=False)
     ticket, services = app.ticket(PERSONA), app.services
     login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
-    client = authing_client(app.settings, app.wire, app.clock, services.events)
+    secrets_in_force = secret_files(app.settings, services.events)
+    client = authing_client(app.settings, secrets_in_force, app.wire, app.clock, services.events)
     identity = await client.exchange(ticket)
     pair = await services.logins.log_in(login)
     ring = services.keys.ring
@@ -142,6 +143,7 @@ async def test_a_repr_holds_no_secret_and_no_personal_data(app: RunningApp) -> N
         "Services": services,
         "SessionService": services.sessions,
         "AuthingClient": client,
+        "SecretFiles": secrets_in_force,
         "Identity": identity,
         "TokenPair": pair,
         "Session": pair.session,

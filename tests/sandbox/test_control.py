@@ -17,6 +17,7 @@ DEFAULTS = {
     "single_use": True,
     "token_algorithm": "HS256",
     "refusal_status": 200,
+    "refusal_spends": False,
 }
 
 

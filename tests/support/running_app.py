@@ -111,8 +111,8 @@ class RunningApp:
         self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
         return ticket
 
-    def break_authing(self, kind: str, seconds: float = 3) -> None:
-        self.sandbox.state.fault = Fault(kind, seconds=seconds)
+    def break_authing(self, kind: str, seconds: float = 3, times: int | None = None) -> None:
+        self.sandbox.state.fault = Fault(kind, times, seconds)
 
     def switch_authing(self, **options: Any) -> None:
         self.sandbox.state.options = replace(self.sandbox.state.options, **options)
@@ -208,7 +208,10 @@ def phone_of(
 
 @asynccontextmanager
 async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]:
-    """Open a service with its files in the folder; `changes` are settings as parsed values."""
+    """Open a service with its files in the folder; `changes` are settings as parsed values.
+
+    Secret files in `secrets` of the folder are followed.
+    """
     settings = make_settings(folder, **changes)
     keyfile.create(settings.session_keys_file, "ES256")
     clock, drain = Clock(), asyncio.Event()
@@ -218,7 +221,12 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
     sandbox = create_sandbox(options)
     wire = Wire(httpx.ASGITransport(sandbox.authing))
     async with open_services(
-        settings, drain=drain, transport=wire, clock=clock, timer=clock.seconds
+        settings,
+        drain=drain,
+        transport=wire,
+        clock=clock,
+        timer=clock.seconds,
+        secrets_dir=folder / "secrets",
     ) as services:
         opened = RunningApp(
             settings, clock=clock, sandbox=sandbox, wire=wire, drain=drain, services=services

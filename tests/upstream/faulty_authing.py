@@ -116,7 +116,7 @@ async def faulty_authing(
         "authing_base_url": (base_url or server.url).replace("PORT", str(server.port)),
         "authing_timeout": timedelta(seconds=timeout),
         "authing_user_pool_id": POOL,
-        "authing_user_pool_secret": SecretStr(SECRET),
+        "authing_user_pool_secret": (SecretStr(SECRET),),
         "trusted_proxies": (ip_network("127.0.0.1"),),
     }
     wire = AuthingTransport(authority.file if tls else SMALL_CA_FILE, look_up=names.look_up)

@@ -64,11 +64,12 @@ async def livez() -> Liveness:
 async def readyz(response: Response, services: ServicesDep) -> Readiness:
     """Return 200 if the store is writable and the process is not draining, else 503.
 
-    Keys are always loaded: a broken key file is reported and does not unload them.
+    Keys and secrets are always loaded: a broken file is reported and does not unload them.
     """
     checks: Checks = {
         "store": "ok" if await services.store_writable() else "unavailable",
         "keys": services.keys_state(),
+        "secrets": services.secrets_state(),
         "draining": "yes" if services.is_draining() else "no",
     }
     ready = (checks["store"], checks["draining"]) == ("ok", "no")
