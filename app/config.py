@@ -43,6 +43,8 @@ from app.store_url import RedisUrl, SqliteUrl, parse_store_url
 
 ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
+_MAX_SECRET_FILE = 64 * 1024
+"""Bytes. The event loop reads these files again and again, and must not wait for a pipe either."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-_ ]|xxxx")
@@ -354,18 +356,24 @@ def _plain(values: Iterable[SecretStr]) -> Sequence[str]:
     return tuple(value.get_secret_value() for value in values)
 
 
-def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+def _read_secret_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     # Unlike the library's own source, an empty file means unset, and an error names the setting.
     found = {}
     for name in names:
         path = folder / name.upper()
         if os.path.lexists(path):
             try:
-                found[name] = path.read_text("utf-8-sig").strip()
+                found[name] = _content(path).strip()
             except (OSError, UnicodeDecodeError):
                 message = f"{name.upper()}: {path} cannot be read as a text file"
                 raise StartupError(message) from None
     return {name: value for name, value in found.items() if value}
+
+
+def _content(path: Path) -> str:
+    if not path.is_file() or path.stat().st_size > _MAX_SECRET_FILE:
+        raise OSError
+    return path.read_text("utf-8-sig")
 
 
 def unknown_names(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Secret files that change while the service runs."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def opened(folder: Path, events: RecordedEvents) -> Followed:
     return opened
 
 
+def _become_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def recorded(event: str, name: str) -> tuple[str, str, dict[str, str | int]]:
     return event, "", {"setting": name}
 
@@ -72,8 +78,10 @@ def test_a_changed_file_is_in_force_and_recorded_once(
         lambda file: file.write_text(f"{NEW},"),
         lambda file: file.write_bytes(b"\xff" * 40),
         lambda file: (file.unlink(), file.mkdir()),
+        _become_a_pipe,
+        lambda file: file.write_text(NEW + " " * 70_000),
     ],
-    ids=["gone", "empty", "short", "sample", "half", "binary", "folder"],
+    ids=["gone", "empty", "short", "sample", "half", "binary", "folder", "pipe", "huge"],
 )
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_broken_file_keeps_its_secrets_and_holds_up_no_other_file(
