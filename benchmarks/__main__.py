@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,9 +12,18 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.contenders import VALKEY, Contender, Scenario, scenarios
-from benchmarks.load import HOST, Result, load
+from benchmarks.load import HOST
 from benchmarks.report import Row, markdown, svg
-from benchmarks.servers import LOAD_CORE, ROOT, SERVER_CORE, CannotRun, Server, prepare, running
+from benchmarks.servers import (
+    LOAD_CORE,
+    ROOT,
+    SERVER_CORE,
+    CannotRun,
+    Server,
+    measure,
+    prepare,
+    running,
+)
 from benchmarks.upstream import Upstream, upstream
 from tests.support.valkey.program import ProgramMissing
 from tests.support.valkey.servers import standalone
@@ -53,13 +63,14 @@ class Bench:
                 (row, await stack.enter_async_context(self._server(row.contender)))
                 for row in (ours, peer)
             ]
+            seconds = 0.0 if scenario.burst else self._seconds
             for row, server in servers:
-                await self._measure(scenario, row.contender, server, min(1.0, self._seconds))
+                flow = row.contender.flow
+                await measure(server, flow, min(1.0, seconds), scenario.connections)
             for _ in range(self._rounds):
                 for row, server in servers:
-                    result, cpu = await self._measure(
-                        scenario, row.contender, server, self._seconds
-                    )
+                    flow = row.contender.flow
+                    result, cpu = await measure(server, flow, seconds, scenario.connections)
                     row.results.append(result)
                     row.cpu.append(cpu)
             peer.beside = ours.results[-self._rounds :]
@@ -69,21 +80,6 @@ class Bench:
         folder = self._folder / str(self._starts)
         return running(contender.command, folder, f"http://{HOST}:{self._fake.port}")
 
-    async def _measure(
-        self, scenario: Scenario, contender: Contender, server: Server, seconds: float
-    ) -> tuple[Result, float]:
-        span = 0.0 if scenario.burst else seconds
-        try:
-            async with load(server.port, scenario.connections, contender.flow) as run:
-                before = server.cpu()
-                result = await run(span)
-                cpu = server.cpu() - before
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise CannotRun(f"{type(error).__name__} {error}") from error
-        if not result.latencies:
-            raise CannotRun("no request succeeded")
-        return result, cpu
-
 
 def main() -> int:
     """Install the peers, measure, and write the results. Exit code 1: a part was skipped."""
@@ -92,6 +88,7 @@ def main() -> int:
         sys.exit("The benchmarks need the cores 0 and 1.")
     wanted = set(given.peers.replace(",", " ").split())
     only = set(given.scenarios.replace(",", " ").split())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the servers, like Ctrl-C
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.sched_setaffinity(0, {LOAD_CORE})

@@ -6,10 +6,11 @@
 import json
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from app import keyfile
 from benchmarks.load import HOST, Build, Flow, Memory
@@ -71,26 +72,20 @@ def scenarios(valkey: str | None) -> list[Scenario]:
             burst=True,
         ),
         Scenario("refresh", "Refresh", _ours(refresh), _refreshes()),
+        Scenario("authz", "`/authz`", _ours(authz), _checks()),
+        Scenario("check", "`/v1/sessions/current`", _ours(check), _sessions()),
     ]
-    # The targets are those of /authz. Until it exists, 0.8 of them hold for /v1/sessions/current.
-    if _has_authz():
-        found += [
-            Scenario("authz", "`/authz`", _ours(authz), _checks(1.0)),
-            Scenario("check", "`/v1/sessions/current`", _ours(check), _checks(None)),
-        ]
-    else:
-        found.append(Scenario("check", "`/v1/sessions/current`", _ours(check), _checks(0.8)))
     if valkey is None:
         return found
     return [replace(one, peers=[*one.peers, _with_valkey(one, valkey)]) for one in found]
 
 
 def _ours(flow: Flow) -> Contender:
-    return Contender("**Ticketgate**, SQLite FULL", flow, _service)
+    return Contender("**Ticketgate**, SQLite FULL", flow, service)
 
 
 def _with_valkey(scenario: Scenario, url: str) -> Contender:
-    command = partial(_service, store_url=url)
+    command = partial(service, store_url=url)
     must = 0.6 if scenario.name == "refresh" else None
     flow = scenario.ours.flow
     return Contender("**Ticketgate**, Valkey everysec", flow, command, None, must, inverted=True)
@@ -126,14 +121,13 @@ def _refreshes() -> list[Contender]:
     ]
 
 
-def _checks(scale: float | None) -> list[Contender]:
-    """`scale` multiplies the targets; None: there are none."""
+def _checks() -> list[Contender]:
     django = Flow(_get("/me", "access"), _post("/seed"))
     users = Flow(_get("/me", "token"), _post("/seed"))
     introspection = Flow(_oidc_introspection, _post("/seed"))
     row = Flow(_get("/check", "access_token"), _ticket("/login"))
     cached = Flow(_get("/check-cached", "access_token"), _ticket("/login"))
-    found = [
+    return [
         _peer("bare uvicorn, a constant", "bare-uvicorn", Flow(_get("/", ""))),
         _product("fastapi-users", "fastapi-users", users, 12),
         _product("oidc-provider, introspection (memory)", "oidc-provider", introspection, 1.5, 2.5),
@@ -143,11 +137,15 @@ def _checks(scale: float | None) -> list[Contender]:
         _peer("hand-made fastify, row each time", "fastify", row),
         _peer("hand-made fastify, token cache, no row", "fastify", cached, 0.35),
     ]
-    return [replace(one, must=_of(one.must, scale), aim=_of(one.aim, scale)) for one in found]
 
 
-def _of(target: float | None, scale: float | None) -> float | None:
-    return None if target is None or scale is None else target * scale
+def _sessions() -> list[Contender]:
+    """Return the peers that also return the session and its user."""
+    row = Flow(_get("/check", "access_token"), _ticket("/login"))
+    return [
+        _product("better-auth", "better-auth", _AUTH_SESSION),
+        _peer("hand-made fastify, row each time", "fastify", row),
+    ]
 
 
 def _peer(
@@ -164,23 +162,32 @@ def _product(
     return replace(_peer(name, folder, flow, must, aim), product=True)
 
 
-def _service(
-    folder: Path, port: int, upstream: str, *, store_url: str = ""
+def service(
+    folder: Path,
+    port: int,
+    upstream: str,
+    *,
+    store_url: str = "",
+    keys: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[str], dict[str, str]]:
-    keyfile.create(folder / "keys.json", "ES256")
+    """Prepare one process in production configuration; by default with new keys and a new file."""
+    if keys is None:
+        keyfile.create(keys := folder / "keys.json", "ES256")
     return [sys.executable, "-m", "app", "serve"], {
         "PYTHONPATH": str(ROOT),
         "AUTHING_BASE_URL": upstream,
         "AUTHING_USER_POOL_ID": POOL_ID,
         "AUTHING_USER_POOL_SECRET": POOL_SECRET,
         "SESSION_ISSUER": "https://login.example.com",
-        "SESSION_KEYS_FILE": str(folder / "keys.json"),
+        "SESSION_KEYS_FILE": str(keys),
         "STORE_URL": store_url or f"sqlite:///{folder / 'sessions.db'}",
         "RATE_LIMIT_LOGIN": _NEVER_REACHED,
         "RATE_LIMIT_REFRESH": _NEVER_REACHED,
         "METRICS_PORT": str(free_port()),
         "DRAIN_DELAY": "0",
         "PORT": str(port),
+        **settings,
     }
 
 
@@ -273,11 +280,6 @@ def _oidc_refresh(memory: Memory) -> bytes:
 
 def _oidc_introspection(memory: Memory) -> bytes:
     return _form("/token/introspection", f"token={memory['access_token']}")
-
-
-def _has_authz() -> bool:
-    routes = (ROOT / "app" / "api" / "routes").glob("*.py")
-    return any('"/authz"' in route.read_text("utf-8") for route in routes)
 
 
 _AUTH_LOGIN = _ticket("/api/auth/login")

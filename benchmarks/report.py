@@ -14,7 +14,10 @@ from benchmarks.contenders import Contender, Scenario
 from benchmarks.load import Result
 from benchmarks.servers import ROOT
 
-_SLOWEST_MUST, _LABEL, _WIDTH = 3.0, 270, 900
+_LABEL, _WIDTH = 270, 900
+_SLOWEST = 3.0, 2.0
+"""Seconds for 512 logins at once: must, aim."""
+_LOAD_AT_START = os.getloadavg()
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ def rate(result: Result) -> float:
 
 def markdown(tables: Sequence[tuple[Scenario, Sequence[Row]]], how: str, name: str) -> str:
     """Return the page. The first row of each scenario is the service."""
-    parts = [f"# Benchmarks\n\n{_machine()}\n{how}\n\n![requests a second]({name}.svg)\n"]
+    parts = [f"# Benchmarks\n\n{machine()}\n{how}\n\n![requests a second]({name}.svg)\n"]
     for scenario, rows in tables:
         parts.append(f"## {scenario.title}\n")
         parts += _table(rows)
@@ -73,42 +76,49 @@ def markdown(tables: Sequence[tuple[Scenario, Sequence[Row]]], how: str, name: s
 def _table(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         "| | requests/s (least to most) | p99 ms | slowest ms | CPU µs a request | core busy "
-        "| errors | Ticketgate ÷ it | must | met |"
+        "| errors | Ticketgate ÷ it | must | aim |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for row in rows:
         done = sum(len(one.latencies) for one in row.results)
         spent, passed = sum(row.cpu), sum(one.seconds for one in row.results)
         ratio, must, aim = row.ratio, row.contender.must, row.contender.aim
-        met = "" if ratio is None or must is None else "yes" if ratio >= must else "**no**"
-        wanted = "" if must is None else f"≥ {must:.3g}"
         yield (
             f"| {row.contender.name} | {median(row.rates):,.0f} ({min(row.rates):,.0f} to "
             f"{max(row.rates):,.0f}) | {row.p99:.1f} | {1000 * row.slowest:.0f} | "
             f"{1e6 * spent / done:.0f} | {spent / passed:.0%} | {row.errors} | "
-            f"{'' if ratio is None else f'{ratio:.2f}'} | "
-            f"{wanted}{'' if aim is None else f' (aim {aim:.3g})'} | {met} |"
+            f"{'' if ratio is None else f'{ratio:.2f}'} | {_least(must, ratio)} | "
+            f"{_least(aim, ratio)} |"
         )
     yield ""
+
+
+def _least(limit: float | None, ratio: float | None) -> str:
+    if limit is None or ratio is None:
+        return ""
+    return f"≥ {limit:.3g}: {yes(ratio >= limit)}"
 
 
 def _verdicts(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
     ours = rows[0]
     if scenario.burst:
-        met = ours.errors == 0 and ours.slowest <= _SLOWEST_MUST
+        must, aim = (yes(ours.errors == 0 and ours.slowest <= most) for most in _SLOWEST)
         yield (
-            f"Must: 0 errors and the slowest within {_SLOWEST_MUST:.0f} s; measured: {ours.errors} "
-            f"errors, {ours.slowest:.2f} s. Met: {_yes(met)}.\n"
+            f"{ours.errors} errors, the slowest login {ours.slowest:.2f} s. "
+            f"Must: no error, ≤ {_SLOWEST[0]:g} s: {must}. Aim: ≤ {_SLOWEST[1]:g} s: {aim}.\n"
         )
     products = [row.p99 for row in rows if row.contender.product]
-    if products and scenario.name in {"refresh", "authz", "check"}:
+    if products and scenario.name in {"refresh", "authz"}:
+        best = min(products)
         yield (
-            f"Must: p99 at most the best product peer's, {min(products):.1f} ms; measured: "
-            f"{ours.p99:.1f} ms. Met: {_yes(ours.p99 <= min(products))}.\n"
+            f"p99 {ours.p99:.1f} ms, the best product peer's {best:.1f} ms. "
+            f"Must: at most that: {yes(ours.p99 <= best)}. "
+            f"Aim: at most half of it: {yes(ours.p99 <= best / 2)}.\n"
         )
 
 
-def _yes(met: bool) -> str:  # noqa: FBT001  # one word for one truth
+def yes(met: bool) -> str:  # noqa: FBT001  # one word for one truth
+    """Return a word for the table, in which a missed limit stands out."""
     return "yes" if met else "**no**"
 
 
@@ -138,7 +148,8 @@ def _bar(row: Row, y: int, scale: float) -> Iterator[str]:
     yield f'<text x="{most + 8}" y="{y + 13}">{median(row.rates):,.0f}/s</text>'
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the date, the commit, the machine and its load, in one line."""
     cpu = (
         Path("/proc/cpuinfo")
         .read_text()
@@ -147,13 +158,12 @@ def _machine() -> str:
         .strip(" \t:")
     )
     versions = f"Python {platform.python_version()}, Node {_output('node', '--version')}"
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     commit = _output("git", "rev-parse", "--short", "HEAD")
     kernel = platform.release().partition("-")[0]
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}. "
         f"{cpu}, {os.cpu_count()} cores, Linux {kernel}, {versions}; "
-        f"load average at the end {load}."
+        f"load average {_LOAD_AT_START[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end."
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks.load import HOST
+from benchmarks.load import HOST, Flow, Result, load
 from benchmarks.upstream import POOL_ID, POOL_SECRET
 
 ROOT = Path(__file__).parent.parent
@@ -76,13 +76,15 @@ def prepare(peer: str) -> None:
 
 
 @asynccontextmanager
-async def running(command: Command, folder: Path, upstream: str) -> AsyncIterator[Server]:
-    """Run a server on the server's core; its output goes into a file in the folder.
+async def running(
+    command: Command, folder: Path, upstream: str, core: int = SERVER_CORE
+) -> AsyncIterator[Server]:
+    """Run a server on this core; its output goes into a file in the folder.
 
     Raises:
         CannotRun: it ended, or it accepted no connection within a minute.
     """
-    server = _start(command, folder, upstream)
+    server = _start(command, folder, upstream, core)
     try:
         await _accepts(server, folder / "output")
         yield server
@@ -94,20 +96,40 @@ async def running(command: Command, folder: Path, upstream: str) -> AsyncIterato
         server.process.wait()
 
 
+async def measure(
+    server: Server, flow: Flow, seconds: float, connections: int = 64
+) -> tuple[Result, float]:
+    """Send requests for these seconds; return the result, and the CPU seconds of the server.
+
+    Raises:
+        CannotRun: no request succeeded.
+    """
+    try:
+        async with load(server.port, connections, flow) as run:
+            before = server.cpu()
+            result = await run(seconds)
+            cpu = server.cpu() - before
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise CannotRun(f"{type(error).__name__} {error}") from error
+    if not result.latencies:
+        raise CannotRun("no request succeeded")
+    return result, cpu
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.create_server((HOST, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-def _start(command: Command, folder: Path, upstream: str) -> Server:
+def _start(command: Command, folder: Path, upstream: str, core: int) -> Server:
     folder.mkdir(parents=True)
     port = free_port()
     arguments, settings = command(folder, port, upstream)
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     given |= {"PORT": str(port), "UPSTREAM": upstream, "POOL_ID": POOL_ID}
     given |= {"POOL_SECRET": POOL_SECRET, "NODE_ENV": "production", **settings}
-    os.sched_setaffinity(0, {SERVER_CORE})  # the process inherits it from this thread
+    os.sched_setaffinity(0, {core})  # the process inherits it from this thread
     try:
         with (folder / "output").open("wb") as out:
             process = subprocess.Popen(arguments, cwd=folder, env=given, stdout=out, stderr=out)
@@ -124,7 +146,7 @@ async def _accepts(server: Server, output: Path) -> None:
                     _, writer = await asyncio.open_connection(HOST, server.port)
                     writer.close()
                     return
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.01)
     raise CannotRun("does not start: " + _tail(output))
 
 

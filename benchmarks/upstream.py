@@ -1,6 +1,6 @@
 """A fake Authing that answers at once, or after `delay` seconds.
 
-It accepts every ticket and gives each login another of 100,000 users. It answers the exchange of
+It accepts every ticket and gives each login another of `users` users. It answers the exchange of
 the service and the exchange of Authing's SDKs (API version 3).
 """
 
@@ -22,7 +22,6 @@ from benchmarks.load import HOST
 
 POOL_ID = "5f0000000000000000000003"
 POOL_SECRET = "made-up-pool-secret-0123456789abcdef"
-_USERS = 100_000
 
 
 class Upstream:
@@ -30,6 +29,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.delay = 0.0
+        self.users = 100_000
         self.port = 0
         self._options = SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET)
         self._keys = SigningKeys(POOL_SECRET)
@@ -37,7 +37,7 @@ class Upstream:
 
     def response(self, path: bytes) -> bytes:
         """Return the response to an exchange."""
-        persona = Persona.named(f"user-{next(self._numbers) % _USERS}")
+        persona = Persona.named(f"user-{next(self._numbers) % self.users}")
         now = int(time.time())
         token, expires_at = user_token(self._options, self._keys, persona, now)
         if path.startswith(b"/api/v3/"):
