@@ -159,6 +159,10 @@ bench: install ## measure the service against its peers: 25 minutes (PEERS='fast
 	@.venv/bin/python -m benchmarks --peers '$(PEERS)' --scenarios '$(SCENARIOS)' \
 		--rounds $(or $(ROUNDS),5) --seconds $(or $(SECONDS),4)
 
+.PHONY: capacity
+capacity: install ## measure what one core and one store carry, for docs/capacity.md: 8 minutes (SCALE=0.01 ONLY=memory)
+	@.venv/bin/python -m benchmarks.capacity --scale $(or $(SCALE),1) --only '$(ONLY)'
+
 .PHONY: clean
 clean: ## remove generated files; data and .env stay
 	rm -rf .venv benchmarks/.env .cache .coverage .coverage.* htmlcov

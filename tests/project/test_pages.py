@@ -12,7 +12,7 @@ from tests.support.fakes import RecordedEvents
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
-TARGET = re.compile(r"`make ([a-z][a-z-]*)")
+TARGET = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.MULTILINE)
 TEST = re.compile(r"`(test_\w+_\w+_\w+)`")
 CODE = re.compile(r"`([^`]+)`")
 README_LINES = 120
