@@ -39,10 +39,11 @@ end
 """
 
 
-def fill_sqlite(source: Path, target: Path, count: int) -> int:
+def fill_sqlite(source: Path, target: Path, count: int) -> tuple[int, int]:
     """Make a file with about `count` sessions, from a small one that no process uses.
 
-    It takes any columns, and makes the indexes at the end. Returns the number of sessions.
+    It takes any columns, and makes the indexes at the end. Returns the numbers of
+    sessions in both.
     """
     shutil.copy(source, target)
     with closing(sqlite3.connect(target, isolation_level=None)) as db:
@@ -63,11 +64,11 @@ def fill_sqlite(source: Path, target: Path, count: int) -> int:
             db.execute(sql)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
-    return int(step * logins)
+    return logins, step * logins
 
 
-def fill_valkey(server: Server, count: int) -> int:
-    """Copy every session of the server until there are about `count`; return how many copies."""
+def fill_valkey(server: Server, count: int) -> tuple[int, int]:
+    """Copy all sessions to about `count`; return how many there were, and how many copies."""
     server.cli("CONFIG", "SET", "auto-aof-rewrite-percentage", 0)  # none during the measurement
     keys = server.cli("KEYS", SESSION_PREFIX + "*")
     step = max(1, count // len(keys))
@@ -75,4 +76,4 @@ def fill_valkey(server: Server, count: int) -> int:
     for first in range(0, len(keys), chunk):
         some = keys[first : first + chunk]
         server.cli("EVAL", _COPY, len(some), *some, SESSION_PREFIX, INDEX_PREFIX, step)
-    return (step - 1) * len(keys)
+    return len(keys), (step - 1) * len(keys)
