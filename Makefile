@@ -134,6 +134,10 @@ cancellations: install ## cancel 10,000 commands and 10,000 requests; no reply i
 kill-nine: install ## kill the service 50 times under load; nothing acknowledged is lost (4 minutes)
 	.venv/bin/python -m tests.soak.kill_nine
 
+.PHONY: key-rollover
+key-rollover: install ## roll all keys over three times under 100 refreshes a second (25 minutes)
+	.venv/bin/python -m tests.soak.key_rollover
+
 .PHONY: lossy
 lossy: install ## run 2,000 apps and 800 thieves over a lossy network, on each store (4 minutes)
 	.venv/bin/python -m tests.soak.lossy_network

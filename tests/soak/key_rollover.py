@@ -1,0 +1,244 @@
+"""Roll all keys over under load: no request fails, no token is refused, no user is logged out.
+
+Apps refresh at a steady rate while the commands `keys add`, `promote` and `retire` roll over the
+signing key and the secret key, as docs/operations.md says. A verifier that knows only the JWKS, and
+keeps it as long as Cache-Control allows, verifies every new access token. Between the rolls, broken
+key files are put in place. `python -m tests.soak.key_rollover --help` lists the options.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import jwt
+from joserfc import jwk, jws
+from joserfc import jwt as jose
+from joserfc.errors import JoseError
+
+from app.jose.key_ring import SigningKey
+from app.keyfile import read_keys
+from tests.commands.environment import ISSUER
+from tests.soak.phone import ME, App, Line
+from tests.soak.run import Environment, Promise, environment, run
+from tests.support.processes import ROOT
+
+_APPS = 100
+_TIMES = {"SESSION_ACCESS_TTL": "20", "SESSION_IDLE_TTL": "60", "SESSION_ABSOLUTE_TTL": "60"}
+_PICKED_UP_WITHIN = 30.0
+_BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "without keys": lambda _: b'{"keys": []}',
+}
+
+
+@dataclass(slots=True)
+class Outsider:
+    """Verifies with the JWKS alone. It fetches nothing for an unknown kid, as some gateways do."""
+
+    line: Line
+    keys: jwk.KeySet | None = None
+    stale_at: float = 0
+
+    async def accepts(self, access_token: str) -> bool:
+        """Whether the token is good."""
+        if self.keys is None or time.monotonic() >= self.stale_at:
+            await self._fetch()
+        assert self.keys is not None
+        wanted: Any = {name: {"essential": True, "value": ISSUER} for name in ("iss", "aud")}
+        try:
+            token = jose.decode(access_token, self.keys, algorithms=["ES256"])
+            jose.JWTClaimsRegistry(**wanted, exp={"essential": True}).validate(token.claims)
+        except (JoseError, ValueError):
+            return False
+        return True
+
+    async def _fetch(self) -> None:
+        response = await self.line.call("GET", "/.well-known/jwks.json")
+        assert response is not None
+        max_age = re.search(r"max-age=(\d+)", response.headers["Cache-Control"])
+        assert max_age is not None
+        self.keys = jwk.KeySet.import_key_set(response.body)
+        self.stale_at = time.monotonic() + int(max_age[1])
+
+
+@dataclass(slots=True)
+class Rollover:
+    """The load, the key file, and `found`: how often what happened.
+
+    `signers` are the kids that may sign now. `ends` counts the ends of sessions by reason.
+    """
+
+    running: Environment
+    file: Path
+    rate: int
+    signers: set[str]
+    outsider: Outsider
+    found: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    slowest_pick_up: float = 0
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[None]:
+        """Let all apps live while the context is open."""
+        living = [asyncio.create_task(self._live(app)) for app in self.running.apps]
+        yield
+        assert not any(life.done() for life in living)
+        for life in living:
+            life.cancel()
+        await asyncio.gather(*living, return_exceptions=True)
+
+    async def _live(self, app: App) -> None:
+        while True:
+            await asyncio.sleep(self.running.choices.expovariate(self.rate / _APPS))
+            before = set(self.signers)
+            with app.noting():
+                await app.refresh()
+                if app.ended is not None:  # sessions are short here: sign in again
+                    self.ends[app.ended] += 1
+                    app.ended = None
+                    app.received.clear()
+                    await app.sign_in()
+            await self._judge(app.access_token, before | self.signers)
+
+    async def _judge(self, access_token: str, signers: set[str]) -> None:
+        kid = jws.extract_compact(access_token.encode()).protected["kid"]
+        self.found["another key signed"] += kid not in signers
+        self.found["verified" if await self.outsider.accepts(access_token) else "refused"] += 1
+
+    async def roll(self, wait: int) -> None:
+        """Roll both keys over once, in the documented order; `wait` seconds after `add`."""
+        ring = read_keys(self.file)
+        old = ring.signing_key
+        await self._change("add", "--alg", "ES256")
+        await self._change("add", "--alg", "oct")
+        added = read_keys(self.file)
+        new, new_secret = added.signing_keys[-1].kid, added.secret_keys[-1].kid
+        await asyncio.sleep(wait)
+        self.signers.add(new)
+        await self._change("promote", new)
+        self.signers.remove(old.kid)
+        await self._change("promote", new_secret)
+        self.found["old keys accepted in the overlap"] += await self._is_accepted(old)
+        for kid in (old.kid, ring.current_secret_key.kid):
+            await self._change("retire", kid)
+        self.found["retired keys accepted"] += await self._is_accepted(old)
+
+    async def spoil(self) -> None:
+        """Put broken files in place; each is reported by `/readyz` until it is repaired."""
+        good = self.file.read_bytes()
+        for spoil in _BROKEN.values():
+            self.file.write_bytes(spoil(good))
+            self.found["broken files reported"] += await self._soon(self._has_keys("reload_failed"))
+            self.file.write_bytes(good)
+            self.found["broken files repaired"] += await self._soon(self._has_keys("ok"))
+
+    async def _change(self, *arguments: str) -> None:
+        """Run a command of `keys`, again while it refuses, and wait until the service follows."""
+        service = self.running.running.service
+        before = service.said('"keys_reloaded"')
+        while await self._command(*arguments) != 0:
+            self.found["retirements refused as too early"] += 1
+            await asyncio.sleep(5)
+        began = time.monotonic()
+        followed = await self._soon(lambda: service.said('"keys_reloaded"') > before)
+        self.found["changes picked up in time"] += followed
+        self.slowest_pick_up = max(self.slowest_pick_up, time.monotonic() - began)
+
+    async def _command(self, *arguments: str) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "keys", *arguments, "--file", str(self.file)),
+            cwd=self.file.parent,
+            env={**os.environ, **_TIMES, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        return await process.wait()
+
+    async def _soon(self, look: Callable[[], Any]) -> bool:
+        deadline = time.monotonic() + _PICKED_UP_WITHIN
+        while time.monotonic() < deadline:
+            seen = look()
+            if await seen if asyncio.iscoroutine(seen) else seen:
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+    def _has_keys(self, state: str) -> Callable[[], Any]:
+        async def look() -> bool:
+            response = await self.running.service.call("GET", "/readyz")
+            assert response is not None
+            assert response.status == HTTPStatus.OK
+            return bool(response.body["checks"]["keys"] == state)
+
+        return look
+
+    async def _is_accepted(self, key: SigningKey) -> bool:
+        """Whether the service or a new verifier accepts a token that this key signs now."""
+        newest = self.running.apps[0].access_token
+        claims = json.loads(jws.extract_compact(newest.encode()).payload)
+        now = int(time.time())
+        token = jwt.encode(
+            claims | {"iat": now, "exp": now + 20},
+            key.private,
+            key.algorithm,
+            {"typ": "at+jwt", "kid": key.kid},
+        )
+        response = await self.running.service.call("GET", ME, Authorization=f"Bearer {token}")
+        assert response is not None
+        return response.status == HTTPStatus.OK or await Outsider(self.outsider.line).accepts(token)
+
+
+async def main(folder: Path, given: argparse.Namespace) -> int:
+    async with environment(folder, given.seed, connections=100, **_TIMES) as running:
+        await running.signed_in(_APPS)
+        file = folder / "keys.json"
+        signers = {read_keys(file).signing_key.kid}
+        rollover = Rollover(running, file, given.rate, signers, Outsider(running.service))
+        began = time.monotonic()
+        async with rollover.load():
+            for _ in range(given.rolls):
+                await rollover.roll(given.wait)
+            await rollover.spoil()
+        seconds = time.monotonic() - began
+        await running.running.service.stop()
+    found, ends = rollover.found, rollover.ends
+    facts = {
+        "seconds": round(seconds),
+        "tokens verified": found["verified"],
+        "requests a second": f"{running.tally['requests'] / seconds:.0f}",
+        "sessions that reached their absolute end": ends["expired"],
+        "retirements refused as too early": found["retirements refused as too early"],
+        "slowest pick-up of a change, seconds": f"{rollover.slowest_pick_up:.1f}",
+    }
+    promises = [
+        Promise("changes picked up in time", found["changes picked up in time"], 6 * given.rolls),
+        Promise("tokens refused by the verifier", found["refused"]),
+        Promise("tokens that another key signed", found["another key signed"]),
+        Promise(
+            "old keys accepted in the overlap",
+            found["old keys accepted in the overlap"],
+            given.rolls,
+        ),
+        Promise("retired keys accepted", found["retired keys accepted"]),
+        Promise("users logged out", ends.total() - ends["expired"]),
+        Promise("broken files reported", found["broken files reported"], len(_BROKEN)),
+        Promise("broken files repaired", found["broken files repaired"], len(_BROKEN)),
+    ]
+    return running.conclude(facts, promises)
+
+
+if __name__ == "__main__":
+    numbers = {"rolls": 3, "rate": 100, "wait": 300}
+    sys.exit(run("key_rollover", __doc__ or "", numbers, main))
