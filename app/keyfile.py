@@ -143,10 +143,9 @@ def promote(path: Path, kid: str, *, clock: Callable[[], float] = time.time) -> 
 def retire(
     path: Path, kid: str, lives: TokenLives | None = None, *, clock: Callable[[], float] = time.time
 ) -> None:
-    """Remove a key that is not in use. Tokens made with it are refused from now on.
+    """Remove a key, whose tokens are refused from now on.
 
-    Raises:
-        InvalidKey: the key is in use, or with these `lives` a token made with it may be valid.
+    InvalidKey if the key is in use, or if with these `lives` a token made with it may be valid.
     """
     with _changed(path) as keys:
         chosen = _named(keys, kid)

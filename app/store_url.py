@@ -57,9 +57,7 @@ StoreUrl: TypeAlias = SqliteUrl | RedisUrl
 def parse_store_url(text: str) -> StoreUrl:
     """Parse STORE_URL. In a user and a password, `@ / ? #` and `%` must be percent-encoded.
 
-    Raises:
-        ValueError: the text has none of the known forms. The message lists the forms and does not
-            quote the text, which may contain a password.
+    A ValueError lists the forms and does not quote the text, which may contain a password.
     """
     if sqlite := _SQLITE.fullmatch(text):
         return SqliteUrl(Path(sqlite["path"]))

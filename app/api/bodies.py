@@ -16,9 +16,7 @@ _QUOTED = re.compile(r'"([^"]*)"')
 async def read_json(request: Request) -> JsonValue:
     """Return the JSON document of the body. A byte order mark before it is skipped.
 
-    Raises:
-        UnsupportedMediaType: the body has another label, or a content coding.
-        MalformedRequest: it is not strict JSON.
+    UnsupportedMediaType for another label or a content coding, MalformedRequest for other JSON.
     """
     labels = request.headers.getlist("content-type")
     if labels != ["application/json"] or "content-encoding" in request.headers:

@@ -31,11 +31,7 @@ ADVICE = {
 
 
 def run() -> int:
-    """Serve until a signal stops it.
-
-    Raises:
-        StartupError: something is wrong with the settings or what they point at.
-    """
+    """Serve until a signal stops it, or raise StartupError."""
     return run_with(load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR))
 
 

@@ -14,13 +14,10 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Decode, and accept only what `encode` would write.
+    """Decode what `encode` would write; NotBase64url for anything else.
 
     Python ignores characters outside the alphabet and stray bits at the end, so that one value
     would have several encodings.
-
-    Raises:
-        NotBase64url: another alphabet, padding, a wrong length, or stray bits.
     """
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -66,11 +66,7 @@ def is_jwk(value: object) -> bool:
 
 
 def required_members(jwk: Jwk) -> dict[str, Any]:
-    """Return the members that identify the key: the public key, or the secret of an `oct` key.
-
-    Raises:
-        InvalidKey: a member is missing.
-    """
+    """Return the members of the public key, or of the secret of an `oct` key, or raise InvalidKey."""
     try:
         return {name: jwk[name] for name in _REQUIRED_MEMBERS[jwk["kty"]]}
     except KeyError as error:
@@ -78,11 +74,7 @@ def required_members(jwk: Jwk) -> dict[str, Any]:
 
 
 def thumbprint(jwk: Jwk) -> str:
-    """Return the key's name: its thumbprint (RFC 7638, SHA-256, base64url).
-
-    Raises:
-        InvalidKey: a member is missing.
-    """
+    """Return the key's name, its thumbprint (RFC 7638, SHA-256, base64url), or raise InvalidKey."""
     canonical = json.dumps(required_members(jwk), separators=(",", ":"), sort_keys=True)
     return encode(hashlib.sha256(canonical.encode()).digest())
 

@@ -23,7 +23,10 @@ _JWS = jwt.PyJWS()
 
 
 class InvalidJws(Exception):
-    """The token is not accepted. Holds no reason, so that an attacker learns nothing from it."""
+    """The token is not accepted. Holds no reason, so that an attacker learns nothing from it.
+
+    Every function here that reads a token may raise it.
+    """
 
 
 def sign(header: str, claims: Mapping[str, Any], key: Any, algorithm: str) -> str:
@@ -39,13 +42,10 @@ def segment(members: Mapping[str, Any]) -> str:
 
 
 def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, Any]:
-    """Read the JOSE header of a token whose signature has not been checked.
+    """Read the JOSE header of three base64url parts whose signature has not been checked.
 
     `allowed` lists all header members that may occur: with `jwk`, `jku`, `x5u` or `crit` an
     attacker could choose the key or the rules.
-
-    Raises:
-        InvalidJws: not exactly three canonical base64url parts, or another header member.
     """
     if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise InvalidJws
@@ -60,20 +60,12 @@ def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, An
 
 
 def verified_claims(token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-    """Check the signature with the one algorithm of the key; return the claims.
-
-    Raises:
-        InvalidJws: the signature is wrong, or the claims are not one strict JSON object.
-    """
+    """Check the signature with the one algorithm of the key; return the claims, in strict JSON."""
     return _object(verified_payload(token, key, algorithm))
 
 
 def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
-    """Check the signature with the one algorithm of the key; return the bytes that are signed.
-
-    Raises:
-        InvalidJws: the signature is wrong.
-    """
+    """Check the signature with the one algorithm of the key; return the bytes that are signed."""
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     try:
@@ -89,11 +81,7 @@ def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
 
 
 def instant(claims: Mapping[str, Any], name: str) -> datetime:
-    """Read a required NumericDate (RFC 7519 section 2) in whole seconds.
-
-    Raises:
-        InvalidJws: absent, not an integer, or out of range (in milliseconds, for example).
-    """
+    """Read a required NumericDate (RFC 7519 section 2) in whole seconds, not in milliseconds."""
     value = claims.get(name)
     if type(value) is not int or not 0 <= value <= _LAST_SECOND:
         raise InvalidJws

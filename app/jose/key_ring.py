@@ -84,11 +84,7 @@ class KeyRing:
 
     @classmethod
     def from_jwk_set(cls, text: bytes) -> "KeyRing":
-        """Read a private JWK Set.
-
-        Raises:
-            InvalidKey: not a JWK Set, a weak or unusable key, or one of the two kinds missing.
-        """
+        """Read a private JWK Set, or raise InvalidKey."""
         keys = jwk_set_members(text)
         named = {thumbprint(key): key for key in keys}
         if len(named) != len(keys):
@@ -125,11 +121,7 @@ class KeyRing:
 
 
 def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
-    """Split a private JWK Set into its members, without loading the keys.
-
-    Raises:
-        InvalidKey: not a JWK Set, or a member of an unknown key type.
-    """
+    """Split a private JWK Set into members of known key types, or raise InvalidKey."""
     try:
         keys = keys_of(loads(text))
     except StrictJsonError:

@@ -62,11 +62,7 @@ class SharedCounter:
         self._retry_at = clock()
 
     async def count(self, rate: limits.RateLimitItem, *name: str) -> float | None:
-        """Count one and return None, or return the seconds until one more is possible.
-
-        Raises:
-            CounterUnavailable: it is not known to have been counted in time.
-        """
+        """Count one and return None, or the seconds until the next; or raise CounterUnavailable."""
         was_down = self._down
         if was_down:
             self._half_open()

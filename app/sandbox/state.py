@@ -188,11 +188,7 @@ class SandboxState:
         return fault
 
     def redeem(self, ticket: str) -> Ticket:
-        """Use a ticket.
-
-        Raises:
-            Refusal: no ticket, or an unknown, used or expired one. Authing's codes are not known.
-        """
+        """Use a ticket, or raise Refusal with a code. Authing's own codes are not known."""
         if not ticket:
             raise Refusal(2231, "参数不完整")
         known = self.tickets.get(ticket)

@@ -145,11 +145,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bind the address before anything else is opened. Nothing can connect until it listens.
-
-    Raises:
-        StartupError: the address is in use, or does not belong to this machine.
-    """
+    """Bind the address, or raise StartupError. Nothing can connect until it listens."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

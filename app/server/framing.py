@@ -107,8 +107,7 @@ class RequestReader:
     def next_request(self) -> Request | None:
         """Return the next request, or None while it is incomplete.
 
-        Raises:
-            RequestError: it is malformed or too large. Where the next one begins is unknown.
+        After a RequestError it is unknown where the next one begins.
         """
         if self._body is None:
             head = self._take_head()

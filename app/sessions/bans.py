@@ -19,11 +19,7 @@ class BanService:
     events: Events
 
     async def ban(self, subject: str, reason: str, until: datetime | None) -> Ban:
-        """Ban the user or change the ban. The sessions of the user end in the same step.
-
-        Raises:
-            InvalidRequest: `until` is not in the future.
-        """
+        """Ban the user until a future instant, or for good. The user's sessions end in one step."""
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
         if until is not None and until <= ban.created_at:
             raise InvalidRequest([FieldError("/until", "must be in the future")])
@@ -32,22 +28,14 @@ class BanService:
         return ban
 
     async def find(self, subject: str) -> Ban:
-        """Return the ban in force.
-
-        Raises:
-            NotFound: there is none.
-        """
+        """Return the ban in force, or raise NotFound."""
         ban = await self.store.find(subject, self.clock())
         if ban is None:
             raise NotFound
         return ban
 
     async def check(self, subject: str) -> None:
-        """Do nothing if the user may have sessions.
-
-        Raises:
-            UserBanned: a ban is in force.
-        """
+        """Raise UserBanned if a ban is in force."""
         ban = await self.store.find(subject, self.clock())
         if ban is not None:
             raise UserBanned(ban.until)

@@ -16,13 +16,7 @@ from app.stores.sqlite import open_sqlite_store
 async def open_store(
     url: StoreUrl, *, ca_file: Path | None, events: Events, sentinel_password: str | None = None
 ) -> AsyncIterator[Stores]:
-    """Open the store that STORE_URL names; close it at the end.
-
-    The client of Redis is only imported when it is needed.
-
-    Raises:
-        StartupError: one line that says why it cannot be used.
-    """
+    """Open the store that STORE_URL names, or raise StartupError; close it at the end."""
     if isinstance(url, SqliteUrl):
         with open_sqlite_store(url.path, events) as embedded:
             yield embedded

@@ -44,7 +44,7 @@ Question: TypeAlias = tuple[str | int, ...]
 
 
 class RedisEngine:
-    """Runs scripts and plain commands; `timeout` in seconds, for each of them."""
+    """Runs each script and plain command within `timeout` seconds, or raises StoreUnavailable."""
 
     def __init__(self, client: Redis, events: Events, timeout: float = TIMEOUT) -> None:
         self._client = client
@@ -70,11 +70,9 @@ class RedisEngine:
     ) -> Any:
         """Run the script, once in effect, and return its reply.
 
-        `command_id` is random unless given. With `confirm` the command waits until one replica has
-        the write. A time-out of that wait is recorded and is not an error.
-
-        Raises:
-            StoreUnavailable: it is not known to have run.
+        StoreUnavailable means that it is not known to have run. `command_id` is random unless
+        given. With `confirm` the command waits until one replica has the write. A time-out of that
+        wait is recorded and is not an error.
         """
         name = command_id or secrets.token_urlsafe(12)
         send = self._send_confirmed if confirm else self._send
@@ -96,19 +94,11 @@ class RedisEngine:
         return await self._bounded(run)
 
     async def execute(self, *command: RedisArg) -> Any:
-        """Run one plain command that may safely run twice.
-
-        Raises:
-            StoreUnavailable: it is not known to have run.
-        """
+        """Run one plain command that may safely run twice."""
         return await self._bounded(lambda **_: self._send(*command))
 
     async def describe(self) -> Mapping[str, str]:
-        """Return what the master reports about itself (INFO); nothing if it refuses to.
-
-        Raises:
-            StoreUnavailable: it cannot be asked.
-        """
+        """Return what the master reports about itself (INFO); nothing if it refuses to."""
 
         async def ask(**_: object) -> Mapping[str, str]:
             try:

@@ -37,12 +37,7 @@ class RedisMaintenance(Maintenance):
         self._checked = False
 
     async def check_server(self) -> None:
-        """Check once whether the server is fit to keep sessions.
-
-        Raises:
-            StartupError: it is not; one line that says what to change.
-            StoreUnavailable: it cannot be asked.
-        """
+        """Check once whether the server is fit to keep sessions, or raise StartupError."""
         check_server_info(await self._engine.describe(), self._events)
         self._checked = True
 

@@ -33,10 +33,7 @@ class ServerClock:
         """The present and the last time of the server (epoch milliseconds) for a command sent now.
 
         `deadline` is on `time.monotonic()`. Before the first reply no time fits, so that the server
-        refuses the command and tells its time.
-
-        Raises:
-            TimeoutError: the deadline is too near.
+        refuses the command and tells its time. TimeoutError if the deadline is too near.
         """
         now, last = time.monotonic(), deadline - TIMER_ERROR
         if now >= last:

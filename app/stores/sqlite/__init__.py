@@ -28,12 +28,9 @@ _EXPIRY_COLUMNS = {"sessions": "expires_at", "tickets": "expires_at", "bans": "u
 
 @contextmanager
 def open_sqlite_store(path: Path, events: Events | None = None) -> Iterator[Stores]:
-    """Open or create the file at this path. At the end, finish queued commands and close it.
+    """Open or create the file, or raise StartupError. At the end, finish queued commands.
 
     A file that is created and each failed command are events.
-
-    Raises:
-        StartupError: one line that says why it cannot be used.
     """
     is_new = not path.exists()
 

@@ -12,12 +12,7 @@ _APPLICATION_ID = int.from_bytes(b"tgat", "big")
 
 
 def take_lock(path: Path) -> int:
-    """Return a file descriptor that keeps other processes of ours from this database.
-
-    Raises:
-        StartupError: the folder cannot be written.
-        StoreInUse: another process has the lock.
-    """
+    """Return a descriptor that locks out other processes of ours, or raise StartupError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -35,8 +30,7 @@ def take_lock(path: Path) -> int:
 def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     """Open or create the file, and bring its schema up to date. Any thread may use the connection.
 
-    Raises:
-        StartupError: it cannot be used; it is left as it was.
+    A file that cannot be used is left as it was, and raises StartupError.
     """
     connection = None
     try:

@@ -67,10 +67,8 @@ class SqliteEngine:
     ) -> None:
         """Open or create the file; take the lock; bring the schema up to date; start the thread.
 
-        `on_failure` gets the name of the error of each failed command: SQLite's, if it has one.
-
-        Raises:
-            StartupError: another process has the file, or another program made it.
+        StartupError if another process has the file, or another program made it. `on_failure` gets
+        the name of the error of each failed command: SQLite's, if it has one.
         """
         self._lock = take_lock(path.resolve())  # one lock for one file, under any of its names
         try:
@@ -112,11 +110,7 @@ class SqliteEngine:
         return result
 
     def read(self, query: Command[T]) -> T:
-        """Run a query at once. It sees all commands that have returned.
-
-        Raises:
-            StoreUnavailable: SQLite failed.
-        """
+        """Run a query at once, or raise StoreUnavailable. It sees all commands that have returned."""
         if self._closed:
             raise StoreUnavailable
         try:
