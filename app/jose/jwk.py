@@ -66,7 +66,7 @@ def is_jwk(value: object) -> bool:
 
 
 def required_members(jwk: Jwk) -> dict[str, Any]:
-    """Return the members of the public key, or of the secret of an `oct` key, or raise InvalidKey."""
+    """Return the members of the public key, or of an `oct` key, or raise InvalidKey."""
     try:
         return {name: jwk[name] for name in _REQUIRED_MEMBERS[jwk["kty"]]}
     except KeyError as error:

@@ -110,7 +110,7 @@ class SqliteEngine:
         return result
 
     def read(self, query: Command[T]) -> T:
-        """Run a query at once, or raise StoreUnavailable. It sees all commands that have returned."""
+        """Run a query, or raise StoreUnavailable. It sees all commands that have returned."""
         if self._closed:
             raise StoreUnavailable
         try:
