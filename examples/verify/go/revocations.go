@@ -23,6 +23,9 @@ func newRevocations(url, serviceKey string) *revocations {
 	known := &revocations{url: url, serviceKey: serviceKey, expires: map[string]int64{}}
 	if url != "" {
 		pause := known.poll()
+		for pause == 0 {
+			pause = known.poll()
+		}
 		go func() {
 			for {
 				time.Sleep(pause)
@@ -40,7 +43,7 @@ func (known *revocations) contains(sessionID string) bool {
 	return found
 }
 
-// poll asks once and returns the time until the next poll.
+// poll asks once and returns the time until the next poll: 0 if there is more already.
 func (known *revocations) poll() time.Duration {
 	var page struct {
 		Events []struct {

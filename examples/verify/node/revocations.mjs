@@ -25,7 +25,8 @@ export class Revocations {
     for (;;) {
       let pause = PAUSE_AFTER_FAILURE;
       try {
-        pause = await this.#poll();
+        while (!(pause = await this.#poll())); // 0: there is more already
+        this.isComplete();
         if (this.stream) await this.#listen();
       } catch (error) {
         console.error("the revocation feed cannot be followed:", error.message);
@@ -40,7 +41,6 @@ export class Revocations {
     const page = await response.json();
     page.events.forEach((event) => this.#add(event));
     this.#cursor = page.cursor;
-    this.isComplete();
     return page.poll_after * 1000;
   }
 

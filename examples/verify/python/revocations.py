@@ -36,7 +36,9 @@ class Revocations:
     def _follow(self) -> None:
         while True:
             try:
-                pause = self._poll()
+                while not (pause := self._poll()):
+                    pass  # there is more
+                self.complete.set()
                 if self._stream:
                     self._listen()
             except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
@@ -45,13 +47,12 @@ class Revocations:
             time.sleep(pause)
 
     def _poll(self) -> float:
-        """Ask once; return the seconds until the next time."""
+        """Ask once; return the seconds until the next time: 0 if there is more already."""
         with self._open("application/json") as response:
             page = json.load(response)
         for event in page["events"]:
             self._add(event)
         self._cursor = page["cursor"]
-        self.complete.set()
         return float(page["poll_after"])
 
     def _listen(self) -> None:
