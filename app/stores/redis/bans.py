@@ -9,18 +9,15 @@ from app.sessions.models import Ban, epoch, instant
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import BAN_INDEX, BAN_PREFIX, ban_key, decode_ban, decode_row
-from app.stores.redis.engine import RedisEngine
+from app.stores.redis.engine import RedisPort
 from app.stores.redis.sessions import in_chunks
 
 _NO_TIME = instant(0)
 """The script that lifts a ban does not read the time of the command."""
 
 
-class RedisBans(BanStore):
+class RedisBans(RedisPort, BanStore):
     """`BanStore` over one Redis or Valkey."""
-
-    def __init__(self, engine: RedisEngine) -> None:
-        self._engine = engine
 
     @override
     async def put(self, ban: Ban) -> Sequence[str]:

@@ -158,6 +158,13 @@ class RedisEngine:
         return reply
 
 
+class RedisPort:
+    """What the ports over one Redis or Valkey have in common."""
+
+    def __init__(self, engine: RedisEngine) -> None:
+        self._engine = engine
+
+
 def _kind(error: Exception) -> str:
     # The type only, because the text may quote the command. The library turns an error of TLS into
     # a text in one of its own errors.

@@ -23,14 +23,11 @@ from app.stores.redis.codec import (
     reply_key,
     session_key,
 )
-from app.stores.redis.engine import RedisEngine
+from app.stores.redis.engine import RedisPort
 
 
-class RedisSessions(SessionStore):
+class RedisSessions(RedisPort, SessionStore):
     """`SessionStore` over one Redis or Valkey."""
-
-    def __init__(self, engine: RedisEngine) -> None:
-        self._engine = engine
 
     @override
     async def touch(

@@ -21,14 +21,11 @@ from app.stores.redis.codec import (
     session_key,
     ticket_key,
 )
-from app.stores.redis.engine import RedisEngine
+from app.stores.redis.engine import RedisPort
 
 
-class RedisTickets(TicketStore):
+class RedisTickets(RedisPort, TicketStore):
     """`TicketStore` over one Redis or Valkey."""
-
-    def __init__(self, engine: RedisEngine) -> None:
-        self._engine = engine
 
     @override
     async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:

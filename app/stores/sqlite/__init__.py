@@ -16,7 +16,7 @@ from app.events import Events
 from app.sessions.models import epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL, Maintenance, Stores
 from app.stores.sqlite.bans import SqliteBans
-from app.stores.sqlite.engine import SqliteEngine, command
+from app.stores.sqlite.engine import SqliteEngine, SqlitePort, command
 from app.stores.sqlite.schema import MIGRATIONS
 from app.stores.sqlite.sessions import SqliteSessions
 from app.stores.sqlite.tickets import SqliteTickets
@@ -49,11 +49,8 @@ def open_sqlite_store(path: Path, events: Events | None = None) -> Iterator[Stor
         )
 
 
-class SqliteMaintenance(Maintenance):
+class SqliteMaintenance(SqlitePort, Maintenance):
     """Purges in chunks, so that no other command waits long."""
-
-    def __init__(self, engine: SqliteEngine) -> None:
-        self._engine = engine
 
     @override
     async def purge(self, now: datetime) -> int:

@@ -8,15 +8,12 @@ from typing_extensions import override
 
 from app.sessions.models import Ban, EndReason, epoch, instant
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
-from app.stores.sqlite.engine import SqliteEngine, command, query
+from app.stores.sqlite.engine import SqlitePort, command, query
 from app.stores.sqlite.sessions import end_all_sessions
 
 
-class SqliteBans(BanStore):
+class SqliteBans(SqlitePort, BanStore):
     """`BanStore` over one SQLite file."""
-
-    def __init__(self, engine: SqliteEngine) -> None:
-        self._engine = engine
 
     @override
     @command

@@ -23,7 +23,7 @@ from functools import wraps
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from app.errors import StoreUnavailable
 from app.stores.sqlite.database import open_database, open_reader, take_lock
@@ -232,12 +232,14 @@ class SqliteEngine:
         return unavailable
 
 
-class _HasEngine(Protocol):
-    @property
-    def _engine(self) -> SqliteEngine: ...
+class SqlitePort:
+    """What the ports over one SQLite file have in common."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
 
 
-S = TypeVar("S", bound=_HasEngine)
+S = TypeVar("S", bound=SqlitePort)
 Method: TypeAlias = Callable[Concatenate[S, sqlite3.Connection, P], T]
 StoreMethod: TypeAlias = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 from app.sessions.models import EndReason, Session, epoch, instant
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
-from app.stores.sqlite.engine import SqliteEngine, command, query
+from app.stores.sqlite.engine import SqlitePort, command, query
 
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = ("authenticated_at", "created_at", "last_used_at", "expires_at", "absolute_expires_at")
@@ -28,11 +28,8 @@ _OLDEST_FIRST = "ORDER BY created_at, rowid"
 _NEWEST = f"SELECT {_COLUMNS} {_ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
 
 
-class SqliteSessions(SessionStore):
+class SqliteSessions(SqlitePort, SessionStore):
     """`SessionStore` over one SQLite file."""
-
-    def __init__(self, engine: SqliteEngine) -> None:
-        self._engine = engine
 
     @override
     async def touch(

@@ -9,7 +9,7 @@ from app.sessions.models import Session, epoch, instant
 from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
 from app.stores.sqlite.bans import find_ban
-from app.stores.sqlite.engine import SqliteEngine, command
+from app.stores.sqlite.engine import SqlitePort, command
 from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
 
 _COLUMNS = (
@@ -18,11 +18,8 @@ _COLUMNS = (
 )
 
 
-class SqliteTickets(TicketStore):
+class SqliteTickets(SqlitePort, TicketStore):
     """`TicketStore` over one SQLite file."""
-
-    def __init__(self, engine: SqliteEngine) -> None:
-        self._engine = engine
 
     @override
     @command
