@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.sessions import SessionService
-from app.store_url import SqliteUrl
+from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents
@@ -77,21 +78,15 @@ async def open_services(
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         secrets = secret_files(settings, events, secrets_dir)
-        stores = await stack.enter_async_context(
-            open_store(
-                settings.store_url,
-                ca_file=settings.store_ca_file,
-                sentinel_password=sentinel_password(settings),
-                events=events,
-            )
-        )
+        address = store_address(settings)
+        stores = await stack.enter_async_context(open_store(address, events))
         wire = await stack.enter_async_context(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
         limiter = RateLimiter(
-            await stack.enter_async_context(_shared_counts(settings)),
+            await stack.enter_async_context(_shared_counts(address)),
             secret=_rate_limit_secret(keys),
             events=events,
             clock=timer,
@@ -206,23 +201,24 @@ def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:
     )
 
 
+def store_address(settings: Settings) -> StoreUrl:
+    """Return the parsed STORE_URL, with the settings that connecting to it needs."""
+    url, secret = settings.store_url, settings.store_sentinel_password
+    if isinstance(url, SqliteUrl):
+        return url
+    password = None if secret is None else secret.get_secret_value()
+    return replace(url, ca_file=settings.store_ca_file, sentinel_password=password)
+
+
 @asynccontextmanager
-async def _shared_counts(settings: Settings) -> AsyncIterator[Storage | None]:
-    if isinstance(settings.store_url, SqliteUrl):
+async def _shared_counts(address: StoreUrl) -> AsyncIterator[Storage | None]:
+    if isinstance(address, SqliteUrl):
         yield None
         return
     from app.stores.redis import open_client  # noqa: PLC0415  # an extra that SQLite does not need
 
-    async with open_client(
-        settings.store_url, settings.store_ca_file, sentinel_password=sentinel_password(settings)
-    ) as client:
+    async with open_client(address) as client:
         yield redis_storage(client)
-
-
-def sentinel_password(settings: Settings) -> str | None:
-    """Return the password that Sentinels ask for, if any."""
-    secret = settings.store_sentinel_password
-    return None if secret is None else secret.get_secret_value()
 
 
 def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:

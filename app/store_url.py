@@ -36,7 +36,9 @@ class SqliteUrl:
 class RedisUrl:
     """One Redis or Valkey server, or the master that these Sentinels name for `service`.
 
-    A server on this machine may have the path of a Unix `socket` instead of a host.
+    A server on this machine may have the path of a Unix `socket` instead of a host. The last two
+    are no part of the URL: the only authorities that are trusted, and the password that Sentinels
+    ask for.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -46,6 +48,8 @@ class RedisUrl:
     service: str | None = None
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return "Redis"  # an address may hold a password

@@ -12,13 +12,7 @@ from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_n
 from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
 from app.events import EventName, Events
 from app.keyfile import KeyFile
-from app.main import (
-    authing_client,
-    authing_transport,
-    secret_files,
-    sentinel_password,
-    system_clock,
-)
+from app.main import authing_client, authing_transport, secret_files, store_address, system_clock
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
@@ -77,12 +71,7 @@ async def _ask_store(settings: Settings) -> dict[str, str]:
     """Open the store and write. Warn about a store that loses its data in a crash."""
     events = _LastEvents()
     try:
-        async with open_store(
-            settings.store_url,
-            ca_file=settings.store_ca_file,
-            sentinel_password=sentinel_password(settings),
-            events=events,
-        ) as stores:
+        async with open_store(store_address(settings), events) as stores:
             await stores.maintenance.check_writable()
     except StoreInUse:
         return {"store": _IN_USE}

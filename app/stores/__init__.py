@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 from app.errors import StartupError
 from app.events import Events
@@ -13,9 +12,7 @@ from app.stores.sqlite import open_sqlite_store
 
 
 @asynccontextmanager
-async def open_store(
-    url: StoreUrl, *, ca_file: Path | None, events: Events, sentinel_password: str | None = None
-) -> AsyncIterator[Stores]:
+async def open_store(url: StoreUrl, events: Events) -> AsyncIterator[Stores]:
     """Open the store that STORE_URL names, or raise StartupError; close it at the end."""
     if isinstance(url, SqliteUrl):
         with open_sqlite_store(url.path, events) as embedded:
@@ -25,7 +22,5 @@ async def open_store(
         raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
-    async with open_redis_store(
-        url, ca_file=ca_file, events=events, sentinel_password=sentinel_password
-    ) as shared:
+    async with open_redis_store(url, events) as shared:
         yield shared

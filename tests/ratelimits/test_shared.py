@@ -44,7 +44,7 @@ async def instance(
     """The limiter of one instance of the service."""
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
-    client = await stack.enter_async_context(open_client(address, None))
+    client = await stack.enter_async_context(open_client(address))
     more = {"secret": lambda: SECRET, "clock": timer or Timer(), **more}
     return RateLimiter(redis_storage(client), events=events or RecordedEvents(), **more)
 

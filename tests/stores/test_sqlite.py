@@ -61,7 +61,7 @@ def on_disk(path: Path) -> bytes:
 
 async def test_a_failed_command_is_an_event_with_the_name_of_the_error(path: Path) -> None:
     events = RecordedEvents()
-    async with open_store(SqliteUrl(path), ca_file=None, events=events) as stores:
+    async with open_store(SqliteUrl(path), events) as stores:
         with no_room_to_grow(path), pytest.raises(StoreUnavailable):
             await keep(stores, make_session())
         with closing(sqlite3.connect(path)) as database:
@@ -75,7 +75,7 @@ async def test_a_failed_command_is_an_event_with_the_name_of_the_error(path: Pat
 async def test_a_store_that_is_created_is_an_event_once(tmp_path: Path) -> None:
     events, url = RecordedEvents(), SqliteUrl(tmp_path / "new" / "sessions.db")
     for _ in range(2):
-        async with open_store(url, ca_file=None, events=events):
+        async with open_store(url, events):
             pass
     assert events.names == ["store_created"]
 

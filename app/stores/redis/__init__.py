@@ -39,24 +39,14 @@ _SENTINEL_TIMEOUT = 0.3
 
 @asynccontextmanager
 async def open_redis_store(
-    url: RedisUrl,
-    *,
-    ca_file: Path | None,
-    events: Events,
-    sentinel_password: str | None = None,
-    command_timeout: float = TIMEOUT,
+    url: RedisUrl, events: Events, command_timeout: float = TIMEOUT
 ) -> AsyncIterator[Stores]:
     """Open the store at this address; close it at the end. `command_timeout` in seconds.
 
     The service starts even when the server cannot be reached: it is not ready until the server
-    can be, and the server is checked then.
-
-    Raises:
-        StartupError: one line that says what is wrong with the server or the CA file.
+    can be, and the server is checked then. StartupError if that or the CA file is unfit.
     """
-    async with open_client(
-        url, ca_file, command_timeout, sentinel_password=sentinel_password
-    ) as client:
+    async with open_client(url, command_timeout) as client:
         engine = RedisEngine(client, events, command_timeout)
         maintenance = RedisMaintenance(engine, events)
         with suppress(StoreUnavailable):
@@ -65,28 +55,20 @@ async def open_redis_store(
 
 
 @asynccontextmanager
-async def open_client(
-    url: RedisUrl,
-    ca_file: Path | None,
-    command_timeout: float = TIMEOUT,
-    *,
-    sentinel_password: str | None = None,
-) -> AsyncIterator[Redis]:
+async def open_client(url: RedisUrl, command_timeout: float = TIMEOUT) -> AsyncIterator[Redis]:
     """Make the client, which connects when it is used; close all connections at the end.
 
     The client is for one server, or for the master that Sentinels name. Sentinels are asked with
-    their own password; with TLS if the servers use it.
-
-    Raises:
-        StartupError: `ca_file` cannot be read, or holds no certificate.
+    their own password; with TLS if the servers use it. A `ca_file` without a certificate is a
+    StartupError.
     """
-    tls = {"tls": _tls_context(ca_file)} if url.tls else {}
+    tls = {"tls": _tls_context(url.ca_file)} if url.tls else {}
     login = {"username": url.username, "password": url.password}
     options = {**_options(command_timeout), **tls, **login, "max_connections": 2 * MAX_CONCURRENT}
     one = TlsConnection if url.tls else Connection
     async with AsyncExitStack() as stack:
         if url.service is not None:
-            asked = {**_options(_SENTINEL_TIMEOUT), **tls, "password": sentinel_password}
+            asked = {**_options(_SENTINEL_TIMEOUT), **tls, "password": url.sentinel_password}
             sentinels = Sentinels(())  # type: ignore[no-untyped-call]  # the library's gap
             for host, port in url.hosts:
                 sentinels.sentinels.append(_client(one, host=host, port=port, **asked))

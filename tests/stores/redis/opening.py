@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -43,13 +44,8 @@ async def opened(
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
     recorded = events if events is not None else RecordedEvents()
-    async with open_redis_store(
-        address,
-        ca_file=ca_file,
-        sentinel_password=sentinel_password,
-        events=recorded,
-        command_timeout=command_timeout,
-    ) as store:
+    address = replace(address, ca_file=ca_file, sentinel_password=sentinel_password)
+    async with open_redis_store(address, recorded, command_timeout) as store:
         yield store
 
 

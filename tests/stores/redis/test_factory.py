@@ -21,17 +21,13 @@ async def test_sqlite_does_not_need_the_redis_client(
     without_the_extra: None, tmp_path: Path
 ) -> None:
     file = tmp_path / "sessions.db"
-    async with open_store(
-        parse_store_url(f"sqlite:///{file}"), ca_file=None, events=RecordedEvents()
-    ) as store:
+    async with open_store(parse_store_url(f"sqlite:///{file}"), RecordedEvents()) as store:
         await store.maintenance.check_writable()
     assert file.exists()
 
 
 async def test_redis_without_its_client_is_refused_in_one_line(without_the_extra: None) -> None:
     with pytest.raises(StartupError) as refused:
-        async with open_store(
-            parse_store_url("redis://127.0.0.1"), ca_file=None, events=RecordedEvents()
-        ):
+        async with open_store(parse_store_url("redis://127.0.0.1"), RecordedEvents()):
             pass
     assert str(refused.value) == 'STORE_URL: Redis needs the extra "redis" of this package'
