@@ -82,8 +82,9 @@ def jose(folder: Path) -> list[str]:
 
 
 def java(folder: Path) -> list[str]:
-    _program("javac")
-    return [_program("java"), str(FOLDER / "java" / "Verify.java")]
+    compiler = [_program("javac"), "-d", str(folder), str(FOLDER / "java" / "Verify.java")]
+    subprocess.run(compiler, check=True)
+    return [_program("java"), "-cp", str(folder), "Verify"]
 
 
 def golang(folder: Path) -> list[str]:

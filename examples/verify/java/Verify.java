@@ -6,12 +6,13 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.*;
 import java.math.BigInteger;
-import java.net.URI;
+import java.net.*;
 import java.net.http.*;
 import java.security.*;
 import java.security.spec.*;
 import java.time.Duration;
 import java.util.*;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.*;
 
 public class Verify {
@@ -27,6 +28,9 @@ public class Verify {
     static final Pattern MEMBER = Pattern.compile(
             "[{,]\\s*\"(\\w+)\"\\s*:\\s*(?:\"([^\"\\\\]*)\"|(\\d{1,15}))\\s*(?=[,}])");
 
+    static final String FEED_URL = ENV.get("REVOCATIONS_URL");
+    static final Map<String, Long> revoked = new ConcurrentHashMap<>(); // sessions until their expires_at
+    static String cursor = "";
     static volatile Map<String, PublicKey> keys = Map.of();
     static volatile long staleAt, unknownAfter;
 
@@ -54,6 +58,7 @@ public class Verify {
             // Without leeway: the revocation feed forgets the session then.
             require(claims.get("exp") instanceof Long exp && exp > now, "exp");
             require(claims.get("iat") instanceof Long iat && iat <= now + CLOCK_SKEW, "iat");
+            require(!revoked.containsKey((String) claims.get("sid")), "revoked");
             return claims;
         } catch (GeneralSecurityException | IllegalArgumentException error) {
             throw new Refused(error.toString());
@@ -90,10 +95,7 @@ public class Verify {
     static void fetch() {
         staleAt = System.currentTimeMillis() + COOLDOWN; // meanwhile others use the old keys
         try {
-            HttpRequest request =
-                    HttpRequest.newBuilder(URI.create(JWKS_URL)).timeout(Duration.ofSeconds(2)).build();
-            HttpResponse<String> response = HTTP.send(request, HttpResponse.BodyHandlers.ofString());
-            if (response.statusCode() != 200) throw new IOException("status " + response.statusCode());
+            HttpResponse<String> response = get(HttpRequest.newBuilder(URI.create(JWKS_URL)));
             Map<String, PublicKey> fetched = new HashMap<>();
             for (Matcher m = OBJECT.matcher(response.body()); m.find(); ) {
                 Map<String, Object> jwk = members(m.group());
@@ -104,6 +106,41 @@ public class Verify {
             staleAt = System.currentTimeMillis() + (maxAge.find() ? 1000 * Long.parseLong(maxAge.group(1)) : COOLDOWN);
         } catch (IOException | InterruptedException | GeneralSecurityException | RuntimeException error) {
             System.err.println("the JWKS cannot be fetched: " + error);
+        }
+    }
+
+    static HttpResponse<String> get(HttpRequest.Builder request) throws IOException, InterruptedException {
+        HttpResponse<String> response =
+                HTTP.send(request.timeout(Duration.ofSeconds(2)).build(), HttpResponse.BodyHandlers.ofString());
+        if (response.statusCode() != 200) throw new IOException("status " + response.statusCode());
+        return response;
+    }
+
+    /** Asks the revocation feed once; returns the seconds until the next time (0: there is more). */
+    static long poll() throws InterruptedException {
+        try {
+            URI uri = URI.create(FEED_URL + "?after=" + URLEncoder.encode(cursor, UTF_8));
+            String bearer = "Bearer " + ENV.get("SERVICE_API_KEY");
+            String page = get(HttpRequest.newBuilder(uri).header("Authorization", bearer)).body();
+            for (Matcher m = OBJECT.matcher(page); m.find(); ) {
+                Map<String, Object> event = members(m.group());
+                revoked.put((String) event.get("sid"), (Long) event.get("expires_at"));
+            }
+            revoked.values().removeIf(expiresAt -> expiresAt <= System.currentTimeMillis() / 1000);
+            Map<String, Object> around = members(OBJECT.matcher(page).replaceAll("0"));
+            cursor = (String) around.get("cursor");
+            return (Long) around.get("poll_after");
+        } catch (IOException | RuntimeException error) { // what is known stays in force
+            System.err.println("the revocation feed cannot be followed: " + error);
+            return 1;
+        }
+    }
+
+    static void follow() {
+        try {
+            for (long pause = poll(); ; pause = poll()) Thread.sleep(1000 * pause);
+        } catch (InterruptedException end) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -119,7 +156,13 @@ public class Verify {
         return new BigInteger(1, Base64.getUrlDecoder().decode((String) base64url));
     }
 
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) throws Exception {
+        if (FEED_URL != null) {
+            while (poll() == 0); // all that has ended so far, before the first verdict
+            Thread follower = new Thread(Verify::follow);
+            follower.setDaemon(true);
+            follower.start();
+        }
         BufferedReader tokens = new BufferedReader(new InputStreamReader(System.in, UTF_8));
         for (String token; (token = tokens.readLine()) != null; ) {
             try {
