@@ -32,6 +32,8 @@ _LAST_REQUEST_SECONDS = 0.3
 _CUT_OFF_SECONDS = 1
 """In which requests that are cut off are answered."""
 
+_ACCEPTED_AT_ONCE = 16
+
 _KERNEL_BUFFERS = {socket.SO_RCVBUF: 8 * 1024, socket.SO_SNDBUF: 16 * 1024}
 """Bytes that the kernel holds of each connection, which else grow to megabytes.
 
@@ -90,7 +92,9 @@ class DrainingServer(uvicorn.Server):
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then pass the port to `on_start`."""
-        await super().startup(sockets)
+        # libuv accepts one connection of each socket between two rounds of work. With one socket,
+        # many busy connections would keep new ones waiting for seconds.
+        await super().startup([s.dup() for s in sockets or () for _ in range(_ACCEPTED_AT_ONCE)])
         self._evict_expired()
         self._on_start(self.servers[0].sockets[0].getsockname()[1])
 

@@ -3,8 +3,10 @@
 import asyncio
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Coroutine
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import uvloop
@@ -13,6 +15,7 @@ from tests.server.conftest import EchoServer, next_response, responses, serving,
 from tests.server.examples import CHUNKED, GET, MALFORMED, SMUGGLED, WELL_FORMED, get, post
 from tests.support.processes import ROOT, Program, machine
 
+T = TypeVar("T")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -73,14 +76,14 @@ async def test_half_closed_client_gets_its_response(server: EchoServer) -> None:
     assert response.status == 200
 
 
-def in_uvloop() -> bytes:
-    """Ask and half-close in the event loop of production."""
+def in_uvloop(ask: Coroutine[Any, Any, T]) -> T:
+    """Run in the event loop of production."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_ask_and_half_close())
+        return runner.run(ask)
 
 
 async def test_client_that_half_closes_at_once_gets_its_response() -> None:
-    (response,) = responses(await asyncio.to_thread(in_uvloop))
+    (response,) = responses(await asyncio.to_thread(in_uvloop, _ask_and_half_close()))
     assert (response.status, response.echo["body"]) == (200, "{}")
 
 
@@ -89,6 +92,21 @@ async def _ask_and_half_close() -> bytes:
         writer.write(post(b"Content-Length: 2") + b"{}")
         writer.write_eof()
         return await until_end(reader)
+
+
+async def test_new_connections_are_accepted_together_while_others_are_busy() -> None:
+    assert await asyncio.to_thread(in_uvloop, _accepted_in_two_rounds(16)) == 16
+
+
+async def _accepted_in_two_rounds(number: int) -> int:
+    async with serving() as server:
+        with ExitStack() as stack:
+            for _ in range(number):  # the kernel connects them, and the loop does not run meanwhile
+                client = socket.create_connection(("127.0.0.1", server.port))
+                stack.enter_context(client)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return len(server.connections())
 
 
 # --- memory ---
