@@ -69,7 +69,7 @@ class Wire(httpx.AsyncBaseTransport):
     closed: bool = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
+        return await httpx.ASGITransport(self.sandbox.app).handle_async_request(request)
 
     async def aclose(self) -> None:
         self.closed = True

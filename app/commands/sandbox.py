@@ -85,7 +85,7 @@ def run(host: str, folder: Path) -> int:
 
     return run_with(
         settings,
-        transport=httpx.ASGITransport(fake.authing),
-        extra_routes=fake.pages.routes,
+        transport=httpx.ASGITransport(fake.app),
+        extra_routes=fake.pages,
         on_start=announce,
     )

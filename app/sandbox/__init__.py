@@ -7,7 +7,7 @@ tests both independently. It is not part of production.
 
 from dataclasses import dataclass
 
-from starlette.routing import Router
+from starlette.routing import Route, Router
 
 from app.sandbox.authing import authing_routes
 from app.sandbox.pages import control_routes, page_routes
@@ -18,30 +18,22 @@ __all__ = ["Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState", "cre
 
 @dataclass(frozen=True)
 class Sandbox:
-    """One fake Authing, as three ASGI apps over the same state.
+    """One fake Authing.
 
-    `authing` is the upstream: the exchange and the JWKS. `pages` is the page and the control API;
-    its routes have their whole path, so they join another server with
-    `server.router.routes.extend(sandbox.pages.routes)`: a Mount would not answer `/sandbox` itself.
-    `app` is both, for a separate port.
+    `app` is the exchange, the JWKS, the page and the control API over one state. `pages` are the
+    routes of the last two, with their whole path, so that another server can have them too: a Mount
+    would not answer `/sandbox` itself.
     """
 
     state: SandboxState
-    authing: Router
-    pages: Router
     app: Router
+    pages: list[Route]
 
 
 def create_sandbox(options: SandboxOptions) -> Sandbox:
     """Build a sandbox with its own state. It needs no lifespan."""
     state = SandboxState(options)
-    upstream = authing_routes(state)
     pages = [*page_routes(state), *control_routes(state)]
-    # Bare routers, because a Starlette application's middleware would wrap the `send` through which
-    # a fault reaches the connection.
-    return Sandbox(
-        state=state,
-        authing=Router(upstream, redirect_slashes=False),
-        pages=Router(pages, redirect_slashes=False),
-        app=Router([*upstream, *pages], redirect_slashes=False),
-    )
+    # A bare router, because a Starlette application's middleware would wrap the `send` through
+    # which a fault reaches the connection.
+    return Sandbox(state, Router([*authing_routes(state), *pages], redirect_slashes=False), pages)

@@ -3,25 +3,32 @@
 The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in JSON. A refusal is an
 envelope with a business code and `data: null`: 2224 another pool, 1001 another secret, 2231 no
 ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket.
+
+docs/sandbox.md says of each fault what the client sees. In one process (`httpx.ASGITransport`)
+there is no connection: a drop raises ConnectionResetError through the transport, and a truncated
+response ends early.
 """
 
+import asyncio
 import hmac
 import json
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.sandbox.faults import answer_instead, drop, spoil, wait_if_slow
 from app.sandbox.personas import Persona, SigningKeys, user_record
-from app.sandbox.state import Refusal, SandboxOptions, SandboxState, Ticket, json_object
+from app.sandbox.state import Fault, Refusal, SandboxOptions, SandboxState, Ticket, json_object
 
 _FIFTEEN_DAYS = 1_296_000
 _HOUR = 3_600
+_PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
+_BUSY = "<!doctype html><title>503</title><p>Service Unavailable"
 
 
 def authing_routes(state: SandboxState) -> list[Route]:
@@ -51,12 +58,12 @@ class Exchange:
     async def _response(self, request: Request) -> ASGIApp:
         body = await _json_body(request)
         fault = self._state.arrive(_text(body, "ticket"))
-        if not await wait_if_slow(fault, request):
-            return drop
-        if instead := answer_instead(fault, request):
+        if not await _wait_if_slow(fault, request):
+            return _drop
+        if instead := _answer_instead(fault, request):
             return instead
         genuine = fault.kind != "bad_token"
-        return spoil(fault, self._exchange(request.path_params["pool"], body, genuine=genuine))
+        return _spoil(fault, self._exchange(request.path_params["pool"], body, genuine=genuine))
 
     def _exchange(self, pool: str, body: Mapping[str, Any], *, genuine: bool) -> Response:
         options = self._state.options
@@ -140,3 +147,65 @@ async def _json_body(request: Request) -> Mapping[str, Any]:
 def _text(body: Mapping[str, Any], member: str) -> str:
     value = body.get(member)
     return value if isinstance(value, str) else ""
+
+
+async def _wait_if_slow(fault: Fault, request: Request) -> bool:
+    """Wait if the fault is `slow`; return False if the client has disconnected meanwhile."""
+    if fault.kind != "slow":
+        return True
+    await asyncio.sleep(fault.seconds)
+    return not await request.is_disconnected()
+
+
+def _answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
+    """Return the response that replaces the exchange; None if the fault does not replace it."""
+    retry = {"Retry-After": str(math.ceil(fault.seconds))}
+    answers: dict[str, ASGIApp] = {
+        "drop": _drop,
+        "http_500": JSONResponse({"code": 500, "message": "服务器错误", "data": None}, 500),
+        "http_503": HTMLResponse(_BUSY, 503, retry),
+        "rate_limited": JSONResponse({"code": 429, "message": "请求过于频繁"}, 429, retry),
+        "html": HTMLResponse(_PORTAL),
+        "redirect": RedirectResponse(request.url.path),
+    }
+    return answers.get(fault.kind)
+
+
+def _spoil(fault: Fault, response: Response) -> ASGIApp:
+    """Return the response as the fault changes it."""
+    if fault.kind == "accept_then_drop":
+        return _drop
+    return _truncated(response) if fault.kind == "truncated" else response
+
+
+async def _drop(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Close the connection without a byte."""
+    if not await _hang_up(receive, send):
+        raise ConnectionResetError
+
+
+def _truncated(response: Response) -> ASGIApp:
+    """Return an app that sends the head and half of the body, and closes the connection."""
+
+    async def send_half(_scope: Scope, receive: Receive, send: Send) -> None:
+        head = {"status": response.status_code, "headers": response.raw_headers}
+        await send({"type": "http.response.start", **head})
+        half = bytes(response.body)[: len(response.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        if not await _hang_up(receive, send):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return send_half
+
+
+async def _hang_up(receive: Receive, send: Send) -> bool:
+    # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
+    # that owns the socket's transport. Elsewhere there is no transport, and nothing happens.
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        return False
+    transport.close()
+    # The request has been read, so the next message is the disconnect. uvicorn would send 500 for
+    # an app that returns before that.
+    await receive()
+    return True

@@ -129,7 +129,7 @@ async def test_the_examples_of_bodies_are_read_when_they_are_executed(
 
 async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) -> None:
     async with running_app(tmp_path, api_docs=True) as app:
-        routes = app.sandbox.pages.routes
+        routes = app.sandbox.pages
         async with phone_of(app.serve(extra_routes=routes)) as phone:
             described = (await phone.get("/openapi.json")).json()
             OpenAPI.model_validate(described)

@@ -45,14 +45,14 @@ def switch(sandbox: Sandbox) -> Callable[..., None]:
 
 @pytest.fixture
 async def upstream(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(sandbox.authing)
+    transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://authing.test") as client:
         yield client
 
 
 @pytest.fixture
 async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(sandbox.pages)
+    transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
         yield client
 

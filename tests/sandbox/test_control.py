@@ -129,7 +129,7 @@ async def test_a_body_that_is_not_a_json_object_is_refused(
 
 async def test_the_routes_join_another_server_with_their_whole_path(sandbox: Sandbox) -> None:
     server = fastapi.FastAPI(redirect_slashes=False)
-    server.router.routes.extend(sandbox.pages.routes)
+    server.router.routes.extend(sandbox.pages)
     transport = httpx.ASGITransport(server)
     async with httpx.AsyncClient(transport=transport, base_url="http://server.test") as client:
         for path in ("/sandbox", "/sandbox/", "/sandbox/stats"):

@@ -83,7 +83,7 @@ async def test_the_command_is_escaped_for_any_url() -> None:
     sandbox = create_sandbox(
         SandboxOptions(user_pool_id="pool-1", user_pool_secret="s" * 32, login_url=url)
     )
-    transport = httpx.ASGITransport(sandbox.pages)
+    transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
         form = {"persona": "lin", "choice": "approve"}
         page = Reader((await client.post("/sandbox", data=form)).text)

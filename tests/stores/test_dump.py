@@ -38,7 +38,7 @@ class Wire(httpx.AsyncBaseTransport):
     tokens: list[str] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await httpx.ASGITransport(self.sandbox.authing).handle_async_request(request)
+        response = await httpx.ASGITransport(self.sandbox.app).handle_async_request(request)
         body = await response.aread()
         self.tokens += JWS.findall(body.decode())
         stream = httpx.ByteStream(body)

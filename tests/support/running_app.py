@@ -219,7 +219,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
         user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
     sandbox = create_sandbox(options)
-    wire = Wire(httpx.ASGITransport(sandbox.authing))
+    wire = Wire(httpx.ASGITransport(sandbox.app))
     async with open_services(
         settings,
         drain=drain,
