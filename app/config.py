@@ -95,6 +95,17 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _online_url(value: str) -> str:
+    """Add the name of the query parameter for the token, if the address does not end in it."""
+    address, _, query = value.partition("?")
+    address, parameter = _web_address(address), query.removesuffix("=")
+    if not query:
+        parameter = "id_token" if address.endswith("/validate_token") else "access_token"
+    if parameter not in ("access_token", "id_token"):
+        raise ValueError("must have no query but ?access_token= or ?id_token=")
+    return f"{address}?{parameter}"
+
+
 def _secret_of(min_bytes: int, *, min_distinct: int, advice: str = "") -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
@@ -214,6 +225,12 @@ Rate = Annotated[str | None, BeforeValidator(_rate)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+OnlineUrl = Annotated[str, AfterValidator(_online_url)]
+_NEEDED = {
+    "jwks": ("authing_jwks_url", "authing_issuer", "authing_audience"),
+    "online": ("authing_online_url",),
+}
+"""The settings that a mode of verification needs."""
 AuthingSecret = Annotated[SecretStr, _secret_of(16, min_distinct=6)]
 ServiceKey = Annotated[
     SecretStr,
@@ -265,9 +282,10 @@ class Settings(KeySettings):
     authing_base_url: WebAddress = "https://oauth.authing.cn"
     authing_user_pool_id: PoolId
     authing_user_pool_secret: PoolSecrets
-    authing_token_mode: Literal["hs256", "jwks"] = "hs256"
+    authing_token_mode: Literal["hs256", "jwks", "online"] = "hs256"
     authing_token_secrets: CommaSeparated[AuthingSecret] = ()
     authing_jwks_url: WebAddress | None = None
+    authing_online_url: OnlineUrl | None = None
     authing_issuer: str | None = None
     authing_audience: str | None = None
     authing_ticket_ttl: Duration = timedelta(seconds=120)
@@ -320,10 +338,10 @@ class Settings(KeySettings):
             raise ValueError("SESSION_ACCESS_TTL: must not be longer than SESSION_IDLE_TTL")
         if self.metrics_port == self.port:
             raise ValueError("METRICS_PORT: must not be the same as PORT")
-        if self.authing_token_mode == "jwks":
-            for name in ("authing_jwks_url", "authing_issuer", "authing_audience"):
-                if getattr(self, name) is None:
-                    raise ValueError(f"{name.upper()}: is required with AUTHING_TOKEN_MODE=jwks")
+        for name in _NEEDED.get(self.authing_token_mode, ()):
+            if getattr(self, name) is None:
+                mode = f"AUTHING_TOKEN_MODE={self.authing_token_mode}"
+                raise ValueError(f"{name.upper()}: is required with {mode}")
         return self
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 import httpx
 from limits.aio.storage import Storage
@@ -21,10 +22,17 @@ from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
+from app.authing.online import OnlineVerifier
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
 from app.authing.transport import AuthingTransport
-from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
+from app.authing.verifier import (
+    ExpectedAudience,
+    LocalVerifier,
+    SharedSecretKeys,
+    TokenKeys,
+    Verifier,
+)
 from app.config import SECRETS_DIR, Settings, read_secret, secret_values
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
@@ -162,26 +170,42 @@ def authing_client(
     events: Events,
 ) -> AuthingClient:
     """Return the client, with the verification of the settings."""
-    pool_secrets, own = secrets.of("authing_user_pool_secret"), secrets.of("authing_token_secrets")
-    keys: SharedSecretKeys | RemoteJwks
-    if settings.authing_jwks_url is not None and settings.authing_token_mode == "jwks":
-        keys = RemoteJwks(transport, settings.authing_jwks_url, events)
-    else:
-        keys = SharedSecretKeys(lambda: own() or pool_secrets())
+    return AuthingClient(
+        transport,
+        base_url=settings.authing_base_url,
+        user_pool_id=settings.authing_user_pool_id,
+        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
+        verifier=_verifier(settings, secrets, transport, clock, events),
+        clock=clock,
+    )
+
+
+def _verifier(
+    settings: Settings,
+    secrets: SecretFiles,
+    transport: httpx.AsyncBaseTransport,
+    clock: Clock,
+    events: Events,
+) -> Verifier:
+    max_age = settings.authing_token_max_age
     expected = ExpectedAudience(
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
     )
-    max_age = settings.authing_token_max_age
-    return AuthingClient(
-        transport,
-        base_url=settings.authing_base_url,
-        user_pool_id=settings.authing_user_pool_id,
-        pool_secrets=PoolSecrets(pool_secrets),
-        verifier=LocalVerifier(keys, expected, max_age=max_age, clock=clock),
-        clock=clock,
-    )
+    keys: TokenKeys
+    match settings.authing_token_mode:
+        case "online":
+            url = settings.authing_online_url or ""  # required in this mode
+            return OnlineVerifier(transport, url, expected, max_age=max_age, clock=clock)
+        case "jwks":
+            keys = RemoteJwks(transport, settings.authing_jwks_url or "", events)
+        case "hs256":
+            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
+            keys = SharedSecretKeys(lambda: own() or pool())
+        case unreachable:
+            assert_never(unreachable)
+    return LocalVerifier(keys, expected, max_age=max_age, clock=clock)
 
 
 def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:

@@ -228,6 +228,15 @@ ACCEPTED: list[tuple[str, Iterable[str], Any]] = [
     ("SESSION_RECOVERY_WINDOW", ["0"], timedelta(0)),
     ("AUTHING_BASE_URL", ["http://localhost:3000"], "http://localhost:3000"),
     ("AUTHING_BASE_URL", ["http://[::1]:3000"], "http://[::1]:3000"),
+    *(
+        ("AUTHING_ONLINE_URL", texts, f"https://a.test{path}?{parameter}")
+        for path, parameter, texts in (
+            ("/authing/token", "access_token", ["https://a.test/authing/token"]),
+            ("/authing/token", "access_token", ["https://a.test/authing/token?access_token="]),
+            ("/v/validate_token", "id_token", ["https://a.test/v/validate_token"]),
+            ("/v/validate_token", "access_token", ["https://a.test/v/validate_token?access_token"]),
+        )
+    ),
     *(("AUTHING_BASE_URL", [url, f"{url}/"], url) for url in BASE_URLS),
     *(
         (name, [separator.join((CANARY, CANARY[::-1])) for separator in (",", ", ", " ,")], secrets)
@@ -303,6 +312,12 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ("AUTHING_BASE_URL", HTTPS, ["https://authing acme.test", "https://authing.acme.test:99999"]),
     ("AUTHING_BASE_URL", NO_PARTS, [f"https://admin:{CANARY}@authing\N{ACCOUNT OF}.acme.test"]),
     ("AUTHING_BASE_URL", NO_PARTS, [f"https://a.test/?secret={CANARY}", "https://a.test/?"]),
+    (
+        "AUTHING_ONLINE_URL",
+        "must have no query but",
+        ["https://a.test/?token=", "https://a.test/?a=b"],
+    ),
+    ("AUTHING_ONLINE_URL", "must be an https address", ["http://a.test/authing/token"]),
     ("AUTHING_JWKS_URL", NO_PARTS, [f"https://authing.acme.test/#{CANARY}"]),
     ("AUTHING_USER_POOL_SECRET", "must be at least 16 bytes", [SHORT_CANARY]),
     ("AUTHING_USER_POOL_SECRET", "is a sample value", [f"{CANARY}-change-me", "a" * 32]),
@@ -314,7 +329,7 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ),
     ("AUTHING_TOKEN_SECRETS", "is a sample value", [f"your-secret-{CANARY},{GOOD_SECRET}"]),
     ("AUTHING_USER_POOL_ID", "must be 1 to 64 letters, digits,", [f"pool/{CANARY}", "a" * 65]),
-    ("AUTHING_TOKEN_MODE", "must be 'hs256' or 'jwks'", ["jwsk"]),
+    ("AUTHING_TOKEN_MODE", "must be 'hs256', 'jwks' or 'online'", ["jwsk"]),
     ("RATE_LIMIT_REFRESH", RATE, ["0", "30", "30/", "30/week", "30 per minute", "30/2minutes"]),
     ("RATE_LIMIT_LOGIN", RATE, ["0/minute", "-1/minute", "01/minute", "3e1/minute", "1000000/day"]),
     ("RATE_LIMIT_LOGIN", RATE, ["1/hour;1/day", "none", "false", f"30 {CANARY}"]),
@@ -386,12 +401,20 @@ def test_a_wrong_value_is_refused_with_the_rule_and_without_the_value(
     assert CANARY[:12].lower() not in refused.lower()
 
 
-@pytest.mark.parametrize("missing", ["AUTHING_JWKS_URL", "AUTHING_ISSUER", "AUTHING_AUDIENCE"])
-def test_jwks_mode_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setenv("AUTHING_TOKEN_MODE", "jwks")
+@pytest.mark.parametrize(
+    ("mode", "missing"),
+    [
+        *(("jwks", name) for name in ("AUTHING_JWKS_URL", "AUTHING_ISSUER", "AUTHING_AUDIENCE")),
+        ("online", "AUTHING_ONLINE_URL"),
+    ],
+)
+def test_a_mode_of_verification_names_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, mode: str, missing: str
+) -> None:
+    monkeypatch.setenv("AUTHING_TOKEN_MODE", mode)
     for name in {"AUTHING_JWKS_URL", "AUTHING_ISSUER", "AUTHING_AUDIENCE"} - {missing}:
         monkeypatch.setenv(name, "https://authing.acme.test")
-    assert refusal() == f"{missing}: is required with AUTHING_TOKEN_MODE=jwks"
+    assert refusal() == f"{missing}: is required with AUTHING_TOKEN_MODE={mode}"
 
 
 def test_jwks_mode_with_all_that_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,24 +7,16 @@ codes and shapes, `verifier` checks the token.
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 from typing_extensions import override
 
 from app.authing.pool_secrets import PoolSecrets
-from app.authing.response import http_date, read_json, retry_after, send
-from app.authing.result import (
-    UserRecord,
-    is_success,
-    raise_for_code,
-    raise_for_status,
-    read_user,
-    unwrap,
-)
-from app.authing.verifier import LocalVerifier, SignedClaims
-from app.errors import AuthingBadAnswer, AuthingTokenInvalid
+from app.authing.response import http_date, request, send
+from app.authing.result import UserRecord, raise_for_code, read_user, unwrap
+from app.authing.verifier import SignedClaims, Verifier
+from app.errors import AuthingTokenInvalid
 from app.jose.strict_json import JsonValue
 from app.sessions.models import Identity
 from app.sessions.ports import Clock, IdentityProvider
@@ -43,7 +35,7 @@ class AuthingClient(IdentityProvider):
     base_url: str
     user_pool_id: str
     pool_secrets: PoolSecrets
-    verifier: LocalVerifier
+    verifier: Verifier
     clock: Clock
 
     @override
@@ -67,25 +59,14 @@ class AuthingClient(IdentityProvider):
         # The secret is always sent, because only some pools require it. Ticket and secret are not
         # in the URL, because URLs are logged; the vendor's sample repeats the ticket there.
         body: JsonValue = {"ticket": ticket, "secret": secret}
-        async with send(self.transport, "POST", self._exchange_url(), json=body) as response:
-            wait = retry_after(response, self.clock())
-            raise_for_status(response.status_code, retry_after=wait)
-            envelope = unwrap(await _document(response))
-        raise_for_code(envelope.code, response.status_code, retry_after=wait)
+        reply = await request(self.transport, "POST", self._exchange_url(), self.clock, json=body)
+        envelope = unwrap(reply.document)
+        raise_for_code(envelope.code, reply.status, retry_after=reply.retry_after)
         return read_user(envelope.content)
 
     def _exchange_url(self) -> str:
         pool = quote(self.user_pool_id, safe="")
         return f"{self.base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
-
-
-async def _document(response: httpx.Response) -> Any:
-    try:
-        return await read_json(response)
-    except AuthingBadAnswer:
-        if is_success(response.status_code):
-            raise
-        return None  # an error page: its status decides
 
 
 def _identity(record: UserRecord, signed: SignedClaims) -> Identity:

@@ -5,8 +5,9 @@ This module knows HTTP and JSON, and not what Authing's documents mean.
 
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -15,9 +16,11 @@ from typing import Any
 import httpx
 
 from app.authing.documents import loads
+from app.authing.result import is_success, raise_for_status
 from app.authing.transport import map_client_errors
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue
+from app.sessions.ports import Clock
 
 MAX_BODY = 256 * 1024
 _DEFAULT_RETRY_AFTER = 2
@@ -29,9 +32,44 @@ _parse_url = lru_cache(maxsize=8)(httpx.URL)  # all URLs come from the settings
 _JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response that may decide something. An error page has no document: its status decides."""
+
+    status: int
+    document: Any = field(repr=False)
+    retry_after: int
+
+
+async def request(
+    transport: httpx.AsyncBaseTransport, method: str, url: str, clock: Clock, **content: Any
+) -> Reply:
+    """Send one request, once, and read the JSON of its response.
+
+    Raises:
+        AuthingError: there is no response, or its status or form decides.
+    """
+    async with send(transport, method, url, **content) as response:
+        wait = retry_after(response, clock())
+        raise_for_status(response.status_code, retry_after=wait)
+        try:
+            document = await read_json(response)
+        except AuthingBadAnswer:
+            if is_success(response.status_code):
+                raise
+            document = None
+        return Reply(response.status_code, document, wait)
+
+
 @asynccontextmanager
 async def send(
-    transport: httpx.AsyncBaseTransport, method: str, url: str, json: JsonValue = None
+    transport: httpx.AsyncBaseTransport,
+    method: str,
+    url: str,
+    *,
+    json: JsonValue = None,
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """Send one request, once; yield the response before its body is read.
 
@@ -42,7 +80,13 @@ async def send(
         AuthingError: there was no response.
     """
     with map_client_errors():
-        request = httpx.Request(method, _parse_url(url), headers=_HEADERS, json=json)
+        request = httpx.Request(
+            method,
+            _parse_url(url),
+            params=params,
+            headers={**_HEADERS, **headers} if headers else _HEADERS,
+            json=json,
+        )
         response = await transport.handle_async_request(request)
         try:
             yield response

@@ -136,7 +136,7 @@ def unwrap(document: Any) -> Envelope:
         content = _decoded(content)
         if not isinstance(content, dict):
             break
-        found = _code_of(content)
+        found = code_of(content)
         code = code if found is None else found
         if code not in (None, OK) or decisive(content, "data") is None:
             return Envelope(code, content)
@@ -175,7 +175,12 @@ def _decoded(content: Any) -> Any:
         return None
 
 
-def _code_of(level: Mapping[str, Any]) -> int | None:
+def code_of(level: Mapping[str, Any]) -> int | None:
+    """Return the business code of an object, or None if it has none.
+
+    Raises:
+        AuthingBadAnswer: it is neither an integer nor the text of one, or is ambiguous.
+    """
     values = [decisive(level, name) for name in _CODE_NAMES]
     value = next((value for value in values if value is not None), None)
     if value is None:

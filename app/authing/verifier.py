@@ -5,6 +5,7 @@ known: the legacy token has `data` with the user and the pool, and no `iss` or `
 is an OpenID Connect ID token. Keys and time come from interfaces; there is no HTTP here.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,16 +83,13 @@ class SignedClaims:
     issued_at: datetime
 
 
-class LocalVerifier:
-    """Decides with keys whether Authing made a token for us and whether it is valid now.
+class Verifier(ABC):
+    """Decides whether Authing made a token for us and whether it is valid now.
 
     `max_age` limits the age of the token's `iat`; zero means no limit.
     """
 
-    def __init__(
-        self, keys: TokenKeys, expected: ExpectedAudience, *, max_age: timedelta, clock: Clock
-    ) -> None:
-        self._keys = keys
+    def __init__(self, expected: ExpectedAudience, *, max_age: timedelta, clock: Clock) -> None:
         self._expected = expected
         self._max_age = max_age or timedelta.max
         self._clock = clock
@@ -101,17 +99,19 @@ class LocalVerifier:
 
         Raises:
             AuthingTokenInvalid: the token is not accepted.
-            AuthingUnavailable: the keys cannot be fetched.
+            AuthingError: it cannot be verified now.
         """
         try:
-            algorithm, kid = _unverified_key_choice(unverified_token)
-            keys = await self._keys.candidates(algorithm, kid)
-            claims = _verified_by_any(keys, unverified_token)
+            claims = await self._genuine_claims(unverified_token)
             issued_at = self._checked_issue_time(claims)
             _check_audience(claims, self._expected)
             return SignedClaims(_user_id(claims), _unionid(claims), issued_at)
         except InvalidJws as error:
             raise AuthingTokenInvalid("bad_token") from error
+
+    @abstractmethod
+    async def _genuine_claims(self, unverified_token: str) -> Mapping[str, Any]:
+        """Return the claims, if Authing has signed the token; their values are not checked."""
 
     def _checked_issue_time(self, claims: Mapping[str, Any]) -> datetime:
         now = self._clock()
@@ -122,6 +122,22 @@ class LocalVerifier:
         _require(timedelta() < expires_at - issued_at <= _MAX_LIFETIME)
         _require(now - issued_at <= self._max_age)
         return min(issued_at, now.replace(microsecond=0))
+
+
+class LocalVerifier(Verifier):
+    """Verifies the signature with keys."""
+
+    def __init__(
+        self, keys: TokenKeys, expected: ExpectedAudience, *, max_age: timedelta, clock: Clock
+    ) -> None:
+        super().__init__(expected, max_age=max_age, clock=clock)
+        self._keys = keys
+
+    @override
+    async def _genuine_claims(self, unverified_token: str) -> Mapping[str, Any]:
+        algorithm, kid = _unverified_key_choice(unverified_token)
+        keys = await self._keys.candidates(algorithm, kid)
+        return _verified_by_any(keys, unverified_token)
 
 
 def _unverified_key_choice(unverified_token: str) -> tuple[str, str | None]:

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from urllib.parse import urljoin
 
+import httpx
 from typing_extensions import override
 
+from app.authing.jwks import RemoteJwks
 from app.authing.transport import deadline
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
@@ -26,6 +30,7 @@ _TLS_ADVICE = {
     "SSLError": "TLS fails; a server without TLS is redis:// instead of rediss://",
 }
 _ONLY_A_LOGIN = "only a login shows whether "
+_JWKS_PATH = ".well-known/jwks.json"
 _GOOD = (_IN_USE, _WARNING)
 
 
@@ -38,6 +43,8 @@ def run() -> int:
     findings = {"settings": _warnings(settings)}
     findings["keys"] = _refusal(lambda: KeyFile(settings.session_keys_file, _LastEvents()))
     findings |= asyncio.run(_ask_store(settings)) | asyncio.run(_ask_authing(settings))
+    if settings.authing_token_mode == "jwks":
+        findings["jwks"] = asyncio.run(_find_jwks(settings))
     findings["secret"] = _ONLY_A_LOGIN + "Authing accepts AUTHING_USER_POOL_SECRET"
     findings["signature"] = (
         _ONLY_A_LOGIN + f"Authing's tokens verify ({settings.authing_token_mode})"
@@ -115,6 +122,28 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
     skew = abs(system_clock() - theirs)
     late = f"differs from Authing's by {skew.total_seconds():.0f} s; synchronise it (NTP)"
     return {"authing": "", "clock": late if skew > _TOLERATED_SKEW else ""}
+
+
+async def _find_jwks(settings: Settings) -> str:
+    """Fetch the key set, and look for it in both known places if it is not there."""
+    url, app = settings.authing_jwks_url or "", settings.authing_audience
+    host = urljoin(url, "/")
+    places = [f"{host}oidc/{_JWKS_PATH}", f"{host}{app}/oidc/{_JWKS_PATH}"]
+    try:
+        async with authing_transport(settings) as transport:
+            found = [place for place in (url, *places) if await _has_keys(transport, place)]
+    except StartupError as error:
+        return str(error)
+    if not found:
+        return f"AUTHING_JWKS_URL: no key set there, nor at {places[0]}, nor at {places[1]}"
+    return "" if found[0] == url else f"AUTHING_JWKS_URL: no key set there; set {found[0]}"
+
+
+async def _has_keys(transport: httpx.AsyncBaseTransport, url: str) -> bool:
+    with suppress(AuthingError):
+        await RemoteJwks(transport, url, _LastEvents()).candidates("RS256", None)
+        return True
+    return False
 
 
 def _refusal(attempt: Callable[[], object]) -> str:

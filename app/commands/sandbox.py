@@ -49,6 +49,7 @@ def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettin
         authing_user_pool_secret=pool_secret,
         authing_token_mode="hs256",
         authing_token_secrets=(),
+        authing_online_url=None,
         authing_issuer=None,
         authing_audience=None,
         authing_ca_file=None,

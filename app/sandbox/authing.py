@@ -1,4 +1,4 @@
-"""The fake Authing: the exchange of a ticket for a user, and the JWKS.
+"""The fake Authing: the exchange of a ticket for a user, the JWKS, the online check of a token.
 
 The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in JSON. A refusal is an
 envelope with a business code and `data: null`: 2224 another pool, 1001 another secret, 2231 no
@@ -38,9 +38,15 @@ def authing_routes(state: SandboxState) -> list[Route]:
         state.jwks_reads += 1
         return JSONResponse(state.keys.jwks())
 
+    async def check_token(request: Request) -> Response:
+        claims = state.keys.genuine(request.query_params.get("access_token", ""))
+        code = 200 if claims else 2207
+        return JSONResponse({"status": bool(claims), "code": code, "token": claims})
+
     return [
         Route("/oauth/app2wxapp/auth/{pool}", Exchange(state), methods=["POST"]),
         Route("/oidc/.well-known/jwks.json", jwks),
+        Route("/authing/token", check_token),
     ]
 
 

@@ -105,6 +105,34 @@ async def test_every_known_form_of_data_is_read(data: dict[str, Any]) -> None:
     assert signed.user_id == USER_ID
 
 
+def hybrid_claims(**changes: Any) -> dict[str, Any]:
+    """The claims of a token that is legacy and OpenID Connect at once, with a life of 14 days."""
+    data = {
+        "type": "user",
+        "userPoolId": POOL,
+        "appId": APP_ID,
+        "arn": f"arn:cn:authing:{POOL}:user:{USER_ID}",
+        **dict.fromkeys(("id", "userId", "_id"), USER_ID),
+        **dict.fromkeys(("phone", "email", "username"), None),
+        "unionid": UNIONID,
+        "openid": "made-up-openid",
+        "clientId": POOL,
+    }
+    profile = {"nickname": "小明", "gender": "U", "birthdate": None, "phone_number_verified": False}
+    app = {"aud": APP_ID, "iss": ISSUER, "userpool_id": POOL, "sub": USER_ID}
+    times = {"iat": EPOCH - 5, "exp": EPOCH - 5 + 1_209_600}
+    return {**app, **profile, "data": data, **times, **changes}
+
+
+@pytest.mark.parametrize("expected", [{}, {"issuer": ISSUER, "audience": APP_ID}])
+async def test_a_hybrid_token_is_read_like_a_legacy_one(expected: dict[str, Any]) -> None:
+    verifier = hs256_verifier(**expected)
+    signed = await verifier.verify(sign_token(hybrid_claims()))
+    assert (signed.user_id, signed.unionid) == (USER_ID, UNIONID)
+    for wrong in ({"iat": EPOCH - 700}, {"sub": "5e00000000000000000000bb"}, {"exp": EPOCH - 40}):
+        await refuses(sign_token(hybrid_claims(**wrong)), verifier)
+
+
 @pytest.mark.parametrize("headers", [{}, {"typ": "jwt"}, {"typ": None}, {"kid": "any"}])
 async def test_a_header_may_have_a_type_and_a_key_name(headers: dict[str, Any]) -> None:
     token = sign_token(headers=headers)  # PyJWT leaves a type of None out

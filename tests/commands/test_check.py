@@ -3,7 +3,7 @@
 import json
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 
+from app.sandbox.personas import SigningKeys
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
 from tests.commands.environment import POOL_SECRET
@@ -21,30 +22,45 @@ from tests.support.threads import serving_in_thread
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
 
+JWKS_PLACES = ("/oidc/.well-known/jwks.json", "/made-up-app/oidc/.well-known/jwks.json")
+
+NOR_THERE = [f", nor at {{host}}{place}" for place in JWKS_PLACES]
+
 
 class FrontPage(BaseHTTPRequestHandler):
-    """Answers as Authing's host does to a stranger, with a clock that can be wrong."""
+    """Answers as Authing's host does to a stranger, with a clock that can be wrong.
+
+    At the paths of `documents` there is JSON.
+    """
 
     late_by: ClassVar[float | None] = 0
     asked: ClassVar[list[str]] = []
+    documents: ClassVar[Mapping[str, object]] = {}
 
     def do_GET(self) -> None:
         self.asked.append(f"{self.requestline}\n{self.headers}")
-        self.send_response_only(404)
+        document = self.documents.get(self.path)
+        body = b"" if document is None else json.dumps(document).encode()
+        self.send_response_only(200 if body else 404)
         if self.late_by is not None:
             now = datetime.now(UTC).timestamp()
             self.send_header("Date", formatdate(now - self.late_by, usegmt=True))
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
 
 @contextmanager
 def authing(
-    late_by: float | None = 0, tls: ssl.SSLContext | None = None
+    late_by: float | None = 0,
+    tls: ssl.SSLContext | None = None,
+    documents: Mapping[str, object] | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve the front page; yield its address and the requests it receives."""
     asked: list[str] = []
-    page = type("Page", (FrontPage,), {"late_by": late_by, "asked": asked})
+    members = {"late_by": late_by, "asked": asked, "documents": documents or {}}
+    page = type("Page", (FrontPage,), members)
     server = ThreadingHTTPServer(("127.0.0.1", 0), page)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -293,6 +309,33 @@ def test_a_clock_that_is_a_little_off_is_good_enough(check: Check) -> None:
 
 def test_a_clock_that_cannot_be_compared_is_reported(check: Check) -> None:
     assert failure(check(None)) == ("clock", "Authing's response has no Date to compare with")
+
+
+@pytest.mark.parametrize(
+    ("place", "finding"),
+    [
+        ("/custom/jwks.json", "ok"),
+        *(
+            (place, f"FAIL  AUTHING_JWKS_URL: no key set there; set {{host}}{place}")
+            for place in JWKS_PLACES
+        ),
+        (None, "FAIL  AUTHING_JWKS_URL: no key set there" + "".join(NOR_THERE)),
+    ],
+)
+def test_the_key_set_is_looked_for_in_both_known_places(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, place: str | None, finding: str
+) -> None:
+    documents = {place: SigningKeys("unused").jwks()} if place else {}
+    with authing(documents=documents) as (address, _):
+        for name, value in {
+            "AUTHING_BASE_URL": address,
+            "AUTHING_TOKEN_MODE": "jwks",
+            "AUTHING_JWKS_URL": f"{address}/custom/jwks.json",
+            "AUTHING_ISSUER": "https://made-up.example/oidc",
+            "AUTHING_AUDIENCE": "made-up-app",
+        }.items():
+            monkeypatch.setenv(name, value)
+        assert findings(shell("check"))["jwks"] == finding.format(host=address)
 
 
 def test_no_check_shows_or_sends_a_secret(

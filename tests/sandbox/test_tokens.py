@@ -85,3 +85,18 @@ async def test_a_bad_oidc_token_names_the_right_key_and_does_not_verify(
     bad = (await exchange(sandbox.state.issue(Consent()))).json()["token"]
     with pytest.raises(BadSignatureError):
         jwt.decode(bad, await published(upstream), algorithms=["RS256"])
+
+
+@pytest.mark.parametrize(
+    ("token", "genuine"), [("good", True), ("x.y.z", False), ("", False), ("no-dots", False)]
+)
+async def test_the_online_check_knows_its_own_tokens(
+    sandbox: Sandbox, *, token: str, genuine: bool
+) -> None:
+    claims = {"iat": 1, "exp": 2}
+    asked = sandbox.state.keys.hs256(claims) if genuine else token
+    transport = httpx.ASGITransport(sandbox.authing)
+    async with httpx.AsyncClient(transport=transport, base_url="http://authing.test") as client:
+        answer = (await client.get("/authing/token", params={"access_token": asked})).json()
+    expected = (True, 200, claims) if genuine else (False, 2207, None)
+    assert (answer["status"], answer["code"], answer["token"]) == expected
