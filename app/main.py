@@ -46,6 +46,7 @@ from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
+from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
@@ -87,7 +88,9 @@ async def open_services(
         keys = KeyFile(settings.session_keys_file, events)
         secrets = secret_files(settings, events, secrets_dir)
         address = store_address(settings)
-        stores = await stack.enter_async_context(open_store(address, events))
+        stores = await stack.enter_async_context(
+            open_store(address, events, settings.session_access_ttl)
+        )
         wire = await stack.enter_async_context(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
@@ -129,6 +132,12 @@ async def open_services(
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
             ),
             bans=BanService(store=stores.bans, clock=clock, events=events),
+            revocations=RevocationFeed(
+                store=stores.sessions,
+                clock=clock,
+                access_ttl=settings.session_access_ttl,
+                stopping=drain.is_set,
+            ),
             store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
             keys_state=lambda: keys.state,

@@ -33,9 +33,10 @@ from app.errors import (
 
 _Input: TypeAlias = tuple[Any, object, tuple[str, ...]]
 """A field of FastAPI, the value that is given for it, and the place of that value."""
-_encode = json.JSONEncoder(
+encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=asdict
 ).encode
+"""Encodes the content of a response as JSON, on one line."""
 
 ANY_METHOD = "*"
 """Among the methods of a route: it answers those that no other route of its path answers."""
@@ -123,7 +124,7 @@ class JsonResponse(Response):
 
     def set_content(self, content: object) -> None:
         """Encode the body."""
-        self.body = _encode(content).encode()
+        self.body = encode(content).encode()
         self.raw_headers.append((b"content-type", b"application/json"))
         self.raw_headers.append((b"content-length", b"%d" % len(self.body)))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from app.sessions.models import Device, Profile, Session, TokenPair, epoch
+from app.sessions.models import Device, EndReason, Profile, Revocation, Session, TokenPair, epoch
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 # The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
@@ -155,6 +155,27 @@ class RefreshResponse(TokenResponse):
     outcome: Literal["rotated", "replayed"]
 
 
+class RevocationOut(TypedDict):
+    """A session that has ended; without `sub` if its user was erased.
+
+    Its last access token expires at `expires_at`. Then a verifier may forget it.
+    """
+
+    sid: str
+    sub: NotRequired[str]
+    reason: EndReason
+    ended_at: int
+    expires_at: int
+
+
+class Revocations(TypedDict):
+    """Ended sessions, oldest first. Ask again with `cursor`, after `poll_after` seconds."""
+
+    events: list[RevocationOut]
+    cursor: str
+    poll_after: int
+
+
 class JwkSet(TypedDict):
     """The public keys of access tokens (RFC 7517). The members of a key depend on its `kty`."""
 
@@ -235,6 +256,19 @@ def listed_session(session: Session, profile: Profile, *, current_id: str | None
         "last_used_at": epoch(session.last_used_at),
         "current": session.id == current_id,
     }
+
+
+def revocation_out(revocation: Revocation) -> RevocationOut:
+    """An ended session, as the feed tells it."""
+    shown: RevocationOut = {
+        "sid": revocation.session_id,
+        "reason": revocation.reason,
+        "ended_at": int(revocation.ended_at.timestamp()),
+        "expires_at": int(revocation.expires_at.timestamp()),
+    }
+    if revocation.subject is not None:
+        shown["sub"] = revocation.subject
+    return shown
 
 
 def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:

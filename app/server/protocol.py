@@ -73,9 +73,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     @override
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's never keeps it open
-        """Keep a half-closed connection open until its whole requests are answered."""
+        """Keep a half-closed connection open until its whole requests are answered.
+
+        But a client that leaves while a response comes in parts has no use for the rest.
+        """
         self._ended = True
-        return self._is_busy and not self.transport.is_closing()
+        has_a_part = self._responding and self.cycle.response_started
+        return self._is_busy and not has_a_part and not self.transport.is_closing()
 
     @override
     def pause_writing(self) -> None:

@@ -3,7 +3,7 @@
 Secret and personal members are left out of every repr, because reprs end up in tracebacks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -77,6 +77,31 @@ class Session:
     last_used_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A session that has ended, while its access tokens may still be valid offline.
+
+    `subject` is None if the user was erased. At `expires_at` the last access token has expired.
+    `cursor` is the place in the feed behind this one.
+    """
+
+    session_id: str
+    subject: str | None
+    reason: EndReason
+    ended_at: datetime
+    expires_at: datetime
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationPage:
+    """A part of the feed, oldest first. `cursor` is behind it; `more`: there may be more now."""
+
+    revocations: Sequence[Revocation]
+    cursor: str
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import Ban, EndReason, Identity, Session
+from app.sessions.models import Ban, EndReason, Identity, RevocationPage, Session
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -165,6 +165,14 @@ class SessionStore(Protocol):
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         """End the user's sessions, and remove the user from them and from older tombstones."""
+
+    async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
+        """The sessions that ended after this cursor, in the order of the commits.
+
+        Those whose last access token has expired at `now` are left out, and so are expiries. With a
+        cursor that the store does not know, the page begins with the oldest. A page has at most
+        MAX_SESSIONS.
+        """
 
 
 MAX_LISTED_BANS = 1000

@@ -13,6 +13,7 @@ ROUTES = {
     "/internal/v1/users/{subject}/sessions": {"GET", "DELETE"},
     "/internal/v1/users/{subject}/ban": {"PUT", "GET", "DELETE"},
     "/internal/v1/bans": {"GET"},
+    "/internal/v1/revocations": {"GET"},
     "/livez": {"GET", "HEAD"},
     "/readyz": {"GET", "HEAD"},
 }

@@ -207,7 +207,8 @@ async def test_the_log_does_not_name_the_user(app: RunningApp, log_lines: Any) -
     for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
         await app.backend(method, subject, what)
     await ban(app, subject)
-    await app.phone.get("/internal/v1/bans", headers=SERVICE)
+    for path in ("bans", "revocations"):
+        await app.phone.get(f"/internal/v1/{path}", headers=SERVICE)
     assert subject not in str(log_lines())
     assert SERVICE_KEY not in str(log_lines())
     assert {line["route"] for line in log_lines() if line["event"] == "request"} >= INTERNAL

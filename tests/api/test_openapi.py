@@ -188,7 +188,8 @@ async def test_errors_are_described_in_the_shape_that_they_have(
 async def test_no_parameter_is_described_as_nullable(document: dict[str, Any]) -> None:
     parameters = [p for *_, op in operations(document) for p in op.get("parameters", ())]
     assert {p["name"] for p in parameters} == {
-        *("platform", "get_phone", "idempotency-key", "scope", "session_id", "subject")
+        *("platform", "get_phone", "idempotency-key", "scope", "session_id", "subject"),
+        *("after", "last-event-id"),
     }
     assert not any("anyOf" in p["schema"] for p in parameters)
 

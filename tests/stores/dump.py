@@ -64,6 +64,11 @@ class Keys:
                 yield from map(_bytes, self._client.lrange(name, 0, -1))
             case b"zset":
                 yield from map(_bytes, self._client.zrange(name, 0, -1))
+            case b"stream":
+                entries: list[tuple[bytes, Mapping[bytes, bytes]]] = self._client.xrange(name)  # type: ignore[assignment]  # not awaited
+                for _, fields in entries:
+                    for field in fields.items():
+                        yield from field
             case b"hash":
                 row: Mapping[bytes, bytes] = self._client.hgetall(name)  # type: ignore[assignment]  # not awaited
                 for item in row.items():

@@ -21,6 +21,7 @@ KINDS = {
     "tombstones": r"\{tg\}:tombstones-of:.+",
     "swept": r"\{tg\}:swept:.+",
     "erasure": r"\{tg\}:erasure",
+    "events": r"\{tg\}:events",
     "replies": r"\{tg\}:reply:.+",
     "bans": r"\{tg\}:ban:.+",
     "ban index": r"\{tg\}:bans",
@@ -29,12 +30,12 @@ KINDS = {
     "probe": r"\{tg\}:writable",
     "counts": r"\{tg\}:limit:\{LIMITER/(login|list|refresh)/[0-9a-f]{32}/.+",
 }
-WRITES_FIELDS = {"HSET", "HSETNX"}
+WRITES_FIELDS = {"HSET", "HSETNX", "XADD"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
 LEAVES_NOTHING_NEW = {
-    *("HDEL", "DEL", "ZREM", "LPOP", "EXPIRE", "PERSIST", "PEXPIRE", "ZREMRANGEBYSCORE"),
+    *("HDEL", "DEL", "ZREM", "LPOP", "EXPIRE", "PERSIST", "PEXPIRE", "ZREMRANGEBYSCORE", "XTRIM"),
     *("EXISTS", "TTL", "PTTL", "GET", "TYPE", "HGET", "HMGET", "HGETALL", "LRANGE", "LINDEX"),
-    *("ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT"),
+    *("ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT", "XRANGE"),
     *("EVAL", "EVALSHA", "SCRIPT", "CONFIG", "INFO", "PING", "TIME", "BGREWRITEAOF"),
     *("HELLO", "CLIENT", "COMMAND", "ECHO", "ROLE", "SELECT", "WAIT"),
 }
@@ -58,7 +59,7 @@ def written(command: list[str]) -> Iterator[Column]:
     kind = next((kind for kind, form in KINDS.items() if re.fullmatch(form, words[0])), None)
     assert kind, f"KINDS lacks the key of {command}"
     if name.upper() in WRITES_FIELDS:
-        for field in words[1::2]:
+        for field in words[1 + (name == "XADD") :: 2]:
             yield kind, field
     else:
         assert name.upper() in WRITES_A_VALUE, name

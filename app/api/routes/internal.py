@@ -1,22 +1,27 @@
-"""Routes for the rest of the backend, behind a service key: list sessions, kick, ban.
+"""Routes for the rest of the backend, behind a service key: list sessions, kick, ban, follow ends.
 
 Without `SERVICE_API_KEYS` these routes do not exist.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
-from fastapi import Path, Request, Security
+from fastapi import Header, Path, Request, Security
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict, override
 
 from app.api.deps import BearerToken, ServicesDep, services
 from app.api.openapi import problems
-from app.api.routing import new_router
-from app.api.schemas import Identifier, ListedSession, listed_session
+from app.api.routing import encode, new_router
+from app.api.schemas import Identifier, ListedSession, Revocations, listed_session, revocation_out
 from app.errors import AccessRefused, ServiceKeyInvalid
-from app.sessions.models import Ban, EndReason
+from app.sessions.models import Ban, EndReason, Revocation, RevocationPage
+from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
+_EVENT_STREAM = "text/event-stream"
 Subject = Annotated[str, Path(min_length=1, max_length=128)]
 
 
@@ -124,6 +129,64 @@ async def lift_ban(subject: Subject, services: ServicesDep) -> None:
 async def show_bans(services: ServicesDep) -> list[ListedBan]:
     """List the bans in force, at most 1,000; those that last longest come first."""
     return [{"sub": ban.subject, **_ban_out(ban)} for ban in await services.bans.in_force()]
+
+
+@router.get(
+    "/revocations",
+    summary="Sessions that have ended",
+    response_model=Revocations,
+    responses=problems(401, 404, 422, 429, 503) | {200: {"content": {_EVENT_STREAM: {}}}},
+)
+async def show_revocations(
+    request: Request,
+    services: ServicesDep,
+    after: str = "",
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Revocations | Response:
+    """List the sessions that ended after the cursor, while their access tokens may be valid.
+
+    With `Accept: text/event-stream` the response stays open, and each session is an event of it.
+    Then `Last-Event-ID` has precedence over `after`.
+    """
+    feed = services.revocations
+    if _wants_stream(request):
+        return _EventStream(feed, await feed.read_page(last_event_id or after))
+    page = await feed.read(after)
+    return {
+        "events": [revocation_out(each) for each in page.revocations],
+        "cursor": page.cursor,
+        "poll_after": 0 if page.more else POLL_AFTER,
+    }
+
+
+def _wants_stream(request: Request) -> bool:
+    accepted = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return any(each.partition(";")[0].strip() == _EVENT_STREAM for each in accepted)
+
+
+class _EventStream(StreamingResponse):
+    """The feed as server-sent events (HTML standard, section 9.2)."""
+
+    def __init__(self, feed: RevocationFeed, page: RevocationPage) -> None:
+        super().__init__(
+            self._text(feed.follow(page)),
+            headers={"X-Accel-Buffering": "no"},  # nginx would collect the events
+            media_type=_EVENT_STREAM,
+        )
+        self._feed = feed
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.following():
+            await super().__call__(scope, receive, send)
+
+    async def _text(self, pages: AsyncIterator[Sequence[Revocation]]) -> AsyncIterator[str]:
+        yield f"retry: {1000 * POLL_AFTER}\n\n"
+        async for page in pages:
+            events = (
+                f"id: {each.cursor}\ndata: {encode(revocation_out(each))}\n\n" for each in page
+            )
+            yield "".join(events) or ":\n\n"
 
 
 def _ban_out(ban: Ban) -> BanOut:

@@ -7,6 +7,7 @@ every key has a time to live.
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.ports import Stores
+from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl
 from app.stores.redis.bans import RedisBans
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
@@ -39,7 +40,10 @@ _SENTINEL_TIMEOUT = 0.3
 
 @asynccontextmanager
 async def open_redis_store(
-    url: RedisUrl, events: Events, command_timeout: float = TIMEOUT
+    url: RedisUrl,
+    events: Events,
+    command_timeout: float = TIMEOUT,
+    events_ttl: timedelta = TOMBSTONE_TTL,
 ) -> AsyncIterator[Stores]:
     """Open the store at this address; close it at the end. `command_timeout` in seconds.
 
@@ -48,7 +52,7 @@ async def open_redis_store(
     """
     async with open_client(url, command_timeout) as client:
         engine = RedisEngine(client, events, command_timeout)
-        maintenance = RedisMaintenance(engine, events)
+        maintenance = RedisMaintenance(engine, events, events_ttl)
         with suppress(StoreUnavailable):
             await maintenance.check_server()
         yield Stores(RedisTickets(engine), RedisSessions(engine), RedisBans(engine), maintenance)

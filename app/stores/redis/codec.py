@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from app.sessions.models import Ban, EndReason, Session, epoch, instant
+from app.sessions.models import Ban, EndReason, Revocation, Session, epoch, instant
 from app.sessions.outcomes import Ended, Unknown
 
 RedisArg: TypeAlias = str | bytes | int
@@ -28,6 +28,8 @@ TOMBSTONES_PREFIX = _PREFIX + "tombstones-of:"
 SWEPT_PREFIX = _PREFIX + "swept:"
 """Before the subject. Exists while no session of the user is due to expire."""
 TICKET_PREFIX = _PREFIX + "ticket:"
+EVENTS = _PREFIX + "events"
+"""What happened to sessions, in the order of the commands: a stream of session ids."""
 BAN_PREFIX = _PREFIX + "ban:"
 BAN_INDEX = _PREFIX + "bans"
 """The banned users by the end of their bans, in epoch seconds: a sorted set."""
@@ -109,6 +111,24 @@ def decode_inactive(reply: Sequence[Any]) -> Ended | Unknown:
         return Unknown()
     _, reason, replaced_by = reply
     return Ended(EndReason(reason.decode()), replaced_by.decode() or None)
+
+
+def decode_revocation(reply: Sequence[Any]) -> Revocation:
+    """One row of the reply to `revocations`."""
+    event, session_id, subject, reason, ended_at, expires_at = reply
+    return Revocation(
+        session_id=session_id.decode(),
+        subject=subject.decode() or None,
+        reason=EndReason(reason.decode()),
+        ended_at=instant(ended_at),
+        expires_at=instant(expires_at),
+        cursor=event_cursor(event, session_id),
+    )
+
+
+def event_cursor(event: bytes, session_id: bytes) -> str:
+    """An event by its id and its session: another server may give the same id."""
+    return f"{event.decode()}.{session_id.decode()}"
 
 
 def decode_ids(reply: Sequence[bytes]) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from redis.exceptions import ResponseError
 from typing_extensions import override
@@ -10,9 +10,9 @@ from typing_extensions import override
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
 from app.sessions.models import instant
-from app.sessions.ports import Maintenance
+from app.sessions.ports import TOMBSTONE_TTL, Maintenance
 from app.stores.redis import scripts
-from app.stores.redis.codec import ERASURE, WRITABLE
+from app.stores.redis.codec import ERASURE, EVENTS, WRITABLE
 from app.stores.redis.engine import RedisEngine
 
 _OLDEST = (6, 2)
@@ -24,6 +24,8 @@ _FORMS = {
 }
 """The fields of INFO that are read. Another value says nothing that we know."""
 _WRITABLE_SECONDS = 60
+_CLOCK_SKEW = timedelta(seconds=60)
+"""An instance whose clock is this much ahead ends a session this much later than the server."""
 _NO_TIME = instant(0)
 """The script that checks does not read the time of the command."""
 
@@ -31,9 +33,12 @@ _NO_TIME = instant(0)
 class RedisMaintenance(Maintenance):
     """Checks the server once, and whether it can be written now. Keys expire by themselves."""
 
-    def __init__(self, engine: RedisEngine, events: Events) -> None:
+    def __init__(
+        self, engine: RedisEngine, events: Events, events_ttl: timedelta = TOMBSTONE_TTL
+    ) -> None:
         self._engine = engine
         self._events = events
+        self._events_ttl = events_ttl
         self._checked = False
 
     async def check_server(self) -> None:
@@ -43,6 +48,9 @@ class RedisMaintenance(Maintenance):
 
     @override
     async def purge(self, now: datetime) -> int:
+        seconds, _ = await self._engine.execute("TIME")  # our own clock may be wrong
+        oldest = int(1000 * (seconds - (self._events_ttl + _CLOCK_SKEW).total_seconds()))
+        await self._engine.execute("XTRIM", EVENTS, "MINID", max(oldest, 0))
         # The append-only file holds what was erased until the server rewrites it. A rewrite that
         # runs already may have begun before the erasure.
         erasure = await self._engine.execute("GET", ERASURE)

@@ -14,6 +14,7 @@ _CONSTANTS = {
     "INDEX_PREFIX": codec.INDEX_PREFIX,
     "TOMBSTONES_PREFIX": codec.TOMBSTONES_PREFIX,
     "SWEPT_PREFIX": codec.SWEPT_PREFIX,
+    "EVENTS": codec.EVENTS,
     "CHUNK": MAX_SESSIONS,
 }
 
@@ -50,6 +51,7 @@ LIFT = _load("lift")
 LIST = _load("list")
 LIST_BANS = _load("list_bans")
 RELEASE = _load("release")
+REVOCATIONS = _load("revocations")
 REWRITTEN = _load("rewritten")
 ROTATE = _load("rotate")
 TOUCH = _load("touch")

@@ -1,29 +1,35 @@
 """Sessions and their tombstones: each command is one script."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from typing_extensions import override
 
 from app.errors import StoreUnavailable
-from app.sessions.models import EndReason, Session
+from app.sessions.models import EndReason, RevocationPage, Session
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     BAN_INDEX,
     ERASURE,
+    EVENTS,
     ban_key,
     decode_ids,
     decode_inactive,
+    decode_revocation,
     decode_row,
     decode_session,
+    event_cursor,
     reply_key,
     session_key,
 )
 from app.stores.redis.engine import RedisPort
+
+_EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 class RedisSessions(RedisPort, SessionStore):
@@ -110,6 +116,18 @@ class RedisSessions(RedisPort, SessionStore):
             )
 
         return await in_chunks(send)
+
+    @override
+    async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
+        event, _, session_id = after.partition(".")
+        if not _EVENT_ID.fullmatch(event):  # no cursor of this store
+            event = "0-0"
+        args = event, session_id, int(access_ttl.total_seconds())
+        reply = await self._engine.eval_script(scripts.REVOCATIONS, [EVENTS], now, *args)
+        more, last, found = reply
+        return RevocationPage(
+            [decode_revocation(row) for row in found], event_cursor(*last), more=bool(more)
+        )
 
 
 async def in_chunks(send: Callable[[], Awaitable[Any]]) -> Sequence[str]:

@@ -6,7 +6,7 @@ compared and set under the same lock, never by time.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -23,11 +23,18 @@ from app.stores.sqlite.tickets import SqliteTickets
 
 _CHUNK = 200
 """Rows that one command deletes: a millisecond of the event loop."""
-_EXPIRY_COLUMNS = {"sessions": "expires_at", "tickets": "expires_at", "bans": "until"}
+_EXPIRY_COLUMNS = {
+    "sessions": "expires_at",
+    "tickets": "expires_at",
+    "bans": "until",
+    "events": "created_at",
+}
 
 
 @contextmanager
-def open_sqlite_store(path: Path, events: Events | None = None) -> Iterator[Stores]:
+def open_sqlite_store(
+    path: Path, events: Events | None = None, events_ttl: timedelta = TOMBSTONE_TTL
+) -> Iterator[Stores]:
     """Open or create the file, or raise StartupError. At the end, finish queued commands.
 
     A file that is created and each failed command are events.
@@ -45,22 +52,26 @@ def open_sqlite_store(path: Path, events: Events | None = None) -> Iterator[Stor
             SqliteTickets(engine),
             SqliteSessions(engine),
             SqliteBans(engine),
-            SqliteMaintenance(engine),
+            SqliteMaintenance(engine, events_ttl),
         )
 
 
 class SqliteMaintenance(SqlitePort, Maintenance):
     """Purges in chunks, so that no other command waits long."""
 
+    def __init__(self, engine: SqliteEngine, events_ttl: timedelta) -> None:
+        super().__init__(engine)
+        self._kept_for = {"sessions": TOMBSTONE_TTL, "events": events_ttl}
+
     @override
     async def purge(self, now: datetime) -> int:
         purged = 0
         for table in _EXPIRY_COLUMNS:
-            end = now - TOMBSTONE_TTL if table == "sessions" else now
+            end = now - self._kept_for.get(table, timedelta(0))
             deleted = _CHUNK
             while deleted == _CHUNK:
                 deleted = await self._purge_chunk(table, epoch(end))
-                purged += deleted
+                purged += 0 if table == "events" else deleted
         return purged
 
     @override

@@ -54,4 +54,14 @@ MIGRATIONS = (
         until      INTEGER
     ) STRICT;
     """,
+    # What happened to sessions, in the order of the commits: now only that one has ended. The rest
+    # of an event is in the row of its session, so that an erasure finds it there.
+    """
+    CREATE TABLE events (
+        id         INTEGER PRIMARY KEY,
+        session_id TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_time ON events (created_at);
+    """,
 )

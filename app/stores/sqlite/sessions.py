@@ -6,15 +6,16 @@ change sessions too.
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import EndReason, Session, epoch, instant
+from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
 from app.stores.sqlite.engine import SqlitePort, command, query
+from app.stores.sqlite.events import add_event, find_revocations
 
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = ("authenticated_at", "created_at", "last_used_at", "expires_at", "absolute_expires_at")
@@ -108,6 +109,13 @@ class SqliteSessions(SqlitePort, SessionStore):
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         return await self._engine.run(lambda db: _erase(db, subject, now), scrub=True)
+
+    @override
+    @query
+    def revocations(
+        self, db: Connection, after: str, now: datetime, access_ttl: timedelta
+    ) -> RevocationPage:
+        return find_revocations(db, after, now, access_ttl)
 
 
 def find_session(db: Connection, session_id: str, now: datetime) -> Active | Ended | Unknown:
@@ -208,6 +216,8 @@ def _end(
         " encrypted_profile = x'' WHERE id = ?",
         (reason, replaced_by, epoch(now), session_id),
     )
+    if reason is not EndReason.EXPIRED:
+        add_event(db, session_id, now)
 
 
 def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:

@@ -73,6 +73,11 @@ local function finish(id, subject, reason, replaced_by)
     'expires_at', now, 'command_id', command_id)
   redis.call('EXPIRE', key, TOMBSTONE_SECONDS)
   leave_index(id, subject)
+  -- The rest of the event is in the tombstone, so that an erasure finds it there.
+  if reason ~= 'expired' then
+    redis.call('XADD', EVENTS, '*', 'session_id', id)
+    redis.call('EXPIRE', EVENTS, TOMBSTONE_SECONDS)
+  end
   local count = redis.call('RPUSH', tombstones, id)
   redis.call('EXPIRE', tombstones, TOMBSTONE_SECONDS)
   -- One end in eight removes up to sixteen that have expired. So the list does not grow for ever.

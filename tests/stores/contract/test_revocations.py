@@ -1,0 +1,170 @@
+"""The feed of ended sessions: each end once, in order, and from any cursor."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from app.sessions.models import EndReason, Revocation, RevocationPage
+from app.sessions.ports import SessionLimits, Stores
+from tests.stores.builders import (
+    ABSOLUTE,
+    DAY,
+    HOUR,
+    IDLE,
+    NOW,
+    SECOND,
+    SUBJECT,
+    UNLIMITED,
+    ban_of,
+    keep,
+    make_session,
+    rotation_of,
+)
+
+TTL = 600 * SECOND
+ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
+PER_TYPE = SessionLimits(max_per_user=1000, one_per_device_type=True)
+
+
+async def feed(store: Stores, after: str = "", at: datetime = NOW) -> RevocationPage:
+    return await store.sessions.revocations(after, at, TTL)
+
+
+async def ids(store: Stores, after: str = "", at: datetime = NOW) -> list[str]:
+    return [each.session_id for each in (await feed(store, after, at)).revocations]
+
+
+async def end(store: Stores, *session_ids: str, at: datetime = NOW) -> None:
+    for session_id in session_ids:
+        await keep(store, make_session(session_id))
+        await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, at)
+
+
+@pytest.mark.parametrize(
+    ("reason", "act"),
+    [
+        (
+            EndReason.LOGGED_OUT,
+            lambda s: s.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
+        ),
+        (EndReason.KICKED, lambda s: s.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)),
+        (EndReason.BANNED, lambda s: s.bans.put(ban_of())),
+        (EndReason.ERASED, lambda s: s.sessions.erase(SUBJECT, NOW)),
+        (EndReason.REPLACED, lambda s: keep(s, make_session("session-b"), ONE)),
+        (
+            EndReason.REPLACED,
+            lambda s: keep(s, make_session("session-b", device_type="ios"), PER_TYPE),
+        ),
+        (EndReason.REFRESH_REUSED, lambda s: s.sessions.rotate(rotation_of(3))),
+    ],
+)
+async def test_an_end_is_in_the_feed_once(
+    store: Stores, reason: EndReason, act: Callable[[Stores], Awaitable[object]]
+) -> None:
+    await keep(store, make_session(device_type="ios", generation=5))
+    await act(store)
+    await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
+    page = await feed(store)
+    assert page.revocations == [
+        Revocation(
+            session_id="session-a",
+            subject=None if reason is EndReason.ERASED else SUBJECT,
+            reason=reason,
+            ended_at=NOW,
+            expires_at=NOW + TTL,
+            cursor=page.cursor,
+        )
+    ]
+    assert not page.more
+
+
+async def test_an_expiry_is_not_in_the_feed(store: Stores) -> None:
+    await keep(store, make_session())
+    later = NOW + IDLE
+    await store.sessions.rotate(rotation_of(0, at=later))
+    await keep(store, make_session("session-b", created_at=later), ONE)
+    await store.sessions.end("session-b", SUBJECT, EndReason.EXPIRED, later)
+    assert await ids(store, at=later) == []
+
+
+async def test_an_end_leaves_the_feed_when_the_last_access_token_has_expired(store: Stores) -> None:
+    await end(store, "session-a")
+    await end(store, "session-b", at=NOW + ABSOLUTE - 5 * SECOND)
+    assert await ids(store, at=NOW + TTL - SECOND) == ["session-a", "session-b"]
+    assert await ids(store, at=NOW + TTL) == ["session-b"]
+    (last,) = (await feed(store, at=NOW + ABSOLUTE - SECOND)).revocations
+    assert last.expires_at == NOW + ABSOLUTE
+    assert await ids(store, at=NOW + ABSOLUTE) == []
+
+
+async def test_a_cursor_returns_what_ended_after_it_in_order(store: Stores) -> None:
+    empty = await feed(store)
+    await end(store, "session-a", "session-b", "session-c")
+    first, second, third = (await feed(store, empty.cursor)).revocations
+    assert await ids(store, first.cursor) == ["session-b", "session-c"]
+    assert await ids(store, second.cursor) == ["session-c"]
+    assert await feed(store, third.cursor) == RevocationPage([], third.cursor, more=False)
+    await end(store, "session-d")
+    assert await ids(store, third.cursor) == ["session-d"]
+
+
+async def test_a_cursor_outlives_what_no_longer_matters(store: Stores) -> None:
+    await end(store, "session-a")
+    behind = await feed(store, at=NOW + TTL)
+    assert behind.revocations == []
+    await end(store, "session-b", at=NOW + TTL)
+    assert await ids(store, behind.cursor, NOW) == ["session-b"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("", "0", "0.", ".", "-", "(1", "1.", "1.session-b", "2.session-a", "99.session-a"),
+        *("0-0.", "1-1.session-a", "18446744073709551615-1.x", "9999999999999999999-0.session-a"),
+        *("٣.session-a", "1.session-a\0", "x" * 2000, "9" * 400, "1; DROP TABLE events"),
+    ],
+)
+async def test_an_unknown_cursor_returns_all_that_still_matters(store: Stores, cursor: str) -> None:
+    await end(store, "session-a", "session-b", at=NOW)
+    assert await ids(store, cursor) == ["session-a", "session-b"]
+
+
+async def test_a_cursor_of_another_session_at_the_same_place_is_unknown(store: Stores) -> None:
+    await end(store, "session-a", "session-b")
+    cursor = (await feed(store)).cursor
+    place, _, _ = cursor.partition(".")
+    assert await ids(store, f"{place}.session-a") == ["session-a", "session-b"]
+    assert await ids(store, cursor) == []
+
+
+async def test_an_erasure_removes_the_user_from_earlier_events(store: Stores) -> None:
+    await end(store, "session-a", "session-b")
+    await keep(store, make_session("session-c"))
+    await keep(store, make_session("session-d", subject="another"))
+    await store.sessions.end("session-d", "another", EndReason.LOGGED_OUT, NOW)
+    await store.sessions.erase(SUBJECT, NOW)
+    told = {each.session_id: each.subject for each in (await feed(store)).revocations}
+    assert told == {"session-a": None, "session-b": None, "session-c": None, "session-d": "another"}
+
+
+async def test_ends_of_many_sessions_come_in_pages(store: Stores) -> None:
+    names = [f"session-{number}" for number in range(1005)]
+    for name in names:
+        await keep(store, make_session(name), UNLIMITED)
+    await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)
+    first = await feed(store)
+    assert (len(first.revocations), first.more) == (1000, True)
+    rest = await feed(store, first.cursor)
+    assert [each.session_id for each in (*first.revocations, *rest.revocations)] == names
+    assert not rest.more
+
+
+@pytest.mark.parametrize("late", [HOUR, 8 * DAY])
+async def test_a_purge_takes_no_end_that_still_matters(store: Stores, late: timedelta) -> None:
+    await end(store, "session-a")
+    old = await feed(store)
+    await end(store, "session-b", at=NOW + late)
+    await store.maintenance.purge(NOW + late)
+    assert await ids(store, old.cursor, NOW + late) == ["session-b"]
+    assert await ids(store, "", NOW + late) == ["session-b"]
