@@ -1,7 +1,7 @@
 """`keys`: makes the key file, rolls its keys over, and prints new service keys.
 
 The service follows the file: each step takes effect within 30 s, without a restart. This order ends
-no session: `add`; wait five minutes, until every instance and verifier knows the key; `promote`;
+no session: `add`; wait six minutes, until every instance and verifier knows the key; `promote`;
 wait until all tokens of the old key have expired; `retire`, which says until when to wait.
 """
 
