@@ -264,7 +264,9 @@ async def test_streams_beyond_the_limit_are_refused_until_one_leaves(feed: Feed)
         async with feed.stream() as refused:
             assert refused.response.status_code == 429
             assert refused.response.headers["retry-after"] == "2"
+    left = time.monotonic()
     assert await feed.closes()
+    assert time.monotonic() - left < 3  # before the next heartbeat
     async with feed.stream() as stream:
         assert stream.response.status_code == 200
 

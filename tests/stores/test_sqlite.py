@@ -4,6 +4,7 @@ The contract itself is in the folder beside this file, for every store alike.
 """
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
@@ -21,6 +22,7 @@ from app.stores.sqlite import SqliteMaintenance, open_sqlite_store
 from app.stores.sqlite.engine import SqliteEngine
 from tests.stores.builders import (
     DAY,
+    HOUR,
     IDLE,
     NOW,
     SECOND,
@@ -192,6 +194,33 @@ async def test_a_purged_session_leaves_nothing_on_the_disk(path: Path) -> None:
         assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
     assert b"somebody-in-particular" not in on_disk(path)
     assert SECRET not in on_disk(path)
+
+
+async def test_a_purge_keeps_an_event_as_long_as_an_access_token(path: Path) -> None:
+    with open_sqlite_store(path, events_ttl=10 * SECOND) as store:
+        for session_id, at in (("session-a", NOW), ("session-b", NOW + SECOND)):
+            await keep(store, make_session(session_id))
+            await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, at)
+        await store.maintenance.purge(NOW + 10 * SECOND)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT session_id FROM events").fetchall() == [("session-b",)]
+
+
+async def test_a_cursor_is_unknown_to_a_file_that_was_restored_from_a_backup(
+    path: Path, tmp_path: Path
+) -> None:
+    with open_sqlite_store(path) as store:
+        await keep(store, make_session("lost"))
+        await keep(store, make_session())
+    shutil.copy(path, tmp_path / "backup")
+    with open_sqlite_store(path) as store:
+        await store.sessions.end("lost", SUBJECT, EndReason.LOGGED_OUT, NOW)
+        cursor = (await store.sessions.revocations("", NOW, HOUR)).cursor
+    shutil.copy(tmp_path / "backup", path)
+    with open_sqlite_store(path) as store:
+        await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+        (found,) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
+    assert found.session_id == "session-a"
 
 
 async def test_a_lifted_or_purged_ban_leaves_nothing_on_the_disk(path: Path) -> None:

@@ -4,12 +4,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
-from app.sessions.ports import Stores
+from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.sessions.refresh_tokens import new_session_id
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
@@ -40,12 +41,13 @@ async def opened(
     ca_file: Path | None = None,
     sentinel_password: str | None = None,
     command_timeout: float = TIMEOUT,
+    events_ttl: timedelta = TOMBSTONE_TTL,
 ) -> AsyncIterator[Stores]:
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
     recorded = events if events is not None else RecordedEvents()
     address = replace(address, ca_file=ca_file, sentinel_password=sentinel_password)
-    async with open_redis_store(address, recorded, command_timeout) as store:
+    async with open_redis_store(address, recorded, command_timeout, events_ttl) as store:
         yield store
 
 

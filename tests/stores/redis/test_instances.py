@@ -1,9 +1,10 @@
 """Several instances over one server: each decision is made once, with the same outcome for all."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from app.sessions.models import EndReason
 from app.sessions.outcomes import Ended
 from app.sessions.ports import Stores
 from app.sessions.refresh_tokens import new_session_id
-from app.stores.redis.codec import ban_key
+from app.stores.redis.codec import EVENTS, ban_key
 from tests.stores.builders import DAY, NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.servers import Server
@@ -39,6 +40,36 @@ async def test_bans_outlast_an_instance_whose_clock_is_far_ahead(
     assert valkey.cli("TTL", ban_key(SUBJECT)) > 40 * DAY.total_seconds()
     assert [ban.subject for ban in await right.bans.list_bans(now)] == [SUBJECT, "another"]
     assert await right.bans.find("another", now) is not None
+
+
+@pytest.mark.parametrize("skew", [0, 50, -50], ids=["same", "ahead", "behind"])
+async def test_the_feed_has_all_ends_on_every_instance_whatever_its_clock_shows(
+    fleet: Sequence[Stores], skew: int
+) -> None:
+    now, life = datetime.now(UTC), timedelta(minutes=1)
+    names = [f"session-{number}" for number in range(50)]
+    for number, name in enumerate(names):
+        instance = fleet[number % INSTANCES]
+        at = now + timedelta(seconds=skew * (number % 2))
+        limits = {"expires_at": now + DAY, "absolute_expires_at": now + DAY}
+        await keep(instance, make_session(name, created_at=now, **limits))
+        await instance.sessions.end(name, SUBJECT, EndReason.LOGGED_OUT, at)
+    for instance in fleet:
+        cursor, seen = "", []
+        for reader in (instance, *fleet):
+            page = await reader.sessions.revocations(cursor, now, life)
+            seen += [each.session_id for each in page.revocations]
+            cursor = page.cursor
+        assert seen == names
+
+
+async def test_a_purge_keeps_an_event_as_long_as_an_access_token(valkey: Server) -> None:
+    old, kept = f"{1000 * int(time.time() - 95)}-0", f"{1000 * int(time.time() - 85)}-0"
+    async with opened(valkey.url, events_ttl=timedelta(seconds=30)) as store:
+        for event in (old, kept):
+            valkey.cli("XADD", EVENTS, event, "session_id", "session")
+        await store.maintenance.purge(NOW + 40 * DAY)
+        assert [event for event, _ in valkey.cli("XRANGE", EVENTS, "-", "+")] == [kept]
 
 
 @pytest.mark.parametrize("how", ["logged out", "kicked", "banned", "erased"])

@@ -47,6 +47,11 @@ def lose(proxy: Proxy, script: Script, *, times: int = 1) -> None:
     proxy.lose_reply(b"^EVALSHA " + script.digest.encode(), times=times)
 
 
+async def in_the_feed(store: Stores) -> list[str]:
+    page = await store.sessions.revocations("", NOW, timedelta(minutes=10))
+    return [each.session_id for each in page.revocations]
+
+
 async def keep_some(store: Stores, count: int) -> list[str]:
     ids = [new_session_id() for _ in range(count)]
     for session_id in ids:
@@ -148,6 +153,7 @@ async def test_an_end_with_a_lost_reply_is_reported_as_changed_once(
         again = await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
         assert again == Ended(EndReason.LOGGED_OUT)
     assert proxy.lost == 50
+    assert (await in_the_feed(store))[1:] == ids
 
 
 EndAll = Callable[[Stores], Awaitable[object]]
@@ -167,13 +173,16 @@ async def test_a_second_run_returns_the_ids_that_its_first_run_ended(
 ) -> None:
     await end_them(store)
     await store.bans.lift(SUBJECT)
+    ended: list[str] = []
     for _ in range(20):
         ids = await keep_some(store, 3)
         lose(proxy, script)
         assert await end_them(store) == ids
         assert await end_them(store) == []
         await store.bans.lift(SUBJECT)
+        ended += ids
     assert proxy.lost == 20
+    assert await in_the_feed(store) == ended
 
 
 async def test_a_second_run_of_a_login_returns_the_replaced_ids(
