@@ -307,8 +307,8 @@ async def _measure(folder: Path, stack: ExitStack, scale: float, only: str) -> s
     lines = ["| | measured | limit | met |", "|---|---|---|---|", *map(str, figures), ""]
     if found:
         lines += [
-            "| one process on one core | requests/s | p99 ms | its CPU, µs | Valkey's CPU, µs |",
-            "|---|---|---|---|---|",
+            "| one process on one core | /s | p99 ms | CPU, µs | Valkey's CPU, µs | a Valkey, /s |",
+            "|---|---|---|---|---|---|",
             *(f"| {name}, {store} | {cost} |" for (store, name), cost in found.items()),
             "",
             *plan(found, setup.session_bytes),

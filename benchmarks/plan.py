@@ -28,8 +28,8 @@ class Cost:
     valkey: float
 
     def __str__(self) -> str:
-        of_valkey = f"{1e6 * self.valkey:.0f}" if self.valkey else ""
-        return f"{self.rate:,.0f} | {1e3 * self.p99:.0f} | {1e6 * self.process:.0f} | {of_valkey}"
+        valkey = f"{1e6 * self.valkey:.0f} | {BUSY / self.valkey:,.0f}" if self.valkey else "|"
+        return f"{self.rate:,.0f} | {1e3 * self.p99:.0f} | {1e6 * self.process:.0f} | {valkey}"
 
 
 def peak(users: int) -> dict[str, float]:
@@ -45,7 +45,7 @@ def plan(
     `costs` are by store and operation; `session_bytes`, the size of a stored session, by store.
     """
     yield (
-        "| users | logins, refreshes, checks a second | SQLite: cores, file "
+        "| users | logins, refreshes, checks in the busiest second | SQLite: cores, file "
         "| Valkey: processes, Valkeys, memory in all |"
     )
     yield "|---|---|---|---|"
