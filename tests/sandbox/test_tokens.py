@@ -95,7 +95,7 @@ async def test_the_online_check_knows_its_own_tokens(
 ) -> None:
     claims = {"iat": 1, "exp": 2}
     asked = sandbox.state.keys.hs256(claims) if genuine else token
-    transport = httpx.ASGITransport(sandbox.authing)
+    transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://authing.test") as client:
         answer = (await client.get("/authing/token", params={"access_token": asked})).json()
     expected = (True, 200, claims) if genuine else (False, 2207, None)
