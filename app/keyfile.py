@@ -25,7 +25,6 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
 from app.events import Events
-from app.jose import base64url
 from app.jose.jwk import ALGORITHMS, SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm, thumbprint
 from app.jose.key_ring import KeyRing, jwk_set_members
 
@@ -258,7 +257,7 @@ def _new_key(kind: KeyKind) -> dict[str, Any]:
         case "RS256":
             return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
         case "oct":
-            return {"kty": "oct", "k": base64url.encode(secrets.token_bytes(_OCT_BYTES))}
+            return {"kty": "oct", "k": secrets.token_urlsafe(_OCT_BYTES)}
         case unreachable:
             assert_never(unreachable)
 

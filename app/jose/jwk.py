@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
-from app.jose.base64url import encode
+from app.jose.jws import base64url_encode
 from app.jose.strict_json import JsonValue
 
 SigningAlgorithm: TypeAlias = Literal["ES256", "EdDSA", "RS256"]
@@ -76,7 +76,7 @@ def required_members(jwk: Jwk) -> dict[str, Any]:
 def thumbprint(jwk: Jwk) -> str:
     """Return the key's name, its thumbprint (RFC 7638, SHA-256, base64url), or raise InvalidKey."""
     canonical = json.dumps(required_members(jwk), separators=(",", ":"), sort_keys=True)
-    return encode(hashlib.sha256(canonical.encode()).digest())
+    return base64url_encode(hashlib.sha256(canonical.encode()).digest())
 
 
 def load(jwk: Jwk) -> PrivateKey | PublicKey:

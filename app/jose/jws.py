@@ -5,6 +5,7 @@ that choose a key or rules, duplicate keys, and times that are not whole seconds
 compare times with their own clock, so PyJWT's time checks are not used.
 """
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from typing import Any
 
 import jwt
 
-from app.jose.base64url import NotBase64url, decode, encode
 from app.jose.strict_json import StrictJsonError, loads
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -33,12 +33,12 @@ def sign(header: str, claims: Mapping[str, Any], key: Any, algorithm: str) -> st
     """Return the compact JWS of the claims. `header` is a `segment` that names the algorithm."""
     signed = f"{header}.{segment(claims)}"
     signature = _JWS.get_algorithm_by_name(algorithm).sign(signed.encode(), key)
-    return f"{signed}.{encode(signature)}"
+    return f"{signed}.{base64url_encode(signature)}"
 
 
 def segment(members: Mapping[str, Any]) -> str:
     """Encode a JSON object as one part of a JWS."""
-    return encode(json.dumps(members, separators=(",", ":")).encode())
+    return base64url_encode(json.dumps(members, separators=(",", ":")).encode())
 
 
 def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, Any]:
@@ -50,8 +50,8 @@ def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, An
     if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise InvalidJws
     try:
-        encoded_header, _payload, _signature = map(decode, token.split("."))
-    except NotBase64url:
+        encoded_header, _payload, _signature = map(base64url_decode, token.split("."))
+    except ValueError:
         raise InvalidJws from None
     header = _object(encoded_header)
     if not allowed >= header.keys() or not isinstance(header.get("alg"), str):
@@ -69,15 +69,34 @@ def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     try:
-        if _object(decode(header)).get("alg") != algorithm:
+        if _object(base64url_decode(header)).get("alg") != algorithm:
             raise InvalidJws
         # Not PyJWT's own `decode`: it reads each character of the three parts in Python.
         library = _JWS.get_algorithm_by_name(algorithm)
-        if not library.verify(signed.encode(), library.prepare_key(key), decode(signature)):
+        if not library.verify(
+            signed.encode(), library.prepare_key(key), base64url_decode(signature)
+        ):
             raise InvalidJws
-        return decode(payload)
-    except (jwt.PyJWTError, NotBase64url) as error:
+        return base64url_decode(payload)
+    except (jwt.PyJWTError, ValueError) as error:
         raise InvalidJws from error
+
+
+def base64url_encode(data: bytes) -> str:
+    """Encode as base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def base64url_decode(text: str) -> bytes:
+    """Decode what `base64url_encode` would write; ValueError for anything else.
+
+    Python ignores characters outside the alphabet and stray bits at the end, so that one value
+    would have several encodings.
+    """
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if base64url_encode(data) != text:
+        raise ValueError
+    return data
 
 
 def instant(claims: Mapping[str, Any], name: str) -> datetime:

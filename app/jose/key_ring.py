@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from app.jose.base64url import NotBase64url, decode
 from app.jose.jwk import (
     ALGORITHMS,
     InvalidKey,
@@ -30,6 +29,7 @@ from app.jose.jwk import (
     required_members,
     thumbprint,
 )
+from app.jose.jws import base64url_decode
 from app.jose.strict_json import StrictJsonError, loads
 
 _MIN_SECRET_BYTES = 32
@@ -153,8 +153,8 @@ def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
     if not derives or "use" in jwk or "alg" in jwk:
         raise InvalidKey("an oct JWK is for another use: it has use, alg or key_ops", "use")
     try:
-        secret = decode(jwk["k"])
-    except NotBase64url:
+        secret = base64url_decode(jwk["k"])
+    except ValueError:
         raise InvalidKey("an oct JWK is not canonical base64url", "material") from None
     if len(secret) < _MIN_SECRET_BYTES:
         raise InvalidKey(f"an oct JWK is shorter than {_MIN_SECRET_BYTES} bytes", "too_short")
