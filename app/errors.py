@@ -255,10 +255,7 @@ class StoreUnavailable(TicketgateError, code="store_unavailable"):
 
 
 class InternalError(TicketgateError, code="internal_error"):
-    """A bug in this service. The log names its type and place only.
-
-    `outcome` is `shutdown` if it is none: the process stopped before the request was answered.
-    """
+    """A bug in this service; or, with the outcome `shutdown`, the process stopped first."""
 
     def __init__(self, outcome: str | None = None) -> None:
         super().__init__()
@@ -266,10 +263,7 @@ class InternalError(TicketgateError, code="internal_error"):
 
 
 class StartupError(Exception):
-    """The service cannot start as configured. The text is one line that names the setting.
-
-    Its text is made of names and rules, never of the value of a setting.
-    """
+    """The service cannot start. One line names the setting and the rule, never the value."""
 
 
 class StoreInUse(StartupError):

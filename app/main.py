@@ -74,14 +74,11 @@ async def open_services(
     timer: Callable[[], float] = time.monotonic,
     secrets_dir: Path = SECRETS_DIR,
 ) -> AsyncIterator[Services]:
-    """Open everything that a route may call; close it at the end.
+    """Open everything that a route may call, or raise StartupError; close it at the end.
 
     `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
     the real client and the real verification. `timer` returns monotonic seconds for the rate
     limits, the breaker and `/readyz`. The secret files in `secrets_dir` are followed.
-
-    Raises:
-        StartupError: one line that names the setting.
     """
     async with AsyncExitStack() as stack:
         events = CountedEvents(LoggedEvents())

@@ -28,10 +28,7 @@ ClientAction: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ProblemSpec:
-    """Status, what the app should do, and whether its session is alive.
-
-    `session_alive` is None where the response says nothing about a session.
-    """
+    """Status, what the app should do, and whether its session is alive; None if it is not said."""
 
     status: int
     client_action: ClientAction

@@ -142,14 +142,7 @@ class Operation:
         self._status = route.status_code or 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
-
-        Raises:
-            MalformedRequest: a query parameter is repeated, or the body is not strict JSON.
-            UnsupportedMediaType: the body has another label.
-            TicketgateError: of a dependency.
-            InvalidRequest: parameters or members of the body are wrong; all of them are named.
-        """
+        """Answer one request. InvalidRequest names all parameters and members that are wrong."""
         request = Request(scope, receive)
         arguments: dict[str, Any] = {}
         wrong: list[FieldError] = []

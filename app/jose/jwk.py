@@ -82,9 +82,8 @@ def thumbprint(jwk: Jwk) -> str:
 def load(jwk: Jwk) -> PrivateKey | PublicKey:
     """Load a key of a type in ALGORITHMS; a private key if the JWK has the member `d`.
 
-    Raises:
-        InvalidKey: another use, algorithm or curve, RSA below 2048 bits or with the fingerprint of
-            CVE-2017-15361, or not a valid key.
+    InvalidKey for another use, algorithm or curve, for RSA below 2048 bits or with the fingerprint
+    of CVE-2017-15361, and for an invalid key.
     """
     algorithm = ALGORITHMS[jwk["kty"]]
     if jwk.get("alg", algorithm) != algorithm:

@@ -12,7 +12,7 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | flo
 
 
 class StrictJsonError(ValueError):
-    """The bytes are not JSON, or not every JSON reader reads them the same way."""
+    """Not JSON, or not every reader reads it the same way. Holds no part of the input."""
 
 
 def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
@@ -21,9 +21,6 @@ def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
     The caller has limited the size. `max_depth` counts nested arrays and objects. In the member
     `mended` of the outer object, which must decide nothing, a lone surrogate becomes `?`:
     JavaScript cuts texts inside an emoji.
-
-    Raises:
-        StrictJsonError: the text holds no part of the input.
     """
     try:
         value: JsonValue = _DECODER.decode(data.decode("utf-8"))

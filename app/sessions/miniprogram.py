@@ -73,12 +73,9 @@ class MiniProgram:
 def ticket_from_ext_msg(ext_msg: str) -> str:
     """Return the ticket in the raw string that WeChat returned to the app.
 
-    Some bridges hand the string over percent-encoded as a whole; it is decoded once.
-
-    Raises:
-        LoginCancelled: the user declined.
-        ExtMsgUnsupported: there is not exactly one ticket. The JSON form of Authing's newer SDKs
-            holds a code of WeChat instead, which this service cannot exchange.
+    Some bridges hand the string over percent-encoded as a whole; it is decoded once. LoginCancelled
+    if the user declined, ExtMsgUnsupported without exactly one ticket. The JSON form of Authing's
+    newer SDKs holds a code of WeChat instead, which this service cannot exchange.
     """
     message = ext_msg.strip()
     if "=" not in message:

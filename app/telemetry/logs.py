@@ -29,10 +29,7 @@ _WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
 
 
 class LoggedEvents(Events):
-    """Writes one line for each event.
-
-    It does not make a record of `logging`, whose search for the caller costs more than the line.
-    """
+    """Writes one line for each event, without a record of `logging`, which costs more than it."""
 
     @override
     def record(

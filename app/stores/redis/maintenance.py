@@ -87,10 +87,7 @@ def check_server_info(info: Mapping[str, object], events: Events) -> None:
 
     Managed editions and proxies leave fields out, or refuse INFO. Each check that is not possible
     is recorded. Without an append-only file, acknowledged writes are lost when the server dies;
-    this is recorded too.
-
-    Raises:
-        StartupError: it is too old, or evicts keys when its memory is full.
+    this is recorded too. A server that is too old or evicts keys is a StartupError.
     """
     if not info:
         events.record("store_not_checked", reason="info_refused")

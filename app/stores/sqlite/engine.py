@@ -94,9 +94,8 @@ class SqliteEngine:
         undone; so it must do nothing but use the connection. With `scrub` the thread runs it, and
         then empties the write-ahead log, because the log may contain the data that was erased.
 
-        Raises:
-            StoreUnavailable: SQLite failed, and the command has changed nothing. Or the disk hangs:
-                a command that had begun may still be committed.
+        After StoreUnavailable the command has changed nothing. Only if the disk hangs, a command
+        that had begun may still be committed.
         """
         if self._closed or self._stalled:
             raise StoreUnavailable
