@@ -69,6 +69,8 @@ class SharedCounter:
         # In a task of its own: on Python 3.11 the client library may swallow a cancellation
         # (`asyncio.wait_for` does) and go on.
         asking = asyncio.create_task(self._ask(rate, *name))
+        # Retrieved, because after the time-out there is no caller.
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             async with asyncio.timeout(self._timeout):
                 seconds = await asyncio.shield(asking)
@@ -100,7 +102,7 @@ class SharedCounter:
         self._retry_at = self._clock() + COOLDOWN
         if not self._down:
             self._down = True
-            self._events.record("rate_limits_local", error=error)
+            self._events.record("rate_limits_local", kind=type(error).__name__)
 
     def _recover(self) -> None:
         self._down = False
