@@ -53,7 +53,7 @@ test: install ## test every promise (150 s on 2 cores)
 	$(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-all
-test-all: install ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
+test-all: install gateways ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
 	$(PYTEST) --cov $(ARGS)
 
 .PHONY: check
@@ -81,11 +81,15 @@ format: install ## format the code and apply the linter's fixes
 .PHONY: install
 install: .venv/.installed ## make .venv with everything, from the hash-locked requirements
 
+.PHONY: gateways
+gateways: .venv/.gateways ## add Caddy, Envoy and Traefik to .venv, for the tests of deploy/gateways (350 MB)
+
 .PHONY: lock
 lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/runtime.txt
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/dev.txt \
 		--group dev --constraints requirements/runtime.txt
+	@$(COMPILE) --group gateways --output-file requirements/gateways.txt
 	@echo uv | $(COMPILE) - --output-file requirements/uv.txt
 	@echo "requirements/ is compiled; make install updates .venv"
 
@@ -172,6 +176,10 @@ clean: ## remove generated files; data and .env stay
 	rm -rf .venv benchmarks/.env .cache .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find app tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.gateways: .venv/.installed requirements/gateways.txt
+	@$(PIP_INSTALL) --requirement requirements/gateways.txt && touch $@ \
+		|| echo "The gateways could not be installed; their tests are skipped by name"
 
 # Rebuild .venv from nothing each time, so that an interrupted installation leaves no traces.
 # uv takes seconds; pip does the same if uv cannot be installed or fails.
