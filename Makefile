@@ -129,6 +129,10 @@ store-faults: install ## kill Valkey 20 times at each step of a login and a refr
 failover: install ## fail over five times under 100 refreshes a second; no user is logged out (3 minutes)
 	.venv/bin/python -m tests.soak.failover
 
+.PHONY: revocations
+revocations: install ## kill instances and stores 60 times; the feed of ended sessions lacks none (3 minutes)
+	.venv/bin/python -m tests.soak.revocations
+
 .PHONY: cancellations
 cancellations: install ## cancel 10,000 commands and 10,000 requests; no reply is mixed up (5 minutes)
 	CANCELLATIONS=10000 .venv/bin/python -m pytest tests/stores/redis/test_cancellations.py
