@@ -16,7 +16,8 @@ MAX_TARGET_BYTES = 2 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_FIELDS = 100
 MAX_BODY_BYTES = 8 * 1024
-_MAX_REQUEST_LINE = MAX_TARGET_BYTES + 32
+_MAX_ORIGINAL_BYTES = 8 * 1024
+_MAX_METHOD_BYTES = 32
 _EMPTY_LINE = b"\r\n"
 _BODY_STAYS_UNREAD = re.compile(rb"/authz(?:[/?].*)?")
 _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
@@ -161,12 +162,18 @@ class RequestReader:
 
 def _check_sizes(head: bytes) -> None:
     line_end = head.find(b"\n") + 1
-    if (line_end or len(head)) > _MAX_REQUEST_LINE:
+    if (line_end or len(head)) > _max_target(head) + _MAX_METHOD_BYTES:
         raise UriTooLong
     if line_end and len(head) - line_end - len(_EMPTY_LINE) > MAX_HEADER_BYTES:
         raise HeaderTooLarge
     if head.count(b"\n") - 2 > MAX_HEADER_FIELDS:  # the request line and the empty line
         raise HeaderTooLarge
+
+
+def _max_target(line: bytes) -> int:
+    """The limit of a target. A gateway may append the one of its own request to `/authz`."""
+    below = line.find(b" /authz/", 0, _MAX_METHOD_BYTES) > 0
+    return _MAX_ORIGINAL_BYTES if below else MAX_TARGET_BYTES
 
 
 def _parse_head(head: bytes, request: Request) -> None:
@@ -234,7 +241,7 @@ def _parse_request_line(line: bytes, request: Request) -> None:
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise MalformedRequest
-    if len(match[2]) > MAX_TARGET_BYTES:
+    if len(match[2]) > _max_target(line):
         raise UriTooLong
     request.method, request.target, request.http_version = match[1], match[2], match[3].decode()
 

@@ -1,6 +1,7 @@
 """uvicorn's httptools protocol, with strict framing, a deadline and a connection limit.
 
-The application gets only whole requests, one at a time. It answers refused requests too, so that
+The application gets only whole requests, one at a time; only the body of a gateway's question to
+`/authz` stays unread. It answers refused requests too, so that
 refusals look and are logged like every other error: it gets an empty request, with the reason in
 `scope["state"]`. See docs/decisions/0013-one-parser.md.
 """

@@ -1,5 +1,6 @@
 """`/authz`: whether a request that reached a gateway may pass, and whose it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -117,6 +118,19 @@ async def test_a_store_that_cannot_be_asked_is_503_and_never_401(app: RunningApp
     tokens = await app.log_in()
     app.break_store()
     assert await denial(app, tokens) == (503, "store_unavailable")
+
+
+async def test_nothing_of_the_original_request_is_logged(
+    app: RunningApp, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    tokens = await app.log_in()
+    await app.get("/authz/canary/a?token=canary&canary=b", tokens)
+    line = log_lines()[-1]
+    assert (line["route"], line["session_id"]) == (
+        "/authz/{original:path}",
+        tokens["session"]["id"],
+    )
+    assert "canary" not in str(line)
 
 
 async def test_no_other_credential_opens_the_gate(app: RunningApp) -> None:

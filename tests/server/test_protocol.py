@@ -171,6 +171,17 @@ async def test_question_without_a_body_leaves_the_connection_open() -> None:
     assert [each.status for each in await exchange(*raw)] == [200, 200, 200]
 
 
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [(b"/authz/", 8192, 200), (b"/authz/", 8193, 414), (b"/authz?", 2049, 414), (b"/", 2049, 414)],
+)
+async def test_target_of_a_gateway_may_hold_the_one_of_its_request(
+    path: bytes, length: int, status: int
+) -> None:
+    (response,) = await exchange(get().replace(b"/first", path.ljust(length, b"a")))
+    assert response.status == status
+
+
 @pytest.mark.parametrize("path", [b"/authz/a", b"/first"])
 async def test_framing_that_parsers_disagree_on_is_refused_everywhere(path: bytes) -> None:
     raw = MALFORMED["cl-te"].replace(b"/first", path) + SMUGGLED
