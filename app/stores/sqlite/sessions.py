@@ -251,7 +251,7 @@ def _kind_of_reuse(ahead: int, row: Row | None, rotation: Rotation) -> ReuseKind
     if ahead != -1:
         return "ahead" if ahead > 0 else "stale"
     expected = row["rotation_key_hash"] if row is not None else None
-    return "recent_previous" if expected in {None, rotation.key_hash} else "other_key"
+    return "recent_previous" if expected == rotation.key_hash else "other_key"
 
 
 def _session(row: Row) -> Session:

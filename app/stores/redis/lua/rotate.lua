@@ -37,8 +37,7 @@ if ahead == 0 or ahead == 1 then
   return reply(outcome, changes)
 end
 local window_ends_at = tonumber(session.last_used_at) + recovery_window
-local expected = session.rotation_key_hash or ''
-local same_key = expected == '' or expected == key_hash
+local same_key = (session.rotation_key_hash or '') == key_hash
 if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   if session.replay_id == command_id then return {'replayed', flat} end
   local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
