@@ -95,7 +95,9 @@ async def open_services(
         issuer = _issuer(settings, keys)
         limiter = RateLimiter(
             await stack.enter_async_context(_shared_counts(address)),
-            secret=_rate_limit_secret(keys),
+            # Derived from the current secret key, and so the same on all instances. No refresh
+            # token has a message of this length.
+            secret=lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1"),
             events=events,
             clock=timer,
         )
@@ -249,12 +251,6 @@ async def _shared_counts(address: StoreUrl) -> AsyncIterator[Storage | None]:
 
     async with open_client(address) as client:
         yield redis_storage(client)
-
-
-def _rate_limit_secret(keys: KeyFile) -> Callable[[], bytes]:
-    # Derived from the current secret key, and so the same on all instances. No refresh token has a
-    # message of this length.
-    return lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1")
 
 
 def _mini_program(settings: Settings) -> MiniProgram:

@@ -12,17 +12,11 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, TEMPORARY, ClientAction
+from app.errors import FieldError
 from app.sessions.models import EndReason
 
 _EVERYWHERE = (400, 413, 414, 431, 500)
 """Statuses that every operation may return: protocol errors and internal errors."""
-
-
-class FieldProblem(TypedDict):
-    """One field that is wrong: a JSON pointer (RFC 6901) and what is expected there."""
-
-    pointer: str
-    message: str
 
 
 class Problem(TypedDict):
@@ -41,7 +35,7 @@ class Problem(TypedDict):
     reason: NotRequired[EndReason]
     replaced_by: NotRequired[str]
     until: NotRequired[str]
-    errors: NotRequired[list[FieldProblem]]
+    errors: NotRequired[list[FieldError]]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

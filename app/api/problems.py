@@ -7,7 +7,7 @@ input.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
@@ -149,7 +149,7 @@ def _body(error: TicketgateError, spec: ProblemSpec, language: Language) -> dict
     if isinstance(error, errors.UserBanned) and error.until is not None:
         body["until"] = error.until.isoformat()
     if isinstance(error, errors.InvalidRequest):
-        body["errors"] = [{"pointer": e.pointer, "message": e.message} for e in error.errors]
+        body["errors"] = [asdict(each) for each in error.errors]
     return body
 
 

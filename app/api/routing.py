@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from re import Pattern
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
@@ -55,12 +55,11 @@ def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ())
     )
 
 
-class _Path:
+class _Path(NamedTuple):
     """A path template and what answers each of its methods."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.methods: dict[str, ASGIApp] = {}
+    path: str
+    methods: dict[str, ASGIApp]
 
 
 class Dispatcher:
@@ -78,7 +77,7 @@ class Dispatcher:
             self._add(route)
 
     def _add(self, route: Any) -> None:
-        found = _Path(route.path)
+        found = _Path(route.path, {})
         if route.param_convertors:
             pattern = re.compile(route.path_regex.pattern, re.DOTALL)  # %0a is a character too
             _, found = self._templates.setdefault(route.path, (pattern, found))

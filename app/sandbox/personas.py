@@ -109,11 +109,8 @@ class SigningKeys:
 
     def hs256(self, claims: Mapping[str, Any]) -> str:
         """Sign as a legacy pool does; the header has no kid."""
-
-        def sign(data: bytes) -> bytes:
-            return hmac.digest(self._secret, data, hashlib.sha256)
-
-        return _compact({"alg": "HS256", "typ": "JWT"}, claims, sign)
+        header = {"alg": "HS256", "typ": "JWT"}
+        return _compact(header, claims, lambda data: hmac.digest(self._secret, data, "sha256"))
 
     def genuine(self, token: str) -> dict[str, Any] | None:
         """Return the claims of a token that `hs256` has signed; None for any other text."""
@@ -126,11 +123,8 @@ class SigningKeys:
 
     def rs256(self, claims: Mapping[str, Any]) -> str:
         """Sign as an OpenID Connect application does."""
-
-        def sign(data: bytes) -> bytes:
-            return self._rsa.sign(data, PKCS1v15(), SHA256())
-
-        return _compact({"alg": "RS256", "typ": "JWT", "kid": self._kid}, claims, sign)
+        header = {"alg": "RS256", "typ": "JWT", "kid": self._kid}
+        return _compact(header, claims, lambda data: self._rsa.sign(data, PKCS1v15(), SHA256()))
 
     def jwks(self) -> dict[str, Any]:
         """Return the public RSA key as a JWK Set (RFC 7517)."""
