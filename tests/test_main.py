@@ -21,14 +21,14 @@ from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
 from app.events import EventName
 from app.keyfile import KeyFile
-from app.main import PurgeClock, housekeeping, open_services, system_clock
+from app.main import PurgeClock, housekeeping, open_services, store_address, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import SigningKeys
 from app.sessions.login import Login
 from app.sessions.miniprogram import Launch
 from app.sessions.outcomes import Active, Unknown
 from app.sessions.ports import Stores
-from app.store_url import SqliteUrl
+from app.store_url import RedisUrl, SqliteUrl
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter, minimal
 from tests.stores.builders import keep, make_session
@@ -99,6 +99,19 @@ def assert_store_is_free(settings: Settings) -> None:
 
 
 # --- opening and closing ---
+
+
+def test_redis_is_addressed_with_its_ca_file_and_the_password_of_its_sentinels() -> None:
+    url, ca_file = "rediss+sentinel://sentinel.example/main", Path("ca.pem")
+    settings = load(store_url=url, store_ca_file=ca_file, store_sentinel_password="made-up")
+    address = store_address(settings)
+    assert isinstance(address, RedisUrl)
+    assert (address.service, address.ca_file, address.sentinel_password) == (
+        "main",
+        ca_file,
+        "made-up",
+    )
+    assert "made-up" not in repr(address)
 
 
 async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
