@@ -24,7 +24,7 @@ from typing import Any
 import jwt
 from joserfc import jwk, jws
 from joserfc import jwt as jose
-from joserfc.errors import JoseError
+from joserfc.errors import ExpiredTokenError, JoseError
 
 from app.jose.key_ring import SigningKey
 from app.keyfile import read_keys
@@ -51,8 +51,8 @@ class Outsider:
     keys: jwk.KeySet | None = None
     stale_at: float = 0
 
-    async def accepts(self, access_token: str) -> bool:
-        """Whether the token is good."""
+    async def judge(self, access_token: str) -> str:
+        """Return `verified`, `expired` or `refused`."""
         if self.keys is None or time.monotonic() >= self.stale_at:
             await self._fetch()
         assert self.keys is not None
@@ -60,9 +60,11 @@ class Outsider:
         try:
             token = jose.decode(access_token, self.keys, algorithms=["ES256"])
             jose.JWTClaimsRegistry(**wanted, exp={"essential": True}).validate(token.claims)
+        except ExpiredTokenError:
+            return "expired"
         except (JoseError, ValueError):
-            return False
-        return True
+            return "refused"
+        return "verified"
 
     async def _fetch(self) -> None:
         response = await self.line.call("GET", "/.well-known/jwks.json")
@@ -115,7 +117,7 @@ class Rollover:
     async def _judge(self, access_token: str, signers: set[str]) -> None:
         kid = jws.extract_compact(access_token.encode()).protected["kid"]
         self.found["another key signed"] += kid not in signers
-        self.found["verified" if await self.outsider.accepts(access_token) else "refused"] += 1
+        self.found[await self.outsider.judge(access_token)] += 1
 
     async def roll(self, wait: int) -> None:
         """Roll both keys over once, in the documented order; `wait` seconds after `add`."""
@@ -197,7 +199,8 @@ class Rollover:
         )
         response = await self.running.service.call("GET", ME, Authorization=f"Bearer {token}")
         assert response is not None
-        return response.status == HTTPStatus.OK or await Outsider(self.outsider.line).accepts(token)
+        judged = await Outsider(self.outsider.line).judge(token)
+        return response.status == HTTPStatus.OK or judged == "verified"
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
@@ -217,6 +220,8 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
     facts = {
         "seconds": round(seconds),
         "tokens verified": found["verified"],
+        # A session ends within milliseconds, and its last access token with it.
+        "tokens that expired on the way": found["expired"],
         "requests a second": f"{running.tally['requests'] / seconds:.0f}",
         "sessions that reached their absolute end": ends["expired"],
         "retirements refused as too early": found["retirements refused as too early"],
