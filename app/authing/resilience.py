@@ -41,8 +41,9 @@ _INDEPENDENT_OF_TICKETS = frozenset(
 )
 MAX_CONCURRENT = 128
 """Maximum concurrent exchanges, 64 of one network; the transport has more connections."""
-_STALL_CHECKS = 8
 _STALL_CHECK_SECONDS = 0.01
+_MIN_STALL_CHECKS = 8
+_MAX_STALL_CHECKS = 100
 
 
 class InstrumentedIdentityProvider(IdentityProvider):
@@ -159,8 +160,9 @@ class Bulkhead(IdentityProvider):
 
     A network may hold as many slots as are free: at most 64 of 128 alone. So one client whose
     exchanges hang leaves slots for the others. `timeout` in seconds covers the queue, the request
-    and the verification. If no exchange ends for 80 ms, all queued logins are refused with
-    AuthingOverloaded. Logins without a slot are then refused at once, until an exchange ends.
+    and the verification. If no exchange ends for 80 ms, or for twice the time of the last good one
+    (at most 1 s), all queued logins are refused with AuthingOverloaded. Logins without a slot are
+    then refused at once, until an exchange ends.
     """
 
     def __init__(
@@ -169,10 +171,13 @@ class Bulkhead(IdentityProvider):
         *,
         timeout: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inner = inner
         self._timeout = timeout
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._stall_checks = _MIN_STALL_CHECKS
         self._running: list[str] = []
         self._queues: dict[str, dict[asyncio.Future[None], None]] = {}
         self._ended = 0
@@ -183,10 +188,14 @@ class Bulkhead(IdentityProvider):
     async def exchange(self, ticket: str, network: str) -> Identity:
         async with deadline(self._timeout):
             await self._acquire(network)
+            started = self._monotonic()
             try:
-                return await self._inner.exchange(ticket, network)
+                identity = await self._inner.exchange(ticket, network)
             finally:
                 self._release(network)
+        checks = 2 * round((self._monotonic() - started) / _STALL_CHECK_SECONDS)
+        self._stall_checks = min(max(checks, _MIN_STALL_CHECKS), _MAX_STALL_CHECKS)
+        return identity
 
     def _has_slot(self, network: str) -> bool:
         return self._running.count(network) < MAX_CONCURRENT - len(self._running)
@@ -234,7 +243,7 @@ class Bulkhead(IdentityProvider):
             ended = self._ended
             # Several short sleeps: after our process was busy, the event loop reads the responses
             # that arrived meanwhile between two of them, so they count.
-            for _ in range(_STALL_CHECKS):
+            for _ in range(self._stall_checks):
                 await self._sleep(_STALL_CHECK_SECONDS)
             if self._ended == ended:
                 self._refuse_queued()

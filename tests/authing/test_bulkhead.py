@@ -61,7 +61,10 @@ class Scene:
     def __init__(self, timeout: float) -> None:
         self.authing = Authing()
         self.sleeps = Sleeps()
-        self.bulkhead = Bulkhead(self.authing, timeout=timeout, sleep=self.sleeps.sleep)
+        self.now = 0.0
+        self.bulkhead = Bulkhead(
+            self.authing, timeout=timeout, sleep=self.sleeps.sleep, monotonic=lambda: self.now
+        )
         self.logins: list[Login] = []
 
     async def come(self, how_many: int = 1, network: str = "") -> list[Login]:
@@ -119,6 +122,21 @@ async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
         assert isinstance(refusal, AuthingOverloaded)
         assert (refusal.outcome, refusal.retry_after) == ("bulkhead", 2)
         assert len(scene.authing.tickets) == MAX_CONCURRENT
+
+
+@pytest.mark.parametrize(("seconds", "checks"), [(0.3, 60), (5.0, 100)])
+async def test_a_queue_before_a_slow_authing_gets_twice_the_time_of_an_exchange(
+    seconds: float, checks: int
+) -> None:
+    async with full() as scene:
+        scene.now = seconds
+        await scene.authing.answer()
+        await scene.come()  # takes the slot
+        crowd = await scene.come(300)
+        await scene.sleeps.take(checks - 1)
+        assert wait(crowd)
+        await scene.sleeps.take(1)
+        assert are_refused(crowd)
 
 
 async def test_further_logins_are_refused_at_once_after_a_stall() -> None:
