@@ -108,7 +108,6 @@ class DrainingServer(uvicorn.Server):
 
         First accept what waits in the kernel's queue, because closing the address resets it.
         """
-        self._drain.set()
         listening = sockets or []
         # Bounded: while clients keep connecting, the queue may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
