@@ -125,7 +125,7 @@ def test_a_copy_of_the_example_with_the_required_settings_serves_and_drains(
     soon(lambda: service.phone.get("/readyz").status_code == 503)
 
     checks = service.phone.get("/readyz").json()["checks"]
-    assert checks == {"store": "ok", "keys": "ok", "draining": "yes"}
+    assert checks == {"store": "ok", "keys": "ok", "secrets": "ok", "draining": "yes"}
     assert service.phone.get("/livez").status_code == 200
     assert service.log_in(authing.ticket())
     assert service.program.wait() == 0
