@@ -305,6 +305,7 @@ class Settings(KeySettings):
     session_recovery_window: DurationOrZero = timedelta(hours=24)
     session_max_per_user: SessionCount = 100
     session_one_per_device_type: bool = False
+    session_device_binding: Literal["off", "optional", "required"] = "optional"
 
     store_url: StoreUrl = SqliteUrl(Path("data/sessions.db"))
     store_ca_file: Path | None = None

@@ -10,6 +10,7 @@ word of a closed vocabulary (`outcome`) or a number.
     ├── TryLater           the same request may be sent again, later
     ├── AuthingError       Authing gave no result that can be believed
     ├── RefreshRefused     the refresh token in the body is refused
+    ├── ProofError         the proof of possession is missing or not good
     ├── AccessRefused      the bearer token is refused
     ├── EndedSession       the session of a refresh token or of a bearer token has ended
     ├── ServiceKeyInvalid  there is no service key, or a wrong one
@@ -217,6 +218,23 @@ class RefreshTokenInvalid(RefreshRefused, code="refresh_token_invalid"):
 
 class RefreshSessionEnded(EndedSession, RefreshRefused):
     """The session of this token has ended."""
+
+
+class ProofError(TicketgateError):
+    """There is no good proof of possession (RFC 9449). `nonce` is for the next proof."""
+
+    def __init__(self, nonce: str, outcome: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+        self.outcome = outcome
+
+
+class ProofRequired(ProofError, code="proof_required"):
+    """There is no proof, but the session is bound to a key, or every session must be."""
+
+
+class ProofInvalid(ProofError, code="proof_invalid"):
+    """The proof is badly formed, of another key or request, used before, or without our nonce."""
 
 
 class AccessRefused(TicketgateError):

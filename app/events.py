@@ -21,6 +21,8 @@ EventName: TypeAlias = Literal[
     "refresh_replayed",
     "refresh_replayed_repeatedly",
     "refresh_reused",
+    "session_bound",
+    "proof_refused",
     "session_ended",
     # the store and the limits
     "store_created",
@@ -54,6 +56,7 @@ LEVELS: Mapping[EventName, Level] = {
     "session_rolled_forward": "warning",
     "refresh_replayed_repeatedly": "warning",
     "refresh_reused": "warning",
+    "proof_refused": "warning",
     "store_failed": "warning",
     "store_not_durable": "warning",
     "store_not_checked": "warning",

@@ -46,6 +46,7 @@ from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
+from app.sessions.proofs import ProofVerifier
 from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl, StoreUrl
@@ -93,6 +94,9 @@ async def open_services(
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
         issuer = _issuer(settings, keys)
+        proofs = ProofVerifier(
+            keys, settings.session_issuer, settings.session_device_binding, clock
+        )
         limiter = RateLimiter(
             await stack.enter_async_context(_shared_counts(address)),
             # Derived from the current secret key, and so the same on all instances. No refresh
@@ -112,6 +116,7 @@ async def open_services(
                 identity_provider=authing,
                 tickets=stores.tickets,
                 issuer=issuer,
+                proofs=proofs,
                 times=LeaseTimes(
                     lease=settings.authing_timeout + _LEASE_MARGIN,
                     ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
@@ -126,10 +131,12 @@ async def open_services(
             sessions=SessionService(
                 store=stores.sessions,
                 issuer=issuer,
+                proofs=proofs,
                 clock=clock,
                 events=events,
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
             ),
+            proofs=proofs,
             bans=BanService(store=stores.bans, clock=clock, events=events),
             revocations=RevocationFeed(
                 store=stores.sessions,

@@ -8,16 +8,24 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
+from typing import cast
 
 from app import keyfile
+from app.jose.key_ring import KeyRing
+from app.main import system_clock
+from app.sessions.ports import KeySource
+from app.sessions.proofs import ProofVerifier
 from benchmarks.load import HOST, Build, Flow, Memory
 from benchmarks.servers import ENVIRONMENTS, PEERS, ROOT, Command, free_port, lock_of
 from benchmarks.upstream import POOL_ID, POOL_SECRET
+from tests.support.proofs import DeviceKey
 
 VALKEY = "valkey"
+_ISSUER, _REFRESH = "https://login.example.com", "/v1/sessions/refresh"
 _FLASK = "flask-jwt-extended"
 _BASIC = "Basic YXBwOm1hZGUtdXAtY2xpZW50LXNlY3JldA=="  # app:made-up-client-secret
 _NEVER_REACHED = "999999/second"  # the limit is in force
@@ -57,7 +65,7 @@ class Scenario:
 def scenarios(valkey: str | None) -> list[Scenario]:
     """Return all scenarios. `valkey` is the STORE_URL of the rows with Valkey, if it is there."""
     enter = _ticket("/v1/sessions")
-    login, refresh = Flow(enter), Flow(_refresh("/v1/sessions/refresh"), enter, learns=True)
+    login, refresh = Flow(enter), Flow(_refresh(_REFRESH), enter, learns=True)
     check = Flow(_get("/v1/sessions/current", "access_token"), enter)
     authz = Flow(_get("/authz", "access_token"), enter)
     found = [
@@ -71,7 +79,7 @@ def scenarios(valkey: str | None) -> list[Scenario]:
             delay=0.05,
             burst=True,
         ),
-        Scenario("refresh", "Refresh", _ours(refresh), _refreshes()),
+        Scenario("refresh", "Refresh", _ours(refresh), [*_refreshes(), _bound(enter)]),
         Scenario("authz", "`/authz`", _ours(authz), _checks()),
         Scenario("check", "`/v1/sessions/current`", _ours(check), _sessions()),
     ]
@@ -82,6 +90,34 @@ def scenarios(valkey: str | None) -> list[Scenario]:
 
 def _ours(flow: Flow) -> Contender:
     return Contender("**Ticketgate**, SQLite FULL", flow, service)
+
+
+def _bound(enter: Build) -> Contender:
+    """Return the service whose sessions have device keys; each refresh has a new proof.
+
+    The nonces are made here, with the keys of the service: a nonce is good for ten minutes. They
+    are of the last minutes, in turn, because one second has room for eight proofs of a session.
+    """
+    found: list[ProofVerifier] = []
+    began = system_clock() - timedelta(minutes=8)
+
+    def command(folder: Path, port: int, upstream: str) -> tuple[list[str], dict[str, str]]:
+        keyfile.create(keys := folder / "keys.json", "ES256")
+        ring = SimpleNamespace(ring=KeyRing.from_jwk_set(keys.read_bytes()))
+        found[:] = [ProofVerifier(cast("KeySource", ring), _ISSUER, "optional", lambda: began)]
+        return service(folder, port, upstream, keys=keys)
+
+    def build(memory: Memory) -> bytes:
+        device: DeviceKey = memory.setdefault("device key", DeviceKey(_ISSUER))
+        memory["count"] = count = memory.get("count", 0) + 1
+        made_at = began + timedelta(seconds=count // 8)
+        device.nonce = replace(found[0], clock=lambda: made_at).new_nonce()
+        labels = ("Content-Type: application/json", f"DPoP: {device.proof(_REFRESH)}")
+        body = json.dumps({"refresh_token": memory["refresh_token"]}).encode()
+        return _request("POST", _REFRESH, body, *labels)
+
+    name = "**Ticketgate**, SQLite FULL, device keys"
+    return Contender(name, Flow(build, enter, learns=True), command, inverted=True)
 
 
 def _with_valkey(scenario: Scenario, url: str) -> Contender:
@@ -179,7 +215,7 @@ def service(
         "AUTHING_BASE_URL": upstream,
         "AUTHING_USER_POOL_ID": POOL_ID,
         "AUTHING_USER_POOL_SECRET": POOL_SECRET,
-        "SESSION_ISSUER": "https://login.example.com",
+        "SESSION_ISSUER": _ISSUER,
         "SESSION_KEYS_FILE": str(keys),
         "STORE_URL": store_url or f"sqlite:///{folder / 'sessions.db'}",
         "RATE_LIMIT_LOGIN": _NEVER_REACHED,

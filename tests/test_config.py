@@ -364,6 +364,7 @@ WRONG_VALUES: list[tuple[str, str, list[str]]] = [
     ),
     ("AUTHING_TICKET_TTL", FROM_1, ["0", "-120", "1.5", "2 min", "PT0.5S"]),
     ("KEEP_ALIVE", FROM_1, ["0", "-1", "P3651D"]),
+    ("SESSION_DEVICE_BINDING", "must be 'off', 'optional' or 'required'", ["on", "true"]),
     ("SESSION_MAX_PER_USER", "must be a whole number from 1 to 1000", ["0", "1.5", "1001", "x"]),
     ("SESSION_ONE_PER_DEVICE_TYPE", "must be a valid boolean", ["perhaps"]),
     ("DRAIN_DELAY", FROM_0, ["-1"]),

@@ -19,6 +19,7 @@ from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.models import Profile, Session
 from app.sessions.ports import KeySource, RateLimit
+from app.sessions.proofs import ProofVerifier
 from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 
@@ -52,6 +53,7 @@ class Services:
 
     logins: LoginService
     sessions: SessionService
+    proofs: ProofVerifier
     bans: BanService
     revocations: RevocationFeed
     store_writable: Callable[[], Awaitable[bool]]

@@ -32,10 +32,12 @@ _WITH_CHARSET: dict[_Field, _Field] = {
 }
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_EXPOSED = "X-Request-Id, Retry-After, Location, Idempotency-Replayed, WWW-Authenticate"
+_EXPOSED = "X-Request-Id, Retry-After, Location, Idempotency-Replayed, WWW-Authenticate, DPoP-Nonce"
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, DPoP, Idempotency-Key, X-Request-Id"
+    ),
     "Access-Control-Max-Age": "600",
 }
 _CREDENTIALS = frozenset(

@@ -34,6 +34,7 @@ class Problem(TypedDict):
     retry_after: NotRequired[int]
     reason: NotRequired[EndReason]
     replaced_by: NotRequired[str]
+    error: NotRequired[Literal["use_dpop_nonce", "invalid_dpop_proof"]]
     until: NotRequired[str]
     errors: NotRequired[list[FieldError]]
 
@@ -113,11 +114,15 @@ _HEADERS = {
     "X-Content-Type-Options": _header("No sniffing", const="nosniff"),
     "Cache-Control": _header("Not to be kept", const="no-store"),
 }
+_NONCE = {"DPoP-Nonce": _header("For the next proof (RFC 9449 section 8)", required=False)}
+REFRESHED: dict[int | str, dict[str, Any]] = {200: {"headers": _NONCE}}
+"""The `responses` of a refresh."""
 OPENED: dict[int | str, dict[str, Any]] = {
     201: {
         "headers": {
             "Location": _header("Of the session", pattern="/v1/sessions/[A-Za-z0-9_-]{22}$"),
             "Idempotency-Replayed": _header("The same again", required=False, const="true"),
+            **_NONCE,
         },
         "links": {
             "refresh": {
@@ -138,6 +143,7 @@ _PROBLEM_HEADERS = {
 }
 _RETRY_AFTER = {"Retry-After": _header("Seconds", type="integer", minimum=1)}
 _OWN_HEADERS = dict.fromkeys(TEMPORARY, _RETRY_AFTER) | {
+    400: _NONCE,
     401: {"WWW-Authenticate": _header("RFC 6750 section 3", pattern="^Bearer ")},
     405: {"Allow": _header("The methods of this path")},
     413: {"Connection": _header("The rest of the body is not read", const="close")},

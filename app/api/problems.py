@@ -62,6 +62,8 @@ PROBLEMS: Mapping[type[TicketgateError], ProblemSpec] = {
     errors.AuthingUntrusted: ProblemSpec(502, "contact_support"),
     errors.RefreshTokenInvalid: ProblemSpec(400, "relaunch_wechat", session_alive=False),
     errors.RefreshSessionEnded: ProblemSpec(400, "relaunch_wechat", session_alive=False),
+    errors.ProofRequired: ProblemSpec(400, "retry", session_alive=True),
+    errors.ProofInvalid: ProblemSpec(400, "retry", session_alive=True),
     errors.AccessTokenMissing: ProblemSpec(401, "none", session_alive="unknown"),
     errors.AccessTokenInvalid: ProblemSpec(401, "refresh", session_alive="unknown"),
     errors.AccessTokenExpired: ProblemSpec(401, "refresh", session_alive="unknown"),
@@ -148,6 +150,8 @@ def _body(error: TicketgateError, spec: ProblemSpec, language: Language) -> dict
             body[name] = getattr(error, name)
     if isinstance(error, errors.UserBanned) and error.until is not None:
         body["until"] = error.until.isoformat()
+    if isinstance(error, errors.ProofInvalid):  # RFC 9449 sections 5 and 8
+        body["error"] = "use_dpop_nonce" if error.outcome == "nonce" else "invalid_dpop_proof"
     if isinstance(error, errors.InvalidRequest):
         body["errors"] = [asdict(each) for each in error.errors]
     return body
@@ -161,6 +165,8 @@ def _headers(error: TicketgateError, spec: ProblemSpec) -> dict[str, str]:
         headers["WWW-Authenticate"] = 'Bearer realm="ticketgate"'
     elif isinstance(error, errors.AccessRefused):
         headers["WWW-Authenticate"] = 'Bearer realm="ticketgate", error="invalid_token"'
+    if isinstance(error, errors.ProofError):
+        headers["DPoP-Nonce"] = error.nonce
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, errors.BodyTooLarge):

@@ -193,6 +193,7 @@ class Discovery(TypedDict):
     revocation_endpoint_auth_methods_supported: list[str]
     response_types_supported: list[str]
     grant_types_supported: list[str]
+    dpop_signing_alg_values_supported: NotRequired[list[str]]
 
 
 class Liveness(TypedDict):

@@ -69,7 +69,8 @@ def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     try:
-        if _object(base64url_decode(header)).get("alg") != algorithm:
+        alg = _object(base64url_decode(header)).get("alg")
+        if alg != algorithm and (alg, algorithm) != ("Ed25519", "EdDSA"):  # RFC 9864 section 2.2
             raise InvalidJws
         # Not PyJWT's own `decode`: it reads each character of the three parts in Python.
         library = _JWS.get_algorithm_by_name(algorithm)

@@ -62,7 +62,7 @@ class AccessTokenCodec:
         """
         expires_at = min(now + self.max_lifetime, session.expires_at)
         issued, expires = int(now.timestamp()), int(expires_at.timestamp())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": session.subject,
@@ -73,6 +73,8 @@ class AccessTokenCodec:
             "exp": expires,
             "auth_time": int(session.authenticated_at.timestamp()),
         }
+        if session.key_thumbprint is not None:
+            claims["cnf"] = {"jkt": session.key_thumbprint}  # RFC 9449 section 6.1
         key = ring.signing_key
         header = _header(key.algorithm, key.kid)
         return jws.sign(header, claims, key.private, key.algorithm), expires - issued

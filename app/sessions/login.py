@@ -17,15 +17,17 @@ from typing import assert_never
 from app.errors import (
     IdempotencyKeyMismatch,
     LoginInProgress,
+    ProofError,
     StoreUnavailable,
     TicketUsed,
     UserBanned,
 )
 from app.events import Events
 from app.sessions.issuer import TokenIssuer
-from app.sessions.models import Device, EndReason, Session, TokenPair
+from app.sessions.models import Device, EndReason, GivenProof, Session, TokenPair
 from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import Clock, IdentityProvider, SessionLimits, TicketLease, TicketStore
+from app.sessions.proofs import ProofVerifier, SentProof, note_proof
 
 _MAX_RETRY_AFTER = 2
 
@@ -41,6 +43,7 @@ class Login:
     device: Device | None = None
     idempotency_key: str | None = field(default=None, repr=False)
     network: str = field(default="", repr=False)
+    proof: SentProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class LoginService:
     identity_provider: IdentityProvider
     tickets: TicketStore
     issuer: TokenIssuer
+    proofs: ProofVerifier
     times: LeaseTimes
     limits: SessionLimits
     clock: Clock
@@ -70,7 +74,10 @@ class LoginService:
     async def log_in(self, login: Login) -> TokenPair:
         """Exchange a ticket for its one session.
 
+        A proof of possession binds the session to its key.
+
         Raises:
+            ProofError: the proof is missing or not good; the ticket may be retried.
             TicketUsed: the ticket has a session already, and this is no retry of that login.
             IdempotencyKeyMismatch: the key was used with another ticket.
             LoginInProgress: another instance is exchanging the ticket.
@@ -78,14 +85,15 @@ class LoginService:
             AuthingError: Authing gave no usable result; the ticket may be retried.
             StoreUnavailable: the session could not be stored.
         """
-        ticket_hash = _sha256(login.ticket)
+        ticket_hash, proof = _sha256(login.ticket), self.proofs.read(login.proof)
+        self.proofs.check(proof)
         first = self._in_flight.get(ticket_hash)
         if first is not None:
-            # A failure of the first login fails all of them, except a conflict of its own key.
-            with suppress(IdempotencyKeyMismatch):
+            # A failure of the first login fails all of them, except one of its own key or proof.
+            with suppress(IdempotencyKeyMismatch, ProofError):
                 await asyncio.shield(first)
-            return await self._attempt(login, ticket_hash)
-        task = asyncio.create_task(self._attempt(login, ticket_hash))
+            return await self._attempt(login, ticket_hash, proof)
+        task = asyncio.create_task(self._attempt(login, ticket_hash, proof))
         self._in_flight[ticket_hash] = task
         task.add_done_callback(partial(self._finished, ticket_hash))
         return await asyncio.shield(task)
@@ -95,13 +103,13 @@ class LoginService:
         if not task.cancelled():
             task.exception()  # retrieved, because every caller may have disconnected
 
-    async def _attempt(self, login: Login, ticket_hash: bytes) -> TokenPair:
+    async def _attempt(self, login: Login, ticket_hash: bytes, proof: GivenProof) -> TokenPair:
         lease = self._new_lease(login, ticket_hash)
         match await self.tickets.acquire(lease):
             case Acquired():
-                return await self._exchange(login, lease)
+                return await self._exchange(login, lease, proof)
             case AlreadyUsed(session):
-                return self._replay(session)
+                return self._replay(session, proof)
             case Held(lease_ends_at):
                 remaining = int((lease_ends_at - lease.now).total_seconds())
                 raise LoginInProgress(retry_after=min(remaining, _MAX_RETRY_AFTER))
@@ -110,10 +118,11 @@ class LoginService:
             case unreachable:
                 assert_never(unreachable)
 
-    async def _exchange(self, login: Login, lease: TicketLease) -> TokenPair:
+    async def _exchange(self, login: Login, lease: TicketLease, proof: GivenProof) -> TokenPair:
         try:
             identity = await self.identity_provider.exchange(login.ticket, login.network)
             session, profile = self.issuer.new_session(identity, login.device, self.clock())
+            session = note_proof(session, proof)
             outcome = await self.tickets.create_session(lease, session, self.limits)
         except Exception:
             await self._release(lease)
@@ -127,7 +136,7 @@ class LoginService:
                     )
                 return self.issuer.token_pair(session, profile, session.created_at)
             case AlreadyUsed(other):
-                return self._replay(other)
+                return self._replay(other, proof)
             case Banned(until):
                 raise UserBanned(until)
             case also_unreachable:
@@ -137,9 +146,10 @@ class LoginService:
         with suppress(StoreUnavailable):  # then the lease expires
             await self.tickets.release(lease)
 
-    def _replay(self, session: Session | None) -> TokenPair:
+    def _replay(self, session: Session | None, proof: GivenProof) -> TokenPair:
         if session is None:
             raise TicketUsed
+        self.proofs.check(proof, session)
         self.events.record("login_replayed", session_id=session.id)
         profile = self.issuer.profile(session)
         return self.issuer.token_pair(session, profile, self.clock(), replayed=True)

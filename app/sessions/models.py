@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 
 def epoch(moment: datetime) -> int:
@@ -64,6 +64,8 @@ class Session:
     that a replay computes the same token after a change of keys. `encrypted_profile` holds the
     user's claims and the device. `last_used_at` is the time of the login or of the last rotation.
     The session expires at `expires_at`; a refresh moves that, never past `absolute_expires_at`.
+    A bound session has the thumbprint of its key (RFC 7638), and in `seen_proofs` the ids of its
+    newest proofs, between spaces.
     """
 
     id: str
@@ -77,6 +79,28 @@ class Session:
     last_used_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
+    key_thumbprint: str | None = None
+    seen_proofs: str | None = field(default=None, repr=False)
+
+
+MAX_SEEN_PROOFS = 8
+"""The ids of proofs that a session keeps, the greatest ones. A smaller one counts as used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof of possession (RFC 9449) that is good for this request, if its key is the session's.
+
+    `id` is the time of its nonce and a hash of its `jti`, 32 hex digits; so ids are in the order of
+    time. It is empty if the nonce is not a current one of ours.
+    """
+
+    thumbprint: str
+    id: str
+
+
+GivenProof: TypeAlias = Proof | Literal["ignored", "missing", "required", "invalid"]
+"""What a request proves. `ignored`: nobody looks. `required`: missing, and never optional."""
 
 
 @dataclass(frozen=True, slots=True)

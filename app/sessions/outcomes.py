@@ -63,6 +63,19 @@ class Reused:
     kind: ReuseKind
 
 
+ProofFault: TypeAlias = Literal["required", "invalid", "other_key", "nonce", "reused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofRefused:
+    """The session is active, and nothing has changed: the proof of possession is not good.
+
+    `nonce`: all but its nonce is good. `reused`: accepted before, or too old to know.
+    """
+
+    kind: ProofFault
+
+
 @dataclass(frozen=True, slots=True)
 class Acquired:
     """The ticket is leased to this login."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import Ban, EndReason, Identity, RevocationPage, Session
+from app.sessions.models import Ban, EndReason, GivenProof, Identity, RevocationPage, Session
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -20,6 +20,7 @@ from app.sessions.outcomes import (
     Held,
     KeyConflict,
     Opened,
+    ProofRefused,
     Replayed,
     Reused,
     Rotated,
@@ -126,6 +127,7 @@ class Rotation:
     now: datetime
     idle_ttl: timedelta
     recovery_window: timedelta
+    proof: GivenProof = "missing"
     dry_run: bool = False
 
 
@@ -144,8 +146,13 @@ class SessionStore(Protocol):
         The first use of the current generation ends the recovery window of its predecessor.
         """
 
-    async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
-        """Compare generations, then rotate, replay or end the session (promises 3 and 4)."""
+    async def rotate(
+        self, rotation: Rotation
+    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
+        """Compare generations, then rotate, replay or end the session (promises 3 and 4).
+
+        The proof is judged first: without a good one nothing changes. It binds a session.
+        """
 
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""

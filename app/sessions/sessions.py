@@ -22,9 +22,10 @@ from app.errors import (
 from app.events import Events
 from app.sessions.access_tokens import AccessClaims
 from app.sessions.issuer import TokenIssuer
-from app.sessions.models import EndReason, Profile, Session, TokenPair
-from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
+from app.sessions.models import EndReason, Profile, Proof, Session, TokenPair
+from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
+from app.sessions.proofs import ProofVerifier, SentProof
 from app.sessions.refresh_tokens import PREFIX, RefreshClaims, verify_refresh_token
 
 _SUSPICIOUS = 3
@@ -47,24 +48,32 @@ class SessionService:
 
     store: SessionStore
     issuer: TokenIssuer
+    proofs: ProofVerifier
     clock: Clock
     events: Events
     refresh_limit: RateLimit
 
-    async def refresh(self, refresh_token: str, idempotency_key: str | None = None) -> TokenPair:
+    async def refresh(
+        self, refresh_token: str, idempotency_key: str | None = None, sent: SentProof | None = None
+    ) -> TokenPair:
         """Rotate the refresh token, or return its one successor again (promises 3 and 4).
 
-        A rotation with an idempotency key is replayed to the same key only.
+        A rotation with an idempotency key is replayed to the same key only. A bound session needs a
+        proof of its device key; a proof binds any other session to its key.
 
         Raises:
+            ProofError: the proof is missing or not good; the session lives.
             RefreshTokenInvalid: not issued by this service, or of an unknown session.
             RefreshSessionEnded: the session has ended, perhaps because this token was reused.
             RateLimited: too many refreshes; nothing has changed.
         """
         presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
-        # Counted after verification: only a holder of the session's token can use up its limit.
-        await self.refresh_limit(presented.session_id)
-        rotation = self._rotation(presented, idempotency_key)
+        proof = self.proofs.read(sent)
+        # Counted after verification: only a holder of the session's token can use up its limit, and
+        # one without the device key cannot use up that of the key.
+        key = f" {proof.thumbprint}" if isinstance(proof, Proof) else ""
+        await self.refresh_limit(presented.session_id + key)
+        rotation = replace(self._rotation(presented, idempotency_key), proof=proof)
         match await self.store.rotate(rotation):
             case Rotated(session, rolled_forward=False):
                 self.events.record("session_rotated", session_id=session.id)
@@ -78,6 +87,10 @@ class SessionService:
             case Reused(kind):
                 self.events.record("refresh_reused", session_id=presented.session_id, kind=kind)
                 raise RefreshSessionEnded(EndReason.REFRESH_REUSED)
+            case ProofRefused(kind):
+                if kind != "nonce":  # an app that has no nonce yet gets it in this way
+                    self.events.record("proof_refused", session_id=presented.session_id, kind=kind)
+                raise self.proofs.refusal(kind)
             case Ended(reason, replaced_by):
                 raise RefreshSessionEnded(reason, replaced_by)
             case Unknown():
@@ -88,7 +101,8 @@ class SessionService:
     async def inspect(self, token: str) -> ValidToken:
         """Return what an access or refresh token is worth, from the store: an end counts at once.
 
-        A refresh token is good if a refresh with it, without an idempotency key, would succeed.
+        A refresh token is good if a refresh with it, without an idempotency key and with a good
+        proof of possession, would succeed.
         Nothing changes by looking at one.
 
         Raises:
@@ -213,10 +227,13 @@ class SessionService:
             now=self.clock(),
             idle_ttl=self.issuer.lifetimes.idle,
             recovery_window=self.issuer.lifetimes.recovery_window,
+            proof="ignored",
             dry_run=dry_run,
         )
 
     def _tokens(self, session: Session, rotation: Rotation, *, replayed: bool = False) -> TokenPair:
+        if isinstance(rotation.proof, Proof) and session.seen_proofs == rotation.proof.id:
+            self.events.record("session_bound", session_id=session.id)  # by its first proof
         profile = self.issuer.profile(session)
         return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
 

@@ -99,6 +99,7 @@ def access(code: str, client_action: str, scenario: p.Scenario) -> Case:
     return Case(code, 401, client_action, scenario, session_alive="unknown")
 
 
+BINDING = {"session_device_binding": "required"}
 ONE_SESSION: dict[str, Any] = {"settings": {"session_max_per_user": 1}}
 CASES = (
     Case("malformed_request", 400, "none", p.login_with_body(b"{")),
@@ -118,6 +119,8 @@ CASES = (
         p.refresh_with_a_made_up_token,
         session_alive=False,
     ),
+    Case("proof_required", 400, "retry", p.log_in, session_alive=True, settings=BINDING),
+    Case("proof_invalid", 400, "retry", p.login_with_a_made_up_proof, session_alive=True),
     refresh_of_ended(p.refresh_after_logout, "logged_out"),
     refresh_of_ended(p.refresh_after_two_weeks, "expired"),
     refresh_of_ended(p.refresh_with_a_spent_token, "refresh_reused"),

@@ -78,6 +78,10 @@ def login_of(persona: str) -> Scenario:
 log_in = login_of("lin")
 
 
+async def login_with_a_made_up_proof(app: RunningApp) -> httpx.Response:
+    return await app.try_log_in(app.ticket(), KEY, "a.made-up.proof")
+
+
 async def login_with_an_unknown_ticket(app: RunningApp) -> httpx.Response:
     ticket = "an-unknown-ticket"
     app.secrets.add(ticket)

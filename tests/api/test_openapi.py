@@ -189,7 +189,7 @@ async def test_no_parameter_is_described_as_nullable(document: dict[str, Any]) -
     parameters = [p for *_, op in operations(document) for p in op.get("parameters", ())]
     assert {p["name"] for p in parameters} == {
         *("platform", "get_phone", "idempotency-key", "scope", "session_id", "subject"),
-        *("after", "last-event-id"),
+        *("after", "last-event-id", "DPoP"),
     }
     assert not any("anyOf" in p["schema"] for p in parameters)
 

@@ -11,8 +11,9 @@ from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import TokenPair
 from app.sessions.ports import SessionLimits, Stores
+from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
-from tests.sessions.builders import ACCESS_TOKENS, make_ring
+from tests.sessions.builders import ACCESS_TOKENS, ISSUER, make_ring
 from tests.sessions.controlled_store import ControlledStore, controlled_store
 from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents, unlimited
 
@@ -71,6 +72,7 @@ def logins(
         identity_provider=provider,
         tickets=stores.tickets,
         issuer=issuer,
+        proofs=ProofVerifier(issuer.keys, ISSUER, "optional", clock),
         times=TIMES,
         limits=UNLIMITED,
         clock=clock,
@@ -83,7 +85,12 @@ def service(
     stores: Stores, issuer: TokenIssuer, clock: FakeClock, events: RecordedEvents
 ) -> SessionService:
     return SessionService(
-        store=stores.sessions, issuer=issuer, clock=clock, events=events, refresh_limit=unlimited
+        store=stores.sessions,
+        issuer=issuer,
+        proofs=ProofVerifier(issuer.keys, ISSUER, "optional", clock),
+        clock=clock,
+        events=events,
+        refresh_limit=unlimited,
     )
 
 

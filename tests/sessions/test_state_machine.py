@@ -44,6 +44,7 @@ from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, EndReason, Identity, TokenPair
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits
+from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
 from app.stores.sqlite import open_sqlite_store
 from tests.sessions.builders import SECOND, make_ring
@@ -138,17 +139,23 @@ class Sessions(RuleBasedStateMachine):
         profile = AccessTokenCodec("https://i", "https://i", "pool", ACCESS)
         issuer = TokenIssuer(FakeKeys(RING), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
         common: dict[str, Any] = {"clock": lambda: self.now, "events": RecordedEvents()}
+        proofs = ProofVerifier(issuer.keys, "https://i", "optional", common["clock"])
         times = LeaseTimes(timedelta(seconds=10), TICKET_LIFE)
         self.logins = LoginService(
             identity_provider=self.provider,
             tickets=self.stores.tickets,
             issuer=issuer,
+            proofs=proofs,
             times=times,
             limits=self.limits,
             **common,
         )
         self.sessions = SessionService(
-            store=self.stores.sessions, issuer=issuer, refresh_limit=unlimited, **common
+            store=self.stores.sessions,
+            issuer=issuer,
+            proofs=proofs,
+            refresh_limit=unlimited,
+            **common,
         )
         self.banning = BanService(store=self.stores.bans, **common)
 

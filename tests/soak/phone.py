@@ -20,6 +20,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.proofs import DeviceKey
+
 LOGIN = "/v1/sessions"
 REFRESH = "/v1/sessions/refresh"
 ME = "/v1/me"
@@ -29,6 +31,7 @@ _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _NOT_DEFINITE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _MOST_ATTEMPTS = 200
+_MOST_PROOFS = 6
 
 
 class Unexpected(Exception):
@@ -120,6 +123,7 @@ class App:
     oldest first, and `keys` the idempotency key of each.
     `ended` is the word for the end of its session, once it has learnt that.
     `confused` is the last response that it could not make sense of, inside `noting`.
+    With a `device`, it sends a new proof of that key with each attempt to log in or refresh.
     """
 
     line: Line
@@ -135,6 +139,7 @@ class App:
     keys: dict[str, str] = field(default_factory=dict, repr=False)
     ended: str | None = None
     confused: str = ""
+    device: DeviceKey | None = None
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -198,11 +203,19 @@ class App:
             self._learn_the_end(response)
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send the same request until the response is definite: whole, and not "later"."""
-        pause = _FIRST_PAUSE
+        """Send the same request until the response is definite: whole, and not "later".
+
+        A refused proof is replaced by a new one, some times.
+        """
+        pause, proofs = _FIRST_PAUSE, _MOST_PROOFS
         for _ in range(_MOST_ATTEMPTS):
             self.tally["requests"] += 1
-            response = await self.line.call(method, path, body, **headers)
+            response = await self.line.call(method, path, body, **headers, **self._proof(path))
+            if self.device is not None and response is not None:
+                self.device.nonce = response.headers.get("DPoP-Nonce", self.device.nonce)
+                proofs -= response.code == "proof_invalid"
+                if response.code == "proof_invalid" and proofs > 0:
+                    continue
             if response is not None and not _later(response.status):
                 self.tally["responses"] += 1
                 return response
@@ -210,6 +223,10 @@ class App:
             await asyncio.sleep(asked_for + pause * self.choices.random())
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise Unexpected("no verdict")
+
+    def _proof(self, path: str) -> dict[str, str]:
+        needed = self.device is not None and path in {LOGIN, REFRESH}
+        return {"DPoP": self.device.proof(path)} if self.device and needed else {}
 
     async def _sign_in_once(self) -> Answer:
         self.ticket, self.key = await self.new_ticket(), secrets.token_urlsafe(24)

@@ -56,6 +56,7 @@ async def test_an_ended_session_has_no_profile_in_redis(running: RunningApp, key
     assert len(with_profile) == 1
     assert len(sessions) > len(with_profile)
     assert b"end_reason" not in with_profile[0]
+    assert not any(b"key_thumbprint" in fields for fields in sessions)  # the bound one has ended
 
 
 async def test_every_key_expires_except_a_ban_without_end(running: RunningApp, keys: Keys) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.running_app import RunningApp
+from tests.support.proofs import DeviceKey
+from tests.support.running_app import ISSUER, RunningApp
 
 DEVICE = {"id": "id-of-a-made-up-phone", "type": "ios", "name": "phone of a made-up person"}
 
@@ -21,6 +22,11 @@ async def everything_that_happens_to(running: RunningApp, persona: str) -> dict[
     )
     await running.backend("DELETE", subject, "ban")
     await running.log_in(persona, device=DEVICE)
+    device = DeviceKey(ISSUER, nonce=running.services.proofs.new_nonce())
+    login = await running.try_log_in(running.ticket(persona), None, device.proof("/v1/sessions"))
+    bound = running.tokens(login, 201)
+    await running.try_refresh(bound["refresh_token"], None, device.proof())
+    await running.log_out(bound)
     key = f"made-up-idempotency-key-of-{persona}"
     replacing = await running.try_log_in(running.ticket(persona), key, device=DEVICE)
     active = running.tokens(replacing, 201)

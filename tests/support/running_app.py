@@ -143,19 +143,21 @@ class RunningApp:
         return self.tokens(await self.try_log_in(self.ticket(persona), **members), 201)
 
     async def try_log_in(
-        self, ticket: str, key: str | None = None, **members: Any
+        self, ticket: str, key: str | None = None, *proofs: str, **members: Any
     ) -> httpx.Response:
-        """Log in; `key` is the Idempotency-Key."""
-        headers = {} if key is None else {"Idempotency-Key": key}
-        self.secrets |= set(headers.values())
+        """Log in; `key` is the Idempotency-Key, and `proofs` are values of DPoP."""
+        headers = _headers(key, proofs)
+        self.secrets |= {value for _, value in headers}
         body = {"ticket": ticket, **members}
         return await self.phone.post("/v1/sessions", json=body, headers=headers)
 
     async def refresh(self, refresh_token: str) -> dict[str, Any]:
         return self.tokens(await self.try_refresh(refresh_token), 200)
 
-    async def try_refresh(self, refresh_token: str, key: str | None = None) -> httpx.Response:
-        body, headers = {"refresh_token": refresh_token}, {"Idempotency-Key": key} if key else {}
+    async def try_refresh(
+        self, refresh_token: str, key: str | None = None, *proofs: str
+    ) -> httpx.Response:
+        body, headers = {"refresh_token": refresh_token}, _headers(key, proofs)
         return await self.phone.post("/v1/sessions/refresh", json=body, headers=headers)
 
     async def get(self, path: str, tokens: dict[str, Any]) -> httpx.Response:
@@ -192,6 +194,11 @@ class RunningApp:
         tokens: dict[str, Any] = response.json()
         self.secrets |= {tokens["access_token"], tokens["refresh_token"]}
         return tokens
+
+
+def _headers(key: str | None, proofs: Sequence[str]) -> list[tuple[str, str]]:
+    given = [] if key is None else [("Idempotency-Key", key)]
+    return given + [("DPoP", proof) for proof in proofs]
 
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from app.api.openapi import cacheable, problems
 from app.api.routing import new_router
 from app.api.schemas import Discovery, JwkSet
 from app.sessions.miniprogram import Launch, Platform
+from app.sessions.proofs import PROOF_ALGORITHMS
 
 router = new_router("public")
 _CACHE_CONTROL = "public, max-age=300"
@@ -55,6 +56,8 @@ async def discovery(response: Response, services: ServicesDep) -> Discovery:
         "response_types_supported": [],
         "grant_types_supported": [],
     }
+    if services.proofs.binding != "off":
+        document["dpop_signing_alg_values_supported"] = [*PROOF_ALGORITHMS]
     if services.service_keys:
         document["introspection_endpoint"] = f"{services.issuer}/oauth2/introspect"
         document["introspection_endpoint_auth_methods_supported"] = [

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from fastapi import Header, Query, Request, Response
 
-from app.api.deps import BearerDep, ServicesDep, SessionDep, name_session
-from app.api.openapi import OPENED, problems
+from app.api.deps import BearerDep, Services, ServicesDep, SessionDep, name_session
+from app.api.openapi import OPENED, REFRESHED, problems
 from app.api.routing import new_router
 from app.api.schemas import (
     CurrentSession,
@@ -26,12 +26,15 @@ from app.errors import FieldError, InvalidRequest, MalformedRequest, TicketRejec
 from app.sessions.login import Login
 from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
 from app.sessions.models import EndReason, TokenPair
+from app.sessions.proofs import SentProof
 
 router = new_router("app")
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 _Scope: TypeAlias = Literal["others", "all"]
 # Described by hand: FastAPI would refuse a missing scope with 422 instead of 400.
+_PROOF = {"name": "DPoP", "in": "header", "schema": {"type": "string", "maxLength": 2048}}
+_DPOP = {"parameters": [_PROOF | {"description": "A proof of possession (RFC 9449 section 4)"}]}
 _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
@@ -40,6 +43,7 @@ _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [
     status_code=201,
     summary="Log in with a ticket",
     responses=OPENED | problems(403, 409, 415, 422, 429, 502, 503),
+    openapi_extra=_DPOP,
 )
 async def log_in(
     body: LoginRequest,
@@ -50,10 +54,12 @@ async def log_in(
 ) -> TokenResponse:
     """Exchange a ticket of the mini program for a session of the app's own.
 
-    With an `Idempotency-Key`, a retry with the same ticket and key returns the same session.
+    With an `Idempotency-Key`, a retry with the same ticket and key returns the same session. A
+    proof in `DPoP` binds the session to the key of the proof.
     """
     client = services.proxies.client_of(request.scope)  # tells of a proxy that is not trusted
-    login = Login(_ticket(body), device_of(body.device), idempotency_key, client.network)
+    proof = SentProof(request.headers.getlist("dpop"), request.method, request.scope["path"])
+    login = Login(_ticket(body), device_of(body.device), idempotency_key, client.network, proof)
     try:
         pair = await services.logins.log_in(login)
     except (TicketRejected, TicketUsed):
@@ -65,6 +71,7 @@ async def log_in(
         raise
     name_session(request, pair.session)
     response.headers["Location"] = f"{services.issuer_path}/v1/sessions/{pair.session.id}"
+    _add_nonce(response, services, proof)
     if pair.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return token_response(pair, _refresh_after(pair))
@@ -73,21 +80,26 @@ async def log_in(
 @router.post(
     "/v1/sessions/refresh",
     summary="Get the next pair of tokens",
-    responses=problems(415, 422, 429, 503),
+    responses=REFRESHED | problems(415, 422, 429, 503),
+    openapi_extra=_DPOP,
 )
 async def refresh(
     body: RefreshRequest,
     request: Request,
+    response: Response,
     services: ServicesDep,
     idempotency_key: _KeyHeader = None,
 ) -> RefreshResponse:
     """Rotate the refresh token. After a lost response, send the same token again.
 
     With an `Idempotency-Key`, the successor is returned again to the same key only. Any other
-    repetition of the token is theft and ends the session.
+    repetition of the token is theft and ends the session. A bound session needs a proof in `DPoP`
+    of its key; without one nothing changes. A proof binds any other session.
     """
-    pair = await services.sessions.refresh(body.refresh_token, idempotency_key)
+    proof = SentProof(request.headers.getlist("dpop"), request.method, request.scope["path"])
+    pair = await services.sessions.refresh(body.refresh_token, idempotency_key, proof)
     name_session(request, pair.session)
+    _add_nonce(response, services, proof)
     tokens = token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
@@ -168,6 +180,11 @@ async def erase_me(found: SessionDep, services: ServicesDep) -> None:
     """End all sessions of the user and erase what is stored of them."""
     session, _ = found
     await services.sessions.erase(session.subject)
+
+
+def _add_nonce(response: Response, services: Services, proof: SentProof) -> None:
+    if proof.headers and services.proofs.binding != "off":
+        response.headers["DPoP-Nonce"] = services.proofs.new_nonce()
 
 
 def _ticket(body: LoginRequest) -> str:

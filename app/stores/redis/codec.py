@@ -8,7 +8,16 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from app.sessions.models import Ban, EndReason, Revocation, Session, epoch, instant
+from app.sessions.models import (
+    Ban,
+    EndReason,
+    GivenProof,
+    Proof,
+    Revocation,
+    Session,
+    epoch,
+    instant,
+)
 from app.sessions.outcomes import Ended, Unknown
 
 RedisArg: TypeAlias = str | bytes | int
@@ -87,7 +96,7 @@ def decode_session(flat: Sequence[bytes]) -> Session:
     return Session(
         id=row["id"].decode(),
         subject=row["subject"].decode(),
-        device_type=row["device_type"].decode() if "device_type" in row else None,
+        device_type=_text(row, "device_type"),
         generation=int(row["generation"]),
         secret_kid=row["secret_kid"].decode(),
         encrypted_profile=row["encrypted_profile"],
@@ -96,7 +105,18 @@ def decode_session(flat: Sequence[bytes]) -> Session:
         last_used_at=instant(row["last_used_at"]),
         expires_at=instant(row["expires_at"]),
         absolute_expires_at=instant(row["absolute_expires_at"]),
+        key_thumbprint=_text(row, "key_thumbprint"),
+        seen_proofs=_text(row, "seen_proofs"),
     )
+
+
+def _text(row: Mapping[str, bytes], name: str) -> str | None:
+    return row[name].decode() if name in row else None
+
+
+def proof_args(proof: GivenProof) -> tuple[str, str]:
+    """Thumbprint and id of a proof; instead of a proof, nothing and the word."""
+    return (proof.thumbprint, proof.id) if isinstance(proof, Proof) else ("", proof)
 
 
 def decode_ban(subject: str, row: Mapping[str, bytes]) -> Ban:

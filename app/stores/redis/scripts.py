@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
 
+from app.sessions.models import MAX_SEEN_PROOFS
 from app.sessions.ports import MAX_SESSIONS
 from app.stores.redis import codec
 
@@ -16,6 +17,7 @@ _CONSTANTS = {
     "SWEPT_PREFIX": codec.SWEPT_PREFIX,
     "EVENTS": codec.EVENTS,
     "CHUNK": MAX_SESSIONS,
+    "MAX_SEEN_PROOFS": MAX_SEEN_PROOFS,
 }
 
 

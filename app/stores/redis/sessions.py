@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from app.errors import StoreUnavailable
 from app.sessions.models import EndReason, RevocationPage, Session
-from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
+from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
@@ -24,6 +24,7 @@ from app.stores.redis.codec import (
     decode_row,
     decode_session,
     event_cursor,
+    proof_args,
     reply_key,
     session_key,
 )
@@ -46,7 +47,9 @@ class RedisSessions(RedisPort, SessionStore):
         return decode_inactive(reply)
 
     @override
-    async def rotate(self, rotation: Rotation) -> Rotated | Replayed | Reused | Ended | Unknown:
+    async def rotate(
+        self, rotation: Rotation
+    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
         reply = await self._engine.eval_script(
             scripts.ROTATE,
             [session_key(rotation.session_id)],
@@ -57,6 +60,7 @@ class RedisSessions(RedisPort, SessionStore):
             int(rotation.recovery_window.total_seconds()),
             rotation.key_hash.hex() if rotation.key_hash is not None else "",
             int(rotation.dry_run),
+            *proof_args(rotation.proof),
             confirm=True,
         )
         match reply:
@@ -70,6 +74,8 @@ class RedisSessions(RedisPort, SessionStore):
                 return Replayed(decode_session(flat), *counts)
             case [b"reused", kind]:
                 return Reused(kind.decode())
+            case [b"proof", kind]:
+                return ProofRefused(kind.decode())
             case [b"unsure"]:
                 raise StoreUnavailable
             case _:

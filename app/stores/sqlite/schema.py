@@ -64,4 +64,10 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX events_by_time ON events (created_at);
     """,
+    # Of a session that is bound to a device key: the RFC 7638 thumbprint of the key, and the ids of
+    # the newest proofs of possession, between spaces.
+    """
+    ALTER TABLE sessions ADD COLUMN key_thumbprint TEXT;
+    ALTER TABLE sessions ADD COLUMN seen_proofs TEXT;
+    """,
 )

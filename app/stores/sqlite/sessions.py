@@ -12,8 +12,18 @@ from sqlite3 import Connection, Row
 from typing_extensions import override
 
 from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
-from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
+from app.sessions.outcomes import (
+    Active,
+    Ended,
+    ProofRefused,
+    Replayed,
+    Reused,
+    ReuseKind,
+    Rotated,
+    Unknown,
+)
 from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
+from app.sessions.proofs import fault_of, note_proof
 from app.stores.sqlite.engine import SqlitePort, command, query
 from app.stores.sqlite.events import add_event, find_revocations
 
@@ -56,12 +66,14 @@ class SqliteSessions(SqlitePort, SessionStore):
     @command
     def rotate(
         self, db: Connection, rotation: Rotation
-    ) -> Rotated | Replayed | Reused | Ended | Unknown:
+    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
         row = _find(db, rotation.session_id)
         found = _state(row, rotation.now)
         if not isinstance(found, Active):
             return found
-        session = found.session
+        if (fault := fault_of(rotation.proof, found.session)) is not None:
+            return ProofRefused(fault)
+        session = note_proof(found.session, rotation.proof)
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
             rotated = session if rotation.dry_run else _advance(db, session, rotation)
@@ -210,10 +222,10 @@ def _end(
     now: datetime,
     replaced_by: str | None = None,
 ) -> None:
-    # The tombstone keeps the reason; the profile is deleted at once.
+    # The tombstone keeps the reason; the profile and the device key are deleted at once.
     db.execute(
         "UPDATE sessions SET end_reason = ?, replaced_by = ?, expires_at = ?,"
-        " encrypted_profile = x'' WHERE id = ?",
+        " encrypted_profile = x'', key_thumbprint = NULL, seen_proofs = NULL WHERE id = ?",
         (reason, replaced_by, epoch(now), session_id),
     )
     if reason is not EndReason.EXPIRED:
@@ -229,22 +241,24 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
         expires_at=min(rotation.now + rotation.idle_ttl, session.absolute_expires_at),
     )
     times = epoch(advanced.last_used_at), epoch(advanced.expires_at)
+    proofs = session.key_thumbprint, session.seen_proofs
     db.execute(
         "UPDATE sessions SET generation = ?, secret_kid = ?, last_used_at = ?, expires_at = ?,"
-        " in_use = 0, rotation_key_hash = ?, replays = 0,"
+        " key_thumbprint = ?, seen_proofs = ?, in_use = 0, rotation_key_hash = ?, replays = 0,"
         " replayed_generations = replayed_generations * (replays > 0) WHERE id = ?",
-        (advanced.generation, advanced.secret_kid, *times, rotation.key_hash, session.id),
+        (advanced.generation, advanced.secret_kid, *times, *proofs, rotation.key_hash, session.id),
     )
     return advanced
 
 
 def _replay(db: Connection, session: Session) -> Replayed:
     sql = (
-        "UPDATE sessions SET replays = replays + 1,"
+        "UPDATE sessions SET key_thumbprint = ?, seen_proofs = ?, replays = replays + 1,"
         " replayed_generations = replayed_generations + (replays = 0) WHERE id = ?"
         " RETURNING replays, replayed_generations"
     )
-    return Replayed(session, *db.execute(sql, (session.id,)).fetchone())
+    values = session.key_thumbprint, session.seen_proofs, session.id
+    return Replayed(session, *db.execute(sql, values).fetchone())
 
 
 def _kind_of_reuse(ahead: int, row: Row | None, rotation: Rotation) -> ReuseKind:

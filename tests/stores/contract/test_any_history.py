@@ -6,7 +6,7 @@ that one with a dictionary. The promises of the contract are checked besides.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import Ban, EndReason, Session
-from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated, Unknown
+from app.sessions.models import Ban, EndReason, GivenProof, Proof, Session
+from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, Stores
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import (
@@ -32,11 +32,13 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.factories import StoreFactory
+from tests.support.proofs import proof_of
 
 Outcome: TypeAlias = (
     Rotated
     | Replayed
     | Reused
+    | ProofRefused
     | Active
     | Ended
     | Unknown
@@ -53,13 +55,17 @@ class Moment:
     session_id: str
     generation: int
     now: datetime
+    proof: GivenProof
 
     @property
     def user(self) -> str:
         return user_of(self.session_id)
 
     def rotation(self, window: timedelta) -> Rotation:
-        return rotation_of(self.generation, session_id=self.session_id, at=self.now, window=window)
+        rotation = rotation_of(
+            self.generation, session_id=self.session_id, at=self.now, window=window
+        )
+        return replace(rotation, proof=self.proof)
 
 
 def user_of(session_id: str) -> str:
@@ -98,14 +104,22 @@ OFFSETS = [0, 0, 0, -1, -1, -2, 1, 2]
 
 @dataclass(frozen=True)
 class Step:
-    """One command after a pause; `offset` counts from the newest generation returned."""
+    """One command after a pause, with a proof; `offset` is from the newest generation returned."""
 
     verb: str
     offset: int
     pause: timedelta
+    proof: GivenProof
 
 
-STEPS = st.builds(Step, st.sampled_from(LIKELY), st.sampled_from(OFFSETS), st.sampled_from(PAUSES))
+PROOFS: list[GivenProof] = ["missing", "ignored", Proof("key-a", ""), proof_of("key-b")]
+STEPS = st.builds(
+    Step,
+    st.sampled_from(LIKELY),
+    st.sampled_from(OFFSETS),
+    st.sampled_from(PAUSES),
+    st.sampled_from([*["missing"] * 20, *PROOFS, *(proof_of(jti=n) for n in range(12))]),
+)
 
 
 @dataclass
@@ -144,7 +158,7 @@ async def follow(store: Stores, model: Stores, session_id: str, steps: list[Step
     for step in steps:
         now += step.pause
         generation = max(0, promises.generation + step.offset)
-        command, moment = VERBS[step.verb], Moment(session_id, generation, now)
+        command, moment = VERBS[step.verb], Moment(session_id, generation, now, step.proof)
         outcome = await command(store, moment)
         assert outcome == await command(model, moment)
         promises.check(outcome, now)

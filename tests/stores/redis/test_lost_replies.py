@@ -5,6 +5,7 @@ Without that, a rotation whose reply is lost would look like a theft to the stor
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from app.sessions.outcomes import (
     AlreadyUsed,
     Ended,
     Opened,
+    ProofRefused,
     Replayed,
     Reused,
     Rotated,
@@ -38,6 +40,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.redis.opening import SESSION, fails
+from tests.support.proofs import proof_of
 from tests.support.valkey.proxy import Proxy
 
 STRICT = timedelta(0)
@@ -90,6 +93,18 @@ async def test_a_rotation_whose_reply_is_lost_twice_is_replayed_to_the_next_requ
     again = await store.sessions.rotate(rotation_of(1, session_id=SESSION))
     assert isinstance(again, Replayed)
     assert again.session.generation == 2
+
+
+async def test_a_second_run_does_not_take_its_own_proof_for_a_used_one(
+    store: Stores, proxy: Proxy
+) -> None:
+    await keep(store, make_session(SESSION, key_thumbprint="key-a"))
+    for jti, outcome in enumerate((Rotated, Replayed, Replayed)):
+        rotation = replace(rotation_of(0, session_id=SESSION), proof=proof_of(jti=jti))
+        lose(proxy, scripts.ROTATE)
+        assert isinstance(await store.sessions.rotate(rotation), outcome)
+        assert await store.sessions.rotate(rotation) == ProofRefused("reused")
+    assert proxy.lost == 3
 
 
 async def test_a_second_run_repeats_a_roll_forward_a_replay_and_a_reuse(

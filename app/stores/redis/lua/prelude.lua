@@ -63,12 +63,12 @@ local function leave_index(id, subject)
   redis.call('ZREM', INDEX_PREFIX .. subject, id, ':' .. id)
 end
 
--- Ends the session. The tombstone keeps the reason; the profile is deleted at once. Only an
--- erasure reads the list of the user's tombstones.
+-- Ends the session. The tombstone keeps the reason; the profile and the device key are deleted at
+-- once. Only an erasure reads the list of the user's tombstones.
 -- HDEL is the first write, because a server without memory allows it, and then the rest too.
 local function finish(id, subject, reason, replaced_by)
   local key, tombstones = SESSION_PREFIX .. id, TOMBSTONES_PREFIX .. subject
-  redis.call('HDEL', key, 'encrypted_profile')
+  redis.call('HDEL', key, 'encrypted_profile', 'key_thumbprint', 'seen_proofs')
   redis.call('HSET', key, 'end_reason', reason, 'replaced_by', replaced_by or '',
     'expires_at', now, 'command_id', command_id)
   redis.call('EXPIRE', key, TOMBSTONE_SECONDS)

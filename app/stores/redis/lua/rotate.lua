@@ -1,12 +1,34 @@
 -- Compares generations: rotates, replays, or ends the session for a used refresh token.
 -- KEYS: session. ARGV: presented, secret_kid, idle_ttl, recovery_window (seconds), hash of the
--- idempotency key (or empty), 1 for a dry run (or 0), which changes nothing.
+-- idempotency key (or empty), 1 for a dry run (or 0), which changes nothing, thumbprint and id of
+-- the proof (empty, and a word).
 local presented, secret_kid = tonumber(ARGV[4]), ARGV[5]
 local idle_ttl, recovery_window, key_hash = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local dry_run = ARGV[9] == '1'
 
 local flat = redis.call('HGETALL', KEYS[1])
 local session = row_of(flat)
+
+-- Why the proof of possession is refused, or nil, and then the fields to write. For SQLite,
+-- app/sessions/proofs.py has the same.
+local function judge_proof(thumbprint, id)
+  local bound_to, seen = session.key_thumbprint, {}
+  if id == 'ignored' or id == 'missing' and not bound_to then return nil, {} end
+  if thumbprint == '' then return id == 'missing' and 'required' or id end
+  if bound_to and bound_to ~= thumbprint then return 'other_key' end
+  if id == '' then return 'nonce' end
+  -- The second run of a replay finds its own proof.
+  if session.replay_id == command_id then return nil, {} end
+  for each in string.gmatch(session.seen_proofs or '', '%S+') do
+    if each == id then return 'reused' end
+    table.insert(seen, each)
+  end
+  if #seen == MAX_SEEN_PROOFS and id < seen[1] then return 'reused' end
+  table.insert(seen, id)
+  table.sort(seen)
+  if #seen > MAX_SEEN_PROOFS then table.remove(seen, 1) end
+  return nil, {'key_thumbprint', thumbprint, 'seen_proofs', table.concat(seen, ' ')}
+end
 
 -- The reply is the session as it was read, then the changes.
 local function reply(outcome, changes)
@@ -21,13 +43,16 @@ end
 local gone = inactive(session)
 if gone then return gone end
 
+local refusal, proof_fields = judge_proof(ARGV[10], ARGV[11])
+if refusal then return {'proof', refusal} end
+
 local ahead = presented - tonumber(session.generation)
 if ahead == 0 or ahead == 1 then
   local outcome = ahead == 0 and 'rotated' or 'rolled_forward'
   if dry_run then return {outcome, flat} end
   local expires_at = math.min(now + idle_ttl, tonumber(session.absolute_expires_at))
   local changes = {'generation', presented + 1, 'secret_kid', secret_kid, 'last_used_at', now,
-    'expires_at', expires_at}
+    'expires_at', expires_at, unpack(proof_fields)}
   redis.call('HSET', KEYS[1], 'rotation_key_hash', key_hash, 'command_id', command_id,
     'outcome', outcome, 'rotated_at', server_now, unpack(changes))
   -- The generations in a row end with one that was not replayed.
@@ -41,7 +66,8 @@ local same_key = (session.rotation_key_hash or '') == key_hash
 if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   if session.replay_id == command_id then return {'replayed', flat} end
   local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
-  local counts = {'replays', (session.replays or 0) + 1, 'replayed_generations', in_a_row}
+  local counts = {'replays', (session.replays or 0) + 1, 'replayed_generations', in_a_row,
+    unpack(proof_fields)}
   if not dry_run then note(KEYS[1], 'replay_id', command_id, unpack(counts)) end
   return reply('replayed', counts)
 end
