@@ -112,9 +112,9 @@ class BearerToken(SecurityBase):
         return token
 
 
-_ACCESS_TOKEN = BearerToken("access_token", "The access token of the last token response")
+ACCESS_TOKEN = BearerToken("access_token", "The access token of the last token response")
 ServicesDep = Annotated[Services, Depends(services)]
-BearerDep = Annotated[str, Security(_ACCESS_TOKEN)]
+BearerDep = Annotated[str, Security(ACCESS_TOKEN)]
 
 
 async def bearer(
