@@ -288,6 +288,9 @@ class Settings(KeySettings):
     authing_online_url: OnlineUrl | None = None
     authing_issuer: str | None = None
     authing_audience: str | None = None
+    authing_management_url: WebAddress | None = None
+    authing_recheck: Duration = timedelta(hours=1)
+    authing_webhook_secret: CommaSeparated[AuthingSecret] = ()
     authing_ticket_ttl: Duration = timedelta(seconds=120)
     authing_token_max_age: DurationOrZero = timedelta(seconds=600)
     authing_timeout: Duration = timedelta(seconds=6)
@@ -349,6 +352,7 @@ class Settings(KeySettings):
 _SECRETS: Mapping[str, TypeAdapter[tuple[SecretStr, ...]]] = {
     "authing_user_pool_secret": TypeAdapter(PoolSecrets),
     "authing_token_secrets": TypeAdapter(CommaSeparated[AuthingSecret]),
+    "authing_webhook_secret": TypeAdapter(CommaSeparated[AuthingSecret]),
     "service_api_keys": TypeAdapter(CommaSeparated[ServiceKey]),
 }
 """The settings that may change while the service runs."""

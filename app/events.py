@@ -24,6 +24,7 @@ EventName: TypeAlias = Literal[
     "session_bound",
     "proof_refused",
     "session_ended",
+    "user_looked_at",
     # the store and the limits
     "store_created",
     "store_failed",
@@ -51,6 +52,7 @@ LEVELS: Mapping[EventName, Level] = {
     "exchange": "debug",
     "session_opened": "debug",
     "session_rotated": "debug",
+    "user_looked_at": "debug",
     "jwk_ignored": "warning",
     "jwks_fetch_failed": "warning",
     "session_rolled_forward": "warning",

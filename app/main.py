@@ -22,6 +22,7 @@ from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.jwks import RemoteJwks
+from app.authing.management import ManagementClient
 from app.authing.online import OnlineVerifier
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
@@ -47,6 +48,7 @@ from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.proofs import ProofVerifier
+from app.sessions.recheck import Recheck
 from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl, StoreUrl
@@ -93,6 +95,15 @@ async def open_services(
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
+        management = management_client(settings, secrets, wire, clock)
+        recheck = Recheck(
+            directory=management if settings.authing_management_url else None,
+            store=stores.sessions,
+            period=settings.authing_recheck,
+            clock=clock,
+            events=events,
+        )
+        await stack.enter_async_context(recheck.running())
         issuer = _issuer(settings, keys)
         proofs = ProofVerifier(
             keys, settings.session_issuer, settings.session_device_binding, clock
@@ -127,6 +138,7 @@ async def open_services(
                 ),
                 clock=clock,
                 events=events,
+                after_login=recheck.signed_in,
             ),
             sessions=SessionService(
                 store=stores.sessions,
@@ -135,6 +147,7 @@ async def open_services(
                 clock=clock,
                 events=events,
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
+                after_refresh=recheck.refreshed,
             ),
             proofs=proofs,
             bans=BanService(store=stores.bans, clock=clock, events=events),
@@ -154,6 +167,8 @@ async def open_services(
             authing_state=lambda: authing.state,
             events=events,
             service_keys=ServiceKeys(secrets.of("service_api_keys")),
+            webhook_secrets=ServiceKeys(secrets.of("authing_webhook_secret")),
+            hint=recheck.hint,
             login_limit=limiter.limit("login", settings.rate_limit_login),
             list_limit=limiter.limit("list", settings.rate_limit_refresh),
             network_limit=limiter.limit("login", settings.rate_limit_login, times=8),
@@ -221,6 +236,21 @@ def _verifier(
         case unreachable:
             assert_never(unreachable)
     return LocalVerifier(keys, expected, max_age=max_age, clock=clock)
+
+
+def management_client(
+    settings: Settings, secrets: SecretFiles, transport: httpx.AsyncBaseTransport, clock: Clock
+) -> ManagementClient:
+    """Return the client of the management API, whose address must be set."""
+    return ManagementClient(
+        transport,
+        url=settings.authing_management_url or "",
+        user_pool_id=settings.authing_user_pool_id,
+        # Not that of the exchange: what one API accepts must not change what the other is sent.
+        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
+        timeout=settings.authing_timeout.total_seconds(),
+        clock=clock,
+    )
 
 
 def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:

@@ -13,7 +13,7 @@ from app import __version__
 from app.api.deps import Services
 from app.api.middleware import RequestContext
 from app.api.openapi import complete
-from app.api.routes import gateway, health, internal, oauth2, public, sessions
+from app.api.routes import gateway, health, internal, oauth2, public, sessions, webhooks
 from app.api.routing import Dispatcher
 
 _ROUTERS = (public.router, sessions.router, gateway.router, oauth2.router, health.router)
@@ -53,6 +53,8 @@ def create_app(
     routes = description.router.routes
     for router in _ROUTERS + (_WITH_SERVICE_KEYS if services.service_keys else ()):
         routes.extend(router.routes)
+    if services.webhook_secrets:
+        routes.extend(webhooks.router.routes)
     if services.issuer_path:
         routes.extend(public.discovery_below(services.issuer_path).routes)
     if api_docs:

@@ -25,7 +25,7 @@ from app.sessions.sessions import SessionService
 
 
 class ServiceKeys:
-    """The keys that authenticate the rest of the backend. False if there are none.
+    """The keys that authenticate the rest of the backend, or a webhook. False if there are none.
 
     `keys` returns those in force, which may change while the service runs.
     """
@@ -66,6 +66,8 @@ class Services:
     authing_state: Callable[[], str]
     events: Events
     service_keys: ServiceKeys
+    webhook_secrets: ServiceKeys
+    hint: Callable[[str], None]
     login_limit: RateLimit
     list_limit: RateLimit
     network_limit: RateLimit

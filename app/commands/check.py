@@ -13,10 +13,24 @@ from app.authing.jwks import RemoteJwks
 from app.authing.transport import deadline
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
-from app.errors import AuthingError, AuthingUntrusted, StartupError, StoreInUse, StoreUnavailable
+from app.errors import (
+    AuthingError,
+    AuthingMisconfigured,
+    AuthingUntrusted,
+    StartupError,
+    StoreInUse,
+    StoreUnavailable,
+)
 from app.events import EventName, Events
 from app.keyfile import KeyFile
-from app.main import authing_client, authing_transport, secret_files, store_address, system_clock
+from app.main import (
+    authing_client,
+    authing_transport,
+    management_client,
+    secret_files,
+    store_address,
+    system_clock,
+)
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
@@ -46,6 +60,8 @@ def run() -> int:
     if settings.authing_token_mode == "jwks":
         findings["jwks"] = asyncio.run(_find_jwks(settings))
     findings["secret"] = _ONLY_A_LOGIN + "Authing accepts AUTHING_USER_POOL_SECRET"
+    if settings.authing_management_url is not None:
+        findings["secret"] = asyncio.run(_prove_secret(settings))
     findings["signature"] = (
         _ONLY_A_LOGIN + f"Authing's tokens verify ({settings.authing_token_mode})"
     )
@@ -122,6 +138,21 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
     skew = abs(system_clock() - theirs)
     late = f"differs from Authing's by {skew.total_seconds():.0f} s; synchronise it (NTP)"
     return {"authing": "", "clock": late if skew > _TOLERATED_SKEW else ""}
+
+
+async def _prove_secret(settings: Settings) -> str:
+    """Fetch a token of the management API, which needs pool id and secret, and no ticket."""
+    secrets = secret_files(settings, _LastEvents())
+    try:
+        async with authing_transport(settings) as transport:
+            await management_client(settings, secrets, transport, system_clock).check_secret()
+    except StartupError as error:
+        return str(error)
+    except AuthingMisconfigured:
+        return "AUTHING_USER_POOL_SECRET: Authing refuses it for this AUTHING_USER_POOL_ID"
+    except AuthingError as error:
+        return f"AUTHING_MANAGEMENT_URL: cannot be used ({error.code}, {error.outcome})"
+    return ""
 
 
 async def _find_jwks(settings: Settings) -> str:

@@ -50,6 +50,8 @@ def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettin
         authing_token_mode="hs256",
         authing_token_secrets=(),
         authing_online_url=None,
+        authing_management_url="http://localhost",
+        authing_webhook_secret=(),
         authing_issuer=None,
         authing_audience=None,
         authing_ca_file=None,

@@ -13,6 +13,7 @@ import asyncio
 import hmac
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -21,7 +22,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
 
+from app.sandbox.management import Answer, management_answers
 from app.sandbox.personas import Persona, SigningKeys, user_record
 from app.sandbox.state import Fault, Refusal, SandboxOptions, SandboxState, Ticket, json_object
 
@@ -47,11 +50,15 @@ def authing_routes(state: SandboxState) -> list[Route]:
         Route("/oauth/app2wxapp/auth/{pool}", Exchange(state), methods=["POST"]),
         Route("/oidc/.well-known/jwks.json", jwks),
         Route("/authing/token", check_token),
+        *(
+            Route(path, ManagementCall(state, answer), methods=[method])
+            for path, (method, answer) in management_answers(state).items()
+        ),
     ]
 
 
-class Exchange:
-    """Answers an exchange. A plain ASGI app: faults need the connection's own `send`."""
+class Call(ABC):
+    """Answers a call, or makes its fault. A plain ASGI app: faults need the connection's `send`."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -62,14 +69,44 @@ class Exchange:
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
-        body = await _json_body(request)
-        fault = self._state.arrive(_text(body, "ticket"))
+        fault = await self._next_fault(request)
         if not await _wait_if_slow(fault, request):
             return _drop
         if instead := _answer_instead(fault, request):
             return instead
-        genuine = fault.kind != "bad_token"
-        return _spoil(fault, self._exchange(request.path_params["pool"], body, genuine=genuine))
+        return _spoil(fault, await self._answer(request, fault))
+
+    async def _next_fault(self, _request: Request) -> Fault:
+        return self._state.next_fault("management")
+
+    @abstractmethod
+    async def _answer(self, request: Request, fault: Fault) -> Response:
+        """Answer the request."""
+
+
+class ManagementCall(Call):
+    """A call of the management API."""
+
+    def __init__(self, state: SandboxState, answer: Answer) -> None:
+        super().__init__(state)
+        self._answer_to = answer
+
+    @override
+    async def _answer(self, request: Request, fault: Fault) -> Response:
+        return await self._answer_to(request)
+
+
+class Exchange(Call):
+    """Exchanges a ticket."""
+
+    @override
+    async def _next_fault(self, request: Request) -> Fault:
+        return self._state.arrive(_text(await _json_body(request), "ticket"))
+
+    @override
+    async def _answer(self, request: Request, fault: Fault) -> Response:
+        body, genuine = await _json_body(request), fault.kind != "bad_token"
+        return self._exchange(request.path_params["pool"], body, genuine=genuine)
 
     def _exchange(self, pool: str, body: Mapping[str, Any], *, genuine: bool) -> Response:
         options = self._state.options

@@ -19,8 +19,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.sandbox.personas import FAMILIAR
-from app.sandbox.state import SWITCHES, BadInput, Consent, Fault, SandboxState, json_object
+from app.sandbox.personas import FAMILIAR, Persona
+from app.sandbox.state import (
+    SWITCHES,
+    BadInput,
+    Consent,
+    Fault,
+    SandboxState,
+    Standing,
+    json_object,
+)
 
 Command = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -44,6 +52,7 @@ def control_routes(state: SandboxState) -> list[Route]:
         ControlRoute("PATCH", "/sandbox/settings", control.change_settings, {"shape": "bare"}),
         ControlRoute("PUT", "/sandbox/fault", control.set_fault, {"kind": "http_503", "times": 1}),
         ControlRoute("DELETE", "/sandbox/fault", control.clear_fault),
+        ControlRoute("PUT", "/sandbox/status", control.set_status, {"status": "Suspended"}),
         ControlRoute("GET", "/sandbox/stats", control.stats),
     ]
 
@@ -95,7 +104,7 @@ class Control:
 
     def set_fault(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Set a fault: `{kind, times?, seconds?}`."""
-        _only(body, ("kind", "times", "seconds"))
+        _only(body, ("kind", "times", "seconds", "of"))
         self._state.fault = Fault(**{"kind": "", **body})
         return asdict(self._state.fault)
 
@@ -104,9 +113,16 @@ class Control:
         self._state.fault = Fault()
         return asdict(self._state.fault)
 
+    def set_status(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Suspend or delete a user: `{persona?, status}`."""
+        _only(body, ("persona", "status"))
+        standing = Standing(**{"status": "", **body})
+        self._state.statuses[Persona.named(standing.persona).user_id] = standing.status
+        return asdict(standing)
+
     def stats(self, _body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the counts so far."""
-        names = ("tickets_issued", "exchanges", "logins", "jwks_reads")
+        names = ("tickets_issued", "exchanges", "logins", "jwks_reads", "users_read")
         counts = {name: getattr(self._state, name) for name in names}
         return {**counts, "fault": asdict(self._state.fault)}
 

@@ -16,6 +16,8 @@ from app.sandbox.personas import SigningKeys, new_ticket
 SHAPES = ("bare", "envelope_object", "envelope_string", "nested")
 ALGORITHMS = ("HS256", "RS256")
 REFUSAL_STATUSES = (200, 400)
+FAULTY = ("exchange", "management")
+STATUSES = ("Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted")
 FAULTS = (
     "none",
     "slow",
@@ -66,6 +68,8 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         _FLAG,
     ),
     "kind": _one_of(FAULTS),
+    "of": _one_of(FAULTY),
+    "status": _one_of(STATUSES),
     "times": (
         "a whole number from 1, or absent",
         lambda v: v is None or (type(v) is int and v > 0),
@@ -116,12 +120,14 @@ class SandboxOptions(_Checked):
 class Fault(_Checked):
     """A fault of the next `times` exchanges; None means all, until it is cleared.
 
-    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`.
+    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`. `of`
+    says whether exchanges or the management API fail.
     """
 
     kind: str = "none"
     times: int | None = None
     seconds: float = 3
+    of: str = "exchange"
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,14 @@ class Consent(_Checked):
     persona: str = "lin"
     get_phone: bool = True
     approve: bool = True
+
+
+@dataclass(frozen=True)
+class Standing(_Checked):
+    """Whether a persona may sign in. Authing does not know one that is `Deleted`."""
+
+    persona: str = "lin"
+    status: str = "Suspended"
 
 
 class Refusal(Exception):
@@ -165,6 +179,9 @@ class SandboxState:
         self.exchanges = 0
         self.logins = 0
         self.jwks_reads = 0
+        self.statuses: dict[str, str] = {}
+        self.management_tokens: dict[str, float] = {}
+        self.users_read = 0
 
     def issue(self, consent: Consent) -> str:
         """Issue a ticket; its life starts now."""
@@ -181,7 +198,13 @@ class SandboxState:
         self.exchanges += 1
         if ticket in self.tickets:
             self.tickets[ticket].attempts += 1
+        return self.next_fault("exchange")
+
+    def next_fault(self, of: str) -> Fault:
+        """Return the fault of this call, and count it."""
         fault = self.fault
+        if fault.of != of:
+            return Fault()
         if fault.times is not None:
             left = fault.times - 1
             self.fault = replace(fault, times=left) if left else Fault()

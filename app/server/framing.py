@@ -16,6 +16,8 @@ MAX_TARGET_BYTES = 2 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADER_FIELDS = 100
 MAX_BODY_BYTES = 8 * 1024
+_MAX_BODY_OF = {b"/webhooks/authing": 64 * 1024}
+"""Authing puts whole user records into its webhook."""
 _MAX_ORIGINAL_BYTES = 8 * 1024
 _MAX_METHOD_BYTES = 32
 _EMPTY_LINE = b"\r\n"
@@ -119,10 +121,11 @@ class RequestReader:
             if _BODY_STAYS_UNREAD.fullmatch(self.request.target):
                 self.request.is_last = length != 0
                 length = 0
-            elif length is not None and length > MAX_BODY_BYTES:
+            limit = _MAX_BODY_OF.get(self.request.target, MAX_BODY_BYTES)
+            if length is not None and length > limit:
                 raise BodyTooLarge
             self.request.awaits_continue = length != 0 and self._awaits_continue()
-            body = _chunks(self.received) if length is None else _take(self.received, length)
+            body = _chunks(self.received, limit) if length is None else _take(self.received, length)
             self._body = body
         try:
             next(self._body)
@@ -213,11 +216,11 @@ def _line(
     return line[:-2]
 
 
-def _chunks(received: bytearray) -> Generator[None, None, bytes]:
+def _chunks(received: bytearray, limit: int) -> Generator[None, None, bytes]:
     """RFC 9112 section 7.1, without chunk extensions. Trailer fields are checked and discarded."""
     body = b""
     while size := _chunk_size((yield from _line(received, _MAX_CHUNK_LINE))):
-        if len(body) + size > MAX_BODY_BYTES:
+        if len(body) + size > limit:
             raise BodyTooLarge
         body += yield from _take(received, size)
         if (yield from _take(received, 2)) != _EMPTY_LINE:

@@ -8,6 +8,7 @@ session. A login is finished even if its app has disconnected, so that a retry f
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -69,6 +70,8 @@ class LoginService:
     limits: SessionLimits
     clock: Clock
     events: Events
+    after_login: Callable[[str], None] = lambda _subject: None
+    """Gets the user; it must return at once and raise nothing."""
     _in_flight: dict[bytes, asyncio.Task[TokenPair]] = field(default_factory=dict, init=False)
 
     async def log_in(self, login: Login) -> TokenPair:
@@ -129,6 +132,7 @@ class LoginService:
             raise
         match outcome:
             case Opened(replaced):
+                self.after_login(session.subject)
                 self.events.record("session_opened", session_id=session.id)
                 for session_id in replaced:
                     self.events.record(

@@ -51,6 +51,7 @@ class EndReason(StrEnum):
     KICKED = "kicked"
     REPLACED = "replaced"
     BANNED = "banned"
+    ACCOUNT_BLOCKED = "account_blocked"
     EXPIRED = "expired"
     REFRESH_REUSED = "refresh_reused"
     ERASED = "erased"

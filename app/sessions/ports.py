@@ -45,6 +45,18 @@ class IdentityProvider(Protocol):
         """
 
 
+class UserDirectory(Protocol):
+    """Knows the users of the identity provider."""
+
+    async def may_sign_in(self, subject: str) -> bool:
+        """Return whether the user may sign in; False if they are blocked or unknown.
+
+        Raises:
+            AuthingError: there is no definite answer.
+        """
+        ...
+
+
 class KeySource(Protocol):
     """Holds the current keys, which may change while the service runs."""
 
@@ -169,6 +181,14 @@ class SessionStore(Protocol):
         self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
     ) -> Sequence[str]:
         """End the user's sessions except `keep`; return the ids of those that had not ended."""
+
+    async def schedule_look(
+        self, subject: str, now: datetime, pause: timedelta, *, force: bool = False
+    ) -> bool:
+        """Return whether a look at the user is due. If so, the next one is due after this pause.
+
+        With `force` it is always due. Of concurrent callers without it, one gets True.
+        """
 
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         """End the user's sessions, and remove the user from them and from older tombstones."""

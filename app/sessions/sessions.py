@@ -4,7 +4,7 @@ Each atomic decision is one store command that returns an outcome. The end of a 
 before it is recorded or told to the app. How a session begins is in `login`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -52,6 +52,8 @@ class SessionService:
     clock: Clock
     events: Events
     refresh_limit: RateLimit
+    after_refresh: Callable[[str], None] = lambda _subject: None
+    """Gets the user; it must return at once and raise nothing."""
 
     async def refresh(
         self, refresh_token: str, idempotency_key: str | None = None, sent: SentProof | None = None
@@ -234,6 +236,7 @@ class SessionService:
     def _tokens(self, session: Session, rotation: Rotation, *, replayed: bool = False) -> TokenPair:
         if isinstance(rotation.proof, Proof) and session.seen_proofs == rotation.proof.id:
             self.events.record("session_bound", session_id=session.id)  # by its first proof
+        self.after_refresh(session.subject)
         profile = self.issuer.profile(session)
         return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
 

@@ -33,6 +33,9 @@ class CountedEvents(Events):
             "Exchanges of tickets at Authing by outcome",
             ["outcome"],
         )
+        self._looks = counter(
+            "ticketgate_user_looks", "Questions about users to Authing by outcome", ["outcome"]
+        )
         self._sessions = counter(
             "ticketgate_session_events",
             "Events of sessions; detail is the reason of an end, or the kind of a reuse or replay",
@@ -66,6 +69,8 @@ class CountedEvents(Events):
                 self._requests.labels(*labels).observe(seconds)
             case "exchange":
                 self._exchanges.labels(fields["outcome"]).observe(seconds)
+            case "user_looked_at":
+                self._looks.labels(fields["outcome"]).inc()
             case "store_failed" | "write_unconfirmed":
                 self._store.labels(event, fields.get("kind", "")).inc()
             case (

@@ -40,4 +40,6 @@ WITH_BODY = {
 }
 OAUTH = {"/oauth2/introspect": {"POST"}, "/oauth2/revoke": {"POST"}}
 """OpenAPI does not describe these, and their errors have OAuth's form."""
+WEBHOOKS = {"/webhooks/authing": {"POST"}}
+"""OpenAPI does not describe it; only Authing calls it."""
 GATE_HEADERS = ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Device-Type", "X-Auth-Expires-At")

@@ -50,6 +50,10 @@ class FrontPage(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
 
 @contextmanager
 def authing(
@@ -336,6 +340,42 @@ def test_the_key_set_is_looked_for_in_both_known_places(
         }.items():
             monkeypatch.setenv(name, value)
         assert findings(shell("check"))["jwks"] == finding.format(host=address)
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ({"statusCode": 200, "data": {"access_token": "t", "expires_in": 7200}}, "ok"),
+        (
+            {"statusCode": 401, "message": "…"},
+            "FAIL  AUTHING_USER_POOL_SECRET: Authing refuses it for this AUTHING_USER_POOL_ID",
+        ),
+        (
+            {"statusCode": 200, "data": None},
+            "FAIL  AUTHING_MANAGEMENT_URL: cannot be used (authing_bad_answer, bad_shape)",
+        ),
+    ],
+)
+def test_the_management_api_proves_the_pool_secret_without_a_ticket(
+    monkeypatch: pytest.MonkeyPatch, shell: Shell, answer: object, finding: str
+) -> None:
+    with authing(documents={"/api/v3/get-management-token": answer}) as (address, asked):
+        monkeypatch.setenv("AUTHING_BASE_URL", address)
+        monkeypatch.setenv("AUTHING_MANAGEMENT_URL", address)
+        response = shell("check")
+    assert findings(response)["secret"] == finding
+    assert POOL_SECRET not in response.out
+    assert [line.partition(" ")[0] for line in asked] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "finding"), [("AUTHING_MANAGEMENT_URL", "secret"), ("AUTHING_TOKEN_MODE", "jwks")]
+)
+def test_every_call_to_authing_needs_a_good_ca_file(check: Check, mode: str, finding: str) -> None:
+    jwks = dict.fromkeys(("AUTHING_JWKS_URL", "AUTHING_ISSUER"), "https://a.test")
+    value = "jwks" if finding == "jwks" else "https://a.test"
+    response = check(AUTHING_CA_FILE="missing.pem", AUTHING_AUDIENCE="app", **jwks, **{mode: value})
+    assert findings(response)[finding].startswith("FAIL  AUTHING_CA_FILE: ")
 
 
 def test_no_check_shows_or_sends_a_secret(

@@ -56,10 +56,10 @@ async def test_the_switches_can_be_read_and_changed_one_by_one(
 
 
 async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
-    fault = {"kind": "slow", "times": 2, "seconds": 0.5}
+    fault = {"kind": "slow", "times": 2, "seconds": 0.5, "of": "management"}
     response = await control.put("/sandbox/fault", json=fault)
     assert response.json() == fault
-    assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5)
+    assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5, of="management")
     cleared = await control.delete("/sandbox/fault")
     assert cleared.json()["kind"] == "none"
     assert sandbox.state.fault == Fault()
@@ -78,7 +78,8 @@ async def test_the_stats_hold_counts_and_no_secret(
         "exchanges": 2,
         "logins": 1,
         "jwks_reads": 0,
-        "fault": {"kind": "html", "times": None, "seconds": 3},
+        "users_read": 0,
+        "fault": {"kind": "html", "times": None, "seconds": 3, "of": "exchange"},
     }
     assert ticket not in stats.text
     settings = await control.get("/sandbox/settings")
@@ -97,6 +98,9 @@ async def test_the_stats_hold_counts_and_no_secret(
         ("PATCH settings", {"refusal_status": 500}, "refusal_status: one of 200, 400"),
         ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl: whole seconds, 1 to 86400"),
         ("PATCH settings", {"user_pool_secret": "x"}, "body: only the members shape, "),
+        ("PUT fault", {"kind": "slow", "of": "pages"}, "of: one of exchange, management"),
+        ("PUT status", {}, "status: one of Activated, Suspended, "),
+        ("PUT status", {"status": "Suspended", "persona": "Lin"}, "persona: "),
         ("PUT fault", {}, "kind: one of none, slow, drop, "),
         ("PUT fault", {"kind": "slow", "colour": 1}, "body: only the members kind, times, "),
     ],
@@ -115,6 +119,7 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     assert response.json()["error"].startswith(error)
     assert sandbox.state.options is before
     assert sandbox.state.fault == Fault()
+    assert sandbox.state.statuses == {}
     assert sandbox.state.tickets_issued == 0
 
 

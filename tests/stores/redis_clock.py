@@ -15,7 +15,7 @@ from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.monitor import Monitor
 from tests.support.valkey.servers import SentinelTrio, Server
 
-_COUNTED = ("{tg}:session:", "{tg}:ticket:", "{tg}:ban:")
+_COUNTED = ("{tg}:session:", "{tg}:ticket:", "{tg}:ban:", "{tg}:look:")
 
 
 class ExpiryClock:
@@ -49,6 +49,8 @@ class ExpiryClock:
                     self._deadlines[key] = self._now + timedelta(seconds=int(seconds))
                 case "SET", [key, _, "EX", seconds]:
                     self._deadlines[key] = self._now + timedelta(seconds=int(seconds))
+                case "SET", [key, _, "NX", "EX", seconds]:
+                    self._deadlines.setdefault(key, self._now + timedelta(seconds=int(seconds)))
                 case "DEL", [key]:
                     self._deadlines.pop(key, None)
 

@@ -17,6 +17,7 @@ from app.stores.redis.codec import (
     BAN_INDEX,
     ERASURE,
     EVENTS,
+    LOOK_PREFIX,
     ban_key,
     decode_ids,
     decode_inactive,
@@ -107,6 +108,14 @@ class RedisSessions(RedisPort, SessionStore):
         return await in_chunks(
             lambda: self._engine.eval_script(scripts.END_ALL, [], now, *args, confirm=True)
         )
+
+    @override
+    async def schedule_look(
+        self, subject: str, now: datetime, pause: timedelta, *, force: bool = False
+    ) -> bool:
+        expiry = ("EX", int(pause.total_seconds()))
+        when = expiry if force else ("NX", *expiry)
+        return await self._engine.execute("SET", LOOK_PREFIX + subject, "", *when) is not None
 
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:

@@ -28,6 +28,7 @@ _EXPIRY_COLUMNS = {
     "tickets": "expires_at",
     "bans": "until",
     "events": "created_at",
+    "looks": "next_at",
 }
 
 

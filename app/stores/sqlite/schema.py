@@ -70,4 +70,12 @@ MIGRATIONS = (
     ALTER TABLE sessions ADD COLUMN key_thumbprint TEXT;
     ALTER TABLE sessions ADD COLUMN seen_proofs TEXT;
     """,
+    # When Authing is to be asked about the user again.
+    """
+    CREATE TABLE looks (
+        subject TEXT PRIMARY KEY,
+        next_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX looks_by_end ON looks (next_at);
+    """,
 )

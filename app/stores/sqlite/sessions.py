@@ -119,6 +119,17 @@ class SqliteSessions(SqlitePort, SessionStore):
         return end_all_sessions(db, subject, reason, now, keep=keep)
 
     @override
+    @command
+    def schedule_look(
+        self, db: Connection, subject: str, now: datetime, pause: timedelta, *, force: bool = False
+    ) -> bool:
+        sql = (
+            "INSERT INTO looks (subject, next_at) VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET next_at = excluded.next_at WHERE next_at <= ? OR ?"
+        )
+        return db.execute(sql, (subject, epoch(now + pause), epoch(now), force)).rowcount == 1
+
+    @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
         return await self._engine.run(lambda db: _erase(db, subject, now), scrub=True)
 
@@ -206,6 +217,7 @@ def _in_use(row: Row | None) -> bool:
 def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
+    db.execute("DELETE FROM looks WHERE subject = ?", (subject,))
     ended = end_all_sessions(db, subject, EndReason.ERASED, now)
     db.execute(
         "UPDATE sessions SET subject = '', device_type = NULL, replaced_by = NULL"

@@ -16,7 +16,7 @@ for _, id in ipairs(tombstones) do
   redis.call('HDEL', SESSION_PREFIX .. id, 'subject', 'device_type', 'replaced_by')
 end
 if #tombstones == CHUNK then result[1] = 1 end
-redis.call('DEL', SWEPT_PREFIX .. subject)
+redis.call('DEL', SWEPT_PREFIX .. subject, LOOK_PREFIX .. subject)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')
 if ban_ends_at and ban_ends_at <= ended_by then redis.call('DEL', ban) end
 redis.call('ZREMRANGEBYSCORE', bans, '-inf', ended_by)

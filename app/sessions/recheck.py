@@ -1,0 +1,116 @@
+"""Looks at users behind their refreshes: one who is blocked at Authing loses their sessions.
+
+A look is never on the path of a request. Only a definite answer ends sessions, so the trouble of
+Authing ends none (promise 8).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from app.errors import AuthingError, StoreUnavailable
+from app.events import Events
+from app.sessions.models import EndReason
+from app.sessions.ports import Clock, SessionStore, UserDirectory
+
+MAX_QUEUED = 1000
+"""Users in the queue. Further ones are left out until their next refresh."""
+_CONCURRENT = 4
+_RETRY_AFTER = timedelta(seconds=60)
+"""After a look without an answer. Longer than a look takes."""
+
+
+class _Cause(IntEnum):
+    """Why a user is in the queue; the strongest cause counts."""
+
+    REFRESHED = 0
+    SIGNED_IN = 1
+    HINT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Asks `directory` about a user at most once in `period`, on all instances together.
+
+    Without a directory nothing is done.
+    """
+
+    directory: UserDirectory | None
+    store: SessionStore
+    period: timedelta
+    clock: Clock
+    events: Events
+    _causes: dict[str, _Cause] = field(default_factory=dict, init=False)
+    _queued: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0), init=False)
+
+    def refreshed(self, subject: str) -> None:
+        """Look at the user, if the last look is older than the period."""
+        self._enqueue(subject, _Cause.REFRESHED)
+
+    def signed_in(self, subject: str) -> None:
+        """Note that Authing has just vouched for the user."""
+        self._enqueue(subject, _Cause.SIGNED_IN)
+
+    def hint(self, subject: str) -> None:
+        """Look at the user now, if they have sessions. Nothing else of a hint is believed."""
+        self._enqueue(subject, _Cause.HINT)
+
+    def _enqueue(self, subject: str, cause: _Cause) -> None:
+        if self.directory is None:
+            return
+        if subject in self._causes:
+            self._causes[subject] = max(cause, self._causes[subject])
+        elif len(self._causes) < MAX_QUEUED:
+            self._causes[subject] = cause
+            self._queued.release()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work on the queue while the context is open."""
+        workers = [asyncio.create_task(self._work()) for _ in range(_CONCURRENT)]
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            await self._queued.acquire()
+            subject = next(iter(self._causes))
+            try:
+                await self._handle(subject, self._causes.pop(subject))
+            except StoreUnavailable:
+                self.events.record("user_looked_at", outcome=StoreUnavailable.code)
+            except Exception as error:  # noqa: BLE001  # a bug must not end the looks
+                self.events.record("housekeeping_failed", error=error)
+
+    async def _handle(self, subject: str, cause: _Cause) -> None:
+        now, store = self.clock(), self.store
+        if cause is _Cause.SIGNED_IN:
+            await store.schedule_look(subject, now, self.period, force=True)
+            return
+        if cause is _Cause.HINT and not await store.active_sessions(subject, now):
+            return
+        # The look is due again soon, until its result is known: this process may die meanwhile.
+        pause, is_hint = min(self.period, _RETRY_AFTER), cause is _Cause.HINT
+        if await store.schedule_look(subject, now, pause, force=is_hint):
+            await self._look(subject, now)
+
+    async def _look(self, subject: str, now: datetime) -> None:
+        try:
+            may_sign_in = self.directory is None or await self.directory.may_sign_in(subject)
+        except AuthingError as error:
+            self.events.record("user_looked_at", outcome=error.outcome)
+            return
+        if may_sign_in:
+            await self.store.schedule_look(subject, now, self.period, force=True)
+        else:
+            reason = EndReason.ACCOUNT_BLOCKED
+            for session_id in await self.store.end_all(subject, reason, now):
+                self.events.record("session_ended", session_id=session_id, reason=reason)
+        self.events.record("user_looked_at", outcome="ok" if may_sign_in else "account_blocked")

@@ -1,0 +1,273 @@
+"""Looks at users: when Authing is asked, and what its answer does to sessions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import AuthingTimeout, StoreUnavailable
+from app.sessions.models import EndReason
+from app.sessions.outcomes import Active, Ended
+from app.sessions.ports import Stores
+from app.sessions.recheck import MAX_QUEUED, Recheck
+from app.stores.sqlite import open_sqlite_store
+from tests.stores.builders import NOW, keep, make_session
+from tests.support.fakes import FakeClock, RecordedEvents
+
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+_BARRIER = "barrier-"
+_numbers = count()
+
+
+@dataclass
+class Directory:
+    """Knows who is blocked. `failure` is raised instead. A barrier waits until `gate` is set."""
+
+    blocked: set[str] = field(default_factory=set)
+    failure: Exception | None = None
+    asked: list[str] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    at_the_gate: int = 0
+
+    async def may_sign_in(self, subject: str) -> bool:
+        if subject.startswith(_BARRIER):
+            self.at_the_gate += 1
+            await self.gate.wait()
+            return True
+        self.asked.append(subject)
+        if self.failure is not None:
+            raise self.failure
+        return subject not in self.blocked
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[Stores]:
+    with open_sqlite_store(tmp_path / "sessions.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def directory() -> Directory:
+    return Directory()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+def events() -> RecordedEvents:
+    return RecordedEvents()
+
+
+@pytest.fixture
+def recheck(
+    stores: Stores, directory: Directory, clock: FakeClock, events: RecordedEvents
+) -> Recheck:
+    return Recheck(directory, stores.sessions, HOUR, clock, events)
+
+
+@asynccontextmanager
+async def worked_off(recheck: Recheck, directory: Directory) -> AsyncIterator[None]:
+    """Work on what is queued in the block, and on all of it before the block ends.
+
+    The queue is in order. So all is done when each of the four workers stands at the gate.
+    """
+    async with recheck.running():
+        yield
+        directory.gate.clear()
+        directory.at_the_gate = 0
+        while directory.at_the_gate < 4:
+            if len(recheck._causes) == 0:
+                recheck.refreshed(f"{_BARRIER}{next(_numbers)}")
+            await asyncio.sleep(0)
+        directory.gate.set()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110  # what is waited for knows no tests
+        await asyncio.sleep(0)
+
+
+async def sign_in(stores: Stores, *subjects: str) -> None:
+    for subject in subjects:
+        await keep(stores, make_session(f"session of {subject}", subject=subject))
+
+
+async def test_a_user_is_asked_about_once_in_a_period_by_all_instances(
+    stores: Stores, recheck: Recheck, directory: Directory, clock: FakeClock, events: RecordedEvents
+) -> None:
+    another = Recheck(directory, stores.sessions, HOUR, clock, events)
+    for after, asked in ((0 * HOUR, 1), (HOUR - SECOND, 1), (HOUR, 2), (2 * HOUR - SECOND, 2)):
+        clock.now = NOW + after
+        async with worked_off(recheck, directory), worked_off(another, directory):
+            for _ in range(3):
+                recheck.refreshed("user")
+                another.refreshed("user")
+                await asyncio.sleep(0)
+        assert directory.asked == ["user"] * asked
+
+
+async def test_a_login_counts_as_a_look(
+    recheck: Recheck, directory: Directory, clock: FakeClock
+) -> None:
+    for after, login, asked in (
+        (0 * HOUR, False, 1),
+        (HOUR - SECOND, True, 1),
+        (2 * HOUR - 2 * SECOND, False, 1),
+        (2 * HOUR - SECOND, False, 2),
+    ):
+        clock.now = NOW + after
+        async with worked_off(recheck, directory):
+            (recheck.signed_in if login else recheck.refreshed)("user")
+        assert len(directory.asked) == asked
+
+
+async def test_a_blocked_user_loses_all_sessions_and_nobody_else_does(
+    stores: Stores, recheck: Recheck, directory: Directory, events: RecordedEvents
+) -> None:
+    await sign_in(stores, "user", "other")
+    await keep(stores, make_session("second", subject="user"))
+    directory.blocked.add("user")
+    async with worked_off(recheck, directory):
+        recheck.refreshed("user")
+        recheck.refreshed("other")
+    ended = Ended(EndReason.ACCOUNT_BLOCKED)
+    assert await stores.sessions.touch("session of user", 0, NOW) == ended
+    assert await stores.sessions.touch("second", 0, NOW) == ended
+    assert isinstance(await stores.sessions.touch("session of other", 0, NOW), Active)
+    reason = {"reason": EndReason.ACCOUNT_BLOCKED}
+    for session in ("session of user", "second"):
+        assert ("session_ended", session, reason) in events.entries
+    assert ("user_looked_at", "", {"outcome": "account_blocked"}) in events.entries
+    assert ("user_looked_at", "", {"outcome": "ok"}) in events.entries
+
+
+async def test_a_look_without_an_answer_is_repeated_after_a_minute_at_the_earliest(
+    recheck: Recheck, directory: Directory, clock: FakeClock, events: RecordedEvents
+) -> None:
+    directory.failure = AuthingTimeout("deadline")
+    for after, asked in ((0 * MINUTE, 1), (MINUTE - SECOND, 1), (MINUTE, 2)):
+        clock.now = NOW + after
+        async with worked_off(recheck, directory):
+            recheck.refreshed("user")
+        assert len(directory.asked) == asked
+    assert ("user_looked_at", "", {"outcome": "deadline"}) in events.entries
+
+
+async def test_a_day_without_authing_ends_no_session_and_then_the_blocked_are_found(
+    stores: Stores, recheck: Recheck, directory: Directory, clock: FakeClock
+) -> None:
+    users = [f"user-{number}" for number in range(20)]
+    await sign_in(stores, *users)
+    directory.blocked.update(users[:5])
+    directory.failure = AuthingTimeout("deadline")
+    for _ in range(24 * 6):
+        clock.advance(10 * MINUTE)
+        async with worked_off(recheck, directory):
+            for user in users:
+                recheck.refreshed(user)
+    assert [len(await stores.sessions.active_sessions(user, clock.now)) for user in users] == [
+        1
+    ] * 20
+    directory.failure = None
+    clock.advance(10 * MINUTE)
+    async with worked_off(recheck, directory):
+        for user in users:
+            recheck.refreshed(user)
+    left = [user for user in users if await stores.sessions.active_sessions(user, clock.now)]
+    assert left == users[5:]
+
+
+async def test_a_hint_asks_at_once_but_only_about_users_with_sessions(
+    stores: Stores, recheck: Recheck, directory: Directory
+) -> None:
+    await sign_in(stores, "user")
+    async with worked_off(recheck, directory):
+        recheck.signed_in("user")
+    for _ in range(2):
+        async with worked_off(recheck, directory):
+            recheck.hint("stranger")
+            recheck.hint("user")
+            recheck.hint("user")
+            recheck.refreshed("user")
+    assert directory.asked == ["user", "user"]
+
+
+async def test_a_hint_during_a_look_asks_again(
+    stores: Stores, recheck: Recheck, clock: FakeClock, events: RecordedEvents
+) -> None:
+    class SlowDirectory(Directory):
+        """Answers with what was true when it was asked."""
+
+        async def may_sign_in(self, subject: str) -> bool:
+            answer = await super().may_sign_in(subject)
+            await self.gate.wait()
+            return answer
+
+    await sign_in(stores, "user")
+    slow = SlowDirectory()
+    busy = Recheck(slow, stores.sessions, HOUR, clock, events)
+    async with busy.running():
+        busy.hint("user")
+        await until(lambda: slow.asked)
+        slow.blocked.add("user")
+        busy.hint("user")
+        slow.gate.set()
+        await until(lambda: "session_ended" in events.names)
+    assert slow.asked == ["user", "user"]
+
+
+async def test_the_queue_is_bounded_and_four_are_asked_about_at_a_time(
+    recheck: Recheck, directory: Directory
+) -> None:
+    for number in range(MAX_QUEUED + 500):
+        recheck.refreshed(f"{_BARRIER}{number} of many")
+    async with recheck.running():
+        await until(lambda: directory.at_the_gate >= 4)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert directory.at_the_gate == 4
+        directory.gate.set()
+        await until(lambda: not recheck._causes and directory.at_the_gate >= MAX_QUEUED)
+    assert directory.at_the_gate == MAX_QUEUED
+
+
+@pytest.mark.parametrize(
+    ("failure", "event"),
+    [
+        (StoreUnavailable(), ("user_looked_at", "", {"outcome": "store_unavailable"})),
+        (ValueError("a bug"), ("housekeeping_failed", "", {})),
+    ],
+)
+async def test_a_failure_ends_neither_the_looks_nor_a_session(
+    stores: Stores, recheck: Recheck, failure: Exception, event: tuple[str, str, dict[str, Any]]
+) -> None:
+    directory, events = recheck.directory, recheck.events
+    assert isinstance(directory, Directory)
+    assert isinstance(events, RecordedEvents)
+    await sign_in(stores, "user")
+    for directory.failure in (failure, None):
+        async with worked_off(recheck, directory):
+            for number in range(8):
+                recheck.refreshed(f"user {directory.failure} {number}")
+    assert events.entries.count(event) == 8
+    assert len(directory.asked) == 16
+    assert isinstance(await stores.sessions.touch("session of user", 0, NOW), Active)
+
+
+async def test_without_a_directory_nothing_is_queued(
+    stores: Stores, clock: FakeClock, events: RecordedEvents
+) -> None:
+    off = Recheck(None, stores.sessions, HOUR, clock, events)
+    async with off.running():
+        for notice in (off.refreshed, off.signed_in, off.hint):
+            notice("user")
+        assert off._causes == {}
