@@ -65,7 +65,7 @@ class Revocations:
     def _add(self, event: dict[str, Any]) -> None:
         self._expires[event["sid"]] = event["expires_at"]
         # The oldest ones: none of their access tokens is valid any more.
-        while (oldest := next(iter(self._expires))) and self._expires[oldest] <= time.time():
+        while (oldest := next(iter(self._expires), None)) and self._expires[oldest] <= time.time():
             del self._expires[oldest]
 
     def _open(self, accept: str) -> Any:
