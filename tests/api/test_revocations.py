@@ -67,6 +67,7 @@ async def test_a_poll_returns_each_end_with_its_reason_oldest_first(app: Running
 
 async def test_a_cursor_leads_to_what_is_new(app: RunningApp) -> None:
     cursor = (await poll(app))["cursor"]
+    assert cursor == "0."
     await ended(app)
     before = await poll(app, cursor)
     new = await ended(app)

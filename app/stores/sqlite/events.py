@@ -53,4 +53,4 @@ def _revocation(row: Row) -> Revocation:
 
 
 def _cursor(event: Row) -> str:
-    return f"{event['id']}.{event['session_id']}"
+    return f"{event['id'] or 0}.{event['session_id'] or ''}"  # 0: there is no event
