@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -255,7 +256,7 @@ async def test_a_stream_ends_when_the_process_is_about_to_stop(app: RunningApp, 
 
 async def test_the_server_stops_without_waiting_for_its_streams(feed: Feed) -> None:
     async with feed.stream() as stream:
-        feed.server.should_exit = True
+        feed.server.handle_exit(signal.SIGTERM, None)
         began = time.monotonic()
         await feed.running
         assert time.monotonic() - began < 3
