@@ -162,6 +162,10 @@ upstream-faults: install ## cancel 10,000 logins; let Authing fail and hang unde
 secret-rollover: install ## roll the pool secret over under 100 logins a second; no login fails (2 minutes)
 	.venv/bin/python -m pytest -rP tests/test_secret_rollover.py
 
+.PHONY: recheck
+recheck: install ## block users at a fake Authing whose webhooks are lost, repeated and forged (30 seconds)
+	.venv/bin/python -m pytest -rP tests/api/test_recheck.py -k within_the_bound
+
 .PHONY: token-timing
 token-timing: install ## compare how long refusals of refresh tokens take, by reason (30 seconds)
 	.venv/bin/python -m tests.soak.token_timing

@@ -69,7 +69,7 @@ class ManagementClient(UserDirectory):
                 if self._token is token:  # no other question has replaced it meanwhile
                     self._token = None
                 reply, code = await self._get_user(subject, await self._valid_token())
-        return _may_sign_in(reply, code, subject)
+            return _may_sign_in(reply, code, subject)
 
     async def check_secret(self) -> None:
         """Fetch a token, which proves the pool id and the pool secret.

@@ -178,3 +178,14 @@ async def test_the_oldest_ticket_is_dropped_at_the_limit(
 def test_the_pool_secret_is_not_in_the_repr_of_the_options(sandbox: Sandbox) -> None:
     options = sandbox.state.options
     assert options.user_pool_secret not in repr(options)
+
+
+@pytest.mark.parametrize("spends", [False, True])
+async def test_a_refusal_of_the_secret_uses_the_ticket_only_if_it_is_told_to(
+    sandbox: Sandbox, switch: Switch, exchange: Exchange, *, spends: bool
+) -> None:
+    switch(refusal_spends=spends)
+    ticket = sandbox.state.issue(Consent())
+    assert refused(await exchange(ticket, secret="made-up-but-wrong")) == 1001
+    again = await exchange(ticket)
+    assert ("_id" in again.json()) is not spends
