@@ -14,6 +14,7 @@ from app.errors import (
     InvalidRequest,
     LoginInProgress,
     MethodNotAllowed,
+    ProofError,
     RateLimited,
     RefreshSessionEnded,
     StartupError,
@@ -41,6 +42,8 @@ LEAVES = [kind for kind in descendants(TicketgateError) if not children(kind)]
 def make(kind: type[TicketgateError]) -> TicketgateError:
     if issubclass(kind, AuthingError):
         return kind("http_5xx")
+    if issubclass(kind, ProofError):
+        return kind("nonce", "reused")
     arguments: dict[type[TicketgateError], object] = {
         InvalidRequest: [FieldError("/ticket", "is required")],
         MethodNotAllowed: ["GET", "HEAD"],

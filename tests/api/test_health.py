@@ -7,8 +7,6 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-import httpx
-
 from app.api.routes.health import StoreProbe
 from app.sessions.ports import Maintenance
 from tests.forgeries.attacker import follow_keys
@@ -17,8 +15,8 @@ from tests.support.running_app import RunningApp
 READY = {"store": "ok", "keys": "ok", "secrets": "ok", "draining": "no"}
 
 
-async def test_a_process_that_may_get_traffic_is_ready(phone: httpx.AsyncClient) -> None:
-    response = await phone.get("/readyz")
+async def test_a_process_that_may_get_traffic_is_ready(app: RunningApp) -> None:
+    response = await app.phone.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {"status": "ready", "checks": READY, "authing": "unknown"}
 

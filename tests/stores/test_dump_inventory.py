@@ -23,6 +23,7 @@ KINDS = {
     "erasure": r"\{tg\}:erasure",
     "events": r"\{tg\}:events",
     "replies": r"\{tg\}:reply:.+",
+    "looks": r"\{tg\}:look:.+",
     "bans": r"\{tg\}:ban:.+",
     "ban index": r"\{tg\}:bans",
     "tickets": r"\{tg\}:ticket:[0-9a-f]{64}",
@@ -86,6 +87,7 @@ async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: 
             store_url=parse_store_url(valkey.url),
             session_one_per_device_type=True,
             session_max_per_user=1,
+            authing_management_url="http://localhost",
             **limits,
         ) as running:
             await everything_that_happens_to(running, "lin")
