@@ -254,6 +254,14 @@ async def test_a_stream_ends_when_the_process_is_about_to_stop(app: RunningApp, 
         assert await stream.ends()
 
 
+async def test_a_stream_ends_when_the_store_cannot_be_asked(app: RunningApp, feed: Feed) -> None:
+    session_id = await ended(app)
+    async with feed.stream() as stream:
+        assert (await stream.event())[1]["sid"] == session_id
+        app.break_store()
+        assert await stream.ends()
+
+
 async def test_the_server_stops_without_waiting_for_its_streams(feed: Feed) -> None:
     async with feed.stream() as stream:
         feed.server.handle_exit(signal.SIGTERM, None)

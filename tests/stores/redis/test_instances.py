@@ -42,6 +42,18 @@ async def test_bans_outlast_an_instance_whose_clock_is_far_ahead(
     assert await right.bans.find("another", now) is not None
 
 
+async def test_a_purge_needs_no_clock_where_the_server_expires_sessions(
+    fleet: Sequence[Stores],
+) -> None:
+    now = datetime.now(UTC)
+    await keep(fleet[0], make_session("session-a", created_at=now, expires_at=now + DAY))
+    assert await fleet[0].maintenance.newest_login() is None
+    assert await fleet[0].maintenance.purge(now + 40 * DAY) == 0
+    assert [each.id for each in await fleet[1].sessions.active_sessions(SUBJECT, now)] == [
+        "session-a"
+    ]
+
+
 @pytest.mark.parametrize("skew", [0, 50, -50], ids=["same", "ahead", "behind"])
 async def test_the_feed_has_all_ends_on_every_instance_whatever_its_clock_shows(
     fleet: Sequence[Stores], skew: int
