@@ -99,18 +99,18 @@ def _bound(enter: Build) -> Contender:
     are of the last minutes, in turn, because one second has room for eight proofs of a session.
     """
     found: list[ProofVerifier] = []
-    began = system_clock() - timedelta(minutes=8)
 
     def command(folder: Path, port: int, upstream: str) -> tuple[list[str], dict[str, str]]:
         keyfile.create(keys := folder / "keys.json", "ES256")
         ring = SimpleNamespace(ring=KeyRing.from_jwk_set(keys.read_bytes()))
+        began = system_clock() - timedelta(minutes=8)
         found[:] = [ProofVerifier(cast("KeySource", ring), _ISSUER, "optional", lambda: began)]
         return service(folder, port, upstream, keys=keys)
 
     def build(memory: Memory) -> bytes:
         device: DeviceKey = memory.setdefault("device key", DeviceKey(_ISSUER))
         memory["count"] = count = memory.get("count", 0) + 1
-        made_at = began + timedelta(seconds=count // 8)
+        made_at = found[0].clock() + timedelta(seconds=count // 8)
         device.nonce = replace(found[0], clock=lambda: made_at).new_nonce()
         labels = ("Content-Type: application/json", f"DPoP: {device.proof(_REFRESH)}")
         body = json.dumps({"refresh_token": memory["refresh_token"]}).encode()
