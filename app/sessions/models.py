@@ -101,7 +101,8 @@ class Proof:
 
 
 GivenProof: TypeAlias = Proof | Literal["ignored", "missing", "required", "invalid"]
-"""What a request proves. `ignored`: nobody looks. `required`: missing, and never optional."""
+"""What a request proves. `ignored`: not checked. `missing`: none sent. `required`: none sent, but
+every session needs one. `invalid`: sent, and not good."""
 
 
 @dataclass(frozen=True, slots=True)

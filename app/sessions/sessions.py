@@ -60,8 +60,8 @@ class SessionService:
     ) -> TokenPair:
         """Rotate the refresh token, or return its one successor again (promises 3 and 4).
 
-        A rotation with an idempotency key is replayed to the same key only. A bound session needs a
-        proof of its device key; a proof binds any other session to its key.
+        A rotation is replayed only to its own idempotency key, or to none if it had none. A bound
+        session needs a proof of its device key; a proof binds any other session to its key.
 
         Raises:
             ProofError: the proof is missing or not good; the session lives.
@@ -104,8 +104,7 @@ class SessionService:
         """Return what an access or refresh token is worth, from the store: an end counts at once.
 
         A refresh token is good if a refresh with it, without an idempotency key and with a good
-        proof of possession, would succeed.
-        Nothing changes by looking at one.
+        proof of possession, would succeed. Nothing changes by looking at one.
 
         Raises:
             AccessRefused: the access token is refused, or its session has ended.
