@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         case "check":
             from app.commands import check  # noqa: PLC0415
 
-            return check.run()
+            return check.run(options.token_file)
         case _:
             from app.commands import keys  # noqa: PLC0415
 
@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--host", default="127.0.0.1", help=text)
     text = "where its folder sandbox-data lies (default: the current folder)"
     sandbox.add_argument("--folder", type=Path, default=Path(), help=text)
-    commands.add_parser("check", help="will this configuration work?")
+    check = commands.add_parser("check", help="will this configuration work?")
+    text = "verify the token of a user, as Authing returns it, and name the secret that signs it"
+    check.add_argument("--token-file", type=Path, help=text)
     keys = commands.add_parser("keys", help="make the key file and roll its keys over")
     _add_key_options(keys, file=None, alg="ES256")
     keys.add_argument("--force", action="store_true", help="let retire end tokens that are valid")

@@ -1,9 +1,10 @@
 """`check`: will this configuration work? Prints one line a check, with advice and no secrets."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
@@ -22,6 +23,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.events import EventName, Events
+from app.jose.jws import InvalidJws, verified_payload
 from app.keyfile import KeyFile
 from app.main import (
     authing_client,
@@ -45,11 +47,12 @@ _TLS_ADVICE = {
 }
 _ONLY_A_LOGIN = "only a login shows whether "
 _JWKS_PATH = ".well-known/jwks.json"
-_GOOD = (_IN_USE, _WARNING)
+_ACCEPTED = "accepted"
+_GOOD = (_IN_USE, _WARNING, _ACCEPTED)
 
 
-def run() -> int:
-    """Print one line a check; return 0 only if all are good."""
+def run(token_file: Path | None = None) -> int:
+    """Print one line a check; return 0 only if all are good. `token_file` holds Authing's token."""
     try:
         settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
     except StartupError as error:
@@ -65,6 +68,8 @@ def run() -> int:
     findings["signature"] = (
         _ONLY_A_LOGIN + f"Authing's tokens verify ({settings.authing_token_mode})"
     )
+    if token_file is not None:
+        findings["signature"] = asyncio.run(_verify_token(settings, token_file))
     return _print(findings)
 
 
@@ -153,6 +158,33 @@ async def _prove_secret(settings: Settings) -> str:
     except AuthingError as error:
         return f"AUTHING_MANAGEMENT_URL: cannot be used ({error.code}, {error.outcome})"
     return ""
+
+
+async def _verify_token(settings: Settings, file: Path) -> str:
+    """Verify a token of any age as a login does, and name the secret that signs it."""
+    settings = settings.model_copy(update={"authing_token_max_age": timedelta()})
+    secrets, signer = secret_files(settings, _LastEvents()), ""
+    try:
+        token = file.read_text("utf-8").strip()  # noqa: ASYNC240  # nothing else runs
+        signer = f"; signing secret: {_signing_secret(token, secrets.of)}"
+        seconds = settings.authing_timeout.total_seconds()
+        async with authing_transport(settings) as transport, deadline(seconds):
+            client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
+            await client.verifier.verify(token)
+    except (OSError, ValueError, StartupError) as error:
+        return f"--token-file: {error}"
+    except AuthingError as error:
+        return f"--token-file: {error.code} ({error.outcome}){signer}"
+    return _ACCEPTED + signer
+
+
+def _signing_secret(token: str, values: Callable[[str], Callable[[], Sequence[str]]]) -> str:
+    for name in ("authing_token_secrets", "authing_user_pool_secret"):
+        for number, secret in enumerate(values(name)(), start=1):
+            with suppress(InvalidJws):
+                verified_payload(token, secret.encode(), "HS256")
+                return f"value {number} of {name.upper()}"
+    return "none"
 
 
 async def _find_jwks(settings: Settings) -> str:

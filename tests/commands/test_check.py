@@ -16,7 +16,7 @@ import pytest
 from app.sandbox.personas import SigningKeys
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Answer, Shell
-from tests.commands.environment import POOL_SECRET
+from tests.commands.environment import POOL_ID, POOL_SECRET
 from tests.support.authority import Authority
 from tests.support.threads import serving_in_thread
 from tests.support.valkey.proxy import Proxy
@@ -85,11 +85,11 @@ Check = Callable[..., Answer]
 def check(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> Check:
     """Run `check` with more settings beside an Authing whose clock is late."""
 
-    def check(late_by: float | None = 0, **settings: object) -> Answer:
+    def check(*options: str, late_by: float | None = 0, **settings: object) -> Answer:
         with authing(late_by) as (address, _):
             for name, value in {"AUTHING_BASE_URL": address, **settings}.items():
                 monkeypatch.setenv(name, str(value))
-            return shell("check")
+            return shell("check", *options)
 
     return check
 
@@ -300,7 +300,7 @@ def test_an_untrusted_certificate_of_authing_is_reported(
 
 @pytest.mark.parametrize("late_by", [120, -120])
 def test_a_clock_that_is_off_is_found_with_how_much(check: Check, late_by: int) -> None:
-    name, text = failure(check(late_by))
+    name, text = failure(check(late_by=late_by))
     assert name == "clock"
     skew = int(text.removeprefix("differs from Authing's by ").split(" s; ")[0])
     assert 115 <= skew <= 125
@@ -308,11 +308,14 @@ def test_a_clock_that_is_off_is_found_with_how_much(check: Check, late_by: int) 
 
 
 def test_a_clock_that_is_a_little_off_is_good_enough(check: Check) -> None:
-    assert check(10).code == 0
+    assert check(late_by=10).code == 0
 
 
 def test_a_clock_that_cannot_be_compared_is_reported(check: Check) -> None:
-    assert failure(check(None)) == ("clock", "Authing's response has no Date to compare with")
+    assert failure(check(late_by=None)) == (
+        "clock",
+        "Authing's response has no Date to compare with",
+    )
 
 
 @pytest.mark.parametrize(
@@ -376,6 +379,61 @@ def test_every_call_to_authing_needs_a_good_ca_file(check: Check, mode: str, fin
     value = "jwks" if finding == "jwks" else "https://a.test"
     response = check(AUTHING_CA_FILE="missing.pem", AUTHING_AUDIENCE="app", **jwks, **{mode: value})
     assert findings(response)[finding].startswith("FAIL  AUTHING_CA_FILE: ")
+
+
+def token(signer: str, pool: str = POOL_ID, *, hours_old: int = 24) -> str:
+    """A legacy token, which lives for 15 days."""
+    issued = int(datetime.now(UTC).timestamp()) - 3600 * hours_old
+    data = {"id": "5f00000000000000000000a1", "clientId": pool}
+    times = {"iat": issued, "exp": issued + 15 * 86_400}
+    return SigningKeys(signer).hs256({"data": data, **times})
+
+
+REFUSED = "FAIL  --token-file: authing_token_invalid (bad_token); signing secret: "
+ACCEPTED = "ok    accepted; signing secret: "
+POOL = "value 1 of AUTHING_USER_POOL_SECRET"
+JWT_SECRET, APP_SECRET = "made-up-jwt-secret-1", "made-up-app-secret-2"
+
+
+@pytest.mark.parametrize(
+    ("issued", "candidates", "finding"),
+    [
+        (
+            token(JWT_SECRET),
+            [APP_SECRET, JWT_SECRET],
+            f"{ACCEPTED}value 2 of AUTHING_TOKEN_SECRETS",
+        ),
+        (token(POOL_SECRET), [], ACCEPTED + POOL),
+        (token(POOL_SECRET), [APP_SECRET], REFUSED + POOL),
+        (token(POOL_SECRET, "another"), [], REFUSED + POOL),
+        (token(POOL_SECRET, hours_old=400), [], REFUSED + POOL),
+        (token("a-secret-of-another-pool"), [APP_SECRET], f"{REFUSED}none"),
+    ],
+)
+def test_a_token_of_authing_shows_which_secret_signs(
+    check: Check, folder: Path, issued: str, candidates: list[str], finding: str
+) -> None:
+    (folder / "token").write_text(issued + "\n")
+    response = check("--token-file", "token", AUTHING_TOKEN_SECRETS=",".join(candidates))
+    assert findings(response)["signature"] == finding
+    assert not any(secret in response.out for secret in (POOL_SECRET, *candidates, issued))
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (None, "FAIL  --token-file: [Errno 2]"),
+        (b"\xff", "FAIL  --token-file: 'utf-8' codec can't decode"),
+        (b"{}", f"{REFUSED}none"),
+    ],
+)
+def test_a_file_without_a_token_is_a_finding(
+    check: Check, folder: Path, content: bytes | None, finding: str
+) -> None:
+    if content is not None:
+        (folder / "token").write_bytes(content)
+    response = check("--token-file", "token")
+    assert findings(response)["signature"].startswith(finding)
 
 
 def test_no_check_shows_or_sends_a_secret(
