@@ -32,7 +32,7 @@ def compose() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def manifests() -> Manifests:
     """The Kubernetes objects, by kind."""
-    files = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+    files = sorted((ROOT / "deploy/kubernetes/base").glob("*.yaml"))
     documents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
     by_kind = {document["kind"]: document for document in documents}
     assert len(by_kind) == len(files)
@@ -53,7 +53,7 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def plain_settings() -> dict[str, str]:
     """The content of the ConfigMap."""
-    values = dotenv_values(ROOT / "deploy/kubernetes/settings.env")
+    values = dotenv_values(ROOT / "deploy/kubernetes/base/settings.env")
     return {name: value or "" for name, value in values.items()}
 
 

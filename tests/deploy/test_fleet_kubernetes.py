@@ -14,7 +14,7 @@ from tests.commands.environment import ISSUER, POOL_ID
 from tests.deploy.conftest import Load, Manifests
 from tests.deploy.dockerfile import ROOT, Dockerfile
 
-FOLDER = ROOT / "deploy/kubernetes-fleet"
+FOLDER = ROOT / "deploy/kubernetes/fleet"
 FILLED_IN = {
     "AUTHING_USER_POOL_ID": POOL_ID,
     "SESSION_ISSUER": ISSUER,
@@ -56,7 +56,7 @@ def test_kustomize_names_every_file_and_the_fleet_every_setting_of_one_instance(
     patches = [patch["path"] for patch in told["patches"]]
     files = {*told["resources"], *generated["envs"], *patches, "kustomization.yaml"}
 
-    assert files - {"../kubernetes"} == {file.name for file in FOLDER.iterdir()}
+    assert files - {"../base"} == {file.name for file in FOLDER.iterdir()}
     assert plain_settings.keys() <= dotenv_values(FOLDER / "settings.env").keys()
 
 

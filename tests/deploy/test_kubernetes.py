@@ -14,7 +14,7 @@ from tests.commands.environment import ISSUER, POOL_ID
 from tests.deploy.conftest import Load, Manifests
 from tests.deploy.dockerfile import ROOT, Dockerfile
 
-FOLDER = ROOT / "deploy/kubernetes"
+FOLDER = ROOT / "deploy/kubernetes/base"
 PROBES = ("startup", "liveness", "readiness")
 FILLED_IN = {"AUTHING_USER_POOL_ID": POOL_ID, "SESSION_ISSUER": ISSUER}
 
