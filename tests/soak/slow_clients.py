@@ -1,11 +1,13 @@
 """Hold thousands of slow connections: they are closed in time, and other requests stay fast.
 
 First good traffic runs alone, as a baseline; then beside slow clients that reconnect as soon as
-they are closed. `python -m tests.soak.slow_clients --help` lists the options.
+they are closed. The crowd has cores of its own: else the good requests would wait for the crowd's
+process and not for the service. `python -m tests.soak.slow_clients --help` lists the options.
 """
 
 import argparse
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -106,7 +108,15 @@ async def _drip(
     await closed
 
 
-def _crowd(pipe: Connection, port: int, number: int, seconds: float) -> None:
+def _halves() -> tuple[set[int], set[int]]:
+    """The cores of the service and its good traffic, and those of the crowd."""
+    cores = sorted(os.sched_getaffinity(0))
+    middle = len(cores) // 2
+    return set(cores[middle:]), set(cores[:middle]) or set(cores)
+
+
+def _crowd(pipe: Connection, port: int, number: int, seconds: float, cores: set[int]) -> None:
+    os.sched_setaffinity(0, cores)
     raise_fd_limit(2 * number)
     crowd = Crowd(port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -115,11 +125,14 @@ def _crowd(pipe: Connection, port: int, number: int, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def slow_clients(port: int, number: int, seconds: float) -> AsyncIterator[Connection]:
+async def slow_clients(
+    port: int, number: int, seconds: float, cores: set[int]
+) -> AsyncIterator[Connection]:
     """Run slow clients in a process; it sends its Crowd at the end."""
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_crowd, args=(there, port, number, seconds), daemon=True)
+    given = (there, port, number, seconds, cores)
+    process = context.Process(target=_crowd, args=given, daemon=True)
     process.start()
     there.close()  # so that its end is noticed here
     try:
@@ -167,6 +180,8 @@ class Traffic:
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
     """Measure the traffic without and with the crowd."""
+    ours, theirs = _halves()
+    os.sched_setaffinity(0, ours)  # the service inherits them
     async with environment(folder, given.seed) as running:
         port = running.running.service.port or 0
         app = running.app("lin", App)
@@ -174,7 +189,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         alone, beside = Traffic(app), Traffic(app)
         await Traffic(app).flow(given.rate, 2)  # to warm up
         await alone.flow(given.rate, given.baseline)
-        async with slow_clients(port, given.clients, given.seconds) as pipe:
+        async with slow_clients(port, given.clients, given.seconds, theirs) as pipe:
             await asyncio.sleep(_GATHERING + 2)  # it needs a moment to start
             await beside.flow(given.rate, given.seconds - 2)
             crowd: Crowd = await asyncio.to_thread(pipe.recv)
