@@ -66,10 +66,13 @@ class Nginx:
         self._stop()
         self._start()
 
-    def proxied(self) -> list[dict[str, str]]:
-        """Its access log."""
-        lines = (self._folder / "access.log").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+    def proxied(self, at_least: int = 0) -> list[dict[str, str]]:
+        """Its access log, once it has so many lines. A line may come after the response."""
+        soon(lambda: len(self._lines()) >= at_least)
+        return [json.loads(line) for line in self._lines()]
+
+    def _lines(self) -> list[str]:
+        return (self._folder / "access.log").read_text().splitlines()
 
     def written(self) -> str:
         """All that it has logged."""
