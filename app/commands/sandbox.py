@@ -7,16 +7,22 @@ log in. So keys, issuer, store and address are its own, whatever the machine has
 
 import secrets
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import keyfile
+from app.api.middleware import RequestContext
+from app.api.problems import problem_response
 from app.commands.serve import run_with
 from app.config import DurationOrZero, Settings, load_settings
+from app.errors import RateLimited, StoreUnavailable
 from app.sandbox import SandboxOptions, create_sandbox
 from app.store_url import SqliteUrl
+from app.telemetry.logs import LoggedEvents
 
 _POOL_ID = "5f0000000000000000000000"
 _BANNER = """
@@ -90,5 +96,18 @@ def run(host: str, folder: Path) -> int:
         settings,
         transport=httpx.ASGITransport(fake.app),
         extra_routes=fake.pages,
+        around=lambda service: fake.desk.around(service, partial(problem, settings)),
         on_start=announce,
     )
+
+
+def problem(settings: Settings, code: str, retry_after: int) -> ASGIApp:
+    """Return an application that refuses every request with this error, as the service does."""
+    errors = {error.code: error for error in (StoreUnavailable(), RateLimited(retry_after))}
+    error = errors[code]
+    error.retry_after = retry_after
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await problem_response(scope, error)(scope, receive, send)
+
+    return RequestContext(refuse, LoggedEvents(), settings.cors_origins)

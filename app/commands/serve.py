@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import uvloop
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api.app import create_app
@@ -40,16 +41,20 @@ def run_with(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     extra_routes: Sequence[BaseRoute] = (),
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     on_start: Callable[[int], None] | None = None,
 ) -> int:
-    """Serve with these settings. `on_start` is called with the port when the server listens."""
+    """Serve with these settings. `on_start` is called with the port when the server listens.
+
+    `around` may put middleware around the whole application.
+    """
     logs.configure(settings.log_level, settings.log_format)
     for name, nearest in unknown_names(names_given()):
         logs.LoggedEvents().record("setting_unknown", setting=name, nearest=nearest)
     for name, reason in unsafe_settings(settings).items():
         logs.LoggedEvents().record("setting_unsafe", setting=name, reason=reason)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, transport, extra_routes, on_start))
+        runner.run(_serve(settings, transport, extra_routes, around, on_start))
     return 0
 
 
@@ -87,6 +92,7 @@ async def _serve(
     settings: Settings,
     transport: httpx.AsyncBaseTransport | None,
     extra_routes: Sequence[BaseRoute],
+    around: Callable[[ASGIApp], ASGIApp],
     on_start: Callable[[int], None] | None,
 ) -> None:
     drain = asyncio.Event()
@@ -98,13 +104,14 @@ async def _serve(
                 on_start(port)
 
         with bind(settings.host, settings.port) as listener:
+            app = create_app(
+                services,
+                api_docs=settings.api_docs,
+                cors_origins=settings.cors_origins,
+                extra_routes=extra_routes,
+            )
             server = DrainingServer(
-                create_app(
-                    services,
-                    api_docs=settings.api_docs,
-                    cors_origins=settings.cors_origins,
-                    extra_routes=extra_routes,
-                ),
+                around(app),
                 drain=drain,
                 drain_delay=settings.drain_delay.total_seconds(),
                 shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),

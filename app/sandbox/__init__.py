@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.routing import Route, Router
 
 from app.sandbox.authing import authing_routes
+from app.sandbox.faults import FaultDesk, fault_routes
 from app.sandbox.pages import control_routes, page_routes
 from app.sandbox.state import Consent, Fault, SandboxOptions, SandboxState
 
@@ -22,18 +23,21 @@ class Sandbox:
 
     `app` is the exchange, the JWKS, the page and the control API over one state. `pages` are the
     routes of the last two, with their whole path, so that another server can have them too: a Mount
-    would not answer `/sandbox` itself.
+    would not answer `/sandbox` itself. `desk` has the faults of the service's own answers.
     """
 
     state: SandboxState
     app: Router
     pages: list[Route]
+    desk: FaultDesk
 
 
 def create_sandbox(options: SandboxOptions) -> Sandbox:
     """Build a sandbox with its own state. It needs no lifespan."""
     state = SandboxState(options)
-    pages = [*page_routes(state), *control_routes(state)]
+    desk = FaultDesk(state)
+    pages = [*page_routes(state), *control_routes(state), *fault_routes(desk)]
     # A bare router, because a Starlette application's middleware would wrap the `send` through
     # which a fault reaches the connection.
-    return Sandbox(state, Router([*authing_routes(state), *pages], redirect_slashes=False), pages)
+    app = Router([*authing_routes(state), *pages], redirect_slashes=False)
+    return Sandbox(state, app, pages, desk)

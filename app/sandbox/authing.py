@@ -71,7 +71,7 @@ class Call(ABC):
     async def _response(self, request: Request) -> ASGIApp:
         fault = await self._next_fault(request)
         if not await _wait_if_slow(fault, request):
-            return _drop
+            return drop
         if instead := _answer_instead(fault, request):
             return instead
         return _spoil(fault, await self._answer(request, fault))
@@ -105,10 +105,9 @@ class Exchange(Call):
 
     @override
     async def _answer(self, request: Request, fault: Fault) -> Response:
-        body, genuine = await _json_body(request), fault.kind != "bad_token"
-        return self._exchange(request.path_params["pool"], body, genuine=genuine)
+        return self._exchange(request.path_params["pool"], await _json_body(request), fault.kind)
 
-    def _exchange(self, pool: str, body: Mapping[str, Any], *, genuine: bool) -> Response:
+    def _exchange(self, pool: str, body: Mapping[str, Any], fault: str) -> Response:
         options = self._state.options
         try:
             _check_caller(options, pool, _text(body, "secret"))
@@ -117,13 +116,13 @@ class Exchange(Call):
             if options.refusal_spends:
                 self._state.tickets.pop(_text(body, "ticket"), None)
             return _json(_envelope(refusal.code, refusal.message, None), options.refusal_status)
-        return _json(_dressed(self._user(ticket, genuine=genuine), options))
+        return _json(_dressed(self._user(ticket, fault), options))
 
-    def _user(self, ticket: Ticket, *, genuine: bool) -> dict[str, Any]:
+    def _user(self, ticket: Ticket, fault: str) -> dict[str, Any]:
         options, keys = self._state.options, self._state.keys
         persona = Persona.named(ticket.persona)
-        now = int(options.clock())
-        signer = keys if genuine else keys.impostor()
+        now = int(options.clock()) + (_HOUR if fault == "clock_ahead" else 0)
+        signer = keys.impostor() if fault == "bad_token" else keys
         token, expires_at = user_token(options, signer, persona, now)
         return user_record(
             persona, token, now=now, expires_at=expires_at, get_phone=ticket.get_phone
@@ -204,7 +203,7 @@ def _answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
     """Return the response that replaces the exchange; None if the fault does not replace it."""
     retry = {"Retry-After": str(math.ceil(fault.seconds))}
     answers: dict[str, ASGIApp] = {
-        "drop": _drop,
+        "drop": drop,
         "http_500": JSONResponse({"code": 500, "message": "服务器错误", "data": None}, 500),
         "http_503": HTMLResponse(_BUSY, 503, retry),
         "rate_limited": JSONResponse({"code": 429, "message": "请求过于频繁"}, 429, retry),
@@ -217,11 +216,11 @@ def _answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
 def _spoil(fault: Fault, response: Response) -> ASGIApp:
     """Return the response as the fault changes it."""
     if fault.kind == "accept_then_drop":
-        return _drop
+        return drop
     return _truncated(response) if fault.kind == "truncated" else response
 
 
-async def _drop(_scope: Scope, receive: Receive, send: Send) -> None:
+async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
     """Close the connection without a byte."""
     if not await _hang_up(receive, send):
         raise ConnectionResetError

@@ -89,7 +89,7 @@ class Control:
 
     def issue_ticket(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Play the mini program: `{persona?, get_phone?, approve?}`."""
-        _only(body, ("persona", "get_phone", "approve"))
+        only(body, ("persona", "get_phone", "approve"))
         return mini_program_answer(self._state, Consent(**body))
 
     def settings(self, _body: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,13 +98,13 @@ class Control:
 
     def change_settings(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change all given switches or none; return all switches."""
-        _only(body, SWITCHES)
+        only(body, SWITCHES)
         self._state.options = replace(self._state.options, **body)
         return self.settings(body)
 
     def set_fault(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Set a fault: `{kind, times?, seconds?}`."""
-        _only(body, ("kind", "times", "seconds", "of"))
+        only(body, ("kind", "times", "seconds", "of"))
         self._state.fault = Fault(**{"kind": "", **body})
         return asdict(self._state.fault)
 
@@ -115,7 +115,7 @@ class Control:
 
     def set_status(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Suspend or delete a user: `{persona?, status}`."""
-        _only(body, ("persona", "status"))
+        only(body, ("persona", "status"))
         standing = Standing(**{"status": "", **body})
         self._state.statuses[Persona.named(standing.persona).user_id] = standing.status
         return asdict(standing)
@@ -140,6 +140,18 @@ def mini_program_answer(state: SandboxState, consent: Consent) -> dict[str, Any]
     return {"ticket": ticket, "ext_msg": ext_msg, "expires_in": state.options.ticket_ttl, **pool}
 
 
+def _from_another_site(request: Request) -> bool:
+    """Whether a page of another site sends this. A browser tells by one of two headers.
+
+    `Sec-Fetch-Site` (Fetch Metadata) is sent to this machine and over TLS, `Origin` to all others.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
+
+
 def refusal(error: BadInput) -> Response:
     """Return the response to bad input."""
     return JSONResponse({"error": str(error)}, 422)
@@ -147,6 +159,8 @@ def refusal(error: BadInput) -> Response:
 
 def _endpoint(command: Command) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        if _from_another_site(request):
+            return JSONResponse({"error": "origin: only pages of this server"}, 403)
         try:
             return JSONResponse(command(_members(await request.body())))
         except BadInput as error:
@@ -162,7 +176,8 @@ def _members(body: bytes) -> Mapping[str, Any]:
     return members
 
 
-def _only(body: Mapping[str, Any], members: tuple[str, ...]) -> None:
+def only(body: Mapping[str, Any], members: tuple[str, ...]) -> None:
+    """Raise BadInput if the body has other members."""
     if not body.keys() <= set(members):
         raise BadInput(f"body: only the members {', '.join(members)}")
 

@@ -30,6 +30,7 @@ FAULTS = (
     "truncated",
     "redirect",
     "bad_token",
+    "clock_ahead",
 )
 SWITCHES = (
     "shape",

@@ -9,14 +9,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox import Consent, Fault, Sandbox
 
 
 @asynccontextmanager
-async def serving(sandbox: Sandbox) -> AsyncIterator[int]:
+async def serving(app: ASGIApp) -> AsyncIterator[int]:
     """Serve on a free port; at the end, every request has been handled."""
-    config = uvicorn.Config(sandbox.app, http="httptools", log_config=None)
+    config = uvicorn.Config(app, http="httptools", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
@@ -48,7 +50,7 @@ async def whole_answer(sandbox: Sandbox, port: int) -> None:
 
 
 async def everything_said(sandbox: Sandbox, ticket: str) -> bytes:
-    async with serving(sandbox) as port, asyncio.timeout(5):
+    async with serving(sandbox.app) as port, asyncio.timeout(5):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(sandbox, ticket))
         said = await reader.read()  # to the end of the connection, not of the answer
@@ -85,12 +87,33 @@ async def test_a_drop_closes_the_connection_without_a_byte(
     assert complaints(caplog) == []
 
 
+async def test_a_dropped_answer_of_the_service_closes_the_connection_without_a_byte(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    performed: list[bytes] = []
+
+    async def service(_scope: Scope, receive: Receive, send: Send) -> None:
+        performed.append((await receive())["body"])
+        await Response("a body")(_scope, receive, send)
+
+    sandbox.desk.set_faults({"answers": "dropped"})
+    around = sandbox.desk.around(service, lambda _code, _seconds: service)
+    async with serving(around) as port, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    assert performed == [b"hi"]
+    assert complaints(caplog) == []
+
+
 async def test_a_client_that_disconnects_from_a_slow_exchange_keeps_the_ticket(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket = sandbox.state.issue(Consent())
     sandbox.state.fault = Fault("slow", times=1, seconds=0.3)
-    async with serving(sandbox) as port, asyncio.timeout(5):
+    async with serving(sandbox.app) as port, asyncio.timeout(5):
         _reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(sandbox, ticket))
         await whole_answer(sandbox, port)  # a later one is served: the first has been read

@@ -1,0 +1,162 @@
+"""The fault desk: faults of Authing by their plain names, and faults of our own answers."""
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+
+from app.commands.sandbox import problem
+from app.sandbox import Fault, Sandbox
+from tests.support.running_app import RunningApp, bearer, phone_of
+
+API = "/sandbox/api/faults"
+KEY = {"Idempotency-Key": "made-up-key-of-a-login"}
+
+
+@pytest.fixture
+async def phone(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
+    """Reaches the service and the desk as in the sandbox."""
+    service = app.serve(extra_routes=app.sandbox.pages)
+    async with phone_of(app.sandbox.desk.around(service, partial(problem, app.settings))) as phone:
+        yield phone
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("slow", "slow"),
+        ("dropped_after_accept", "accept_then_drop"),
+        ("5xx", "http_503"),
+        ("rate_limited", "rate_limited"),
+        ("html", "html"),
+        ("truncated", "truncated"),
+        ("wrong_signature", "bad_token"),
+        ("clock_ahead", "clock_ahead"),
+        (None, "none"),
+    ],
+)
+async def test_a_fault_of_authing_is_set_by_its_plain_name(
+    sandbox: Sandbox, control: httpx.AsyncClient, name: str | None, kind: str
+) -> None:
+    shown = await control.put(API, json={"authing": name, "times": 2, "seconds": 0.5})
+    assert sandbox.state.fault == Fault(kind, times=2, seconds=0.5)
+    assert shown.json() == (await control.get(API)).json()
+    assert (shown.json()["authing"], shown.json()["answers"]) == (name, None)
+    assert name is None or name in shown.json()["choices"]["authing"]
+    assert shown.json()["choices"]["answers"] == ["dropped", "doubled", "delayed", "503", "429"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"authing": "tired"}, "authing: null or one of slow, "),
+        ({"answers": ["dropped"]}, "answers: null or one of dropped, "),
+        ({"answers": "dropped", "times": 0}, "times: a whole number from 1"),
+        ({"colour": 1}, "body: only the members authing, answers, times, seconds"),
+    ],
+)
+async def test_a_wrong_fault_is_refused_and_changes_nothing(
+    control: httpx.AsyncClient, body: dict[str, Any], error: str
+) -> None:
+    before = (await control.put(API, json={"authing": "html", "answers": "429"})).json()
+    refused = await control.put(API, json=body)
+    assert refused.status_code == 422
+    assert refused.json()["error"].startswith(error)
+    assert (await control.get(API)).json() == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://pages.test"}, 403),
+        ({"Origin": "https://other.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://pages.test"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://pages.test"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_page_of_another_site_cannot_steer_the_sandbox(
+    sandbox: Sandbox, control: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    faulted = await control.put(API, json={"answers": "429"}, headers=headers)
+    ticket = await control.post("/sandbox/tickets", headers=headers)
+    assert (faulted.status_code, ticket.status_code) == (status, status)
+    assert sandbox.state.tickets_issued == (status == 200)
+
+
+async def test_a_token_made_in_the_future_is_no_login(
+    app: RunningApp, phone: httpx.AsyncClient
+) -> None:
+    await phone.put(API, json={"authing": "clock_ahead", "times": 1})
+    refused = await phone.post("/v1/sessions", json={"ticket": app.ticket()})
+    assert (refused.status_code, refused.json()["code"]) == (502, "authing_token_invalid")
+    retried = await phone.post("/v1/sessions", json={"ticket": app.ticket()})
+    assert retried.status_code == 201
+
+
+async def test_a_dropped_answer_belongs_to_a_request_that_was_performed(
+    app: RunningApp, phone: httpx.AsyncClient
+) -> None:
+    body = {"ticket": app.ticket()}
+    await phone.put(API, json={"answers": "dropped", "times": 1})
+    with pytest.raises(ConnectionResetError):
+        await phone.post("/v1/sessions", json=body, headers=KEY)
+    retried = await phone.post("/v1/sessions", json=body, headers=KEY)
+    assert (retried.status_code, retried.headers["Idempotency-Replayed"]) == (201, "true")
+
+
+@pytest.mark.parametrize(("headers", "status"), [(KEY, 201), ({}, 400)])
+async def test_a_doubled_request_is_performed_twice_and_answered_once(
+    app: RunningApp, phone: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    await phone.put(API, json={"answers": "doubled"})
+    response = await phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
+    assert response.status_code == status
+    assert response.json().get("code", "") == ("" if headers else "ticket_used")
+    assert ("Idempotency-Replayed" in response.headers) == bool(headers)
+
+
+async def test_a_delayed_answer_is_whole(app: RunningApp, phone: httpx.AsyncClient) -> None:
+    tokens = await app.log_in()
+    await phone.put(API, json={"answers": "delayed", "seconds": 0.2})
+    started = time.monotonic()
+    response = await phone.get("/v1/me", headers=bearer(tokens))
+    assert time.monotonic() - started >= 0.2
+    assert response.json()["sub"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("503", "store_unavailable"), ("429", "rate_limited")])
+async def test_a_refusal_has_the_shape_of_the_service_and_the_given_seconds(
+    app: RunningApp, phone: httpx.AsyncClient, name: str, code: str
+) -> None:
+    tokens = await app.log_in()
+    await phone.put(API, json={"answers": name, "times": 2, "seconds": 1.5})
+    for _ in range(2):
+        response = await phone.get("/v1/me", headers={**bearer(tokens), "Accept-Language": "zh-CN"})
+        problem = response.json()
+        assert (str(response.status_code), response.headers["Retry-After"]) == (name, "2")
+        assert response.headers["content-type"] == "application/problem+json; charset=utf-8"
+        assert response.headers["content-language"] == "zh"
+        assert (problem["code"], problem["client_action"]) == (code, "retry_after")
+        assert (problem["retry_after"], problem["session_alive"]) == (2, "unknown")
+        assert problem["request_id"] == response.headers["x-request-id"]
+    assert (await phone.get("/v1/me", headers=bearer(tokens))).status_code == 200
+    assert (await phone.get(API)).json()["answers"] is None
+
+
+@pytest.mark.parametrize("app", [{"cors_origins": ("capacitor://localhost",)}], indirect=True)
+async def test_other_routes_and_preflights_have_no_fault(
+    app: RunningApp, phone: httpx.AsyncClient
+) -> None:
+    await phone.put(API, json={"answers": "dropped"})
+    for path in ("/livez", "/readyz", "/sandbox/stats", "/.well-known/jwks.json"):
+        assert (await phone.get(path)).status_code == 200
+    asked = {"Origin": "capacitor://localhost", "Access-Control-Request-Method": "GET"}
+    assert (await phone.options("/v1/me", headers=asked)).status_code == 204
+    assert app.sandbox.state.fault == Fault()
