@@ -5,6 +5,7 @@ are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so logs
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Literal, Protocol, TypeAlias
 
 EventName: TypeAlias = Literal[
@@ -75,6 +76,15 @@ LEVELS: Mapping[EventName, Level] = {
 
 An event that is not listed is information.
 """
+
+
+CONTEXT: ContextVar[dict[str, str]] = ContextVar("fields of the current request")
+"""Fields that the log adds to every event of the current request, in all its tasks."""
+
+
+def add_context(**fields: str) -> None:
+    """Add fields to the further events of the current request; outside of one, do nothing."""
+    CONTEXT.get({}).update(fields)
 
 
 class Events(Protocol):

@@ -85,11 +85,6 @@ async def services(request: Request) -> Services:
     return found
 
 
-def name_session(request: Request, session: Session) -> None:
-    """Name the session in the log line of this request."""
-    request.scope["ticketgate.session_id"] = session.id
-
-
 class BearerToken(SecurityBase):
     """A dependency that reads a bearer token, and describes it as one of this kind."""
 
@@ -119,17 +114,13 @@ ServicesDep = Annotated[Services, Depends(services)]
 BearerDep = Annotated[str, Security(ACCESS_TOKEN)]
 
 
-async def bearer(
-    request: Request, services: ServicesDep, token: BearerDep
-) -> tuple[Session, Profile]:
+async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:
     """Return the active session of the bearer and its profile.
 
     Raises:
         AccessRefused: there is no active session of this token.
     """
-    found = await services.sessions.authenticate(token)
-    name_session(request, found[0])
-    return found
+    return await services.sessions.authenticate(token)
 
 
 SessionDep = Annotated[tuple[Session, Profile], Depends(bearer)]

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import MEDIA_TYPE, is_authz, problem_response
 from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
-from app.events import Events
+from app.events import CONTEXT, Events
 
 REFUSAL = "ticketgate.refusal"
 """The key of `scope["state"]` under which the server puts the RequestError of a refused request."""
@@ -60,6 +60,7 @@ class RequestContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         scope["ticketgate.request_id"] = request_id = _request_id(scope)
+        context = CONTEXT.set({**CONTEXT.get({}), "request_id": request_id})
         origin = Headers(scope=scope).get("origin", "") if self._cors_origins else ""
         started = time.monotonic()
         status = 0
@@ -89,6 +90,7 @@ class RequestContext:
             await problem_response(scope, InternalError())(scope, receive, send_with_headers)
         finally:
             self._record_request(scope, status, time.monotonic() - started)
+            CONTEXT.reset(context)
 
     def _add_cors(self, headers: MutableHeaders, origin: str) -> None:
         """Let pages of CORS_ORIGINS read the response (Fetch standard); never with cookies."""
@@ -100,15 +102,12 @@ class RequestContext:
     def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
         problem: TicketgateError | None = scope.get("ticketgate.problem")
         fields: dict[str, str | int] = {
-            "request_id": scope["ticketgate.request_id"],
             "method": scope["method"] if scope["method"] in _METHODS else "other",
             # The template and not the path, because a path may hold personal data.
             "route": getattr(scope.get("route"), "path", "none"),
             "status": status,
             "duration_ms": round(seconds * 1000),
         }
-        if "ticketgate.session_id" in scope:
-            fields["session_id"] = scope["ticketgate.session_id"]
         if problem is not None:
             fields["code"] = problem.code
             for name in ("outcome", "authing_code", "reason"):

@@ -56,11 +56,16 @@ class SecretKey:
     def __init__(self, kid: str, secret: bytes) -> None:
         self.kid = kid
         self._mac_key = _derive(secret, b"ticketgate refresh token v1")
+        self._pseudonym_key = _derive(secret, b"ticketgate pseudonym v1")
         self._cipher = AESGCM(_derive(secret, b"ticketgate profile v1"))
 
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC-SHA256 of the message, 32 bytes."""
         return hmac.digest(self._mac_key, message, "sha256")
+
+    def pseudonym(self, name: str) -> str:
+        """Return 16 hex digits for a name. Without the key, no list of names reverses them."""
+        return hmac.digest(self._pseudonym_key, name.encode(errors="replace"), "sha256").hex()[:16]
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt with AES-256-GCM; the random nonce comes first. `decrypt` needs the context."""

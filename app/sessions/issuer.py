@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from app.events import add_context
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
 from app.sessions.ports import KeySource
@@ -64,6 +65,8 @@ class TokenIssuer:
     ) -> TokenPair:
         """Make a token pair of the current generation, always with the same refresh token."""
         ring = self.keys.ring
+        user = ring.current_secret_key.pseudonym(session.subject)
+        add_context(session_id=session.id, user=user)  # of the request that gets this pair
         access_token, expires_in = self.access_tokens.issue(ring, session, now)
         key = ring.secret_key(session.secret_kid)
         return TokenPair(

@@ -19,7 +19,7 @@ from app.errors import (
     RefreshSessionEnded,
     RefreshTokenInvalid,
 )
-from app.events import Events
+from app.events import Events, add_context
 from app.sessions.access_tokens import AccessClaims
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import EndReason, Profile, Proof, Session, TokenPair
@@ -69,7 +69,7 @@ class SessionService:
             RefreshSessionEnded: the session has ended, perhaps because this token was reused.
             RateLimited: too many refreshes; nothing has changed.
         """
-        presented = verify_refresh_token(self.issuer.keys.ring, refresh_token)
+        presented = self._read_refresh_token(refresh_token)
         proof = self.proofs.read(sent)
         # Counted after verification: only a holder of the session's token can use up its limit, and
         # one without the device key cannot use up that of the key.
@@ -210,12 +210,21 @@ class SessionService:
         Raises:
             AccessRefused: the token is refused.
         """
-        return self.issuer.access_tokens.verify(self.issuer.keys.ring, access_token, self.clock())
+        ring = self.issuer.keys.ring
+        claims = self.issuer.access_tokens.verify(ring, access_token, self.clock())
+        user = ring.current_secret_key.pseudonym(claims.subject)
+        add_context(session_id=claims.session_id, user=user)
+        return claims
 
     def _read(self, token: str) -> AccessClaims | RefreshClaims:
         if token.startswith(PREFIX):
-            return verify_refresh_token(self.issuer.keys.ring, token)
+            return self._read_refresh_token(token)
         return self.verify(token)
+
+    def _read_refresh_token(self, token: str) -> RefreshClaims:
+        claims = verify_refresh_token(self.issuer.keys.ring, token)
+        add_context(session_id=claims.session_id)
+        return claims
 
     def _rotation(
         self, presented: RefreshClaims, idempotency_key: str | None, *, dry_run: bool = False

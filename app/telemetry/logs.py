@@ -17,11 +17,21 @@ from typing import Any, Literal, TextIO
 
 from typing_extensions import override
 
-from app.events import LEVELS, EventName, Events
+from app.events import CONTEXT, LEVELS, EventName, Events
 
 _FIELDS = frozenset(
-    {"request_id", "method", "route", "status", "duration_ms", "code", "session_id", "reason"}
-    | {"kind", "outcome", "authing_code", "count", "version", "port", "setting", "nearest"}
+    {"request_id", "method", "route", "status", "duration_ms", "code", "session_id", "user"}
+    | {
+        "reason",
+        "kind",
+        "outcome",
+        "authing_code",
+        "count",
+        "version",
+        "port",
+        "setting",
+        "nearest",
+    }
 )
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries that log requests below this level, or events that we log ourselves.
@@ -42,7 +52,8 @@ class LoggedEvents(Events):
         if _LEVELS[level] < root.level:
             return
         now = _time(datetime.now(UTC))
-        parts: dict[str, Any] = {"time": now, "level": level, "event": event, **fields}
+        parts: dict[str, Any] = {"time": now, "level": level, "event": event}
+        parts |= {**CONTEXT.get({}), **fields}
         if error is not None:
             parts["exception"] = list(_chain(error))
         for handler in root.handlers:

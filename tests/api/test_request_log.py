@@ -1,5 +1,6 @@
 """One log line a request, with nothing of its content."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -8,6 +9,7 @@ import httpx
 from tests.support.running_app import RunningApp
 
 LogLines: TypeAlias = Callable[[], list[dict[str, Any]]]
+HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
 def requests_in(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -48,15 +50,48 @@ async def test_a_login_a_refresh_and_a_check_are_one_line_each_with_their_sessio
     shown = [line for line in log_lines() if line["level"] != "debug"]
     assert [line["event"] for line in shown] == ["request"] * 3
     assert {line["session_id"] for line in shown} == {tokens["session"]["id"]}
+    assert len({line["user"] for line in shown}) == 1
 
 
-async def test_the_reason_of_an_ended_session_is_logged(
+async def test_every_event_has_the_id_of_its_request(app: RunningApp, log_lines: LogLines) -> None:
+    tokens = await app.log_in()
+    await app.try_refresh(tokens["refresh_token"])
+    await app.try_refresh(tokens["refresh_token"])
+    await app.delete("/v1/me", tokens)
+    app.break_store()
+    await app.get("/v1/me", tokens)
+    lines = log_lines()
+    ids = [line["request_id"] for line in requests_in(lines)]
+    assert (
+        [line["request_id"] for line in lines if line["event"] != "request"]
+        == [
+            *(ids[0], ids[0]),  # exchange, session_opened
+            *ids[1:],  # session_rotated, refresh_replayed, session_ended, store_failed
+        ]
+    )
+    assert len(set(ids)) == len(ids)
+
+
+async def test_requests_about_an_ended_session_name_it_and_the_reason(
     app: RunningApp, log_lines: LogLines
 ) -> None:
     tokens = await app.log_in()
     await app.log_out(tokens)
     await app.get("/v1/me", tokens)
-    assert requests_in(log_lines())[-1]["reason"] == "logged_out"
+    await app.try_refresh(tokens["refresh_token"])
+    lines = requests_in(log_lines())
+    assert [line.get("reason") for line in lines] == [None, None, *["logged_out"] * 2]
+    assert {line["session_id"] for line in lines} == {tokens["session"]["id"]}
+
+
+async def test_a_user_is_logged_as_a_hash_under_a_key(app: RunningApp, log_lines: LogLines) -> None:
+    lin, again, mei = await app.log_in(), await app.log_in(), await app.log_in("mei")
+    await app.backend("GET", lin["user"]["sub"], "sessions")
+    hashes = [line["user"] for line in requests_in(log_lines())]
+    assert hashes[0] == hashes[1] == hashes[3] != hashes[2]
+    guesses = {hashlib.new(name, lin["user"]["sub"].encode()).hexdigest() for name in HASHES}
+    assert not any(hashes[0] in guess for guess in guesses)
+    assert again["session"]["id"] != mei["session"]["id"]
 
 
 async def test_the_outcome_and_the_code_of_authing_are_logged(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.api.deps import ACCESS_TOKEN, name_session, services
+from app.api.deps import ACCESS_TOKEN, services
 from app.api.routing import ANY_METHOD
 from app.errors import AccessSessionEnded
 from app.sessions.models import EndReason
@@ -29,7 +29,6 @@ class _Authorize:
                 await core.bans.check(core.sessions.verify(token).subject)
             raise
         session = valid.session
-        name_session(request, session)
         headers = [
             (b"content-length", b"0"),
             (b"x-auth-user-id", session.subject.encode()),

@@ -18,6 +18,7 @@ from app.api.openapi import problems
 from app.api.routing import encode, new_router
 from app.api.schemas import Identifier, ListedSession, Revocations, listed_session, revocation_out
 from app.errors import AccessRefused, ServiceKeyInvalid
+from app.events import add_context
 from app.sessions.models import Ban, EndReason, Revocation, RevocationPage
 from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
@@ -71,8 +72,12 @@ class _ServiceKey(BearerToken):
             key = await super().__call__(request)
         except AccessRefused:
             raise ServiceKeyInvalid from None
-        if not (await services(request)).service_keys.accept(key):
+        core = await services(request)
+        if not core.service_keys.accept(key):
             raise ServiceKeyInvalid
+        if "subject" in request.path_params:
+            secret = core.keys.ring.current_secret_key
+            add_context(user=secret.pseudonym(request.path_params["subject"]))
         return key
 
 

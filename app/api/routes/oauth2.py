@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from fastapi import Request, Response
 
 from app.api.bodies import read_form
-from app.api.deps import ServiceKeys, ServicesDep, name_session
+from app.api.deps import ServiceKeys, ServicesDep
 from app.api.routing import new_router
 from app.errors import AccessRefused, MalformedRequest, RefreshRefused, ServiceKeyInvalid
 
@@ -29,7 +29,6 @@ async def introspect(request: Request, services: ServicesDep) -> dict[str, Any]:
     except (AccessRefused, RefreshRefused):
         return {"active": False}
     session, codec = valid.session, services.sessions.issuer.access_tokens
-    name_session(request, session)
     shown: dict[str, Any] = {
         "active": True,
         "iss": codec.issuer,

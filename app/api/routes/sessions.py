@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from fastapi import Header, Query, Request, Response
 
-from app.api.deps import BearerDep, Services, ServicesDep, SessionDep, name_session
+from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
 from app.api.openapi import OPENED, REFRESHED, problems
 from app.api.routing import new_router
 from app.api.schemas import (
@@ -69,7 +69,6 @@ async def log_in(
         if client.network != client.address:
             await services.network_limit(client.network)
         raise
-    name_session(request, pair.session)
     response.headers["Location"] = f"{services.issuer_path}/v1/sessions/{pair.session.id}"
     _add_nonce(response, services, proof)
     if pair.replayed:
@@ -98,7 +97,6 @@ async def refresh(
     """
     proof = SentProof(request.headers.getlist("dpop"), request.method, request.scope["path"])
     pair = await services.sessions.refresh(body.refresh_token, idempotency_key, proof)
-    name_session(request, pair.session)
     _add_nonce(response, services, proof)
     tokens = token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
