@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import httpx
+from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import keyfile
@@ -28,7 +29,7 @@ _POOL_ID = "5f0000000000000000000000"
 _BANNER = """
 Ticketgate sandbox on {address}
 
-  In a browser:  {address}/sandbox   (get a ticket)   {address}/docs   (the API)
+  In a browser:  {address}/sandbox   (the phone)   {address}/docs   (the API)
   In a shell:    see "Try it" in README.md
 
 Ctrl-C stops it. Sessions stay in {store}.
@@ -79,13 +80,17 @@ def _address(host: str, port: int) -> str:
 
 def run(host: str, folder: Path) -> int:
     """Serve the sandbox at this address until a signal stops it; its files lie in the folder."""
-    secret = secrets.token_hex(16)
+    secret, service_key = secrets.token_hex(16), secrets.token_urlsafe(32)
     settings = read_settings(host, folder, pool_secret=secret)
+    # The page shows this key, so it is none of those that the environment may have.
+    keys = (*settings.service_api_keys, SecretStr(service_key))
+    settings = settings.model_copy(update={"service_api_keys": keys})
     if not settings.session_keys_file.exists():
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
-    login_url = f"{settings.session_issuer}/v1/sessions"
-    options = SandboxOptions(user_pool_id=_POOL_ID, user_pool_secret=secret, login_url=login_url)
+    options = SandboxOptions(
+        user_pool_id=_POOL_ID, user_pool_secret=secret, service_key=service_key
+    )
     fake = create_sandbox(options)
 
     def announce(port: int) -> None:

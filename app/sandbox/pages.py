@@ -1,22 +1,17 @@
-"""The pages under `/sandbox`: a form that plays the mini program, and the control API.
+"""The page `/sandbox`, which plays the phone and the mini program, and the control API.
 
-The page is plain HTML under a strict Content-Security-Policy, without scripts and external files.
+The page is the files in `static`, served as they are under a strict Content-Security-Policy.
 The control API issues tickets, changes switches, sets faults and returns counts, as JSON without
 secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
 """
 
-import json
-import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.personas import FAMILIAR, Persona
@@ -26,6 +21,7 @@ from app.sandbox.state import (
     Consent,
     Fault,
     SandboxState,
+    ServiceChoice,
     Standing,
     json_object,
 )
@@ -33,11 +29,18 @@ from app.sandbox.state import (
 Command = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 _STATIC = Path(__file__).with_name("static")
+_MEDIA_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'"
     ),
     "Referrer-Policy": "no-referrer",
 }
@@ -88,8 +91,8 @@ class Control:
         self._state = state
 
     def issue_ticket(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Play the mini program: `{persona?, get_phone?, approve?}`."""
-        only(body, ("persona", "get_phone", "approve"))
+        """Play the mini program: `{persona?, get_phone?, approve?, expired?}`."""
+        only(body, ("persona", "get_phone", "approve", "expired"))
         return mini_program_answer(self._state, Consent(**body))
 
     def settings(self, _body: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,58 +185,54 @@ def only(body: Mapping[str, Any], members: tuple[str, ...]) -> None:
         raise BadInput(f"body: only the members {', '.join(members)}")
 
 
-def page_routes(state: SandboxState) -> list[Route]:
-    """Return the routes of the page, with and without the trailing slash."""
-    page = Page(state)
-    style = (_STATIC / "page.css").read_bytes()
+def page_routes() -> list[Route]:
+    """Return the routes of the page's files. `/` leads to the page."""
+    files = [path for path in sorted(_STATIC.iterdir()) if path.suffix in _MEDIA_TYPES]
+    index = _file(_STATIC / "index.html")
 
-    async def stylesheet(_request: Request) -> Response:
-        return Response(style, media_type="text/css")
+    async def home(_request: Request) -> Response:
+        return RedirectResponse("/sandbox", 303)
 
     return [
-        *(Route(path, page.empty) for path in ("/sandbox", "/sandbox/")),
-        *(Route(path, page.submitted, methods=["POST"]) for path in ("/sandbox", "/sandbox/")),
-        Route("/sandbox/page.css", stylesheet),
+        Route("/", home),
+        *(Route(path, index) for path in ("/sandbox", "/sandbox/")),
+        *(Route(f"/sandbox/{path.name}", _file(path)) for path in files),
     ]
 
 
-class Page:
-    """The page before and after the user's choice in the mini program."""
+def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    content, media_type = path.read_bytes(), _MEDIA_TYPES[path.suffix]
 
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
-        self._page = Template((_STATIC / "page.html").read_text("utf-8"))
-        self._answer = Template((_STATIC / "answer.html").read_text("utf-8"))
+    async def endpoint(_request: Request) -> Response:
+        return Response(content, media_type=media_type, headers=_HEADERS)
 
-    async def empty(self, _request: Request) -> Response:
-        """Show the form."""
-        return self._show("", chosen="lin")
+    return endpoint
 
-    async def submitted(self, request: Request) -> Response:
-        """Show the form and the mini program's answer."""
-        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        persona = form.get("persona", "")
+
+def service_route(state: SandboxState) -> Route:
+    """Return the route through which the page reads and changes the service itself.
+
+    The fake Authing alone does not have it, because there is no service around it.
+    """
+
+    async def endpoint(request: Request) -> Response:
         try:
-            consent = Consent(persona, "get_phone" in form, form.get("choice") == "approve")
+            changes = _members(await request.body()) if request.method == "PATCH" else {}
+            only(changes, ("one_per_device_type",))
+            limits = _change_limits(request.app.state, changes)
         except BadInput as error:
             return refusal(error)
-        return self._show(self._answered(consent), chosen=persona)
+        shown = {"one_per_device_type": limits.one_per_device_type, "personas": dict(FAMILIAR)}
+        return JSONResponse({**shown, "service_key": state.options.service_key})
 
-    def _answered(self, consent: Consent) -> str:
-        options = self._state.options
-        answer = {"ticket": "none", **mini_program_answer(self._state, consent)}
-        body = json.dumps({"ext_msg": answer["ext_msg"]}, ensure_ascii=False)
-        json_type = "Content-Type: application/json"
-        curl = shlex.join(["curl", "-sS", options.login_url, "-H", json_type, "-d", body])
-        values = {**answer, "ticket_ttl": options.ticket_ttl, "curl": curl}
-        return self._answer.substitute({name: escape(str(text)) for name, text in values.items()})
+    return Route("/sandbox/api/service", endpoint, methods=["GET", "PATCH"])
 
-    def _show(self, answer: str, chosen: str) -> Response:
-        names = {**FAMILIAR, chosen: FAMILIAR.get(chosen, chosen)}
-        personas = "".join(
-            f'<option value="{name}"{" selected" * (name == chosen)}>{nickname} ({name})</option>'
-            for name, nickname in names.items()
-        )
-        return HTMLResponse(
-            self._page.substitute(answer=answer, personas=personas), headers=_HEADERS
-        )
+
+def _change_limits(app_state: Any, changes: Mapping[str, Any]) -> Any:
+    """Put another login service in the place of the present one, if there are changes."""
+    services = app_state.services
+    if changes:
+        limits = replace(services.logins.limits, **asdict(ServiceChoice(**changes)))
+        logins = replace(services.logins, limits=limits)
+        app_state.services = services = replace(services, logins=logins)
+    return services.logins.limits

@@ -65,7 +65,10 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "refusal_status": _one_of(REFUSAL_STATUSES),
     "ticket_ttl": ("whole seconds, 1 to 86400", lambda v: type(v) is int and 0 < v <= _DAY),
     **dict.fromkeys(
-        ("code_as_text", "need_secret", "single_use", "refusal_spends", "get_phone", "approve"),
+        (
+            *("code_as_text", "need_secret", "single_use", "refusal_spends"),
+            *("get_phone", "approve", "expired", "one_per_device_type"),
+        ),
         _FLAG,
     ),
     "kind": _one_of(FAULTS),
@@ -97,8 +100,8 @@ class SandboxOptions(_Checked):
     `code_as_text` choose among the responses that Authing has sent over the years. No public source
     gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. Nor does one say
     whether a refusal of the secret uses the ticket: with `refusal_spends` it does. `issuer` and
-    `audience` are for RS256. `clock` returns seconds since 1970. `login_url` is shown on the page
-    as the place to post a ticket to.
+    `audience` are for RS256. `clock` returns seconds since 1970. `service_key` is a key of the
+    service, which the page uses to read the history of a session.
     """
 
     user_pool_id: str
@@ -113,7 +116,7 @@ class SandboxOptions(_Checked):
     refusal_spends: bool = False
     issuer: str = "https://sandbox.example/oidc"
     audience: str = "sandbox-app"
-    login_url: str = "http://127.0.0.1:8000/v1/sessions"
+    service_key: str = field(default="", repr=False)
     clock: Callable[[], float] = time.time
 
 
@@ -133,11 +136,19 @@ class Fault(_Checked):
 
 @dataclass(frozen=True)
 class Consent(_Checked):
-    """The user's choices in the mini program."""
+    """The user's choices in the mini program. `expired`: the ticket reaches the app too late."""
 
     persona: str = "lin"
     get_phone: bool = True
     approve: bool = True
+    expired: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceChoice(_Checked):
+    """Settings of the service that the page changes while it runs."""
+
+    one_per_device_type: bool
 
 
 @dataclass(frozen=True)
@@ -185,10 +196,10 @@ class SandboxState:
         self.users_read = 0
 
     def issue(self, consent: Consent) -> str:
-        """Issue a ticket; its life starts now."""
+        """Issue a ticket; its life starts now, and ends now if the app is to get it too late."""
         if len(self.tickets) == _MAX_TICKETS:
             self.tickets.popitem(last=False)
-        expires_at = self.options.clock() + self.options.ticket_ttl
+        expires_at = self.options.clock() + self.options.ticket_ttl * (not consent.expired)
         ticket = new_ticket()
         self.tickets[ticket] = Ticket(consent.persona, consent.get_phone, expires_at)
         self.tickets_issued += 1

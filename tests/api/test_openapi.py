@@ -144,7 +144,7 @@ async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) 
                 response = await phone.request(method, path, json=example)
                 assert response.status_code == 200, path
                 assert operation["summary"]
-    assert len(control) == 7
+    assert len(control) == 9
 
 
 async def test_only_bearers_and_the_backend_need_a_credential(document: dict[str, Any]) -> None:

@@ -1,109 +1,145 @@
-"""The page at /sandbox, as a browser without scripts sees it."""
+"""The files of the page at /sandbox, and what the page changes in the service.
+
+tests/sandbox/test_browser.py presses its buttons.
+"""
 
 import json
-import shlex
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 import httpx
 import pytest
 
-from app.sandbox import Sandbox, SandboxOptions, create_sandbox
+from app.sandbox import Sandbox
+from app.sandbox.pages import _STATIC
+from tests.support.running_app import RunningApp, bearer, phone_of
+
+TEXTS = {path.name: path.read_text("utf-8") for path in _STATIC.iterdir()}
+FILES = {name: text for name, text in TEXTS.items() if name != "records.json"}
+WORDS = set(re.findall(r"^  (\w+): \[", FILES["words.js"], re.MULTILINE))
+FAMILIES = ("state_", "claim_", "persona_", "fault_")
+"""Words whose key the page computes."""
 
 
 class Reader(HTMLParser):
-    """Collects the text and the elements of the page."""
+    """Collects the elements of the page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.pre: list[str] = []
-        self._in_pre = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        self._in_pre = tag == "pre"
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_pre = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_pre:
-            self.pre.append(data)
-
-    def chosen(self) -> list[str | None]:
-        return [attrs["value"] for tag, attrs in self.tags if "selected" in attrs]
 
 
-@pytest.mark.parametrize("path", ["/sandbox", "/sandbox/"])
-async def test_the_page_answers_with_and_without_the_slash(
-    control: httpx.AsyncClient, path: str
+@pytest.mark.parametrize("path", ["/", "/sandbox", "/sandbox/"])
+async def test_the_page_answers_at_its_addresses(control: httpx.AsyncClient, path: str) -> None:
+    page = await control.get(path, follow_redirects=True)
+    assert (page.status_code, page.text) == (200, FILES["index.html"])
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_a_file_of_the_page_is_served_under_a_strict_policy(
+    control: httpx.AsyncClient, name: str
 ) -> None:
-    shown = await control.get(path)
-    submitted = await control.post(path, data={"persona": "chen", "choice": "approve"})
-    assert (shown.status_code, submitted.status_code) == (200, 200)
-    assert Reader(shown.text).pre == []
-    assert Reader(shown.text).chosen() == ["lin"]
-
-
-async def test_the_page_uses_no_external_or_inline_code(control: httpx.AsyncClient) -> None:
-    page = await control.get("/sandbox")
-    policy = page.headers["content-security-policy"]
+    file = await control.get(f"/sandbox/{name}")
+    assert (file.status_code, file.text) == (200, FILES[name])
+    kind = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+    assert file.headers["content-type"].startswith(kind[name.partition(".")[2]])
+    assert file.headers["cache-control"] == "no-store"
+    policy = file.headers["content-security-policy"]
     assert policy.startswith("default-src 'none';")
-    assert "unsafe" not in policy
-    assert page.headers["cache-control"] == "no-store"
-    tags = Reader(page.text).tags
-    assert not {"script", "style"} & {tag for tag, _ in tags}
-    for _, attrs in tags:
-        assert "style" not in attrs
+    assert not re.search(r"unsafe|\*|data:|https?:", policy)
+
+
+def test_the_page_uses_no_external_or_inline_code() -> None:
+    for tag, attrs in Reader(FILES["index.html"]).tags:
+        assert tag != "style"
+        assert tag != "script" or attrs["src"]
+        assert not [name for name in attrs if name == "style" or name.startswith("on")]
         for link in ("src", "href", "action"):
-            assert (attrs.get(link) or "/sandbox").startswith("/sandbox")
-    style = await control.get("/sandbox/page.css")
-    assert style.headers["content-type"].startswith("text/css")
-    assert "url(" not in style.text
+            assert re.match(r"/sandbox/|/docs$|#", attrs.get(link) or "#")
+    scripts = "".join(text for name, text in FILES.items() if name.endswith(".js"))
+    assert set(re.findall(r'from "(.*)"', scripts)) <= {f"./{name}" for name in FILES}
+    assert not re.search(r"https?:|innerHTML|outerHTML|document\.write", scripts)
+    assert not re.search(r"url\(|@import", FILES["style.css"])
 
 
-async def test_allowing_shows_ext_msg_the_ticket_and_a_command_that_logs_in(
-    sandbox: Sandbox, control: httpx.AsyncClient
-) -> None:
-    form = {"persona": "chen", "get_phone": "on", "choice": "approve"}
-    page = Reader((await control.post("/sandbox", data=form)).text)
-    ext_msg, ticket, curl = page.pre
-    assert ext_msg == f"code=200&message=授权成功&ticket={ticket}"
-    words = shlex.split(curl)
-    assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8000/v1/sessions"]
-    assert json.loads(words[-1]) == {"ext_msg": ext_msg}
-    entry = sandbox.state.tickets[ticket]
-    assert (entry.persona, entry.get_phone) == ("chen", True)
-    assert page.chosen() == ["chen"]
-
-
-async def test_the_command_is_escaped_for_any_url() -> None:
-    url = "http://127.0.0.1:8000/v1/sessions?a=1&copy=<b>'\""
-    sandbox = create_sandbox(
-        SandboxOptions(user_pool_id="pool-1", user_pool_secret="s" * 32, login_url=url)
+def test_every_text_exists_in_both_languages_and_is_used() -> None:
+    attributes = [attrs for _, attrs in Reader(FILES["index.html"]).tags]
+    shown = {attrs.get(name) for attrs in attributes for name in ("data-t", "data-t-label")} - {
+        None
+    }
+    assert shown <= WORDS
+    code = (
+        "".join(text for name, text in FILES.items() if name != "words.js")
+        + FILES["words.js"].partition("const words = {")[2].partition("};")[2]
     )
-    transport = httpx.ASGITransport(sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
-        form = {"persona": "lin", "choice": "approve"}
-        page = Reader((await client.post("/sandbox", data=form)).text)
-    assert shlex.split("".join(page.pre[2:]))[2] == url
+    unused = {word for word in WORDS if not re.search(rf'"{word}"', code)}
+    assert {word for word in unused if not word.startswith(FAMILIES)} == set()
 
 
-@pytest.mark.parametrize("choice", [{"choice": "cancel"}, {}])
-async def test_anything_but_allow_gives_no_ticket(
-    sandbox: Sandbox, control: httpx.AsyncClient, choice: dict[str, str]
+@pytest.fixture
+async def served(app: RunningApp) -> httpx.AsyncClient:
+    """A client of the service with the page."""
+    return phone_of(app.serve(extra_routes=app.sandbox.pages))
+
+
+async def test_the_page_switches_one_phone_of_each_type(
+    app: RunningApp, served: httpx.AsyncClient
 ) -> None:
-    page = Reader((await control.post("/sandbox", data={"persona": "lin", **choice})).text)
-    assert page.pre[:2] == ["code=400&message=用户取消授权", "none"]
-    assert sandbox.state.tickets_issued == 0
+    async def log_in() -> dict[str, Any]:
+        body = {"ticket": app.ticket(), "device": {"type": "ios"}}
+        return app.tokens(await served.post("/v1/sessions", json=body), 201)
+
+    async def reasons(*phones: dict[str, Any]) -> list[str | None]:
+        answers = [await served.get("/v1/me", headers=bearer(each)) for each in phones]
+        return [answer.json().get("reason") for answer in answers]
+
+    first, second = await log_in(), await log_in()
+    assert await reasons(first, second) == [None, None]
+    changed = await served.patch("/sandbox/api/service", json={"one_per_device_type": True})
+    assert changed.json()["one_per_device_type"] is True
+    third = await log_in()
+    assert await reasons(first, second, third) == ["replaced", "replaced", None]
 
 
-@pytest.mark.parametrize("body", [b"", b"persona=%3Cscript%3E&choice=approve", b"\xff\xfe=&&&="])
-async def test_a_form_with_an_invalid_persona_is_refused(
-    sandbox: Sandbox, control: httpx.AsyncClient, body: bytes
+async def test_the_page_learns_the_users_and_the_service_key(
+    app: RunningApp, served: httpx.AsyncClient
 ) -> None:
-    response = await control.post("/sandbox", content=body)
-    assert response.status_code == 422
-    assert response.json() == {"error": "persona: 1 to 32 of a-z, 0-9, _ and -"}
-    assert sandbox.state.tickets_issued == 0
+    app.switch_authing(service_key="made-up-key")
+    about = (await served.get("/sandbox/api/service")).json()
+    familiar = json.loads(TEXTS["records.json"])["familiar"]
+    assert about == {
+        "one_per_device_type": False,
+        "personas": familiar,
+        "service_key": "made-up-key",
+    }
+    # The page has a text for each of them.
+    assert {f"persona_{name}" for name in familiar} <= WORDS
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"one_per_device_type": "yes"}, "one_per_device_type: true or false"),
+        ({"max_per_user": 1}, "body: only the members one_per_device_type"),
+        ([], "body: one JSON object"),
+    ],
+)
+async def test_wrong_input_changes_nothing_in_the_service(
+    served: httpx.AsyncClient, body: object, error: str
+) -> None:
+    refused = await served.patch("/sandbox/api/service", json=body)
+    assert (refused.status_code, refused.json()) == (422, {"error": error})
+    assert (await served.get("/sandbox/api/service")).json()["one_per_device_type"] is False
+
+
+async def test_a_ticket_that_comes_too_late_has_expired(
+    sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
+) -> None:
+    ticket = (await control.post("/sandbox/tickets", json={"expired": True})).json()["ticket"]
+    assert (await exchange(ticket)).json()["code"] == 2206
+    assert sandbox.state.logins == 0

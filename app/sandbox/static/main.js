@@ -1,0 +1,110 @@
+// Puts the page together: the phones, the switches of the service, the fault desk and the grade.
+
+import { add, Phone } from "./phone.js";
+import { clearTraffic, exchange } from "./traffic.js";
+import { language, show, switchLanguage, t, translate } from "./words.js";
+
+const find = (id) => document.getElementById(id);
+const phones = [];
+
+async function read(path) {
+  const response = await fetch(path, { headers: { "Accept-Language": language() } });
+  return response.ok ? response.json() : null;
+}
+
+function showLanguage() {
+  document.documentElement.lang = language();
+  translate(document);
+  const button = find("language");
+  show(button, "other_language");
+  button.lang = t("other_language") === "English" ? "en" : "zh-CN";
+}
+
+async function startPhones() {
+  const service = await read("/sandbox/api/service");
+  find("one-phone").checked = service.one_per_device_type;
+  const desk = {
+    personas: service.personas,
+    serviceKey: service.service_key,
+    onePhone: () => find("one-phone").checked,
+    async others(acting) {
+      // The other phones learn what happened at their next request.
+      for (const phone of phones) if (phone !== acting && phone.tokens) await phone.act(() => phone.call());
+    },
+    changed() {
+      const signedIn = phones.some((phone) => phone.tokens);
+      if (signedIn || phones.length > 1) find("guide").hidden = true;
+      find("second").hidden = phones.length > 1 || !signedIn;
+    },
+  };
+  const addPhone = () => {
+    phones.push(new Phone(phones.length + 1, desk));
+    find("guide").before(phones.at(-1).element);
+    desk.changed();
+  };
+  addPhone();
+  if (sessionStorage.getItem("sandbox-2")) addPhone();
+  find("second").addEventListener("click", () => {
+    addPhone();
+    phones[1].element.querySelector(".primary").focus();
+  });
+}
+
+function startTools() {
+  find("language").addEventListener("click", () => {
+    switchLanguage();
+    showLanguage();
+  });
+  find("clear").addEventListener("click", clearTraffic);
+  find("one-phone").addEventListener("change", ({ target }) => {
+    const body = { one_per_device_type: target.checked };
+    exchange({ who: "page", meaning: "meaning_service", method: "PATCH", path: "/sandbox/api/service", body });
+  });
+}
+
+async function startFaultDesk() {
+  const faults = await read("/sandbox/api/faults");
+  const form = find("faults");
+  if (!faults) {
+    form.hidden = true;
+    return;
+  }
+  for (const place of ["authing", "answers"]) {
+    add(form[place], "option", "fault_none").value = "";
+    for (const name of faults.choices[place]) add(form[place], "option", `fault_${name}`).value = name;
+  }
+  showFaults(faults);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const times = Number(form.times.value) || null;
+    setFaults({ authing: form.authing.value || null, answers: form.answers.value || null, times });
+  });
+  form.addEventListener("reset", () => setFaults({ authing: null, answers: null, times: null }));
+}
+
+async function setFaults(body) {
+  const asked = { who: "page", meaning: "meaning_faults", method: "PUT", path: "/sandbox/api/faults", body };
+  showFaults((await exchange(asked)).body);
+}
+
+function showFaults({ authing, answers }) {
+  const names = [authing, answers].filter(Boolean).map((name) => t(`fault_${name}`));
+  if (names.length) show(find("fault-state"), "fault_on", { faults: names.join(", ") });
+  else show(find("fault-state"), "fault_off");
+}
+
+async function startGrade() {
+  find("grade").querySelector("button").addEventListener("click", showGrade);
+  await showGrade();
+}
+
+async function showGrade() {
+  const report = await read("/sandbox/api/grade");
+  find("grade").hidden = !report;
+  if (report) show(find("grade-total"), "grade_total", report);
+}
+
+showLanguage();
+startTools();
+await startPhones();
+await Promise.all([startFaultDesk(), startGrade()]);
