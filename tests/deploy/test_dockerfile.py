@@ -10,6 +10,7 @@ import pytest
 
 from app.config import Settings
 from tests.deploy.dockerfile import ROOT, Dockerfile
+from tests.deploy.programs import run
 from tests.support.threads import serving_in_thread
 
 SECRETS = {
@@ -52,6 +53,12 @@ def test_one_argument_chooses_the_base_and_names_its_version(dockerfile: Dockerf
     assert first.word == "ARG"
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim@sha256:[0-9a-f]{64}", first.text)
     assert {stage.words[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
+
+
+def test_the_linter_has_no_objection() -> None:
+    checked = run("hadolint", ROOT / "Dockerfile")
+
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Dockerfile) -> None:

@@ -12,7 +12,8 @@ import yaml
 
 from tests.commands.environment import minimal
 from tests.deploy.gateway import Instance
-from tests.deploy.gateways import FOLDER, PROGRAMS, Gateway, program, running
+from tests.deploy.gateways import FOLDER, PROGRAMS, Gateway, running
+from tests.deploy.programs import program
 from tests.e2e.conftest import Authing, running_authing
 from tests.support.processes import soon
 

@@ -11,8 +11,9 @@ from app.api.routes import health
 from app.config import SECRETS_DIR, Settings
 from app.errors import StartupError
 from tests.commands.environment import ISSUER, POOL_ID
-from tests.deploy.conftest import Load, Manifests
+from tests.deploy.conftest import Load
 from tests.deploy.dockerfile import ROOT, Dockerfile
+from tests.deploy.programs import Manifests
 
 FOLDER = ROOT / "deploy/kubernetes/base"
 PROBES = ("startup", "liveness", "readiness")
@@ -118,16 +119,20 @@ def test_the_probes_use_existing_routes(container: dict[str, Any]) -> None:
 def test_every_port_and_every_selector_leads_to_the_service(
     manifests: Manifests, container: dict[str, Any], plain_settings: dict[str, str], load: Load
 ) -> None:
-    (port,) = container["ports"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     (service,) = manifests["Service"]["spec"]["ports"]
-    (allowed,) = manifests["NetworkPolicy"]["spec"]["ingress"]
+    api, metrics = manifests["NetworkPolicy"]["spec"]["ingress"]
     probes = [container[f"{name}Probe"]["httpGet"]["port"] for name in PROBES]
     deployment = manifests["Deployment"]["spec"]
     labels = deployment["template"]["metadata"]["labels"]
+    settings = load(Settings, {**plain_settings, **FILLED_IN})
 
-    assert port["containerPort"] == load(Settings, {**plain_settings, **FILLED_IN}).port
-    assert {service["targetPort"], *probes} == {port["name"]}
-    assert allowed["ports"] == [{"port": port["containerPort"]}]
+    assert ports == {"http": settings.port, "metrics": settings.metrics_port}
+    assert {service["targetPort"], *probes} == {"http"}
+    assert api == {"ports": [{"port": settings.port}]}
+    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert metrics["from"] == [{"namespaceSelector": monitoring}]
+    assert metrics["ports"] == [{"port": settings.metrics_port}]
     assert deployment["selector"]["matchLabels"] == labels
     assert manifests["Service"]["spec"]["selector"] == labels
     assert manifests["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels

@@ -10,6 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+LOCKS = [f"{name}.txt" for name in ("runtime", "dev", "uv", "gateways", "deploy", "sbom")]
+
 
 def _entries(lock: Path) -> list[str]:
     """One text per requirement: the line, its hashes and the comment on who wants it."""
@@ -54,7 +56,7 @@ def _names(wanted: list[Requirement]) -> set[str]:
     return {canonicalize_name(requirement.name) for requirement in wanted}
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "uv.txt"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_requirement_is_pinned_and_has_a_hash(locks: Path, name: str) -> None:
     hashed = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}\b", re.DOTALL)
     entries = _entries(locks / name)
