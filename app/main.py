@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-import httpx
 from limits.aio.storage import Storage
 
 from app.api.client_ip import TrustedProxies
@@ -26,7 +25,7 @@ from app.authing.management import ManagementClient
 from app.authing.online import OnlineVerifier
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import AuthingTransport
+from app.authing.transport import AuthingTransport, Transport
 from app.authing.verifier import (
     ExpectedAudience,
     LocalVerifier,
@@ -72,7 +71,7 @@ async def open_services(
     settings: Settings,
     *,
     drain: asyncio.Event,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
     clock: Clock = system_clock,
     timer: Callable[[], float] = time.monotonic,
     secrets_dir: Path = SECRETS_DIR,
@@ -178,7 +177,7 @@ async def open_services(
         )
 
 
-def authing_transport(settings: Settings) -> httpx.AsyncBaseTransport:
+def authing_transport(settings: Settings) -> Transport:
     """Return the real transport to Authing, or raise StartupError for a bad CA file."""
     try:
         return AuthingTransport(settings.authing_ca_file)
@@ -193,11 +192,7 @@ def secret_files(settings: Settings, events: Events, folder: Path = SECRETS_DIR)
 
 
 def authing_client(
-    settings: Settings,
-    secrets: SecretFiles,
-    transport: httpx.AsyncBaseTransport,
-    clock: Clock,
-    events: Events,
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
 ) -> AuthingClient:
     """Return the client, with the verification of the settings."""
     return AuthingClient(
@@ -211,11 +206,7 @@ def authing_client(
 
 
 def _verifier(
-    settings: Settings,
-    secrets: SecretFiles,
-    transport: httpx.AsyncBaseTransport,
-    clock: Clock,
-    events: Events,
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
 ) -> Verifier:
     max_age = settings.authing_token_max_age
     expected = ExpectedAudience(
@@ -239,7 +230,7 @@ def _verifier(
 
 
 def management_client(
-    settings: Settings, secrets: SecretFiles, transport: httpx.AsyncBaseTransport, clock: Clock
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock
 ) -> ManagementClient:
     """Return the client of the management API, whose address must be set."""
     return ManagementClient(

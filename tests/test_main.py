@@ -17,6 +17,7 @@ from typing_extensions import override
 from app import keyfile
 from app.api.app import create_app
 from app.api.deps import Services
+from app.authing.in_process import HttpxTransport
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
 from app.events import EventName
@@ -81,7 +82,7 @@ async def opened(
 ) -> AsyncIterator[Any]:
     settings = load(**given)
     async with open_services(
-        settings, drain=drain or asyncio.Event(), transport=Wire(sandbox)
+        settings, drain=drain or asyncio.Event(), transport=HttpxTransport(Wire(sandbox))
     ) as services:
         yield services
 
@@ -116,7 +117,7 @@ def test_redis_is_addressed_with_its_ca_file_and_the_password_of_its_sentinels()
 
 async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
     settings, wire, before = load(), Wire(sandbox), asyncio.all_tasks()
-    async with open_services(settings, drain=asyncio.Event(), transport=wire):
+    async with open_services(settings, drain=asyncio.Event(), transport=HttpxTransport(wire)):
         assert len(asyncio.all_tasks()) > len(before)
         assert not wire.closed
     assert wire.closed

@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import quote
 
-import httpx
 from typing_extensions import override
 
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.response import http_date, request, send
 from app.authing.result import UserRecord, raise_for_code, read_user, unwrap
+from app.authing.transport import Transport
 from app.authing.verifier import SignedClaims, Verifier
 from app.errors import AuthingTokenInvalid
 from app.jose.strict_json import JsonValue
@@ -30,7 +30,7 @@ class AuthingClient(IdentityProvider):
     Authing refuses us, and not the ticket, the exchange is sent again with the other pool secret.
     """
 
-    transport: httpx.AsyncBaseTransport
+    transport: Transport
     _: KW_ONLY
     base_url: str
     user_pool_id: str
@@ -53,7 +53,7 @@ class AuthingClient(IdentityProvider):
             AuthingError: there was no response.
         """
         async with send(self.transport, "GET", self.base_url) as response:
-            return http_date(response.headers.get("date", ""))
+            return http_date(response.header("date"))
 
     async def _send_ticket(self, ticket: str, secret: str) -> UserRecord:
         # The secret is always sent, because only some pools require it. Ticket and secret are not

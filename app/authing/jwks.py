@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-import httpx
 from typing_extensions import override
 
 from app.authing.response import read_json, send
-from app.authing.transport import deadline
+from app.authing.transport import Transport, deadline
 from app.authing.verifier import Algorithm, TokenKey, TokenKeys
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
 from app.events import Events
@@ -34,7 +33,7 @@ class RemoteJwks(TokenKeys):
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         url: str,
         events: Events,
         *,
@@ -89,7 +88,7 @@ class RemoteJwks(TokenKeys):
 
     async def _download(self) -> Sequence[TokenKey]:
         async with deadline(self._timeout), send(self._transport, "GET", self._url) as response:
-            if response.status_code != HTTPStatus.OK:
+            if response.status != HTTPStatus.OK:
                 raise AuthingBadAnswer("bad_status")
             return read_jwk_set(await read_json(response), self._events)
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 from typing_extensions import override
 
 from app.authing.documents import decisive
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.response import Reply, request
 from app.authing.result import code_of, is_success, raise_for_code
-from app.authing.transport import deadline
+from app.authing.transport import Transport, deadline
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
 from app.sessions.ports import Clock, UserDirectory
 
@@ -41,7 +40,7 @@ class ManagementClient(UserDirectory):
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         *,
         url: str,
         user_pool_id: str,

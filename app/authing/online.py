@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import httpx
 from typing_extensions import override
 
 from app.authing.documents import decisive
 from app.authing.response import Reply, request
 from app.authing.result import OK, code_of, raise_for_code
+from app.authing.transport import Transport
 from app.authing.verifier import ExpectedAudience, Verifier
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid, TicketRejected
 from app.sessions.ports import Clock
@@ -28,7 +28,7 @@ class OnlineVerifier(Verifier):
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         url: str,
         expected: ExpectedAudience,
         *,

@@ -1,25 +1,25 @@
-"""The HTTP transport to Authing, its errors and its deadline: aiohttp's connections under httpx.
+"""The HTTP transport to Authing, its errors and its deadline: aiohttp's connections and parser.
 
-The only module that knows which HTTP engine is below httpx (docs/decisions/0019). httpx's own
-engine loses a connection when a call is cancelled, and deadlines cancel calls. Nothing is read from
-the environment (proxies, trust stores, key logs, netrc), because the pool secret is sent here.
+The only module that knows the HTTP engine (docs/decisions/0034). Nothing is read from the
+environment (proxies, trust stores, key logs, netrc), because the pool secret is sent here.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import aiohttp
 import certifi
-import httpx
 from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
+from aiohttp.http import HttpProcessingError
 from typing_extensions import override
+from yarl import URL
 
 from app.authing.result import Outcome
 from app.errors import (
@@ -38,9 +38,11 @@ LookUp: TypeAlias = Callable[
 _LOOKUP_SECONDS = 1.5
 _CONNECT_SECONDS = 2.0  # name lookup, TCP, TLS and the wait for a free connection together
 _IDLE_SECONDS = 15.0
-_CLIENT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
+_CONNECT = aiohttp.ClientTimeout(connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS)
+_INFORMATIONAL = frozenset(range(100, 200)) - {101}
+_CLIENT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
 
-# The first matching row decides. httpx's errors come from other transports.
+# The first matching row decides.
 _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
     (
         (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError),
@@ -50,23 +52,57 @@ _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome
     ((aiohttp.ClientConnectorDNSError,), AuthingUnavailable, "dns"),
     ((aiohttp.ConnectionTimeoutError,), AuthingUnavailable, "connect_timeout"),
     ((aiohttp.ClientConnectorError,), AuthingUnavailable, "connect_refused"),
-    (
-        (aiohttp.ClientConnectionError, OSError, httpx.NetworkError, httpx.TimeoutException),
-        AuthingUnavailable,
-        "reset",
-    ),
+    ((aiohttp.ClientConnectionError, OSError), AuthingUnavailable, "reset"),
     # The remaining errors mean that the peer sent something other than HTTP.
     ((Exception,), AuthingBadAnswer, "bad_framing"),
 )
 
 
-class AuthingTransport(httpx.AsyncBaseTransport):
-    """The transport of all calls to Authing, for one event loop: httpx's types, aiohttp's sockets.
+class Response(ABC):
+    """A response whose body is not read yet. `status` is none of 1xx but 101."""
 
-    It follows no redirect and keeps no cookie. It limits only the time to connect (2 s); the caller
-    sets the `deadline` of the whole call. Only the certificate authorities of `ca_file` are
-    trusted; without it, those of Mozilla's list in certifi, which is the same on every machine.
-    `look_up` replaces the system's resolver.
+    status: int
+
+    @abstractmethod
+    def header(self, name: str) -> str:
+        """Return all values of a header, joined by commas (RFC 9110 section 5.3); "" if none."""
+
+    @abstractmethod
+    def parts(self) -> AsyncIterator[bytes]:
+        """Return the body, in parts as they arrive."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Give the connection back; close it, if the body was not read to its end."""
+
+
+class Transport(ABC):
+    """Sends requests of one event loop. The sandbox and the tests answer them in this process."""
+
+    @abstractmethod
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        """Send one request, once. `headers` are all of them but Host and Content-Length."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+
+class AuthingTransport(Transport):
+    """The transport of all calls to Authing: aiohttp's connections and parser, without its session.
+
+    No redirect is followed and no cookie is kept, because no code exists that could do it. Only the
+    time to connect is limited (2 s); the caller sets the `deadline` of the whole call. Only the
+    certificate authorities of `ca_file` are trusted; without it, those of Mozilla's list in
+    certifi, which is the same on every machine. `look_up` replaces the system's resolver.
 
     Raises:
         OSError: `ca_file` cannot be read or holds no certificate.
@@ -78,56 +114,102 @@ class AuthingTransport(httpx.AsyncBaseTransport):
         self.tls = _tls(ca_file)
         self._connections = connections
         self._look_up = look_up
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: aiohttp.TCPConnector | None = None
+        self._origins: dict[URL, aiohttp.ClientRequest] = {}
 
     @override
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._session is None:
-            self._session = self._open_session()
-        response = await self._session.request(
-            request.method,
-            str(request.url),
-            headers=request.headers,
-            data=request.content or None,
-            allow_redirects=False,
-        )
-        return httpx.Response(
-            response.status, headers=response.raw_headers, stream=_ResponseBody(response)
-        )
-
-    @override
-    async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=_CleanConnector(
-                limit=self._connections,
-                ssl=self.tls,
-                resolver=_BoundedResolver(self._look_up),
-                keepalive_timeout=_IDLE_SECONDS,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS),
-            trust_env=False,
-            auto_decompress=False,
-        )
-
-
-class _ResponseBody(httpx.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    @override
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.content.iter_any():
-            yield chunk
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        target = URL(url)
+        connection = await self._connect(target.origin())
+        protocol: Any = connection.protocol
+        try:
+            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+            protocol.transport.write(_head(method, target, headers, len(body)) + body)
+            message, content = await protocol.read()
+            while message.code in _INFORMATIONAL:
+                message, content = await protocol.read()
+        except BaseException:
+            connection.close()
+            raise
+        return _Response(connection, message, content)
 
     @override
     async def aclose(self) -> None:
-        # Gives the connection back, or closes it if the body was not read to its end.
-        await self._response.__aexit__(None, None, None)
+        if self._connector is not None:
+            await self._connector.close()
+
+    async def _connect(self, origin: URL) -> Connection:
+        """Return a connection on which nothing has arrived since its last response.
+
+        Bytes that arrive between two requests would be taken for the next response, and the next
+        user would be signed in as another user. aiohttp itself does not check this.
+        """
+        if self._connector is None:
+            self._connector = self._open_connector()
+        if origin not in self._origins:  # all origins come from the settings
+            loop = asyncio.get_running_loop()
+            self._origins[origin] = aiohttp.ClientRequest("GET", origin, loop=loop)
+        # Two rounds of the event loop: one to notice arrived bytes, one to read them.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while True:
+            try:
+                connection = await self._connector.connect(self._origins[origin], [], _CONNECT)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
+            protocol: Any = connection.protocol
+            if not protocol.should_close:
+                return connection
+            connection.close()
+
+    def _open_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            limit=self._connections,
+            ssl=self.tls,
+            resolver=_BoundedResolver(self._look_up),
+            keepalive_timeout=_IDLE_SECONDS,
+        )
+
+
+class _Response(Response):
+    def __init__(self, connection: Connection, message: Any, content: aiohttp.StreamReader) -> None:
+        self.status = message.code
+        self._headers = message.headers
+        self._content = content
+        self._connection = connection
+
+    @override
+    def header(self, name: str) -> str:
+        return ", ".join(self._headers.getall(name, ()))
+
+    @override
+    async def parts(self) -> AsyncIterator[bytes]:
+        while not self._content.at_eof():
+            yield await self._content.readany()
+
+    @override
+    async def aclose(self) -> None:
+        if self._content.is_eof():
+            self._connection.release()
+        else:
+            self._connection.close()
+
+
+def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> bytes:
+    """Write the head of a request (RFC 9112 section 3).
+
+    Raises:
+        UnicodeError: a value holds a line break, or a character outside ASCII.
+    """
+    lines = [f"{method} {target.raw_path_qs} HTTP/1.1", f"host: {target.host_port_subcomponent}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if length:
+        lines.append(f"content-length: {length}")
+    if not all(map(str.isprintable, lines)):
+        raise UnicodeError
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 @contextmanager
@@ -184,30 +266,6 @@ class _BoundedResolver(aiohttp.ThreadedResolver):
                 return await self._look_up(host, port, family)
         except TimeoutError as error:
             raise socket.gaierror(socket.EAI_AGAIN, "no answer") from error
-
-
-class _CleanConnector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing arrived on it since its last response.
-
-    Bytes that arrive between two requests would be taken for the next response, and the next user
-    would be signed in as another user. aiohttp itself does not check this.
-    """
-
-    @override
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # the signature is aiohttp's
-    ) -> Connection:
-        # Two rounds of the event loop: one to notice arrived bytes, one to read them.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        connection = await super().connect(req, traces, timeout)
-        while connection.protocol is not None and connection.protocol.should_close:
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        return connection
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -7,11 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urljoin
 
-import httpx
 from typing_extensions import override
 
 from app.authing.jwks import RemoteJwks
-from app.authing.transport import deadline
+from app.authing.transport import Transport, deadline
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import (
@@ -202,7 +201,7 @@ async def _find_jwks(settings: Settings) -> str:
     return "" if found[0] == url else f"AUTHING_JWKS_URL: no key set there; set {found[0]}"
 
 
-async def _has_keys(transport: httpx.AsyncBaseTransport, url: str) -> bool:
+async def _has_keys(transport: Transport, url: str) -> bool:
     with suppress(AuthingError):
         await RemoteJwks(transport, url, _LastEvents()).candidates("RS256", None)
         return True

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import keyfile
 from app.api.middleware import RequestContext
 from app.api.problems import problem_response
+from app.authing.in_process import HttpxTransport
 from app.commands.serve import run_with
 from app.config import DurationOrZero, Settings, load_settings
 from app.errors import RateLimited, StoreUnavailable
@@ -99,7 +100,7 @@ def run(host: str, folder: Path) -> int:
 
     return run_with(
         settings,
-        transport=httpx.ASGITransport(fake.app),
+        transport=HttpxTransport(httpx.ASGITransport(fake.app)),
         extra_routes=fake.pages,
         around=lambda service: fake.desk.around(service, partial(problem, settings)),
         on_start=announce,

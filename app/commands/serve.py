@@ -8,13 +8,13 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import httpx
 import uvloop
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from app import __version__
 from app.api.app import create_app
+from app.authing.transport import Transport
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.main import open_services
 from app.server.draining import DrainingServer, bind
@@ -39,7 +39,7 @@ def run() -> int:
 def run_with(
     settings: Settings,
     *,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     on_start: Callable[[int], None] | None = None,
@@ -90,7 +90,7 @@ def _is_plaintext(url: StoreUrl) -> bool:
 
 async def _serve(
     settings: Settings,
-    transport: httpx.AsyncBaseTransport | None,
+    transport: Transport | None,
     extra_routes: Sequence[BaseRoute],
     around: Callable[[ASGIApp], ASGIApp],
     on_start: Callable[[int], None] | None,

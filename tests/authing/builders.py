@@ -11,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import httpx
 import jwt
 
 from app.authing.client import AuthingClient
 from app.authing.pool_secrets import PoolSecrets
-from app.authing.transport import AuthingTransport
+from app.authing.transport import AuthingTransport, Transport
 from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -255,7 +254,7 @@ def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalV
 
 @asynccontextmanager
 async def authing_over(
-    transport: httpx.AsyncBaseTransport, base_url: str = "http://authing.example", **changes: Any
+    transport: Transport, base_url: str = "http://authing.example", **changes: Any
 ) -> AsyncIterator[AuthingClient]:
     values: dict[str, Any] = {
         "pool_secrets": PoolSecrets(lambda: [SECRET]),

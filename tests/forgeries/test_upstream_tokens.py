@@ -6,6 +6,7 @@ from contextlib import closing
 import httpx
 import pytest
 
+from app.authing.in_process import HttpxTransport
 from app.errors import AuthingTokenInvalid
 from app.sandbox.personas import Persona, SigningKeys
 from app.sessions.models import Identity
@@ -39,7 +40,9 @@ async def exchange(token: str) -> Identity:
     # As a stream, because a response made of bytes counts as read already.
     body = httpx.ByteStream(encoded(make_user(token=token)).encode())
     response = httpx.Response(200, headers={"Content-Type": "application/json"}, stream=body)
-    async with authing_over(httpx.MockTransport(lambda _request: response)) as client:
+    async with authing_over(
+        HttpxTransport(httpx.MockTransport(lambda _request: response))
+    ) as client:
         return await client.exchange(TICKET)
 
 

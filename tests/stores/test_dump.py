@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from app import keyfile
+from app.authing.in_process import HttpxTransport
 from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
@@ -81,7 +82,8 @@ async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     wire = Wire(sandbox)
     secrets: list[str | bytes] = []
     ids: list[str] = []
-    async with open_services(settings, drain=asyncio.Event(), transport=wire) as services:
+    transport = HttpxTransport(wire)
+    async with open_services(settings, drain=asyncio.Event(), transport=transport) as services:
         for number in range(LOGINS):
             person = Persona.named(f"made-up-person-{number}")
             ticket = sandbox.state.issue(Consent(person.name))

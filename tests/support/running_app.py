@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,13 @@ import pytest
 import pytest_asyncio
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from app import keyfile
 from app.api.app import create_app
 from app.api.deps import Services
+from app.authing.in_process import HttpxTransport
+from app.authing.transport import Response, Transport
 from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
@@ -64,22 +67,29 @@ class Clock:
         self.now += timedelta(**span)
 
 
-class Wire(httpx.AsyncBaseTransport):
+class Wire(Transport):
     """The wire to Authing. Raises `failure`, if it is set, instead of sending; waits for `open`."""
 
-    def __init__(self, authing: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, authing: Transport) -> None:
         self._authing = authing
         self.failure: Exception | None = None
         self.asked = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    @override
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
         self.asked.set()
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        return await self._authing.handle_async_request(request)
+        return await self._authing.send(method, url, headers, body)
+
+    @override
+    async def aclose(self) -> None:
+        await self._authing.aclose()
 
 
 @dataclass
@@ -226,7 +236,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
         user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
     sandbox = create_sandbox(options)
-    wire = Wire(httpx.ASGITransport(sandbox.app))
+    wire = Wire(HttpxTransport(httpx.ASGITransport(sandbox.app)))
     async with open_services(
         settings,
         drain=drain,
