@@ -166,6 +166,10 @@ lossy: install ## run 2,000 apps and 800 thieves over a lossy network, on each s
 slow-clients: install ## hold 2,000 connections that send a byte a second beside good traffic (2 minutes)
 	.venv/bin/python -m tests.soak.slow_clients
 
+.PHONY: soak
+soak: install ## run at half load with 1 % faults: memory, descriptors, tasks and log stay flat (20 minutes)
+	.venv/bin/python -m tests.soak.soak
+
 .PHONY: upstream-faults
 upstream-faults: install ## cancel 10,000 logins; let Authing fail and hang under load (5 minutes)
 	.venv/bin/python -m tests.soak.upstream_faults

@@ -43,9 +43,13 @@ _FAULTS: tuple[bytes | None, ...] = (
 
 @dataclass(slots=True)
 class FlakyAuthing(HttpProxy):
-    """Passes exchanges on to `upstream`, a port of this machine, as its mood allows."""
+    """Passes exchanges on to `upstream`, a port of this machine, as its mood allows.
+
+    `faulty` is the share of exchanges that fail while it is flapping.
+    """
 
     upstream: int = 0
+    faulty: float = FAULTY
     _mood: Mood = "well"
     _not_hanging: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,7 +64,7 @@ class FlakyAuthing(HttpProxy):
     @override
     async def answer(self, request: bytes) -> bytes | None:
         self.tally["exchanges"] += 1
-        if self._mood == "flapping" and self.choices.random() < FAULTY:
+        if self._mood == "flapping" and self.choices.random() < self.faulty:
             self.tally["faults"] += 1
             return self.choices.choice(_FAULTS)
         if self._mood == "slow":

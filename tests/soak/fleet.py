@@ -17,7 +17,7 @@ from tests.commands.environment import POOL_ID, POOL_SECRET, minimal
 from tests.support.processes import Program
 
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"
-_SERVICE = ("-m", "app", "serve")
+SERVICE = ("-m", "app", "serve")
 _SANDBOX = ("-m", "tests.support.sandbox_server", POOL_ID, POOL_SECRET)
 _PORT = re.compile(r'"port": ?(\d+)|http://127\.0\.0\.1:(\d+)')
 
@@ -100,7 +100,9 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(folder: Path, instances: int = 1, **settings: str) -> AsyncIterator[Fleet]:
+async def fleet(
+    folder: Path, instances: int = 1, *, program: Sequence[str] = SERVICE, **settings: str
+) -> AsyncIterator[Fleet]:
     """Run all in this folder. `settings` are added to the service's environment.
 
     Several instances need a `STORE_URL` that they can share.
@@ -121,7 +123,7 @@ async def fleet(folder: Path, instances: int = 1, **settings: str) -> AsyncItera
         }
         for number in range(instances):
             home = folder / f"service-{number}"
-            services.append(Server(home, _SERVICE, '"event": "serving"', given | settings))
+            services.append(Server(home, program, '"event": "serving"', given | settings))
         await asyncio.gather(*(service.start() for service in services))
         yield Fleet(services, authing, folder / "sessions.db")
         await asyncio.gather(*(service.stop() for service in services))

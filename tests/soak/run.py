@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import aiohttp
 import uvloop
 
-from tests.soak.fleet import Fleet, Server, fleet
+from tests.soak.fleet import SERVICE, Fleet, Server, fleet
 from tests.soak.phone import App, Line, new_ticket, telephony
 from tests.soak.store_content import Kept
 
@@ -105,10 +105,18 @@ class Environment:
 
 @asynccontextmanager
 async def environment(
-    folder: Path, seed: int, *, connections: int = 100, **settings: str
+    folder: Path,
+    seed: int,
+    *,
+    connections: int = 100,
+    program: Sequence[str] = SERVICE,
+    **settings: str,
 ) -> AsyncIterator[Environment]:
     """Start the service and its fake Authing. `settings` are added to its environment."""
-    async with fleet(folder, 1, **settings) as running, telephony(connections) as http:
+    async with (
+        fleet(folder, 1, program=program, **settings) as running,
+        telephony(connections) as http,
+    ):
         yield Environment(running, http, seed)
 
 
