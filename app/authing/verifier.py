@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from app.authing.documents import loads
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid
-from app.jose.jws import InvalidJws, instant, unverified_header, verified_payload
+from app.jose.jws import InvalidJws, UnverifiedJws, instant, read
 from app.sessions.ports import Clock
 
 Algorithm: TypeAlias = Literal["HS256", "RS256", "ES256"]
@@ -24,7 +24,8 @@ LEEWAY = timedelta(seconds=30)
 """Maximum difference between Authing's clock and ours."""
 
 _MAX_LIFETIME = timedelta(days=3653)
-_HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
+HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
+"""What the header of Authing's token may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +136,20 @@ class LocalVerifier(Verifier):
 
     @override
     async def _genuine_claims(self, unverified_token: str) -> Mapping[str, Any]:
-        algorithm, kid = _unverified_key_choice(unverified_token)
-        keys = await self._keys.candidates(algorithm, kid)
-        return _verified_by_any(keys, unverified_token)
+        unverified = read(unverified_token, allowed=HEADER_MEMBERS)
+        typ, kid = unverified.header.get("typ", "JWT"), unverified.header.get("kid")
+        # Never `at+jwt`: one of our own access tokens proves nothing about Authing.
+        _require(isinstance(typ, str) and typ.upper() == "JWT")
+        _require(isinstance(kid, str | None))
+        keys = await self._keys.candidates(unverified.header["alg"], kid)
+        return _verified_by_any(keys, unverified)
 
 
-def _unverified_key_choice(unverified_token: str) -> tuple[str, str | None]:
-    header = unverified_header(unverified_token, allowed=_HEADER_MEMBERS)
-    typ, kid = header.get("typ", "JWT"), header.get("kid")
-    # Never `at+jwt`: one of our own access tokens proves nothing about Authing.
-    _require(isinstance(typ, str) and typ.upper() == "JWT")
-    _require(isinstance(kid, str | None))
-    return header["alg"], kid
-
-
-def _verified_by_any(keys: Sequence[TokenKey], token: str) -> Mapping[str, Any]:
+def _verified_by_any(keys: Sequence[TokenKey], unverified: UnverifiedJws) -> Mapping[str, Any]:
     refusal = InvalidJws()
     for key in keys:
         try:
-            return _claims(verified_payload(token, key.material, key.algorithm))
+            return _claims(unverified.verified_payload(key.material, key.algorithm))
         except InvalidJws as error:
             refusal = error
     raise refusal

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from app.authing.jwks import RemoteJwks
 from app.authing.transport import Transport, deadline
+from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import (
@@ -22,7 +23,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.events import EventName, Events
-from app.jose.jws import InvalidJws, verified_payload
+from app.jose.jws import InvalidJws, read
 from app.keyfile import KeyFile
 from app.main import (
     authing_client,
@@ -181,7 +182,7 @@ def _signing_secret(token: str, values: Callable[[str], Callable[[], Sequence[st
     for name in ("authing_token_secrets", "authing_user_pool_secret"):
         for number, secret in enumerate(values(name)(), start=1):
             with suppress(InvalidJws):
-                verified_payload(token, secret.encode(), "HS256")
+                read(token, allowed=HEADER_MEMBERS).verified_payload(secret.encode(), "HS256")
                 return f"value {number} of {name.upper()}"
     return "none"
 

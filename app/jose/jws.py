@@ -6,11 +6,13 @@ compare times with their own clock, so PyJWT's time checks are not used.
 """
 
 import base64
+import hmac
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -41,46 +43,62 @@ def segment(members: Mapping[str, Any]) -> str:
     return base64url_encode(json.dumps(members, separators=(",", ":")).encode())
 
 
-def unverified_header(token: str, *, allowed: frozenset[str]) -> Mapping[str, Any]:
-    """Read the JOSE header of three base64url parts whose signature has not been checked.
+class UnverifiedJws(NamedTuple):
+    """The parts of a compact JWS. Nothing is genuine before its `verified_…` is called."""
+
+    header: Mapping[str, Any]
+    signed: bytes
+    payload: bytes
+    signature: bytes
+
+    def verified_payload(self, key: Any, algorithm: str) -> bytes:
+        """Check the signature with the one algorithm of the key; return the bytes that it signs."""
+        alg = self.header["alg"]
+        if alg != algorithm and (alg, algorithm) != ("Ed25519", "EdDSA"):  # RFC 9864 section 2.2
+            raise InvalidJws
+        # Not PyJWT's own `decode`: it reads each character of the three parts in Python.
+        library = _JWS.get_algorithm_by_name(algorithm)
+        try:
+            if algorithm == "HS256":
+                mac = hmac.digest(_shared_secret(key), self.signed, "sha256")
+                genuine = hmac.compare_digest(mac, self.signature)
+            else:
+                genuine = library.verify(self.signed, library.prepare_key(key), self.signature)
+        except (jwt.PyJWTError, ValueError) as error:
+            raise InvalidJws from error
+        if not genuine:
+            raise InvalidJws
+        return self.payload
+
+    def verified_claims(self, key: Any, algorithm: str) -> Mapping[str, Any]:
+        """Check the signature like `verified_payload`; return the claims, in strict JSON."""
+        return _object(self.verified_payload(key, algorithm))
+
+
+def read(token: str, *, allowed: frozenset[str]) -> UnverifiedJws:
+    """Split three base64url parts and decode the JOSE header. The signature is not checked.
 
     `allowed` lists all header members that may occur: with `jwk`, `jku`, `x5u` or `crit` an
     attacker could choose the key or the rules.
     """
     if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise InvalidJws
+    signed = token.rpartition(".")[0]
     try:
-        encoded_header, _payload, _signature = map(base64url_decode, token.split("."))
+        encoded_header, payload, signature = map(base64url_decode, token.split("."))
     except ValueError:
         raise InvalidJws from None
     header = _object(encoded_header)
     if not allowed >= header.keys() or not isinstance(header.get("alg"), str):
         raise InvalidJws
-    return header
+    return UnverifiedJws(header, signed.encode(), payload, signature)
 
 
-def verified_claims(token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
-    """Check the signature with the one algorithm of the key; return the claims, in strict JSON."""
-    return _object(verified_payload(token, key, algorithm))
-
-
-def verified_payload(token: str, key: Any, algorithm: str) -> bytes:
-    """Check the signature with the one algorithm of the key; return the bytes that are signed."""
-    signed, _, signature = token.rpartition(".")
-    header, _, payload = signed.partition(".")
-    try:
-        alg = _object(base64url_decode(header)).get("alg")
-        if alg != algorithm and (alg, algorithm) != ("Ed25519", "EdDSA"):  # RFC 9864 section 2.2
-            raise InvalidJws
-        # Not PyJWT's own `decode`: it reads each character of the three parts in Python.
-        library = _JWS.get_algorithm_by_name(algorithm)
-        if not library.verify(
-            signed.encode(), library.prepare_key(key), base64url_decode(signature)
-        ):
-            raise InvalidJws
-        return base64url_decode(payload)
-    except (jwt.PyJWTError, ValueError) as error:
-        raise InvalidJws from error
+@lru_cache(maxsize=8)
+def _shared_secret(key: str | bytes) -> bytes:
+    """Return the key of an HMAC, unless it has the form of a public key, which is no secret."""
+    prepared: bytes = _JWS.get_algorithm_by_name("HS256").prepare_key(key)
+    return prepared
 
 
 def base64url_encode(data: bytes) -> str:

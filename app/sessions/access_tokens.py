@@ -103,13 +103,13 @@ class AccessTokenCodec:
         return genuine.claims
 
     def _read(self, ring: KeyRing, token: str) -> _Genuine:
-        unverified_header = jws.unverified_header(token, allowed=_HEADER_MEMBERS)
-        key = ring.verification_key(unverified_header.get("kid"))
-        if key is None or unverified_header.get("typ") != _TYPE:
+        unverified = jws.read(token, allowed=_HEADER_MEMBERS)
+        key = ring.verification_key(unverified.header.get("kid"))
+        if key is None or unverified.header.get("typ") != _TYPE:
             raise jws.InvalidJws
-        if unverified_header["alg"] != key.algorithm:
+        if unverified.header["alg"] != key.algorithm:
             raise jws.InvalidJws
-        claims = jws.verified_claims(token, key.public, key.algorithm)
+        claims = unverified.verified_claims(key.public, key.algorithm)
         expected = {"iss": self.issuer, "aud": self.audience, "client_id": self.client_id}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise jws.InvalidJws

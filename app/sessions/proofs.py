@@ -84,14 +84,14 @@ class ProofVerifier:
         proof = sent.headers[0]
         if len(sent.headers) > 1 or len(proof) > _MAX_LENGTH:
             raise jws.InvalidJws
-        unverified_header = jws.unverified_header(proof, allowed=_HEADER_MEMBERS)
-        jwk: Any = unverified_header.get("jwk")
+        unverified = jws.read(proof, allowed=_HEADER_MEMBERS)
+        jwk: Any = unverified.header.get("jwk")
         _check_key_members(jwk)
-        claims = jws.verified_claims(proof, load(jwk), ALGORITHMS[jwk["kty"]])
+        claims = unverified.verified_claims(load(jwk), ALGORITHMS[jwk["kty"]])
         jws.instant(claims, "iat")
         jti, htu = claims.get("jti"), claims.get("htu")
         right = (
-            unverified_header.get("typ") == "dpop+jwt"
+            unverified.header.get("typ") == "dpop+jwt"
             and claims.get("htm") == sent.method
             and isinstance(htu, str)
             and _normalized(htu) == _normalized(self.issuer + sent.path)
