@@ -56,9 +56,11 @@ def e164(raw: str, country_code: object = None) -> str | None:
 
 def _plain(raw: str) -> str:
     """Return the text without separators, in ASCII where Unicode knows the equivalent."""
-    text = unicodedata.normalize("NFKC", raw if len(raw) <= _MAX_LENGTH else "")
-    kept = (c for c in text if unicodedata.category(c) not in _SEPARATOR_CATEGORIES)
-    return _SEPARATORS.sub("", "".join(kept))
+    text = raw if len(raw) <= _MAX_LENGTH else ""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(c for c in text if unicodedata.category(c) not in _SEPARATOR_CATEGORIES)
+    return _SEPARATORS.sub("", text)
 
 
 def _code_text(country_code: object) -> str:

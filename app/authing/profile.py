@@ -56,9 +56,12 @@ def claims_of(user: User) -> Mapping[str, Any]:
 
 
 def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:
-    texts = (user[name] for name in fields if isinstance(user.get(name), str))
-    cleaned = map(_clean_name if form is _NAME else _clean, texts)
-    return next(filter(form.fullmatch, cleaned), None)
+    for name in fields:
+        if isinstance(text := user.get(name), str):
+            cleaned = _clean_name(text) if form is _NAME else _clean(text)
+            if form.fullmatch(cleaned):
+                return cleaned
+    return None
 
 
 def _clean_name(text: str) -> str:
