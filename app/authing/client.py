@@ -52,7 +52,7 @@ class AuthingClient(IdentityProvider):
         Raises:
             AuthingError: there was no response.
         """
-        async with send(self.transport, "GET", self.base_url) as response:
+        async with await send(self.transport, "GET", self.base_url) as response:
             return http_date(response.header("date"))
 
     async def _send_ticket(self, ticket: str, secret: str) -> UserRecord:

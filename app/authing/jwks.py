@@ -87,7 +87,10 @@ class RemoteJwks(TokenKeys):
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with deadline(self._timeout), send(self._transport, "GET", self._url) as response:
+        async with (
+            deadline(self._timeout),
+            await send(self._transport, "GET", self._url) as response,
+        ):
             if response.status != HTTPStatus.OK:
                 raise AuthingBadAnswer("bad_status")
             return read_jwk_set(await read_json(response), self._events)

@@ -5,8 +5,7 @@ This module knows HTTP and JSON, and not what Authing's documents mean.
 
 import math
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,7 +44,7 @@ async def request(
     Raises:
         AuthingError: there is no response, or its status or form decides.
     """
-    async with send(transport, method, url, **content) as response:
+    async with await send(transport, method, url, **content) as response:
         wait = retry_after(response, clock())
         raise_for_status(response.status, retry_after=wait)
         try:
@@ -57,7 +56,6 @@ async def request(
         return Reply(response.status, document, wait)
 
 
-@asynccontextmanager
 async def send(
     transport: Transport,
     method: str,
@@ -66,8 +64,8 @@ async def send(
     json: JsonValue = None,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> AsyncIterator[Response]:
-    """Send one request, once; yield the response before its body is read.
+) -> Response:
+    """Send one request, once; return the response before its body is read.
 
     Raises:
         AuthingError: there was no response.
@@ -80,11 +78,7 @@ async def send(
     if params:
         url = f"{url}?{urlencode(params)}"
     with map_client_errors():
-        response = await transport.send(method, url, fields, body)
-        try:
-            yield response
-        finally:
-            await response.aclose()
+        return await transport.send(method, url, fields, body)
 
 
 async def read_json(response: Response) -> Any:

@@ -75,6 +75,12 @@ class Response(ABC):
     async def aclose(self) -> None:
         """Give the connection back; close it, if the body was not read to its end."""
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
 
 class Transport(ABC):
     """Sends requests of one event loop. The sandbox and the tests answer them in this process."""

@@ -33,7 +33,9 @@ async def app(
         ticket = json.loads(body)["ticket"]
         async with (
             deadline(6),
-            send(_transport, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}) as response,
+            await send(
+                _transport, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}
+            ) as response,
         ):
             body = json.dumps(await read_json(response)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
