@@ -73,6 +73,10 @@ audit: install ## ask PyPI whether a locked version has a known vulnerability (n
 assurance: install ## write docs/assurance.md: which tests show which property
 	.venv/bin/python -m tests.project.assurance
 
+.PHONY: openapi
+openapi: install ## write docs/openapi.json and its examples, which are responses of the service
+	.venv/bin/python -m tests.api.description
+
 .PHONY: format
 format: install ## format the code and apply the linter's fixes
 	.venv/bin/ruff format .

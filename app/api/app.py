@@ -17,20 +17,29 @@ from app.api.routes import gateway, health, internal, oauth2, public, sessions, 
 from app.api.routing import Dispatcher
 
 _ROUTERS = (public.router, sessions.router, gateway.router, oauth2.router, health.router)
+_TAGS = {
+    "app": "For the mobile app: login, refresh, the user and the user's sessions.",
+    "public": "How to open the mini program; keys and metadata.",
+    "backend": "For gateways, and for the rest of the backend with a service key.",
+    "oauth2": "For clients that speak OAuth 2.",
+    "health": "For orchestrators.",
+}
 _WITH_SERVICE_KEYS = (internal.router, oauth2.introspection)
 
 
-class _Description(FastAPI):
+class Description(FastAPI):
     """Holds the routes and describes them. It serves no request."""
 
     @override
     def openapi(self) -> dict[str, Any]:
-        document = complete(super().openapi())
-        for route in self.routes:
-            # An extra route may bring its Operation Object, such as those of the sandbox.
-            for method, operation in getattr(route, "operations", {}).items():
-                document["paths"].setdefault(getattr(route, "path", ""), {})[method] = operation
-        return document
+        if not self.openapi_schema:
+            document = super().openapi()
+            for route in self.routes:
+                # A route may bring its Operation Object, such as those of the sandbox.
+                for method, operation in getattr(route, "operations", {}).items():
+                    document["paths"].setdefault(getattr(route, "path", ""), {})[method] = operation
+            self.openapi_schema = complete(document)
+        return self.openapi_schema
 
 
 def create_app(
@@ -41,9 +50,12 @@ def create_app(
     extra_routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Build the application. `extra_routes` come last, such as the sandbox's page."""
-    description = _Description(
+    description = Description(
         title="Ticketgate",
         version=__version__,
+        description="A WeChat mini-program login through Authing becomes a session of your app.",
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         openapi_url="/openapi.json" if api_docs else None,
         docs_url=None,
         redoc_url=None,

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from app.errors import MalformedRequest, UnsupportedMediaType
 from app.jose.strict_json import JsonValue, StrictJsonError, loads
 
+FORM = "application/x-www-form-urlencoded"
+"""The media type of the forms of OAuth."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", ""})
 _QUOTED = re.compile(r'"([^"]*)"')
@@ -34,7 +36,7 @@ async def read_form(request: Request) -> dict[str, str]:
         MalformedRequest: the body is no form, or a parameter is repeated.
     """
     try:
-        _check_media_type(request, "application/x-www-form-urlencoded")
+        _check_media_type(request, FORM)
         text = (await request.body()).decode()
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
     except (UnsupportedMediaType, ValueError):

@@ -109,7 +109,9 @@ class BearerToken(SecurityBase):
         return token
 
 
-ACCESS_TOKEN = BearerToken("access_token", "The access token of the last token response")
+ACCESS_TOKEN = BearerToken(
+    "access_token", "`Authorization: Bearer <access_token>` of the last token response."
+)
 ServicesDep = Annotated[Services, Depends(services)]
 BearerDep = Annotated[str, Security(ACCESS_TOKEN)]
 

@@ -1,11 +1,13 @@
-"""Adds problems and headers to the OpenAPI description that FastAPI makes.
+"""Completes the OpenAPI description that FastAPI makes: errors, headers, examples.
 
-They come from the table of errors, so the description agrees with the responses. This module knows
-no route.
+Errors come from the table of errors, so the description agrees with the responses. The examples in
+`examples.json` are responses of the service; `make openapi` records them.
 """
 
+import json
 from collections.abc import Iterator
-from copy import deepcopy
+from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, Literal, NotRequired
 
 from pydantic import TypeAdapter
@@ -17,6 +19,9 @@ from app.sessions.models import EndReason
 
 _EVERYWHERE = (400, 413, 414, 431, 500)
 """Statuses that every operation may return: protocol errors and internal errors."""
+_MEMBERS = {"invalid_request": "errors", "proof_invalid": "error", "session_ended": "reason"}
+"""The member that only this error has."""
+_SCHEMAS = "#/components/schemas/"
 
 
 class Problem(TypedDict):
@@ -39,9 +44,16 @@ class Problem(TypedDict):
     errors: NotRequired[list[FieldError]]
 
 
+class OAuthError(TypedDict):
+    """An error of `/oauth2/` (RFC 6749 section 5.2)."""
+
+    error: Literal["invalid_request", "invalid_client", "temporarily_unavailable", "server_error"]
+    error_description: str
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an operation that may return these statuses."""
-    return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
 
 
 def cacheable(status: int, cache_control: str) -> dict[int | str, dict[str, Any]]:
@@ -50,55 +62,99 @@ def cacheable(status: int, cache_control: str) -> dict[int | str, dict[str, Any]
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the shape of each problem and the headers of every response."""
-    document = deepcopy(document)
-    components = document.setdefault("components", {})
-    problem = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
-    components.setdefault("schemas", {}).update(problem.pop("$defs"), Problem=problem)
-    statuses = sorted({spec.status for spec in PROBLEMS.values()})
-    components["responses"] = {str(status): _problem_response(status) for status in statuses}
-    for operation in _operations(document):
-        responses = {str(status): r for status, r in problems(*_EVERYWHERE).items()}
-        responses |= operation["responses"]
-        for response in responses.values():
-            if "$ref" in response:
-                response.pop("description", None)  # the component has one
-            else:
-                response["headers"] = _HEADERS | response.get("headers", {})
-        operation["responses"] = dict(sorted(responses.items()))
-        for parameter in operation.get("parameters", ()):
-            parameter["schema"] = _without_null(parameter["schema"])
+    """Add a schema for each error, the headers of every response, and the examples."""
+    examples = json.loads(files(__package__).joinpath("examples.json").read_text("utf-8"))
+    components = document["components"]
+    for model in (Problem, OAuthError):
+        schema = TypeAdapter(model).json_schema(ref_template=_SCHEMAS + "{model}")
+        components["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
+    components["schemas"] |= {_name(error.code): _error_schema(error.code) for error in PROBLEMS}
+    document = document | {name: _plain(document[name]) for name in ("components", "paths")}
+    statuses = sorted({str(spec.status) for spec in PROBLEMS.values()})
+    responses = {status: _problem_response(int(status), examples[status]) for status in statuses}
+    responses |= {f"OAuth{status}": _oauth_response(status) for status in (*_EVERYWHERE, 401, 503)}
+    document["components"]["responses"] = responses
+    for path, operation in _operations(document):
+        _complete_responses(operation, "OAuth" if path.startswith("/oauth2/") else "")
+        for status, example in examples.get(operation["operationId"], {}).items():
+            operation["responses"][status]["content"]["application/json"]["example"] = example
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for item in document["paths"].values():
-        yield from item.values()
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            yield path, operation
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    # FastAPI describes an optional parameter as nullable, but a query string has no null.
-    match schema:
+def _complete_responses(operation: dict[str, Any], form: str) -> None:
+    responses: dict[Any, Any] = problems(*_EVERYWHERE) | operation["responses"]
+    for status, response in responses.items():
+        if "$ref" in response:
+            responses[status] = {"$ref": f"#/components/responses/{form}{status}"}
+        else:
+            response["headers"] = _HEADERS | response.get("headers", {})
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _plain(node: Any) -> Any:
+    """Without null, which neither a query nor our documents need, and titles that repeat a name."""
+    match node:
         case {"anyOf": [kind, {"type": "null"}], **more}:
-            return {**kind, **more}
-    return schema
+            return _plain({**more, **kind})
+        case dict():
+            titles = {"title"} if isinstance(node.get("title"), str) else set()
+            return {name: _plain(node[name]) for name in node if name not in titles}
+        case list():
+            return [_plain(each) for each in node]
+    return node
 
 
-def _problem_response(status: int) -> dict[str, Any]:
-    specs = {e.code: spec for e, spec in PROBLEMS.items() if spec.status == status}
+def _name(code: str) -> str:
+    """The name of an error's schema, such as `TicketUsed`."""
+    return code.title().replace("_", "")
+
+
+def _error_schema(code: str) -> dict[str, Any]:
+    specs = [spec for error, spec in PROBLEMS.items() if error.code == code]
     members: dict[str, Any] = {
-        "status": {"const": status},
-        "code": {"enum": sorted(specs)},
-        "client_action": {"enum": sorted({spec.client_action for spec in specs.values()})},
+        "status": {"type": "integer", "enum": sorted(spec.status for spec in specs)},
+        "code": {"type": "string", "const": code},
+        "client_action": {"type": "string", "const": specs[0].client_action},
     }
-    required = ["session_alive"] if all(s.session_alive is not None for s in specs.values()) else []
-    required += ["retry_after"] if status in TEMPORARY else []
-    kind = {"properties": members} | ({"required": required} if required else {})
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, kind]}
+    required = ["retry_after"] if specs[0].status in TEMPORARY else []
+    if specs[0].session_alive is not None:
+        members["session_alive"] = {"const": specs[0].session_alive}
+        required.append("session_alive")
+    if code in _MEMBERS:
+        required.append(_MEMBERS[code])
+    kind = {"type": "object", "properties": members} | ({"required": required} if required else {})
+    return {"allOf": [{"$ref": _SCHEMAS + "Problem"}, kind]}
+
+
+def _problem_response(status: int, examples: dict[str, Any]) -> dict[str, Any]:
+    codes = sorted(error.code for error, spec in PROBLEMS.items() if spec.status == status)
+    mapping = {code: _SCHEMAS + _name(code) for code in codes}
+    schema = {
+        "oneOf": [{"$ref": reference} for reference in mapping.values()],
+        "discriminator": {"propertyName": "code", "mapping": mapping},
+    }
+    shown = {code: {"value": example} for code, example in examples.items()}
     return {
-        "description": ", ".join(sorted(specs)),
-        "headers": _HEADERS | _PROBLEM_HEADERS | _OWN_HEADERS.get(status, {}),
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "description": ", ".join(codes),
+        "headers": _HEADERS
+        | _PROBLEM_HEADERS
+        | _OWN_HEADERS.get(status, {})
+        | (_NONCE if status == HTTPStatus.BAD_REQUEST else {}),
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": shown}},
+    }
+
+
+def _oauth_response(status: int) -> dict[str, Any]:
+    return {
+        "description": "An error of OAuth",
+        "headers": _HEADERS | _OWN_HEADERS.get(status, {}),
+        "content": {"application/json": {"schema": {"$ref": _SCHEMAS + "OAuthError"}}},
     }
 
 
@@ -137,13 +193,20 @@ OPENED: dict[int | str, dict[str, Any]] = {
     }
 }
 """The `responses` of a login: the address of the session, and links to its operations."""
+IDENTITY = {
+    "X-Auth-User-Id": _header("`sub` of the user"),
+    "X-Auth-Session-Id": _header("`id` of the session"),
+    "X-Auth-Device-Type": _header("`type` of the device, or empty"),
+    "X-Auth-Expires-At": _header("When the access token expires, in epoch seconds"),
+    "X-Auth-Error-Code": _header("Empty", const=""),
+}
+"""The headers of a response that lets a request pass."""
 _PROBLEM_HEADERS = {
     "Content-Language": _header("Of title and detail", enum=["en", "zh"]),
     "Vary": _header("What the language depends on", pattern="^Accept-Language"),
 }
 _RETRY_AFTER = {"Retry-After": _header("Seconds", type="integer", minimum=1)}
 _OWN_HEADERS = dict.fromkeys(TEMPORARY, _RETRY_AFTER) | {
-    400: _NONCE,
     401: {"WWW-Authenticate": _header("RFC 6750 section 3", pattern="^Bearer ")},
     405: {"Allow": _header("The methods of this path")},
     413: {"Connection": _header("The rest of the body is not read", const="close")},

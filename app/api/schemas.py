@@ -25,11 +25,13 @@ _DEVICE = {
     "app_version": (_CONTROL, 64, "the version of the app"),
 }
 """For each member the characters that are dropped, the length that is kept, and its meaning."""
-# No types: the description must not promise a refusal.
 _DEVICE_SCHEMA = {
+    "type": "object",
     "description": "The phone, as the app describes it. It never decides about a login: what is "
     "empty or no text is absent, what is too long is cut, forbidden characters are dropped.",
-    "properties": {name: {"description": meaning} for name, (*_, meaning) in _DEVICE.items()},
+    "properties": {
+        name: {"type": "string", "description": meaning} for name, (*_, meaning) in _DEVICE.items()
+    },
 }
 
 
@@ -174,6 +176,20 @@ class Revocations(TypedDict):
     events: list[RevocationOut]
     cursor: str
     poll_after: int
+
+
+class Introspection(TypedDict):
+    """The state of a token (RFC 7662); only `active` if it is not good."""
+
+    active: bool
+    iss: NotRequired[str]
+    aud: NotRequired[str]
+    sub: NotRequired[str]
+    sid: NotRequired[str]
+    client_id: NotRequired[str]
+    iat: NotRequired[int]
+    exp: NotRequired[int]
+    token_type: NotRequired[Literal["Bearer", "refresh_token"]]
 
 
 class JwkSet(TypedDict):

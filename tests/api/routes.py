@@ -17,6 +17,8 @@ ROUTES = {
     "/livez": {"GET", "HEAD"},
     "/readyz": {"GET", "HEAD"},
 }
+DESCRIBED = ROUTES | {"/authz": {"GET"}, "/oauth2/introspect": {"POST"}, "/oauth2/revoke": {"POST"}}
+"""What OpenAPI describes. It has one method for `/authz`, which answers any."""
 INTERNAL = {path for path in ROUTES if path.startswith("/internal/")}
 FOR_BEARERS = {
     ("/v1/sessions", "GET"),
@@ -26,6 +28,7 @@ FOR_BEARERS = {
     ("/v1/sessions/{session_id}", "DELETE"),
     ("/v1/me", "GET"),
     ("/v1/me", "DELETE"),
+    ("/authz", "GET"),
 }
 CACHEABLE = (
     "/v1/launch",
@@ -38,8 +41,11 @@ WITH_BODY = {
     "/v1/sessions/refresh": "POST",
     "/internal/v1/users/{subject}/ban": "PUT",
 }
-OAUTH = {"/oauth2/introspect": {"POST"}, "/oauth2/revoke": {"POST"}}
-"""OpenAPI does not describe these, and their errors have OAuth's form."""
+OAUTH = {path: methods for path, methods in DESCRIBED.items() if path.startswith("/oauth2/")}
+"""Their errors have OAuth's form."""
+BY_SERVICE_KEY = {(path, method) for path in INTERNAL for method in ROUTES[path]} | {
+    ("/oauth2/introspect", "POST")
+}
 WEBHOOKS = {"/webhooks/authing": {"POST"}}
 """OpenAPI does not describe it; only Authing calls it."""
 GATE_HEADERS = ("X-Auth-User-Id", "X-Auth-Session-Id", "X-Auth-Device-Type", "X-Auth-Expires-At")

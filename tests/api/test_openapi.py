@@ -1,5 +1,7 @@
 """The OpenAPI description: served only if the settings say so, valid, and true."""
 
+import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
@@ -12,9 +14,13 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema_rs import Draft202012Validator
 
+from app.api.app import Description
+from app.api.problems import MEDIA_TYPE, PROBLEMS
+from app.api.routes import public
+from tests.api.description import DESCRIPTION, EXAMPLES, errors, fixed, successes
 from tests.api.error_cases import AllOutcomes
-from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
-from tests.support.running_app import SERVICE, phone_of, running_app
+from tests.api.routes import BY_SERVICE_KEY, DESCRIBED, FOR_BEARERS, INTERNAL, OAUTH, WITH_BODY
+from tests.support.running_app import SERVICE, RunningApp, phone_of, running_app
 
 ROUTING = {404, 405}
 """What no operation says of itself, because it is said in place of any."""
@@ -27,9 +33,13 @@ async def reader(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield app.phone
 
 
-@pytest.fixture
-async def document(reader: httpx.AsyncClient) -> dict[str, Any]:
-    response = await reader.get("/openapi.json")
+@pytest.fixture(scope="session")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    async def read() -> httpx.Response:
+        async with running_app(tmp_path_factory.mktemp("described"), api_docs=True) as app:
+            return await app.phone.get("/openapi.json")
+
+    response = asyncio.run(read())
     assert response.status_code == 200
     described: dict[str, Any] = response.json()
     return described
@@ -43,7 +53,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def template_of(path: str) -> str:
     """The described path, with names for its variable steps."""
-    if path in ROUTES:
+    if path in DESCRIBED:
         return path
     steps = {
         "/v1/sessions/[^/]+": "/v1/sessions/{session_id}",
@@ -54,14 +64,14 @@ def template_of(path: str) -> str:
     return path
 
 
-def references(node: object) -> Iterator[str]:
+def objects(node: object) -> Iterator[dict[str, Any]]:
+    """Every object of the description."""
     if isinstance(node, dict):
-        yield from (value for name, value in node.items() if name == "$ref")
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from references(value)
+        yield node
+    for value in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
+        yield from objects(value)
 
 
 def headers_missing(described: dict[str, Any], response: httpx.Response) -> set[str]:
@@ -76,22 +86,33 @@ async def test_nothing_is_described_unless_asked_for(phone: httpx.AsyncClient, p
 
 async def test_the_description_is_sound(document: dict[str, Any]) -> None:
     OpenAPI.model_validate(document)
-    for reference in references(document):
+    for reference in (each["$ref"] for each in objects(document) if "$ref" in each):
         node: Any = document
         for step in reference.removeprefix("#/").split("/"):
             node = node[step]
 
 
+async def test_the_committed_description_is_the_one_that_is_served(
+    document: dict[str, Any],
+) -> None:
+    assert json.loads(DESCRIPTION.read_text("utf-8")) == document, "make openapi writes it"
+
+
+def test_the_description_is_made_once() -> None:
+    described = Description(title="Made up", version="1", routes=[*public.router.routes])
+    assert described.openapi() is described.openapi()
+
+
 async def test_every_operation_is_described_but_head(document: dict[str, Any]) -> None:
     described = {(path, method) for path, method, _ in operations(document)}
-    served = {(path, method) for path, methods in ROUTES.items() for method in methods - {"HEAD"}}
+    served = {(path, each) for path, methods in DESCRIBED.items() for each in methods - {"HEAD"}}
     assert described == served
 
 
 async def test_routes_without_service_keys_are_not_described(tmp_path: Path) -> None:
     async with running_app(tmp_path, api_docs=True, service_api_keys=()) as app:
         described = (await app.phone.get("/openapi.json")).json()
-    assert described["paths"].keys() == ROUTES.keys() - INTERNAL
+    assert described["paths"].keys() == DESCRIBED.keys() - INTERNAL - {"/oauth2/introspect"}
 
 
 async def test_every_operation_has_a_name_of_its_own_and_a_summary(
@@ -102,9 +123,53 @@ async def test_every_operation_has_a_name_of_its_own_and_a_summary(
     assert all(operation["summary"] for *_, operation in operations(document))
 
 
-async def test_every_operation_has_one_tag(document: dict[str, Any]) -> None:
+async def test_every_operation_has_one_tag_that_is_described(document: dict[str, Any]) -> None:
     tags = {tag for *_, operation in operations(document) for (tag,) in [operation["tags"]]}
-    assert tags == {"app", "public", "backend", "health"}
+    assert tags == {tag["name"] for tag in document["tags"] if tag["description"]}
+    assert document["info"]["description"]
+
+
+async def test_nothing_is_nullable(document: dict[str, Any]) -> None:
+    assert [each for each in objects(document) if each.get("type") == "null"] == []
+
+
+async def test_the_examples_are_responses_of_the_service(
+    app: RunningApp, all_outcomes: AllOutcomes
+) -> None:
+    outcomes = ((case, outcome.response) for case, outcome in all_outcomes.outcomes.items())
+    recorded = fixed(await successes(app) | errors(outcomes))
+    assert json.loads(EXAMPLES.read_text("utf-8")) == recorded, "make openapi writes them"
+
+
+async def test_every_document_has_an_example_of_its_shape(document: dict[str, Any]) -> None:
+    for *_, operation in operations(document):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/json")
+            if content and int(status) < HTTPStatus.BAD_REQUEST:
+                whole = {**content["schema"], "components": document["components"]}
+                assert Draft202012Validator(whole).is_valid(content["example"])
+
+
+async def test_every_error_has_a_schema_of_its_own(document: dict[str, Any]) -> None:
+    described = {
+        members["code"]["const"]: members
+        for each in objects(document["components"]["schemas"])
+        if "const" in (members := each.get("properties", {})).get("code", {})
+    }
+    assert described.keys() == {error.code for error in PROBLEMS}
+    for error, spec in PROBLEMS.items():
+        assert spec.status in described[error.code]["status"]["enum"]
+        assert spec.client_action == described[error.code]["client_action"]["const"]
+        mapping = document["components"]["responses"][str(spec.status)]["content"][MEDIA_TYPE][
+            "schema"
+        ]["discriminator"]["mapping"]
+        assert error.code in mapping
+
+
+async def test_the_description_says_how_a_credential_is_sent(document: dict[str, Any]) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert "`Authorization: Bearer <access_token>`" in schemes["access_token"]["description"]
+    assert "`Authorization: Bearer <key>`" in schemes["service_key"]["description"]
 
 
 async def test_the_examples_of_bodies_are_read_when_they_are_executed(
@@ -149,8 +214,7 @@ async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) 
 
 async def test_only_bearers_and_the_backend_need_a_credential(document: dict[str, Any]) -> None:
     needed = {(path, method) for path, method, op in operations(document) if "security" in op}
-    for_service_keys = {(path, method) for path in INTERNAL for method in ROUTES[path]}
-    assert needed == FOR_BEARERS | for_service_keys
+    assert needed == FOR_BEARERS | BY_SERVICE_KEY
 
 
 async def test_the_errors_that_came_are_those_that_were_described(
@@ -174,7 +238,8 @@ async def test_errors_are_described_in_the_shape_that_they_have(
     for path, _, operation in operations(document):
         for status, response in operation["responses"].items():
             if int(status) >= HTTPStatus.BAD_REQUEST and path != "/readyz":
-                assert response == {"$ref": f"#/components/responses/{status}"}
+                form = "OAuth" if path in OAUTH else ""
+                assert response == {"$ref": f"#/components/responses/{form}{status}"}
     for case, outcome in all_outcomes.outcomes.items():
         described = document["components"]["responses"][str(case.status)]
         assert headers_missing(described, outcome.response) == set()
@@ -185,13 +250,32 @@ async def test_errors_are_described_in_the_shape_that_they_have(
         assert Draft202012Validator(whole).is_valid(outcome.response.json()), outcome.response.text
 
 
-async def test_no_parameter_is_described_as_nullable(document: dict[str, Any]) -> None:
+async def test_errors_of_oauth_have_the_shape_that_is_described(
+    document: dict[str, Any], app: RunningApp
+) -> None:
+    refused = [
+        await app.phone.post("/oauth2/introspect", data={"token": "x"}),
+        await app.phone.post("/oauth2/introspect", headers=SERVICE),
+        await app.phone.post("/oauth2/revoke", content=b"x" * 9000),
+    ]
+    token = (await app.log_in())["refresh_token"]
+    app.break_store()
+    refused.append(await app.phone.post("/oauth2/revoke", data={"token": token}))
+    assert [response.status_code for response in refused] == [401, 400, 413, 503]
+    for response in refused:
+        described = document["components"]["responses"][f"OAuth{response.status_code}"]
+        assert headers_missing(described, response) == set()
+        schema = described["content"]["application/json"]["schema"]
+        whole = {**schema, "components": document["components"]}
+        assert Draft202012Validator(whole).is_valid(response.json()), response.text
+
+
+async def test_the_parameters_are_these(document: dict[str, Any]) -> None:
     parameters = [p for *_, op in operations(document) for p in op.get("parameters", ())]
     assert {p["name"] for p in parameters} == {
         *("platform", "get_phone", "idempotency-key", "scope", "session_id", "subject"),
         *("after", "last-event-id", "DPoP"),
     }
-    assert not any("anyOf" in p["schema"] for p in parameters)
 
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")  # by fastapi_swagger, to read files

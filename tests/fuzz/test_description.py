@@ -15,7 +15,7 @@ from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import CheckFailureInfo
 from schemathesis.schemas import BaseSchema
 
-from tests.api.routes import FOR_BEARERS, INTERNAL, ROUTES, WITH_BODY
+from tests.api.routes import BY_SERVICE_KEY, DESCRIBED, FOR_BEARERS, OAUTH, WITH_BODY
 from tests.e2e.conftest import Service
 from tests.fuzz.target import SETTINGS, App, described_by, sign_in
 
@@ -24,10 +24,10 @@ UNIT = ("examples", "coverage", "fuzzing")
 CASES = int(os.environ.get("FUZZ_CASES", "0")) or None
 OPERATIONS = [
     pytest.param(path, method, id=f"{method}-{path}")
-    for path, methods in ROUTES.items()
+    for path, methods in DESCRIBED.items()
     for method in sorted(methods - {"HEAD"})
 ]
-GUARDED = [each for each in OPERATIONS if each.values in FOR_BEARERS or each.values[0] in INTERNAL]
+GUARDED = [each for each in OPERATIONS if each.values in FOR_BEARERS | BY_SERVICE_KEY]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def of(service: Service, path: str | None = None) -> BaseSchema:
-    return described_by(service, cases=CASES, has_body=path is None or path in WITH_BODY)
+    return described_by(
+        service,
+        cases=CASES,
+        has_body=path is None or path in WITH_BODY | OAUTH,
+        any_method=path == "/authz",
+    )
 
 
 def told(found: CheckFailureInfo) -> str:

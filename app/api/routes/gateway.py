@@ -4,11 +4,15 @@ Exactly 200 allows. Only the bearer token decides: headers that describe the ori
 be a client's own. Gateways and their configurations: deploy/gateways.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.api.deps import ACCESS_TOKEN, services
+from app.api.openapi import IDENTITY, problems
 from app.api.routing import ANY_METHOD
 from app.errors import AccessSessionEnded
 from app.sessions.models import EndReason
@@ -41,9 +45,26 @@ class _Authorize:
         await send({"type": "http.response.body"})
 
 
+class _Described(Route):
+    """FastAPI describes no plain ASGI application, so `operations` does."""
+
+    operations: Mapping[str, dict[str, Any]] = {
+        "get": {
+            "operationId": "authorize",
+            "tags": ["backend"],
+            "summary": "May this request pass?",
+            "description": "For gateways, with any method, also below `/authz/`. 200 allows. "
+            "Each response has all `X-Auth-` headers; `X-Auth-Error-Code` is the code of an error.",
+            "security": [{ACCESS_TOKEN.scheme_name: []}],
+            "responses": {"200": {"description": "It may pass", "headers": IDENTITY}}
+            | problems(401, 403, 503),
+        }
+    }
+
+
 router = APIRouter(
     routes=[
-        Route(path, _Authorize(), methods=[ANY_METHOD])
-        for path in ("/authz", "/authz/{original:path}")
+        _Described("/authz", _Authorize(), methods=[ANY_METHOD]),
+        Route("/authz/{original:path}", _Authorize(), methods=[ANY_METHOD]),
     ]
 )

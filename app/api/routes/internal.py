@@ -81,7 +81,11 @@ class _ServiceKey(BearerToken):
         return key
 
 
-_SERVICE_KEY = _ServiceKey("service_key", "One of SERVICE_API_KEYS")
+_SERVICE_KEY = _ServiceKey(
+    "service_key",
+    "`Authorization: Bearer <key>` with one of SERVICE_API_KEYS. "
+    "`python -m app keys service` makes a key.",
+)
 router = new_router("backend", prefix="/internal/v1", dependencies=[Security(_SERVICE_KEY)])
 
 

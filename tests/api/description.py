@@ -1,0 +1,106 @@
+"""Writes the examples of the OpenAPI description, and docs/openapi.json. `make openapi` runs it.
+
+An example is a response of the service. Values that differ in each run are replaced by fixed ones.
+"""
+
+import asyncio
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.api.error_cases import CASES, Case
+from tests.support.running_app import SERVICE, RunningApp, running_app
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "app" / "api" / "examples.json"
+DESCRIPTION = ROOT / "docs" / "openapi.json"
+FIXED = {
+    r'"ey[\w-]+\.[\w-]+\.[\w-]+"': '"eyJhbGciOiJFUzI1NiIs…"',
+    r'"rt_[\w-]+"': '"rt_p2kvTfLOCnqnmcQn…"',
+    r'("s?id": )"[\w-]{22}"': r'\1"p2kvTfLOCnqnmcQnsB-Ykw"',
+    r"\b[0-9a-f]{32}\b": "709260dbf5a6441eb2c5e015cc583a59",
+    r'("refresh_after": )\d+': r"\g<1>403",
+    r'("retry_after": )[123]\b': r"\g<1>2",
+    r'("(kid|x|y)": )"[\w-]{43}"': r'\1"9dhUQbRvFQwwMxLYS3rA2vsLs5bMYYBBdhpSfIF2lX8"',
+    r'("cursor": )"[^"]+"': r'\1"1.p2kvTfLOCnqnmcQnsB-Ykw"',
+}
+Examples = dict[str, dict[str, Any]]
+
+
+async def successes(app: RunningApp) -> Examples:
+    """The response of each operation that returns a document, by operation and status."""
+    first = await app.log_in(device={"type": "ios", "name": "iPhone"})
+    user = f"/internal/v1/users/{first['user']['sub']}"
+    refreshed = await app.try_refresh(first["refresh_token"])
+    tokens, own = refreshed.json(), "/v1/sessions"
+    metadata = "/.well-known/"
+    responses = {
+        "log_in": await app.try_log_in(app.ticket(), device={"type": "ios", "name": "iPhone"}),
+        "refresh": refreshed,
+        "show_all": await app.get(own, tokens),
+        "show_current": await app.get(f"{own}/current", tokens),
+        "show_me": await app.get("/v1/me", tokens),
+        "launch": await app.phone.get("/v1/launch?platform=ios"),
+        "jwks": await app.phone.get(f"{metadata}jwks.json"),
+        "discovery": await app.phone.get(f"{metadata}oauth-authorization-server"),
+        "openid_configuration": await app.phone.get(f"{metadata}openid-configuration"),
+        "livez": await app.phone.get("/livez"),
+        "readyz": await app.phone.get("/readyz"),
+        "introspect": await app.phone.post(
+            "/oauth2/introspect", data={"token": tokens["access_token"]}, headers=SERVICE
+        ),
+        "show_sessions": await app.phone.get(f"{user}/sessions", headers=SERVICE),
+        "ban": await app.phone.put(
+            f"{user}/ban",
+            json={"reason": "spam", "until": "2027-01-01T00:00:00+08:00"},
+            headers=SERVICE,
+        ),
+        "show_ban": await app.phone.get(f"{user}/ban", headers=SERVICE),
+        "show_bans": await app.phone.get("/internal/v1/bans", headers=SERVICE),
+        "show_revocations": await app.phone.get("/internal/v1/revocations", headers=SERVICE),
+    }
+    return {name: {str(found.status_code): found.json()} for name, found in responses.items()}
+
+
+def errors(outcomes: Iterable[tuple[Case, httpx.Response]]) -> Examples:
+    """The first problem of each code, by status and code."""
+    found: Examples = {}
+    for case, response in outcomes:
+        found.setdefault(str(case.status), {}).setdefault(case.code, response.json())
+    return found
+
+
+def fixed(examples: Examples) -> Examples:
+    """The examples with the same values in each run."""
+    text = json.dumps(examples, ensure_ascii=False)
+    for pattern, replacement in FIXED.items():
+        text = re.sub(pattern, replacement, text)
+    result: Examples = json.loads(text)
+    return result
+
+
+async def write(folder: Path) -> None:
+    """Write both files. The examples come first, because the description contains them."""
+    outcomes: list[tuple[Case, httpx.Response]] = []
+    for case in CASES:
+        async with running_app(folder / f"{len(outcomes)}", **case.settings) as app:
+            outcomes.append((case, await case.scenario(app)))
+    async with running_app(folder / "described", api_docs=True) as app:
+        examples = fixed(await successes(app) | errors(outcomes))
+        EXAMPLES.write_text(_as_text(examples), "utf-8")
+        description = (await app.phone.get("/openapi.json")).json()
+        DESCRIPTION.write_text(_as_text(description), "utf-8")
+
+
+def _as_text(document: object) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(write(Path(temporary)))
