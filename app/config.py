@@ -320,6 +320,7 @@ class Settings(KeySettings):
     rate_limit_refresh: Rate = "60/minute"
     trusted_proxies: CommaSeparated[Network] = ()
     cors_origins: CommaSeparated[Origin] = ()
+    events_ttl: Duration = timedelta(days=30)
 
     host: str = "127.0.0.1"
     port: Port = 8000

@@ -42,6 +42,7 @@ from app.ratelimits.shared import redis_storage
 from app.secret_files import SecretFiles
 from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.bans import BanService
+from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
@@ -88,7 +89,7 @@ async def open_services(
         secrets = secret_files(settings, events, secrets_dir)
         address = store_address(settings)
         stores = await stack.enter_async_context(
-            open_store(address, events, settings.session_access_ttl)
+            open_store(address, events, settings.session_access_ttl, settings.events_ttl)
         )
         wire = await stack.enter_async_context(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
@@ -150,6 +151,7 @@ async def open_services(
             ),
             proofs=proofs,
             bans=BanService(store=stores.bans, clock=clock, events=events),
+            history=HistoryService(store=stores.history, clock=clock, ttl=settings.events_ttl),
             revocations=RevocationFeed(
                 store=stores.sessions,
                 clock=clock,

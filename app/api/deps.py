@@ -15,6 +15,7 @@ from app.api.client_ip import TrustedProxies
 from app.errors import AccessTokenInvalid, AccessTokenMissing
 from app.events import Events
 from app.sessions.bans import BanService
+from app.sessions.history import HistoryService
 from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.models import Profile, Session
@@ -55,6 +56,7 @@ class Services:
     sessions: SessionService
     proofs: ProofVerifier
     bans: BanService
+    history: HistoryService
     revocations: RevocationFeed
     store_writable: Callable[[], Awaitable[bool]]
     keys: KeySource

@@ -46,4 +46,4 @@ class BanService:
 
     async def lift(self, subject: str) -> None:
         """Lift the ban, if there is one."""
-        await self.store.lift(subject)
+        await self.store.lift(subject, self.clock())

@@ -7,6 +7,7 @@ session. A login is finished even if its app has disconnected, so that a retry f
 
 import asyncio
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,6 +32,9 @@ from app.sessions.ports import Clock, IdentityProvider, SessionLimits, TicketLea
 from app.sessions.proofs import ProofVerifier, SentProof, note_proof
 
 _MAX_RETRY_AFTER = 2
+_VERSION = re.compile(r"v?[0-9][0-9A-Za-z._+() -]{0,31}")
+_LONG_NUMBER = re.compile(r"[0-9]{9}")
+"""A number of nine digits may be that of a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,9 @@ class LoginService:
             identity = await self.identity_provider.exchange(login.ticket, login.network)
             session, profile = self.issuer.new_session(identity, login.device, self.clock())
             session = note_proof(session, proof)
-            outcome = await self.tickets.create_session(lease, session, self.limits)
+            outcome = await self.tickets.create_session(
+                lease, session, self.limits, _plain_version(login.device)
+            )
         except Exception:
             await self._release(lease)
             raise
@@ -169,6 +175,12 @@ class LoginService:
             lease_ends_at=now + self.times.lease,
             expires_at=now + max(self.times.ticket_life, self.times.lease),
         )
+
+
+def _plain_version(device: Device | None) -> str | None:
+    """The version of the app, if it looks like one: the history must have nothing personal."""
+    version = (device.app_version if device else None) or ""
+    return version if _VERSION.fullmatch(version) and not _LONG_NUMBER.search(version) else None
 
 
 def _sha256(text: str) -> bytes:

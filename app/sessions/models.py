@@ -130,6 +130,65 @@ class RevocationPage:
     more: bool
 
 
+NoteEvent: TypeAlias = Literal[
+    "login_replayed",
+    "refresh_replayed",
+    "rolled_forward",
+    "session_bound",
+    "proof_refused",
+    "banned",
+    "ban_lifted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event of a session, or of a user's bans: how often, and when first and last.
+
+    `kind` is the fault of a refused proof. Events of one session that are equal are one note.
+    """
+
+    event: NoteEvent
+    kind: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What the history tells of one session. It outlives the session and its tombstone.
+
+    `refreshes` counts rotations. `expires_at` is the idle limit, or the time of the end.
+    `end_cause` is, for `revoked`, the id of the session that asked for it; for `replaced` the
+    limit, as `ReplacedFor`; for `refresh_reused` the kind of reuse.
+    """
+
+    id: str
+    device_type: str | None
+    app_version: str | None
+    refreshes: int
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    absolute_expires_at: datetime
+    end_reason: EndReason | None = None
+    end_cause: str | None = None
+    replaced_by: str | None = None
+    notes: Sequence[Note] = field(default=(), compare=False)
+
+
+ReplacedFor: TypeAlias = Literal["max_per_user", "one_per_device_type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The sessions of a user, or one session, and the notes about the user's bans."""
+
+    sessions: Sequence[SessionRecord]
+    bans: Sequence[Note] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Ban:
     """A user who may not have sessions, until an instant or (None) until the ban is lifted.

@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import Ban, EndReason, GivenProof, Identity, RevocationPage, Session
+from app.sessions.models import (
+    Ban,
+    EndReason,
+    GivenProof,
+    Identity,
+    Records,
+    RevocationPage,
+    Session,
+)
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -115,11 +123,16 @@ class TicketStore(Protocol):
         """Release this lease, so that the ticket can be tried again. Other leases stay."""
 
     async def create_session(
-        self, lease: TicketLease, session: Session, limits: SessionLimits
+        self,
+        lease: TicketLease,
+        session: Session,
+        limits: SessionLimits,
+        app_version: str | None = None,
     ) -> Opened | AlreadyUsed | Banned:
         """Store the session as the one of this ticket, unless the ticket has another already.
 
-        A ban of the user is found in the same step, and releases the lease.
+        A ban of the user is found in the same step, and releases the lease. `app_version` is for
+        the history.
         """
 
 
@@ -144,7 +157,7 @@ class Rotation:
 
 
 TOMBSTONE_TTL = timedelta(days=7)
-"""How long an ended or expired session still tells why it is over (promise 5)."""
+"""How long an ended or expired session tells the app why it is over, at least (promise 5)."""
 
 
 class SessionStore(Protocol):
@@ -170,15 +183,27 @@ class SessionStore(Protocol):
         """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""
 
     async def end(
-        self, session_id: str, subject: str | None, reason: EndReason, now: datetime
+        self,
+        session_id: str,
+        subject: str | None,
+        reason: EndReason,
+        now: datetime,
+        *,
+        by: str | None = None,
     ) -> Ended | Unknown:
         """End a session of this user (None: of any), also if it has expired at `now`.
 
-        An earlier reason stays.
+        An earlier reason stays. `by` is the session that asks for it, for the history.
         """
 
     async def end_all(
-        self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
+        self,
+        subject: str,
+        reason: EndReason,
+        now: datetime,
+        *,
+        keep: str | None = None,
+        by: str | None = None,
     ) -> Sequence[str]:
         """End the user's sessions except `keep`; return the ids of those that had not ended."""
 
@@ -212,7 +237,7 @@ class BanStore(Protocol):
     async def put(self, ban: Ban) -> Sequence[str]:
         """Ban the user and end all sessions of the user; return the ids of those."""
 
-    async def lift(self, subject: str) -> None:
+    async def lift(self, subject: str, now: datetime) -> None:
         """Delete the ban, if there is one."""
 
     async def find(self, subject: str, now: datetime) -> Ban | None:
@@ -220,6 +245,19 @@ class BanStore(Protocol):
 
     async def list_bans(self, now: datetime) -> Sequence[Ban]:
         """The bans in force, at most MAX_LISTED_BANS; those that last longest come first."""
+
+
+class HistoryStore(Protocol):
+    """Tells what has happened to sessions, for at least as long as EVENTS_TTL.
+
+    The commands of the other ports write it, each in its own step. An erasure deletes it.
+    """
+
+    async def of_user(self, subject: str) -> Records:
+        """The user's sessions, at most MAX_SESSIONS of the newest, and the notes about bans."""
+
+    async def of_session(self, session_id: str) -> Records:
+        """This session, if it is known and its user is not erased."""
 
 
 class Maintenance(Protocol):
@@ -243,4 +281,5 @@ class Stores:
     tickets: TicketStore
     sessions: SessionStore
     bans: BanStore
+    history: HistoryStore
     maintenance: Maintenance

@@ -166,7 +166,7 @@ class SessionService:
             StoreUnavailable: the session may not have ended.
         """
         claims = self.verify(access_token)
-        await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
+        await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT, by=None)
 
     async def revoke_token(self, token: str) -> None:
         """End the session of an access or refresh token of any generation (RFC 7009).
@@ -181,22 +181,24 @@ class SessionService:
         except (AccessRefused, RefreshRefused):
             return
         subject = claims.subject if isinstance(claims, AccessClaims) else None
-        await self._end(claims.session_id, subject, EndReason.REVOKED)
+        await self._end(claims.session_id, subject, EndReason.REVOKED, by=claims.session_id)
 
-    async def revoke(self, subject: str, session_id: str) -> None:
-        """End one of the user's sessions. It may have ended already.
+    async def revoke(self, subject: str, session_id: str, *, by: str | None = None) -> None:
+        """End one of the user's sessions; the session `by` asks for it. It may have ended already.
 
         Raises:
             NotFound: the user has and had no such session.
             StoreUnavailable: the session may not have ended.
         """
-        outcome = await self._end(session_id, subject, EndReason.REVOKED)
+        outcome = await self._end(session_id, subject, EndReason.REVOKED, by=by)
         if isinstance(outcome, Unknown):
             raise NotFound
 
-    async def end_all(self, subject: str, reason: EndReason, *, keep: str | None = None) -> None:
-        """End the user's sessions for this reason, except `keep`."""
-        ended = await self.store.end_all(subject, reason, self.clock(), keep=keep)
+    async def end_all(
+        self, subject: str, reason: EndReason, *, keep: str | None = None, by: str | None = None
+    ) -> None:
+        """End the user's sessions for this reason, except `keep`. The session `by` asks for it."""
+        ended = await self.store.end_all(subject, reason, self.clock(), keep=keep, by=by)
         self._record_ended(ended, reason)
 
     async def erase(self, subject: str) -> None:
@@ -249,9 +251,9 @@ class SessionService:
         return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
 
     async def _end(
-        self, session_id: str, subject: str | None, reason: EndReason
+        self, session_id: str, subject: str | None, reason: EndReason, *, by: str | None
     ) -> Ended | Unknown:
-        outcome = await self.store.end(session_id, subject, reason, self.clock())
+        outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
         if isinstance(outcome, Ended) and outcome.changed:
             self._record_ended([session_id], reason)
         return outcome

@@ -7,26 +7,47 @@ from importlib.util import find_spec
 
 from app.errors import StartupError
 from app.events import Events
-from app.sessions.ports import TOMBSTONE_TTL, Stores
+from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Stores
 from app.store_url import SqliteUrl, StoreUrl
-from app.stores.sqlite import open_sqlite_store
+from app.stores.sqlite import open_sqlite_history, open_sqlite_store
 
 
 @asynccontextmanager
 async def open_store(
-    url: StoreUrl, events: Events, events_ttl: timedelta = TOMBSTONE_TTL
+    url: StoreUrl,
+    events: Events,
+    feed_ttl: timedelta = TOMBSTONE_TTL,
+    history_ttl: timedelta = TOMBSTONE_TTL,
 ) -> AsyncIterator[Stores]:
     """Open the store that STORE_URL names, or raise StartupError; close it at the end.
 
-    Events of sessions are kept for `events_ttl`.
+    The feed keeps an ended session for `feed_ttl`; the history outlives it by `history_ttl`.
     """
     if isinstance(url, SqliteUrl):
-        with open_sqlite_store(url.path, events, events_ttl) as embedded:
+        with open_sqlite_store(url.path, events, feed_ttl, history_ttl) as embedded:
             yield embedded
         return
-    if find_spec("redis") is None:
-        raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
+    _require_redis()
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
-    async with open_redis_store(url, events, events_ttl=events_ttl) as shared:
+    async with open_redis_store(url, events, feed_ttl=feed_ttl, history_ttl=history_ttl) as shared:
         yield shared
+
+
+@asynccontextmanager
+async def open_history(url: StoreUrl, events: Events) -> AsyncIterator[HistoryStore]:
+    """Open the history to read, or raise StartupError. A running service may use the store."""
+    if isinstance(url, SqliteUrl):
+        with open_sqlite_history(url.path) as embedded:
+            yield embedded
+        return
+    _require_redis()
+    from app.stores.redis import open_redis_history  # noqa: PLC0415  # SQLite does without the extra
+
+    async with open_redis_history(url, events) as shared:
+        yield shared
+
+
+def _require_redis() -> None:
+    if find_spec("redis") is None:
+        raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')

@@ -12,6 +12,8 @@ ROUTES = {
     "/.well-known/openid-configuration": {"GET", "HEAD"},
     "/internal/v1/users/{subject}/sessions": {"GET", "DELETE"},
     "/internal/v1/users/{subject}/ban": {"PUT", "GET", "DELETE"},
+    "/internal/v1/users/{subject}/history": {"GET"},
+    "/internal/v1/sessions/{session_id}/history": {"GET"},
     "/internal/v1/bans": {"GET"},
     "/internal/v1/revocations": {"GET"},
     "/livez": {"GET", "HEAD"},

@@ -40,7 +40,7 @@ async def test_the_internal_routes_need_service_keys_in_the_settings(app: Runnin
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_a_wrong_service_key_is_refused(app: RunningApp, method: str, path: str) -> None:
     tokens = await app.log_in()
-    path = path.format(subject=tokens["user"]["sub"])
+    path = path.format(subject=tokens["user"]["sub"], session_id=tokens["session"]["id"])
     missing = await app.phone.request(method, path, json={"reason": "spam"})
     assert refused(missing) == (401, "service_key_invalid")
     assert missing.json()["client_action"] == "none"
@@ -203,11 +203,13 @@ async def test_a_name_that_is_too_long_or_none_is_refused(app: RunningApp) -> No
 
 
 async def test_the_log_does_not_name_the_user(app: RunningApp, log_lines: Any) -> None:
-    subject = (await app.log_in())["user"]["sub"]
-    for method, what in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "ban")):
-        await app.backend(method, subject, what)
+    tokens = await app.log_in()
+    subject = tokens["user"]["sub"]
+    for what in ("sessions", "history", "ban"):
+        await app.backend("GET", subject, what)
+    await app.backend("DELETE", subject, "sessions")
     await ban(app, subject)
-    for path in ("bans", "revocations"):
+    for path in ("bans", "revocations", f"sessions/{tokens['session']['id']}/history"):
         await app.phone.get(f"/internal/v1/{path}", headers=SERVICE)
     assert subject not in str(log_lines())
     assert SERVICE_KEY not in str(log_lines())

@@ -12,7 +12,7 @@ from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
-EMPTY: Rows = {"sessions": [], "tickets": [], "bans": []}
+EMPTY: Rows = {"sessions": [], "tickets": [], "bans": [], "notes": []}
 
 
 @dataclass
@@ -31,6 +31,7 @@ class ControlledStore:
                 self.real.tickets,
                 self.real.sessions,
                 self.real.bans,
+                self.real.history,
                 self.real.maintenance,
             )
         ]

@@ -106,4 +106,5 @@ async def timed_redis_store(servers: Server | SentinelTrio) -> AsyncIterator[Sto
             tickets: Any = _TimedPort(stores.tickets, clock)
             sessions: Any = _TimedPort(stores.sessions, clock)
             bans: Any = _TimedPort(stores.bans, clock)
-            yield Stores(tickets, sessions, bans, _TimedMaintenance(stores.maintenance, clock))
+            maintenance = _TimedMaintenance(stores.maintenance, clock)
+            yield Stores(tickets, sessions, bans, stores.history, maintenance)

@@ -10,7 +10,7 @@ from typing import Any
 from app.sessions.ports import Stores
 
 OpenStore = Callable[[], AbstractContextManager[Stores]]
-_PORTS = ("tickets", "sessions", "bans", "maintenance")
+_PORTS = ("tickets", "sessions", "bans", "history", "maintenance")
 
 
 class _Opener:

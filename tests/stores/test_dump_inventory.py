@@ -20,6 +20,9 @@ KINDS = {
     "index": r"\{tg\}:sessions-of:.+",
     "tombstones": r"\{tg\}:tombstones-of:.+",
     "swept": r"\{tg\}:swept:.+",
+    "records": r"\{tg\}:record:.+",
+    "record index": r"\{tg\}:records-of:.+",
+    "ban notes": r"\{tg\}:ban-notes-of:.+",
     "erasure": r"\{tg\}:erasure",
     "events": r"\{tg\}:events",
     "replies": r"\{tg\}:reply:.+",
@@ -35,8 +38,20 @@ WRITES_FIELDS = {"HSET", "HSETNX", "XADD"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
 LEAVES_NOTHING_NEW = {
     *("HDEL", "DEL", "ZREM", "LPOP", "EXPIRE", "PERSIST", "PEXPIRE", "ZREMRANGEBYSCORE", "XTRIM"),
-    *("EXISTS", "TTL", "PTTL", "GET", "TYPE", "HGET", "HMGET", "HGETALL", "LRANGE", "LINDEX"),
-    *("ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT", "XRANGE"),
+    *(
+        "LTRIM",
+        "EXISTS",
+        "TTL",
+        "PTTL",
+        "GET",
+        "TYPE",
+        "HGET",
+        "HMGET",
+        "HGETALL",
+        "LRANGE",
+        "LINDEX",
+    ),
+    *("ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT", "XRANGE"),
     *("EVAL", "EVALSHA", "SCRIPT", "CONFIG", "INFO", "PING", "TIME", "BGREWRITEAOF"),
     *("HELLO", "CLIENT", "COMMAND", "ECHO", "ROLE", "SELECT", "WAIT"),
 }
@@ -61,7 +76,7 @@ def written(command: list[str]) -> Iterator[Column]:
     assert kind, f"KINDS lacks the key of {command}"
     if name.upper() in WRITES_FIELDS:
         for field in words[1 + (name == "XADD") :: 2]:
-            yield kind, field
+            yield kind, field.partition(":")[0]
     else:
         assert name.upper() in WRITES_A_VALUE, name
         yield kind, "value"

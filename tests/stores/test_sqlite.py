@@ -197,7 +197,7 @@ async def test_a_purged_session_leaves_nothing_on_the_disk(path: Path) -> None:
 
 
 async def test_a_purge_keeps_an_event_as_long_as_an_access_token(path: Path) -> None:
-    with open_sqlite_store(path, events_ttl=10 * SECOND) as store:
+    with open_sqlite_store(path, feed_ttl=10 * SECOND) as store:
         for session_id, at in (("session-a", NOW), ("session-b", NOW + SECOND)):
             await keep(store, make_session(session_id))
             await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, at)
@@ -227,8 +227,8 @@ async def test_a_lifted_or_purged_ban_leaves_nothing_on_the_disk(path: Path) -> 
     with open_sqlite_store(path) as store:
         await store.bans.put(ban_of("somebody-in-particular"))
         await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
-        await store.bans.lift("somebody-in-particular")
-        await store.maintenance.purge(NOW + SECOND)
+        await store.bans.lift("somebody-in-particular", NOW)
+        await store.maintenance.purge(NOW + 7 * DAY)  # the history is kept as long
     assert b"somebody-" not in on_disk(path)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.sessions.refresh_tokens import issue_refresh_token
 from tests.support.proofs import DeviceKey
 from tests.support.running_app import ISSUER, RunningApp
 
@@ -25,12 +26,18 @@ async def everything_that_happens_to(running: RunningApp, persona: str) -> dict[
     device = DeviceKey(ISSUER, nonce=running.services.proofs.new_nonce())
     login = await running.try_log_in(running.ticket(persona), None, device.proof("/v1/sessions"))
     bound = running.tokens(login, 201)
+    await running.try_refresh(bound["refresh_token"])  # without a proof
     await running.try_refresh(bound["refresh_token"], None, device.proof())
     await running.log_out(bound)
     key = f"made-up-idempotency-key-of-{persona}"
-    replacing = await running.try_log_in(running.ticket(persona), key, device=DEVICE)
+    ticket = running.ticket(persona)
+    for _ in range(2):
+        replacing = await running.try_log_in(ticket, key, device=DEVICE)
     active = running.tokens(replacing, 201)
     await running.refresh(active["refresh_token"])
     refreshed = await running.refresh(active["refresh_token"])
+    secret = running.services.keys.ring.current_secret_key
+    ahead = issue_refresh_token(secret, active["session"]["id"], 2)  # as if a write were lost
+    refreshed = await running.refresh(ahead)
     await running.get("/v1/me", refreshed)
     return refreshed

@@ -135,7 +135,7 @@ class RunningApp:
     def break_store(self) -> None:
         """Drop the tables, so that every command of the store fails."""
         with closing(sqlite3.connect(self.store_file)) as database:
-            for table in ("sessions", "tickets", "bans", "events"):
+            for table in ("sessions", "tickets", "bans", "events", "notes"):
                 database.execute(f"DROP TABLE {table}")
 
     def serve(

@@ -1,4 +1,4 @@
-"""Routes for the rest of the backend, behind a service key: list sessions, kick, ban, follow ends.
+"""Routes for the rest of the backend, behind a service key: list, kick, ban, follow and explain.
 
 Without `SERVICE_API_KEYS` these routes do not exist.
 """
@@ -8,17 +8,20 @@ from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
 from fastapi import Header, Path, Request, Security
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict, override
 
 from app.api.deps import BearerToken, ServicesDep, services
+from app.api.history import History, history_out
 from app.api.openapi import problems
+from app.api.problems import preferred_language
 from app.api.routing import encode, new_router
 from app.api.schemas import Identifier, ListedSession, Revocations, listed_session, revocation_out
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
+from app.sessions.history import Happening
 from app.sessions.models import Ban, EndReason, Revocation, RevocationPage
 from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
@@ -134,6 +137,32 @@ async def lift_ban(subject: Subject, services: ServicesDep) -> None:
     await services.bans.lift(subject)
 
 
+@router.get(
+    "/users/{subject}/history",
+    summary="What happened to a user's sessions",
+    response_model=History,
+    responses=problems(401, 404, 422, 503),
+)
+async def show_user_history(
+    subject: Subject, request: Request, services: ServicesDep
+) -> JSONResponse:
+    """List what happened, newest first: at most the 1,000 newest sessions, and bans."""
+    return _history_response(request, await services.history.of_user(subject))
+
+
+@router.get(
+    "/sessions/{session_id}/history",
+    summary="What happened to a session",
+    response_model=History,
+    responses=problems(401, 404, 422, 503),
+)
+async def show_session_history(
+    session_id: Subject, request: Request, services: ServicesDep
+) -> JSONResponse:
+    """List what happened to one session, newest first. `Accept-Language` chooses the language."""
+    return _history_response(request, await services.history.of_session(session_id))
+
+
 @router.get("/bans", summary="The bans in force", responses=problems(401, 404, 503))
 async def show_bans(services: ServicesDep) -> list[ListedBan]:
     """List the bans in force, at most 1,000; those that last longest come first."""
@@ -196,6 +225,12 @@ class _EventStream(StreamingResponse):
                 f"id: {each.cursor}\ndata: {encode(revocation_out(each))}\n\n" for each in page
             )
             yield "".join(events) or ":\n\n"
+
+
+def _history_response(request: Request, told: Sequence[Happening]) -> JSONResponse:
+    language = preferred_language(",".join(request.headers.getlist("accept-language")))
+    headers = {"Content-Language": language, "Vary": "Accept-Language"}
+    return JSONResponse(history_out(told, language), headers=headers)
 
 
 def _ban_out(ban: Ban) -> BanOut:

@@ -133,7 +133,7 @@ async def end_several(
         raise MalformedRequest
     current, _ = found
     keep = current.id if scope == "others" else None
-    await services.sessions.end_all(current.subject, EndReason.REVOKED, keep=keep)
+    await services.sessions.end_all(current.subject, EndReason.REVOKED, keep=keep, by=current.id)
 
 
 @router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
@@ -164,7 +164,7 @@ async def log_out(token: BearerDep, services: ServicesDep) -> None:
 async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> None:
     """End one of the user's sessions. Sessions of other users are not found."""
     current, _ = found
-    await services.sessions.revoke(current.subject, session_id)
+    await services.sessions.revoke(current.subject, session_id, by=current.id)
 
 
 @router.get("/v1/me", summary="The user", responses=problems(401, 503))

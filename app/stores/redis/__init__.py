@@ -27,10 +27,11 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.ports import TOMBSTONE_TTL, Stores
+from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Stores
 from app.store_url import RedisUrl
 from app.stores.redis.bans import RedisBans
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
+from app.stores.redis.history import RedisHistory
 from app.stores.redis.maintenance import RedisMaintenance
 from app.stores.redis.sessions import RedisSessions
 from app.stores.redis.tickets import RedisTickets
@@ -43,7 +44,8 @@ async def open_redis_store(
     url: RedisUrl,
     events: Events,
     command_timeout: float = TIMEOUT,
-    events_ttl: timedelta = TOMBSTONE_TTL,
+    feed_ttl: timedelta = TOMBSTONE_TTL,
+    history_ttl: timedelta = TOMBSTONE_TTL,
 ) -> AsyncIterator[Stores]:
     """Open the store at this address; close it at the end. `command_timeout` in seconds.
 
@@ -51,11 +53,24 @@ async def open_redis_store(
     can be, and the server is checked then. StartupError if that or the CA file is unfit.
     """
     async with open_client(url, command_timeout) as client:
-        engine = RedisEngine(client, events, command_timeout)
-        maintenance = RedisMaintenance(engine, events, events_ttl)
+        engine = RedisEngine(client, events, command_timeout, history_ttl)
+        maintenance = RedisMaintenance(engine, events, feed_ttl)
         with suppress(StoreUnavailable):
             await maintenance.check_server()
-        yield Stores(RedisTickets(engine), RedisSessions(engine), RedisBans(engine), maintenance)
+        yield Stores(
+            RedisTickets(engine),
+            RedisSessions(engine),
+            RedisBans(engine),
+            RedisHistory(engine),
+            maintenance,
+        )
+
+
+@asynccontextmanager
+async def open_redis_history(url: RedisUrl, events: Events) -> AsyncIterator[HistoryStore]:
+    """Open the history at this address to read; close it at the end."""
+    async with open_client(url) as client:
+        yield RedisHistory(RedisEngine(client, events))
 
 
 @asynccontextmanager

@@ -5,15 +5,12 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from app.sessions.models import Ban, epoch, instant
+from app.sessions.models import Ban, epoch
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import BAN_INDEX, BAN_PREFIX, ban_key, decode_ban, decode_row
 from app.stores.redis.engine import RedisPort
 from app.stores.redis.sessions import in_chunks
-
-_NO_TIME = instant(0)
-"""The script that lifts a ban does not read the time of the command."""
 
 
 class RedisBans(RedisPort, BanStore):
@@ -28,9 +25,9 @@ class RedisBans(RedisPort, BanStore):
         )
 
     @override
-    async def lift(self, subject: str) -> None:
+    async def lift(self, subject: str, now: datetime) -> None:
         keys = [ban_key(subject), BAN_INDEX]
-        await self._engine.eval_script(scripts.LIFT, keys, _NO_TIME, subject)
+        await self._engine.eval_script(scripts.LIFT, keys, now, subject)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:

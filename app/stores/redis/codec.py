@@ -6,21 +6,25 @@ All keys carry one hash tag, `{tg}`, so that a script may use any of them togeth
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast, get_args
 
 from app.sessions.models import (
     Ban,
     EndReason,
     GivenProof,
+    Note,
+    NoteEvent,
     Proof,
     Revocation,
     Session,
+    SessionRecord,
     epoch,
     instant,
 )
 from app.sessions.outcomes import Ended, Unknown
 
 RedisArg: TypeAlias = str | bytes | int
+_NOTE_EVENTS = frozenset(get_args(NoteEvent))
 
 # --- names of keys ---
 
@@ -41,6 +45,12 @@ LOOK_PREFIX = _PREFIX + "look:"
 TICKET_PREFIX = _PREFIX + "ticket:"
 EVENTS = _PREFIX + "events"
 """What happened to sessions, in the order of the commands: a stream of session ids."""
+RECORD_PREFIX = _PREFIX + "record:"
+"""Before the id of a session. What the history tells of it: a hash."""
+RECORDS_PREFIX = _PREFIX + "records-of:"
+"""Before the subject. The ids of sessions with a record, by their creation: a sorted set."""
+BAN_NOTES_PREFIX = _PREFIX + "ban-notes-of:"
+"""Before the subject. The last bans and lifts, with their times: a list."""
 BAN_PREFIX = _PREFIX + "ban:"
 BAN_INDEX = _PREFIX + "bans"
 """The banned users by the end of their bans, in epoch seconds: a sorted set."""
@@ -146,6 +156,39 @@ def decode_revocation(reply: Sequence[Any]) -> Revocation:
         expires_at=instant(expires_at),
         cursor=event_cursor(event, session_id),
     )
+
+
+def decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
+    """The record of a session."""
+    row = {name: value.decode() for name, value in decode_row(flat).items()}
+    reason = row.get("end_reason")
+    parts = [(*name.partition(":")[::2], text) for name, text in row.items()]
+    notes = [_note(*each) for each in parts if each[0] in _NOTE_EVENTS]
+    return SessionRecord(
+        id=session_id.decode(),
+        device_type=row["device_type"] or None,
+        app_version=row.get("app_version") or None,
+        refreshes=int(row["refreshes"]),
+        created_at=instant(int(row["created_at"])),
+        last_used_at=instant(int(row["last_used_at"])),
+        expires_at=instant(int(row["expires_at"])),
+        absolute_expires_at=instant(int(row["absolute_expires_at"])),
+        end_reason=EndReason(reason) if reason else None,
+        end_cause=row.get("end_cause") or None,
+        replaced_by=row.get("replaced_by") or None,
+        notes=notes,
+    )
+
+
+def decode_ban_note(entry: bytes) -> Note:
+    """An entry of the notes about bans."""
+    event, at = entry.decode().split()
+    return _note(event, "", f"1 {at} {at}")
+
+
+def _note(event: str, kind: str, text: str) -> Note:
+    count, first_at, last_at = map(int, text.split())
+    return Note(cast("NoteEvent", event), kind, count, instant(first_at), instant(last_at))
 
 
 def event_cursor(event: bytes, session_id: bytes) -> str:

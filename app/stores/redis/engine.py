@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from redis import exceptions
@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from app.errors import StoreUnavailable
 from app.events import Events
 from app.sessions.models import epoch
+from app.sessions.ports import TOMBSTONE_TTL
 from app.stores.redis.codec import RedisArg
 from app.stores.redis.scripts import Script
 from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
@@ -46,12 +47,19 @@ Question: TypeAlias = tuple[str | int, ...]
 class RedisEngine:
     """Runs each script and plain command within `timeout` seconds, or raises StoreUnavailable."""
 
-    def __init__(self, client: Redis, events: Events, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        events: Events,
+        timeout: float = TIMEOUT,
+        history_ttl: timedelta = TOMBSTONE_TTL,
+    ) -> None:
         self._client = client
         callbacks: Any = client  # the library's annotations have gaps
         callbacks.set_response_callback("INFO", parse_info)
         self._events = events
         self._timeout = timeout
+        self._history_ttl = int(history_ttl.total_seconds())
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._last_reply_at = float("-inf")
         self._last_reply_took = 0.0
@@ -78,7 +86,7 @@ class RedisEngine:
         send = self._send_confirmed if confirm else self._send
 
         async def run(*, again: bool, deadline: float) -> Any:
-            times = f"{epoch(now)} {self._server_clock.window(deadline)}"
+            times = f"{epoch(now)} {self._server_clock.window(deadline)} {self._history_ttl}"
             args = (len(keys), *keys, name, int(again), times, *arguments)
             try:
                 reply = await send("EVALSHA", script.digest, *args)

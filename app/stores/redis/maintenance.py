@@ -34,11 +34,11 @@ class RedisMaintenance(Maintenance):
     """Checks the server once, and whether it can be written now. Keys expire by themselves."""
 
     def __init__(
-        self, engine: RedisEngine, events: Events, events_ttl: timedelta = TOMBSTONE_TTL
+        self, engine: RedisEngine, events: Events, feed_ttl: timedelta = TOMBSTONE_TTL
     ) -> None:
         self._engine = engine
         self._events = events
-        self._events_ttl = events_ttl
+        self._feed_ttl = feed_ttl
         self._checked = False
 
     async def check_server(self) -> None:
@@ -49,7 +49,7 @@ class RedisMaintenance(Maintenance):
     @override
     async def purge(self, now: datetime) -> int:
         seconds, _ = await self._engine.execute("TIME")  # our own clock may be wrong
-        oldest = int(1000 * (seconds - (self._events_ttl + _CLOCK_SKEW).total_seconds()))
+        oldest = int(1000 * (seconds - (self._feed_ttl + _CLOCK_SKEW).total_seconds()))
         await self._engine.execute("XTRIM", EVENTS, "MINID", max(oldest, 0))
         # The append-only file holds what was erased until the server rewrites it. A rewrite that
         # runs already may have begun before the erasure.

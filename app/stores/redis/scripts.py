@@ -17,6 +17,9 @@ _CONSTANTS = {
     "SWEPT_PREFIX": codec.SWEPT_PREFIX,
     "LOOK_PREFIX": codec.LOOK_PREFIX,
     "EVENTS": codec.EVENTS,
+    "RECORD_PREFIX": codec.RECORD_PREFIX,
+    "RECORDS_PREFIX": codec.RECORDS_PREFIX,
+    "BAN_NOTES_PREFIX": codec.BAN_NOTES_PREFIX,
     "CHUNK": MAX_SESSIONS,
     "MAX_SEEN_PROOFS": MAX_SEEN_PROOFS,
 }
@@ -50,6 +53,7 @@ CREATE_SESSION = _load("create_session")
 END = _load("end")
 END_ALL = _load("end_all")
 ERASE = _load("erase")
+HISTORY = _load("history")
 LIFT = _load("lift")
 LIST = _load("list")
 LIST_BANS = _load("list_bans")

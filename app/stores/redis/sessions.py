@@ -90,11 +90,17 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def end(
-        self, session_id: str, subject: str | None, reason: EndReason, now: datetime
+        self,
+        session_id: str,
+        subject: str | None,
+        reason: EndReason,
+        now: datetime,
+        *,
+        by: str | None = None,
     ) -> Ended | Unknown:
         keys = [session_key(session_id)]
         reply = await self._engine.eval_script(
-            scripts.END, keys, now, subject or "", reason, confirm=True
+            scripts.END, keys, now, subject or "", reason, by or "", confirm=True
         )
         if reply[0] == b"changed":
             return Ended(reason, changed=True)
@@ -102,9 +108,15 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def end_all(
-        self, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
+        self,
+        subject: str,
+        reason: EndReason,
+        now: datetime,
+        *,
+        keep: str | None = None,
+        by: str | None = None,
     ) -> Sequence[str]:
-        args = (subject, reason, keep or "")
+        args = (subject, reason, keep or "", by or "")
         return await in_chunks(
             lambda: self._engine.eval_script(scripts.END_ALL, [], now, *args, confirm=True)
         )

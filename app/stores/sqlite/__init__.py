@@ -4,6 +4,7 @@ Every command is one transaction, so a decision and its write cannot be separate
 compared and set under the same lock, never by time.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -12,29 +13,42 @@ from sqlite3 import Connection
 
 from typing_extensions import override
 
+from app.errors import StartupError
 from app.events import Events
 from app.sessions.models import epoch, instant
-from app.sessions.ports import TOMBSTONE_TTL, Maintenance, Stores
+from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Maintenance, Stores
 from app.stores.sqlite.bans import SqliteBans
+from app.stores.sqlite.database import open_reader
 from app.stores.sqlite.engine import SqliteEngine, SqlitePort, command
+from app.stores.sqlite.history import SqliteHistory
 from app.stores.sqlite.schema import MIGRATIONS
 from app.stores.sqlite.sessions import SqliteSessions
 from app.stores.sqlite.tickets import SqliteTickets
 
 _CHUNK = 200
 """Rows that one command deletes: a millisecond of the event loop."""
-_EXPIRY_COLUMNS = {
-    "sessions": "expires_at",
+_EXPIRED = {
+    "sessions": "end_reason IS NOT NULL AND expires_at",
     "tickets": "expires_at",
     "bans": "until",
     "events": "created_at",
     "looks": "next_at",
+    "notes": "session_id IS NULL AND last_at",
 }
+"""By table, the column that tells from when on a row is kept no longer."""
+_FORGET = """
+    UPDATE sessions SET end_reason = 'expired', ended_at = expires_at, encrypted_profile = x'',
+        key_thumbprint = NULL, seen_proofs = NULL
+    WHERE rowid IN (SELECT rowid FROM sessions WHERE end_reason IS NULL AND expires_at <= ? LIMIT ?)
+"""
 
 
 @contextmanager
 def open_sqlite_store(
-    path: Path, events: Events | None = None, events_ttl: timedelta = TOMBSTONE_TTL
+    path: Path,
+    events: Events | None = None,
+    feed_ttl: timedelta = TOMBSTONE_TTL,
+    history_ttl: timedelta = TOMBSTONE_TTL,
 ) -> Iterator[Stores]:
     """Open or create the file, or raise StartupError. At the end, finish queued commands.
 
@@ -53,26 +67,43 @@ def open_sqlite_store(
             SqliteTickets(engine),
             SqliteSessions(engine),
             SqliteBans(engine),
-            SqliteMaintenance(engine, events_ttl),
+            SqliteHistory(engine.read),
+            SqliteMaintenance(engine, feed_ttl, history_ttl),
         )
+
+
+@contextmanager
+def open_sqlite_history(path: Path) -> Iterator[HistoryStore]:
+    """Open the file to read, or raise StartupError. Another process may have it open."""
+    try:
+        with closing(open_reader(path)) as reader:
+            (found,) = reader.execute("PRAGMA user_version").fetchone()
+            if found != len(MIGRATIONS):
+                version = f"has schema {found}, this version reads {len(MIGRATIONS)}"
+                raise StartupError(f"STORE_URL: {path} {version}; start the service once")
+            yield SqliteHistory(lambda query: query(reader))
+    except sqlite3.Error as error:
+        raise StartupError(f"STORE_URL: {path} cannot be read ({error})") from error
 
 
 class SqliteMaintenance(SqlitePort, Maintenance):
     """Purges in chunks, so that no other command waits long."""
 
-    def __init__(self, engine: SqliteEngine, events_ttl: timedelta) -> None:
+    def __init__(self, engine: SqliteEngine, feed_ttl: timedelta, history_ttl: timedelta) -> None:
         super().__init__(engine)
-        self._kept_for = {"sessions": TOMBSTONE_TTL, "events": events_ttl}
+        records = max(history_ttl, TOMBSTONE_TTL)
+        self._kept_for = {"sessions": records, "events": feed_ttl, "notes": history_ttl}
 
     @override
     async def purge(self, now: datetime) -> int:
+        await self._in_chunks(_FORGET, epoch(now - TOMBSTONE_TTL))
         purged = 0
-        for table in _EXPIRY_COLUMNS:
+        for table, expired in _EXPIRED.items():
+            rows = f"SELECT rowid FROM {table} WHERE {expired} <= ? LIMIT ?"  # noqa: S608  # constants
+            delete = f"DELETE FROM {table} WHERE rowid IN ({rows})"  # noqa: S608  # constants
             end = now - self._kept_for.get(table, timedelta(0))
-            deleted = _CHUNK
-            while deleted == _CHUNK:
-                deleted = await self._purge_chunk(table, epoch(end))
-                purged += 0 if table == "events" else deleted
+            deleted = await self._in_chunks(delete, epoch(end))
+            purged += 0 if table in {"events", "notes"} else deleted
         return purged
 
     @override
@@ -87,12 +118,9 @@ class SqliteMaintenance(SqlitePort, Maintenance):
         sql = f"PRAGMA user_version = {len(MIGRATIONS)}"
         await self._engine.run(lambda db: db.execute(sql))
 
-    async def _purge_chunk(self, table: str, end: int) -> int:
-        column = _EXPIRY_COLUMNS[table]
-        expired = f"SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?"  # noqa: S608  # constants
-        sql = f"DELETE FROM {table} WHERE rowid IN ({expired})"  # noqa: S608  # constants
-
-        def delete(db: Connection) -> int:
-            return db.execute(sql, (end, _CHUNK)).rowcount
-
-        return await self._engine.run(delete)
+    async def _in_chunks(self, sql: str, end: int) -> int:
+        changed, count = 0, _CHUNK
+        while count == _CHUNK:
+            count = await self._engine.run(lambda db: db.execute(sql, (end, _CHUNK)).rowcount)
+            changed += count
+        return changed

@@ -78,4 +78,31 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX looks_by_end ON looks (next_at);
     """,
+    # For the history. `ended_at` is when the session was over: at its end, or at its limit if that
+    # came first. `end_cause`: see `SessionRecord`. A note is an event of a session that its row
+    # does not tell; equal ones are one row. Without a session, it is about the user's bans.
+    """
+    ALTER TABLE sessions ADD COLUMN app_version TEXT;
+    ALTER TABLE sessions ADD COLUMN ended_at INTEGER;
+    ALTER TABLE sessions ADD COLUMN end_cause TEXT;
+    DROP INDEX sessions_by_end;
+    CREATE INDEX sessions_by_limit ON sessions (expires_at) WHERE end_reason IS NULL;
+    CREATE INDEX tombstones_by_end ON sessions (expires_at) WHERE end_reason IS NOT NULL;
+
+    CREATE TABLE notes (
+        subject    TEXT NOT NULL,
+        session_id TEXT,
+        event      TEXT NOT NULL,
+        kind       TEXT NOT NULL,
+        count      INTEGER NOT NULL DEFAULT 1,
+        first_at   INTEGER NOT NULL,
+        last_at    INTEGER NOT NULL,
+        UNIQUE (session_id, event, kind)
+    ) STRICT;
+    CREATE INDEX notes_by_subject ON notes (subject);
+    CREATE INDEX notes_by_time ON notes (last_at) WHERE session_id IS NULL;
+    CREATE TRIGGER notes_of_session AFTER DELETE ON sessions BEGIN
+        DELETE FROM notes WHERE session_id = old.id;
+    END;
+    """,
 )

@@ -11,7 +11,15 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
+from app.sessions.models import (
+    EndReason,
+    NoteEvent,
+    ReplacedFor,
+    RevocationPage,
+    Session,
+    epoch,
+    instant,
+)
 from app.sessions.outcomes import (
     Active,
     Ended,
@@ -26,13 +34,14 @@ from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionSto
 from app.sessions.proofs import fault_of, note_proof
 from app.stores.sqlite.engine import SqlitePort, command, query
 from app.stores.sqlite.events import add_event, find_revocations
+from app.stores.sqlite.history import add_note
 
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = tuple(place for place, field in enumerate(fields(Session)) if field.type is datetime)
 _COLUMNS = ", ".join(_NAMES)
 _STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
 _FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
-_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608  # constants
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}, app_version) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608  # constants
 _ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at > ?"
 # Within one second, in the order of writing.
 _OLDEST_FIRST = "ORDER BY created_at, rowid"
@@ -71,19 +80,24 @@ class SqliteSessions(SqlitePort, SessionStore):
         found = _state(row, rotation.now)
         if not isinstance(found, Active):
             return found
-        if (fault := fault_of(rotation.proof, found.session)) is not None:
+        session, now = found.session, rotation.now
+        if (fault := fault_of(rotation.proof, session)) is not None:
+            if fault != "nonce":  # an app that has no nonce yet gets it in this way
+                _note(db, session, "proof_refused", now, fault)
             return ProofRefused(fault)
-        session = note_proof(found.session, rotation.proof)
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
-            rotated = session if rotation.dry_run else _advance(db, session, rotation)
-            return Rotated(rotated, rolled_forward=ahead == 1)
+            if rotation.dry_run:
+                return Rotated(session, rolled_forward=ahead == 1)
+            if ahead == 1:
+                _note(db, session, "rolled_forward", now)
+            return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
         kind = _kind_of_reuse(ahead, row, rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
-        if kind == "recent_previous" and not _in_use(row) and rotation.now < window_ends_at:
-            return Replayed(session) if rotation.dry_run else _replay(db, session)
+        if kind == "recent_previous" and not _in_use(row) and now < window_ends_at:
+            return Replayed(session) if rotation.dry_run else _replay(db, session, rotation)
         if not rotation.dry_run:
-            _end(db, session.id, EndReason.REFRESH_REUSED, rotation.now)
+            _end(db, session.id, EndReason.REFRESH_REUSED, now, kind)
         return Reused(kind)
 
     @override
@@ -95,14 +109,21 @@ class SqliteSessions(SqlitePort, SessionStore):
     @override
     @command
     def end(
-        self, db: Connection, session_id: str, subject: str | None, reason: EndReason, now: datetime
+        self,
+        db: Connection,
+        session_id: str,
+        subject: str | None,
+        reason: EndReason,
+        now: datetime,
+        *,
+        by: str | None = None,
     ) -> Ended | Unknown:
         row = _find(db, session_id)
         if row is None or subject not in (None, row["subject"]):
             return Unknown()
         if row["end_reason"] is not None:
             return _tombstone(row)
-        _end(db, session_id, reason, now)
+        _end(db, session_id, reason, now, by)
         return Ended(reason, changed=True)
 
     @override
@@ -115,8 +136,9 @@ class SqliteSessions(SqlitePort, SessionStore):
         now: datetime,
         *,
         keep: str | None = None,
+        by: str | None = None,
     ) -> Sequence[str]:
-        return end_all_sessions(db, subject, reason, now, keep=keep)
+        return end_all_sessions(db, subject, reason, now, keep=keep, by=by)
 
     @override
     @command
@@ -146,14 +168,20 @@ def find_session(db: Connection, session_id: str, now: datetime) -> Active | End
     return _state(_find(db, session_id), now)
 
 
-def insert_session(db: Connection, session: Session) -> None:
+def insert_session(db: Connection, session: Session, app_version: str | None) -> None:
     """Store a new session."""
-    values = [getattr(session, name) for name in _NAMES]
+    values = [*(getattr(session, name) for name in _NAMES), app_version]
     db.execute(_INSERT, [epoch(v) if isinstance(v, datetime) else v for v in values])
 
 
 def end_all_sessions(
-    db: Connection, subject: str, reason: EndReason, now: datetime, *, keep: str | None = None
+    db: Connection,
+    subject: str,
+    reason: EndReason,
+    now: datetime,
+    *,
+    keep: str | None = None,
+    by: str | None = None,
 ) -> Sequence[str]:
     """End the user's sessions except `keep`; return the ids of those that had not ended.
 
@@ -165,7 +193,7 @@ def end_all_sessions(
     )
     ids = [row["id"] for row in db.execute(sql, (subject, keep)).fetchall()]
     for session_id in ids:
-        _end(db, session_id, reason, now)
+        _end(db, session_id, reason, now, by)
     return ids
 
 
@@ -176,18 +204,22 @@ def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -
     """
     user = newcomer.subject, epoch(newcomer.created_at)
     same_type = newcomer.device_type if limits.one_per_device_type else None
-    replaced = _replace(db, newcomer, f"{_ACTIVE} AND device_type = ?", *user, same_type)
+    of_type, oldest = f"{_ACTIVE} AND device_type = ?", f"{_ACTIVE} {_OLDEST_FIRST} LIMIT ?"
+    replaced = _replace(db, newcomer, "one_per_device_type", of_type, *user, same_type)
     (active,) = db.execute(f"SELECT count(*) {_ACTIVE}", user).fetchone()
     surplus = min(active + 1 - limits.max_per_user, MAX_SESSIONS)
     if surplus > 0:
-        replaced += _replace(db, newcomer, f"{_ACTIVE} {_OLDEST_FIRST} LIMIT ?", *user, surplus)
+        replaced += _replace(db, newcomer, "max_per_user", oldest, *user, surplus)
     return replaced
 
 
-def _replace(db: Connection, newcomer: Session, which: str, *values: str | int | None) -> list[str]:
+def _replace(
+    db: Connection, newcomer: Session, limit: ReplacedFor, which: str, *values: str | int | None
+) -> list[str]:
     replaced = [row["id"] for row in db.execute(f"SELECT id {which}", values).fetchall()]
+    now, device_type = newcomer.created_at, newcomer.device_type
     for session_id in replaced:
-        _end(db, session_id, EndReason.REPLACED, newcomer.created_at, newcomer.device_type)
+        _end(db, session_id, EndReason.REPLACED, now, limit, replaced_by=device_type)
     return replaced
 
 
@@ -219,9 +251,10 @@ def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     db.execute("DELETE FROM looks WHERE subject = ?", (subject,))
     ended = end_all_sessions(db, subject, EndReason.ERASED, now)
+    db.execute("DELETE FROM notes WHERE subject = ?", (subject,))
     db.execute(
-        "UPDATE sessions SET subject = '', device_type = NULL, replaced_by = NULL"
-        " WHERE subject = ?",
+        "UPDATE sessions SET subject = '', device_type = NULL, app_version = NULL,"
+        " replaced_by = NULL, end_cause = NULL WHERE subject = ?",
         (subject,),
     )
     return ended
@@ -232,19 +265,37 @@ def _end(
     session_id: str,
     reason: EndReason,
     now: datetime,
+    cause: str | None = None,
+    *,
     replaced_by: str | None = None,
 ) -> None:
     # The tombstone keeps the reason; the profile and the device key are deleted at once.
     db.execute(
-        "UPDATE sessions SET end_reason = ?, replaced_by = ?, expires_at = ?,"
+        "UPDATE sessions SET end_reason = ?, end_cause = ?, replaced_by = ?,"
+        " ended_at = min(expires_at, ?), expires_at = ?,"
         " encrypted_profile = x'', key_thumbprint = NULL, seen_proofs = NULL WHERE id = ?",
-        (reason, replaced_by, epoch(now), session_id),
+        (reason, cause, replaced_by, epoch(now), epoch(now), session_id),
     )
     if reason is not EndReason.EXPIRED:
         add_event(db, session_id, now)
 
 
+def _note(
+    db: Connection, session: Session, event: NoteEvent, now: datetime, kind: str = ""
+) -> None:
+    add_note(db, event, session.subject, now, session.id, kind=kind)
+
+
+def _bind(db: Connection, session: Session, rotation: Rotation) -> Session:
+    """The session with this proof. The first one binds it, which is noted."""
+    bound = note_proof(session, rotation.proof)
+    if bound.key_thumbprint != session.key_thumbprint:
+        _note(db, session, "session_bound", rotation.now)
+    return bound
+
+
 def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
+    session = _bind(db, session, rotation)
     advanced = replace(
         session,
         generation=rotation.presented + 1,
@@ -263,7 +314,9 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
     return advanced
 
 
-def _replay(db: Connection, session: Session) -> Replayed:
+def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
+    session = _bind(db, session, rotation)
+    _note(db, session, "refresh_replayed", rotation.now)
     sql = (
         "UPDATE sessions SET key_thumbprint = ?, seen_proofs = ?, replays = replays + 1,"
         " replayed_generations = replayed_generations + (replays = 0) WHERE id = ?"

@@ -10,6 +10,7 @@ from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Held, K
 from app.sessions.ports import SessionLimits, TicketLease, TicketStore
 from app.stores.sqlite.bans import find_ban
 from app.stores.sqlite.engine import SqlitePort, command
+from app.stores.sqlite.history import add_note
 from app.stores.sqlite.sessions import evict_over_limit, find_session, insert_session
 
 _COLUMNS = (
@@ -46,7 +47,12 @@ class SqliteTickets(SqlitePort, TicketStore):
     @override
     @command
     def create_session(
-        self, db: Connection, lease: TicketLease, session: Session, limits: SessionLimits
+        self,
+        db: Connection,
+        lease: TicketLease,
+        session: Session,
+        limits: SessionLimits,
+        app_version: str | None = None,
     ) -> Opened | AlreadyUsed | Banned:
         # Another login may have taken over the lease. The slow holder may still create the session,
         # because Authing may have told the user to it alone. The first session created wins.
@@ -58,7 +64,9 @@ class SqliteTickets(SqlitePort, TicketStore):
             _release(db, lease)
             return Banned(ban.until)
         replaced = evict_over_limit(db, session, limits)
-        insert_session(db, session)
+        insert_session(db, session, app_version)
+        if session.key_thumbprint is not None:
+            add_note(db, "session_bound", session.subject, session.created_at, session.id)
         _note_session(db, lease, session.id)
         return Opened(replaced)
 
@@ -99,5 +107,6 @@ def _already_used(db: Connection, row: Row, lease: TicketLease) -> AlreadyUsed:
     same_key = lease.key_hash is not None and row["key_hash"] == lease.key_hash
     found = find_session(db, row["session_id"], lease.now) if same_key else None
     if isinstance(found, Active) and found.session.generation == 0:
+        add_note(db, "login_replayed", found.session.subject, lease.now, found.session.id)
         return AlreadyUsed(found.session)
     return AlreadyUsed(None)

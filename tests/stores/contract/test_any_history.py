@@ -73,7 +73,7 @@ def user_of(session_id: str) -> str:
 
 
 async def lift_ban(store: Stores, at: Moment) -> None:
-    await store.bans.lift(at.user)
+    await store.bans.lift(at.user, at.now)
 
 
 async def bans_of(store: Stores, at: Moment) -> Sequence[Ban]:

@@ -76,7 +76,7 @@ async def test_a_ban_at_login_does_not_release_the_lease_of_another_holder(store
 async def test_a_login_refused_by_a_ban_replaces_no_session(store: Stores) -> None:
     await store.bans.put(ban_of(until=NOW + SECOND))
     await log_in(store, NOW + SECOND)
-    await store.bans.lift(SUBJECT)
+    await store.bans.lift(SUBJECT, NOW)
     outcome = await store.tickets.create_session(
         lease_of(),
         make_session(subject="other"),
@@ -125,7 +125,7 @@ async def test_a_changed_ban_is_listed_once_and_a_lifted_one_is_not_listed(store
     await store.bans.put(ban_of())
     await store.bans.put(changed := ban_of(until=UNTIL, reason="fraud"))
     await store.bans.put(ban_of("other"))
-    await store.bans.lift("other")
+    await store.bans.lift("other", NOW)
     assert list(await store.bans.list_bans(NOW)) == [changed]
 
 
@@ -148,7 +148,7 @@ async def test_a_list_of_bans_is_bounded(store: Stores) -> None:
 async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(store: Stores) -> None:
     await keep(store, make_session())
     await store.bans.put(ban_of())
-    await store.bans.lift(SUBJECT)
+    await store.bans.lift(SUBJECT, NOW)
     assert await store.bans.find(SUBJECT, NOW) is None
     assert await store.sessions.touch("session-a", 0, NOW) == Ended(EndReason.BANNED)
     assert await log_in(store) == Opened([])
@@ -156,7 +156,7 @@ async def test_a_lifted_ban_lets_the_user_in_but_brings_no_session_back(store: S
 
 async def test_lifting_a_ban_that_does_not_exist_is_allowed(store: Stores) -> None:
     await store.bans.put(ban_of("other"))
-    await store.bans.lift(SUBJECT)
+    await store.bans.lift(SUBJECT, NOW)
     assert await store.bans.find("other", NOW) == ban_of("other")
 
 

@@ -41,13 +41,13 @@ async def opened(
     ca_file: Path | None = None,
     sentinel_password: str | None = None,
     command_timeout: float = TIMEOUT,
-    events_ttl: timedelta = TOMBSTONE_TTL,
+    feed_ttl: timedelta = TOMBSTONE_TTL,
 ) -> AsyncIterator[Stores]:
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
     recorded = events if events is not None else RecordedEvents()
     address = replace(address, ca_file=ca_file, sentinel_password=sentinel_password)
-    async with open_redis_store(address, recorded, command_timeout, events_ttl) as store:
+    async with open_redis_store(address, recorded, command_timeout, feed_ttl) as store:
         yield store
 
 

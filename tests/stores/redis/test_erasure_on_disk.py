@@ -46,7 +46,7 @@ async def erase_somebody(server: Server, events: RecordedEvents | None = None) -
         await store.sessions.end("session-2", USER, EndReason.LOGGED_OUT, NOW)
         await keep(store, make_session("last", subject=USER, encrypted_profile=PROFILE))
         await store.bans.put(ban_of(USER))
-        await store.bans.lift(USER)
+        await store.bans.lift(USER, NOW)
         await store.sessions.erase(USER, NOW)
         assert all(word in on_disk(server) for word in PERSONAL)
         await store.maintenance.purge(NOW)

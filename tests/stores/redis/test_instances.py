@@ -77,7 +77,7 @@ async def test_the_feed_has_all_ends_on_every_instance_whatever_its_clock_shows(
 
 async def test_a_purge_keeps_an_event_as_long_as_an_access_token(valkey: Server) -> None:
     old, kept = f"{1000 * int(time.time() - 95)}-0", f"{1000 * int(time.time() - 85)}-0"
-    async with opened(valkey.url, events_ttl=timedelta(seconds=30)) as store:
+    async with opened(valkey.url, feed_ttl=timedelta(seconds=30)) as store:
         for event in (old, kept):
             valkey.cli("XADD", EVENTS, event, "session_id", "session")
         await store.maintenance.purge(NOW + 40 * DAY)

@@ -70,7 +70,7 @@ LATE = [
     ),
     Late(
         scripts.LIFT,
-        lambda store: store.bans.lift(SUBJECT),
+        lambda store: store.bans.lift(SUBJECT, NOW),
         (lambda store: store.bans.put(ban_of()),),
         lambda store: store.bans.find(SUBJECT, NOW),
         lambda ban: ban == ban_of(),
@@ -78,7 +78,7 @@ LATE = [
     Late(
         scripts.BAN,
         lambda store: store.bans.put(ban_of()),
-        (lambda store: store.bans.put(ban_of()), lambda store: store.bans.lift(SUBJECT)),
+        (lambda store: store.bans.put(ban_of()), lambda store: store.bans.lift(SUBJECT, NOW)),
         lambda store: store.bans.find(SUBJECT, NOW),
         lambda ban: ban is None,
     ),
@@ -157,7 +157,7 @@ async def with_a_kept_copy(proxy: Proxy, script: Script, command: Awaitable[Any]
 
 
 FIRST_COPIES: list[tuple[Script, Callable[[Stores, str], Awaitable[Any]], str]] = [
-    (scripts.LIFT, lambda store, who: store.bans.lift(who), "ban"),
+    (scripts.LIFT, lambda store, who: store.bans.lift(who, NOW), "ban"),
     (scripts.BAN, lambda store, who: store.bans.put(ban_of(who, until=NOW + HOUR)), "ban"),
     (scripts.BAN, lambda store, who: store.bans.put(ban_of(who)), "login"),
     (
@@ -184,7 +184,7 @@ async def test_a_first_copy_undoes_nothing_newer(  # noqa: PLR0917  # three are 
     if newer == "ban":
         await other.bans.put(ban_of())
     else:
-        await other.bans.lift(SUBJECT)
+        await other.bans.lift(SUBJECT, NOW)
         await keep(other, make_session("again"))
     await asyncio.to_thread(proxy.deliver)
     expected, state = (ban_of(), Unknown) if newer == "ban" else (None, Active)

@@ -187,14 +187,14 @@ async def test_a_second_run_returns_the_ids_that_its_first_run_ended(
     store: Stores, proxy: Proxy, script: Script, end_them: EndAll
 ) -> None:
     await end_them(store)
-    await store.bans.lift(SUBJECT)
+    await store.bans.lift(SUBJECT, NOW)
     ended: list[str] = []
     for _ in range(20):
         ids = await keep_some(store, 3)
         lose(proxy, script)
         assert await end_them(store) == ids
         assert await end_them(store) == []
-        await store.bans.lift(SUBJECT)
+        await store.bans.lift(SUBJECT, NOW)
         ended += ids
     assert proxy.lost == 20
     assert await in_the_feed(store) == ended

@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = WRITES | {
     "end": lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW),
     "end_all": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
     "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
-    "lift": lambda store: store.bans.lift(SUBJECT),
+    "lift": lambda store: store.bans.lift(SUBJECT, NOW),
     "put": lambda store: store.bans.put(ban_of()),
     "find": lambda store: store.bans.find(SUBJECT, NOW),
 }

@@ -21,4 +21,5 @@ if last_end < math.huge then
 else
   redis.call('PERSIST', bans)
 end
+note_ban(subject, 'banned')
 return end_chunk(subject, 'banned', '')

@@ -3,12 +3,12 @@
 -- KEYS: ticket, idempotency key, session, ban.
 -- ARGV: prefix of tickets, prefix of sessions, ticket hash, key hash (or empty), holder,
 -- lease_ends_at, expires_at, max_per_user, one per device type ('1' or '0'), minimum life of the
--- index in seconds, subject, then the session's fields and values in turn.
+-- index in seconds, subject, version of the app (or empty), then the session's fields and values in turn.
 local ticket_key, idempotency_key, key, ban = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ticket_prefix, session_prefix, hash, key_hash = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local holder, lease_ends_at, ticket_expires_at = ARGV[8], ARGV[9], ARGV[10]
 local max_per_user, one_per_device_type = tonumber(ARGV[11]), ARGV[12] == '1'
-local index_ttl, subject, FIRST_FIELD = tonumber(ARGV[13]), ARGV[14], 15
+local index_ttl, subject, FIRST_FIELD = tonumber(ARGV[13]), ARGV[14], 16
 
 -- When the session expires, if it is active. One that has expired by both clocks ends; one whose key
 -- is gone leaves the index.
@@ -42,10 +42,10 @@ end
 -- Ends the sessions that a new one on this type of device replaces; returns their ids.
 local function replace(device_type)
   local index, swept, replaced = INDEX_PREFIX .. subject, SWEPT_PREFIX .. subject, {}
-  local function replace_each(ids)
+  local function replace_each(ids, limit)
     for _, id in ipairs(ids) do
       if active_until(id) then
-        finish(id, subject, 'replaced', device_type)
+        finish(id, subject, 'replaced', limit, device_type)
         table.insert(replaced, id)
       end
     end
@@ -55,14 +55,14 @@ local function replace(device_type)
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, score, score, 'LIMIT', 0, CHUNK)) do
       table.insert(same_type, string.sub(member, 2))
     end
-    replace_each(same_type)
+    replace_each(same_type, 'one_per_device_type')
   end
   local surplus = redis.call('ZCOUNT', index, 0, '+inf') + 1 - max_per_user
   if surplus > 0 and redis.call('EXISTS', swept) == 0 then
     sweep(swept)
     surplus = redis.call('ZCOUNT', index, 0, '+inf') + 1 - max_per_user
   end
-  if surplus > 0 then replace_each(oldest(subject, math.min(surplus, CHUNK))) end
+  if surplus > 0 then replace_each(oldest(subject, math.min(surplus, CHUNK)), 'max_per_user') end
   return replaced
 end
 
@@ -110,4 +110,6 @@ redis.call('EXPIRE', key, tonumber(session.expires_at) - now + TOMBSTONE_SECONDS
 local replaced = replace(session.device_type)
 add_to_index(session)
 note_session(ticket, session.id)
+record(session, session.expires_at - now, 'expires_at', session.expires_at, 'app_version', ARGV[15])
+if session.key_thumbprint then happened(session.id, 'session_bound') end
 return {'opened', replaced}

@@ -15,6 +15,9 @@ local tombstones = redis.call('LPOP', TOMBSTONES_PREFIX .. subject, CHUNK) or {}
 for _, id in ipairs(tombstones) do
   redis.call('HDEL', SESSION_PREFIX .. id, 'subject', 'device_type', 'replaced_by')
 end
+local records = RECORDS_PREFIX .. subject
+for _, id in ipairs(redis.call('ZRANGE', records, 0, -1)) do redis.call('DEL', RECORD_PREFIX .. id) end
+redis.call('DEL', records, BAN_NOTES_PREFIX .. subject)
 if #tombstones == CHUNK then result[1] = 1 end
 redis.call('DEL', SWEPT_PREFIX .. subject, LOOK_PREFIX .. subject)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')

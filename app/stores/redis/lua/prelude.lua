@@ -9,10 +9,11 @@
 -- issued, last: when the command was sent and when it may run at the latest, in epoch milliseconds
 --             of the server's clock. One that arrives later was given up: it is stale, and changes
 --             and judges nothing. `issued` is early by the way of a reply.
+-- history_ttl: how long the history outlives a session, in seconds.
 -- verdict:    'run', or 'stale' if nothing was done. The engine sends the command again then.
 local command_id, again = ARGV[1], ARGV[2] == '1'
-local now, issued, last = string.match(ARGV[3], '(%S+) (%S+) (%S+)')
-now, issued = tonumber(now), tonumber(issued)
+local now, issued, last, history_ttl = string.match(ARGV[3], '(%S+) (%S+) (%S+) (%S+)')
+now, issued, history_ttl = tonumber(now), tonumber(issued), tonumber(history_ttl)
 local verdict, CLOCK_TOLERANCE = 'run', 100
 local time = redis.call('TIME')
 local server_now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -63,16 +64,58 @@ local function leave_index(id, subject)
   redis.call('ZREM', INDEX_PREFIX .. subject, id, ':' .. id)
 end
 
--- Ends the session. The tombstone keeps the reason; the profile and the device key are deleted at
+-- Writes fields of the session's record in the history, which is kept for `life` and `history_ttl`
+-- seconds. With a new field, all are written: a session may be older than the history.
+local function record(session, life, ...)
+  local key, index = RECORD_PREFIX .. session.id, RECORDS_PREFIX .. session.subject
+  if redis.call('HSET', key, ...) > 0 then
+    redis.call('HSET', key, 'device_type', session.device_type or '', 'refreshes', session.generation,
+      'created_at', session.created_at, 'last_used_at', session.last_used_at,
+      'absolute_expires_at', session.absolute_expires_at)
+    redis.call('ZADD', index, session.created_at, session.id)
+    for _, oldest in ipairs(redis.call('ZRANGE', index, 0, -1 - CHUNK)) do
+      redis.call('DEL', RECORD_PREFIX .. oldest)
+      redis.call('ZREM', index, oldest)
+    end
+    local ttl = session.absolute_expires_at - now + history_ttl
+    if redis.call('TTL', index) < ttl then redis.call('EXPIRE', index, ttl) end
+  end
+  redis.call('EXPIRE', key, life + history_ttl)
+end
+
+-- Notes in the record how often an event has happened to the session, and when first and last.
+-- A session that is older than the history has no record yet.
+local function happened(id, event)
+  local key = RECORD_PREFIX .. id
+  if redis.call('EXISTS', key) == 0 then return end
+  local count, first = string.match(redis.call('HGET', key, event) or '0 ' .. now, '(%d+) (%d+)')
+  note(key, event, string.format('%d %s %d', count + 1, first, now))
+end
+
+-- Notes in the history that the user was banned, or that the ban was lifted. A ban is put again while
+-- there are sessions to end, at the same time.
+local function note_ban(subject, event)
+  local key, entry = BAN_NOTES_PREFIX .. subject, event .. ' ' .. now
+  if redis.call('LINDEX', key, -1) ~= entry then redis.call('RPUSH', key, entry) end
+  redis.call('LTRIM', key, -100, -1)
+  redis.call('EXPIRE', key, history_ttl)
+end
+
+-- Ends the session. The record gets the cause; a session that has expired is recorded as expired. The
+-- tombstone keeps the reason; the profile and the device key are deleted at
 -- once. Only an erasure reads the list of the user's tombstones.
 -- HDEL is the first write, because a server without memory allows it, and then the rest too.
-local function finish(id, subject, reason, replaced_by)
+local function finish(id, subject, reason, cause, replaced_by)
   local key, tombstones = SESSION_PREFIX .. id, TOMBSTONES_PREFIX .. subject
+  local session = read(key)
   redis.call('HDEL', key, 'encrypted_profile', 'key_thumbprint', 'seen_proofs')
   redis.call('HSET', key, 'end_reason', reason, 'replaced_by', replaced_by or '',
     'expires_at', now, 'command_id', command_id)
   redis.call('EXPIRE', key, TOMBSTONE_SECONDS)
   leave_index(id, subject)
+  local expired = tonumber(session.expires_at) < now
+  record(session, 0, 'end_reason', expired and 'expired' or reason, 'end_cause', cause or '',
+    'replaced_by', replaced_by or '', 'expires_at', expired and session.expires_at or now)
   -- The rest of the event is in the tombstone, so that an erasure finds it there.
   if reason ~= 'expired' then
     redis.call('XADD', EVENTS, '*', 'session_id', id)
@@ -102,7 +145,7 @@ end
 -- Ends the user's sessions except `keep`, at most CHUNK. Returns 1 if there may be more, and the ids
 -- that ended in this run or its first one. Sessions that have expired end too: by the clock of
 -- another instance they may be active. A command older than one of the sessions is stale: nil.
-local function end_chunk(subject, reason, keep)
+local function end_chunk(subject, reason, keep, by)
   local ended = ended_by_first_run(subject, reason)
   if #ended > 0 then return {1, unpack(ended)} end
   local ids, found = oldest(subject, CHUNK), {}
@@ -118,7 +161,7 @@ local function end_chunk(subject, reason, keep)
     if not found[id] then
       leave_index(id, subject)
     elseif id ~= keep then
-      finish(id, subject, reason)
+      finish(id, subject, reason, by)
       table.insert(ended, id)
     end
   end
@@ -147,5 +190,6 @@ local function already_used(ticket, session_prefix, key_hash)
   local key = session_prefix .. ticket.session_id
   local session = read(key)
   if inactive(session) or session.generation ~= '0' then return {'already_used'} end
+  if not again then happened(session.id, 'login_replayed') end
   return {'already_used', redis.call('HGETALL', key)}
 end

@@ -44,7 +44,12 @@ local gone = inactive(session)
 if gone then return gone end
 
 local refusal, proof_fields = judge_proof(ARGV[10], ARGV[11])
-if refusal then return {'proof', refusal} end
+if refusal then
+  -- An app that has no nonce yet gets it in this way.
+  if refusal ~= 'nonce' and not again then happened(session.id, 'proof_refused:' .. refusal) end
+  return {'proof', refusal}
+end
+local binds = #proof_fields > 0 and not session.key_thumbprint
 
 local ahead = presented - tonumber(session.generation)
 if ahead == 0 or ahead == 1 then
@@ -59,6 +64,11 @@ if ahead == 0 or ahead == 1 then
   local count = session.replays and 'replays' or 'replayed_generations'
   redis.call('HDEL', KEYS[1], 'in_use', count)
   redis.call('EXPIRE', KEYS[1], expires_at - now + TOMBSTONE_SECONDS)
+  -- The history tells when a session has expired, also when its own key is gone.
+  record(session, expires_at - now, 'refreshes', presented + 1, 'last_used_at', now,
+    'expires_at', expires_at)
+  if binds then happened(session.id, 'session_bound') end
+  if ahead == 1 then happened(session.id, 'rolled_forward') end
   return reply(outcome, changes)
 end
 local window_ends_at = tonumber(session.last_used_at) + recovery_window
@@ -68,7 +78,11 @@ if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
   local in_a_row = (session.replayed_generations or 0) + (session.replays and 0 or 1)
   local counts = {'replays', (session.replays or 0) + 1, 'replayed_generations', in_a_row,
     unpack(proof_fields)}
-  if not dry_run then note(KEYS[1], 'replay_id', command_id, unpack(counts)) end
+  if not dry_run then
+    note(KEYS[1], 'replay_id', command_id, unpack(counts))
+    if binds then happened(session.id, 'session_bound') end
+    happened(session.id, 'refresh_replayed')
+  end
   return reply('replayed', counts)
 end
 -- A copy of a command may come after its second run, when the app has used the successor.
@@ -82,6 +96,6 @@ if again then return {'unsure'} end
 local kind = ahead > 0 and 'ahead' or ahead < -1 and 'stale'
   or same_key and 'recent_previous' or 'other_key'
 if dry_run then return {'reused', kind} end
-finish(session.id, session.subject, 'refresh_reused')
+finish(session.id, session.subject, 'refresh_reused', kind)
 redis.call('HSET', KEYS[1], 'outcome', kind)
 return {'reused', kind}

@@ -1,0 +1,182 @@
+"""`/internal/v1/…/history`: support learns why a user was logged out, and nothing personal.
+
+`tests/stores/contract/test_history.py` shows what each store keeps.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, get_args
+
+import httpx
+import pytest
+
+from app.api.history import EXPLANATIONS
+from app.sessions.models import EndReason, ReplacedFor
+from app.sessions.outcomes import ReuseKind
+from tests.stores.user_journey import DEVICE, everything_that_happens_to
+from tests.support.leaks import found
+from tests.support.running_app import SERVICE, RunningApp
+
+Tokens: TypeAlias = dict[str, Any]
+End: TypeAlias = Callable[[RunningApp, Tokens], Awaitable[object]]
+IOS = {**DEVICE, "app_version": "1.2 (3)"}
+
+
+async def ask(app: RunningApp, path: str, language: str = "en") -> httpx.Response:
+    headers = {**SERVICE, "Accept-Language": language}
+    return await app.phone.get(f"/internal/v1/{path}/history", headers=headers)
+
+
+async def of_user(app: RunningApp, tokens: Tokens) -> list[dict[str, Any]]:
+    response = await ask(app, f"users/{tokens['user']['sub']}")
+    assert response.status_code == 200, response.text
+    events: list[dict[str, Any]] = response.json()["events"]
+    return events
+
+
+async def of_session(app: RunningApp, tokens: Tokens, language: str = "en") -> dict[str, Any]:
+    """The newest event of the session."""
+    response = await ask(app, f"sessions/{tokens['session']['id']}", language)
+    newest: dict[str, Any] = response.json()["events"][0]
+    return newest
+
+
+async def test_the_story_of_a_session_is_told_newest_first(app: RunningApp) -> None:
+    began = app.clock.epoch
+    tokens = await app.log_in(device=IOS)
+    session_id, device = tokens["session"]["id"], {"type": "ios", "app_version": "1.2 (3)"}
+    app.clock.advance(seconds=60)
+    for _ in range(3):
+        await app.refresh(tokens["refresh_token"])
+    about = {"session_id": session_id, "device": device}
+    opened = {"event": "opened", "at": began, **about}
+    replayed = {"event": "refresh_replayed", "at": began + 60, **about, "count": 2}
+    assert await of_user(app, tokens) == [
+        {**replayed, "first_at": began + 60},
+        {"event": "refreshed", "at": began + 60, **about, "count": 1},
+        opened,
+    ]
+    app.clock.advance(seconds=60)
+    await app.backend("DELETE", tokens["user"]["sub"], "sessions")
+    assert await of_user(app, tokens) == [
+        {
+            "event": "ended",
+            "at": began + 120,
+            **about,
+            "reason": "kicked",
+            "by": "service",
+            "refreshes": 1,
+            "explanation": EXPLANATIONS["kicked"]["en"],
+        },
+        {**replayed, "first_at": began + 60},
+        opened,
+    ]
+
+
+async def revoke_self(app: RunningApp, tokens: Tokens) -> None:
+    await app.delete(f"/v1/sessions/{tokens['session']['id']}", tokens)
+
+
+async def revoke_all(app: RunningApp, tokens: Tokens) -> None:
+    await app.delete("/v1/sessions?scope=all", tokens)
+
+
+async def revoke_from_another(app: RunningApp, tokens: Tokens) -> str:
+    other = await app.log_in()
+    await app.delete(f"/v1/sessions/{tokens['session']['id']}", other)
+    return str(other["session"]["id"])
+
+
+async def revoke_others(app: RunningApp, _: Tokens) -> str:
+    other = await app.log_in()
+    await app.delete("/v1/sessions?scope=others", other)
+    return str(other["session"]["id"])
+
+
+async def revoke_token(app: RunningApp, tokens: Tokens) -> None:
+    await app.phone.post("/oauth2/revoke", data={"token": tokens["refresh_token"]})
+
+
+@pytest.mark.parametrize(
+    "end", [revoke_self, revoke_all, revoke_token, revoke_from_another, revoke_others]
+)
+async def test_a_revoked_session_tells_which_device_asked(app: RunningApp, end: End) -> None:
+    tokens = await app.log_in()
+    other = await end(app, tokens)
+    told = await of_session(app, tokens)
+    assert (told["event"], told["reason"]) == ("ended", "revoked")
+    assert told["by"] == ("other_device" if other else "this_device")
+    assert told["ended_by"] == (other or tokens["session"]["id"])
+
+
+async def test_accept_language_chooses_the_language_of_an_explanation(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    await app.log_out(tokens)
+    assert "signed out" in (await of_session(app, tokens, "en"))["explanation"]
+    assert "退出" in (await of_session(app, tokens, "zh-CN"))["explanation"]
+    response = await ask(app, f"users/{tokens['user']['sub']}", "zh")
+    assert response.headers["Content-Language"] == "zh"
+    assert "Accept-Language" in response.headers["Vary"]
+
+
+def test_each_way_to_end_has_an_explanation_in_plain_sentences() -> None:
+    kinds = {"replaced": get_args(ReplacedFor), "expired": ("idle", "absolute")}
+    kinds |= {"refresh_reused": tuple(set(get_args(ReuseKind)) - {"recent_previous"})}
+    kinds |= {"revoked": ("other_device",)}
+    plain = set(EndReason) - {EndReason.EXPIRED, EndReason.ERASED}  # erased: nothing is told
+    assert set(EXPLANATIONS) == plain | {
+        f"{reason}.{kind}" for reason, each in kinds.items() for kind in each
+    }
+    for texts in EXPLANATIONS.values():
+        assert set(texts) == {"en", "zh"}
+        assert max(len(part.split()) for part in re.split(r"[.;:] ", texts["en"])) <= 20
+        assert texts["zh"].endswith("。")
+
+
+async def test_an_expired_session_is_told_as_expired(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    app.clock.advance(days=14)
+    told = await of_session(app, tokens)
+    assert (told["reason"], told["by"], told["kind"]) == ("expired", "expiry", "idle")
+    assert told["at"] == app.clock.epoch
+
+
+async def test_the_history_of_all_that_can_happen_names_nobody(app: RunningApp) -> None:
+    tokens = await everything_that_happens_to(app, "lin")
+    response = await ask(app, f"users/{tokens['user']['sub']}")
+    kinds = {(each["event"], each.get("reason")) for each in response.json()["events"]}
+    assert kinds == {
+        ("banned", None),
+        ("ban_lifted", None),
+        ("opened", None),
+        ("refreshed", None),
+        ("refresh_reused", None),
+        ("session_bound", None),
+        ("proof_refused", None),
+        ("login_replayed", None),
+        ("rolled_forward", None),
+        ("refresh_replayed", None),
+        *(("ended", reason) for reason in ("logged_out", "refresh_reused")),
+    }
+    personal = dict(enumerate([*app.secrets, DEVICE["id"], DEVICE["name"]]))
+    assert found({str(n): text for n, text in personal.items()}, response.text) == set()
+
+
+@pytest.mark.parametrize("version", ["13800138000", "v138-0013-8000 138001380", "张三", "x" * 9])
+async def test_a_version_that_may_be_personal_is_not_told(app: RunningApp, version: str) -> None:
+    tokens = await app.log_in(device={"app_version": version})
+    assert "device" not in (await of_session(app, tokens))
+
+
+@pytest.mark.parametrize("app", [{"session_max_per_user": 1}], indirect=True)
+async def test_an_unknown_or_erased_user_and_session_are_404(app: RunningApp) -> None:
+    older, tokens = await app.log_in(), await app.log_in()
+    subject = tokens["user"]["sub"]
+    assert (await of_session(app, older))["reason"] == "replaced"
+    await app.delete("/v1/me", tokens)
+    for path in (
+        *("users/nobody", "sessions/nothing", f"users/{subject}"),
+        *(f"sessions/{each['session']['id']}" for each in (older, tokens)),
+    ):
+        response = await ask(app, path)
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")

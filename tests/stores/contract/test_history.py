@@ -1,0 +1,288 @@
+"""The history: what each change leaves in it, and for how long."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import pytest
+
+from app.errors import NotFound
+from app.sessions.history import Happening, HistoryService
+from app.sessions.models import EndReason, Proof
+from app.sessions.ports import SessionLimits, Stores
+from tests.stores.builders import (
+    ABSOLUTE,
+    DAY,
+    HOUR,
+    IDLE,
+    NOW,
+    SECOND,
+    SUBJECT,
+    UNLIMITED,
+    ban_of,
+    keep,
+    lease_of,
+    make_session,
+    rotation_of,
+)
+from tests.support.proofs import proof_of
+
+Act: TypeAlias = Callable[[Stores], Awaitable[object]]
+LATER = NOW + HOUR
+TTL = 7 * DAY
+ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
+PER_TYPE = SessionLimits(max_per_user=1000, one_per_device_type=True)
+NEWER = make_session("session-b", device_type="ios", created_at=LATER)
+
+
+def service(store: Stores, at: datetime, ttl: timedelta = TTL) -> HistoryService:
+    return HistoryService(store.history, lambda: at, ttl)
+
+
+async def history(store: Stores, at: datetime = LATER) -> Sequence[Happening]:
+    """The history of the user. That of each session is the same."""
+    told = await service(store, at).of_user(SUBJECT)
+    for session_id in {each.session.id for each in told if each.session}:
+        alone = [each for each in told if each.session and each.session.id == session_id]
+        assert await service(store, at).of_session(session_id) == alone
+    return told
+
+
+async def events(store: Stores, at: datetime = LATER) -> list[tuple[str, str, int]]:
+    return [(each.event, each.kind, each.count) for each in await history(store, at)]
+
+
+async def unknown(store: Stores, at: datetime = LATER, ttl: timedelta = TTL) -> bool:
+    for ask in (
+        service(store, at, ttl).of_user(SUBJECT),
+        service(store, at, ttl).of_session("session-a"),
+    ):
+        with pytest.raises(NotFound):
+            await ask
+    return True
+
+
+def end(reason: EndReason, by: str | None = None) -> Act:
+    return lambda store: store.sessions.end("session-a", SUBJECT, reason, LATER, by=by)
+
+
+def end_all(reason: EndReason, by: str | None = None) -> Act:
+    return lambda store: store.sessions.end_all(SUBJECT, reason, LATER, by=by)
+
+
+REVOKED = EndReason.REVOKED
+REPLACED = EndReason.REPLACED
+ENDS: list[tuple[EndReason, tuple[str, str, str | None], Act]] = [
+    (EndReason.LOGGED_OUT, ("this_device", "", None), end(EndReason.LOGGED_OUT)),
+    (REVOKED, ("this_device", "", "session-a"), end(REVOKED, "session-a")),
+    (REVOKED, ("other_device", "", "session-b"), end(REVOKED, "session-b")),
+    (REVOKED, ("other_device", "", "session-b"), end_all(REVOKED, "session-b")),
+    (EndReason.KICKED, ("service", "", None), end_all(EndReason.KICKED)),
+    (EndReason.ACCOUNT_BLOCKED, ("authing", "", None), end_all(EndReason.ACCOUNT_BLOCKED)),
+    (EndReason.BANNED, ("ban", "", None), lambda s: s.bans.put(ban_of(at=LATER))),
+    (REPLACED, ("limit", "max_per_user", None), lambda s: keep(s, NEWER, ONE)),
+    (REPLACED, ("limit", "one_per_device_type", None), lambda s: keep(s, NEWER, PER_TYPE)),
+]
+
+
+@pytest.mark.parametrize(("reason", "cause", "act"), ENDS)
+async def test_an_end_has_its_reason_and_author(
+    store: Stores, reason: EndReason, cause: tuple[str, str, str | None], act: Act
+) -> None:
+    session, lease = make_session(device_type="ios", generation=5), lease_of()
+    await store.tickets.create_session(lease, session, UNLIMITED, "1.2 (3)")
+    await act(store)
+    await end(EndReason.EXPIRED)(store)  # an earlier reason stays
+    (told,) = [each for each in await history(store) if each.event == "ended"]
+    assert (told.at, told.reason) == (LATER, reason)
+    assert (told.by, told.kind, told.ended_by) == cause
+    assert told.session is not None
+    assert (told.session.device_type, told.session.app_version) == ("ios", "1.2 (3)")
+    assert told.session.refreshes == 5
+    assert told.session.replaced_by == ("ios" if reason is EndReason.REPLACED else None)
+
+
+@pytest.mark.parametrize(
+    ("presented", "key", "kind"),
+    [(1, None, "stale"), (5, None, "ahead"), (2, None, "recent_previous"), (2, "x", "other_key")],
+)
+async def test_a_reuse_has_its_kind(
+    store: Stores, presented: int, key: str | None, kind: str
+) -> None:
+    await keep(store, make_session(generation=2))
+    await store.sessions.rotate(rotation_of(2))
+    if kind == "recent_previous":
+        await store.sessions.touch("session-a", 3, NOW)
+    await store.sessions.rotate(rotation_of(presented, at=LATER, key=key))
+    ended, reused, opened = await history(store)
+    assert (ended.event, ended.reason, ended.by) == ("ended", EndReason.REFRESH_REUSED, "reuse")
+    assert (reused.event, reused.at) == ("refresh_reused", LATER)
+    assert ended.kind == reused.kind == kind
+    assert opened.event == "opened"
+
+
+@pytest.mark.parametrize("told_by", ["nothing", "a purge", "a kick", "a login", "a late purge"])
+@pytest.mark.parametrize(("days", "kind"), [(0, "idle"), (20, "absolute")])
+async def test_a_session_that_has_expired_is_told_as_expired_then(
+    store: Stores, told_by: str, days: int, kind: str
+) -> None:
+    used = NOW + days * DAY
+    await keep(store, make_session(expires_at=NOW + 25 * DAY))
+    await store.sessions.rotate(rotation_of(0, at=used))
+    expiry = min(used + IDLE, NOW + ABSOLUTE)
+    at = expiry + 6 * DAY
+    if told_by == "a kick":
+        await store.sessions.end_all(SUBJECT, EndReason.KICKED, at)
+    elif told_by == "a login":
+        await keep(store, make_session("session-b", created_at=at), ONE)
+    elif told_by != "nothing":
+        at = expiry + (7 * DAY - SECOND if told_by == "a purge" else 7 * DAY)
+        await store.maintenance.purge(at)
+    if told_by == "a late purge":  # the history is kept for seven days here
+        assert await unknown(store, at)
+        return
+    ended, *_ = await service(store, at).of_session("session-a")
+    assert (ended.at, ended.reason, ended.by) == (expiry, EndReason.EXPIRED, "expiry")
+    assert ended.kind == kind
+    assert ended.session is not None
+    assert (ended.session.refreshes, ended.session.last_used_at) == (1, used)
+
+
+async def test_ordinary_refreshes_are_counted_and_not_listed(store: Stores) -> None:
+    await keep(store, make_session())
+    assert await events(store) == [("opened", "", 1)]
+    for generation in range(3):
+        await store.sessions.rotate(rotation_of(generation, at=NOW + generation * SECOND))
+    told = await history(store)
+    assert [(each.event, each.count, each.at) for each in told] == [
+        ("refreshed", 3, NOW + 2 * SECOND),
+        ("opened", 1, NOW),
+    ]
+
+
+async def test_equal_events_of_a_session_are_one_with_their_number(store: Stores) -> None:
+    await store.tickets.create_session(lease_of(key="key"), make_session(), UNLIMITED)
+    await store.tickets.acquire(lease_of(key="key", at=NOW + SECOND))
+    await store.tickets.acquire(lease_of(key="key", at=NOW + 9 * SECOND))
+    await store.sessions.rotate(rotation_of(1, at=NOW + 10 * SECOND))
+    for seconds in (20, 30, 40):
+        await store.sessions.rotate(rotation_of(1, at=NOW + seconds * SECOND))
+    told = [
+        (each.event, each.count, each.first_at, each.at)
+        for each in await history(store)
+        if each.first_at
+    ]
+    assert told == [
+        ("refresh_replayed", 3, NOW + 20 * SECOND, NOW + 40 * SECOND),
+        ("rolled_forward", 1, NOW + 10 * SECOND, NOW + 10 * SECOND),
+        ("login_replayed", 2, NOW + SECOND, NOW + 9 * SECOND),
+    ]
+
+
+async def test_bindings_and_refused_proofs_are_listed_by_fault(store: Stores) -> None:
+    await keep(store, make_session(key_thumbprint="key-a", seen_proofs=proof_of(jti=9).id))
+    await keep(store, make_session("session-b", subject="another"))
+    for proof in ("missing", "invalid", "missing", Proof("key-a", ""), proof_of("key-b")):
+        await store.sessions.rotate(replace(rotation_of(0), proof=proof))
+    assert await events(store) == [
+        ("proof_refused", "required", 2),
+        ("proof_refused", "other_key", 1),
+        ("proof_refused", "invalid", 1),
+        ("session_bound", "", 1),
+        ("opened", "", 1),
+    ]
+    for jti in (1, 2):
+        await store.sessions.rotate(
+            replace(rotation_of(0, session_id="session-b"), proof=proof_of(jti=jti))
+        )
+    theirs = await service(store, LATER).of_session("session-b")
+    assert {each.event: each.count for each in theirs} == {
+        "refresh_replayed": 1,
+        "refreshed": 1,
+        "session_bound": 1,
+        "opened": 1,
+    }
+
+
+async def test_a_replay_may_bind_a_session(store: Stores) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0))
+    await store.sessions.rotate(replace(rotation_of(0), proof=proof_of()))
+    assert ("session_bound", "", 1) in await events(store)
+
+
+async def test_a_look_at_a_token_leaves_nothing(store: Stores) -> None:
+    await keep(store, make_session(generation=5))
+    before = await events(store)
+    for presented in (3, 4, 5, 6):
+        await store.sessions.rotate(rotation_of(presented, dry_run=True))
+    assert await events(store) == before
+
+
+async def test_bans_and_lifts_are_listed_with_and_without_sessions(store: Stores) -> None:
+    for at in (NOW, NOW + HOUR):
+        await store.bans.put(ban_of(at=at, until=NOW + DAY))
+    for hours in (2, 3):  # the second lifts nothing
+        await store.bans.lift(SUBJECT, NOW + hours * HOUR)
+    await store.bans.put(ban_of(at=NOW + 4 * HOUR, until=NOW + 5 * HOUR))
+    await store.bans.lift(SUBJECT, NOW + 5 * HOUR)  # it was over
+    told = await history(store, NOW + DAY)
+    assert [(each.event, (each.at - NOW) // HOUR) for each in told] == [
+        ("banned", 4),
+        ("ban_lifted", 2),
+        ("banned", 1),
+        ("banned", 0),
+    ]
+
+
+async def test_a_ban_of_many_sessions_is_listed_once(store: Stores) -> None:
+    for number in range(1001):
+        await keep(store, make_session(f"session-{number}"), UNLIMITED)
+    await store.bans.put(ban_of(at=LATER))
+    told = await service(store, LATER).of_user(SUBJECT)
+    assert [each.event for each in told].count("banned") == 1
+    assert [each.event for each in told].count("ended") == 1000
+
+
+async def test_an_unknown_user_and_session_have_no_history(store: Stores) -> None:
+    assert await unknown(store)
+    await keep(store, make_session("session-b", subject="another"))
+    await store.bans.lift(SUBJECT, NOW)
+    assert await unknown(store)
+
+
+async def test_an_erasure_leaves_no_history(store: Stores) -> None:
+    await keep(store, make_session(device_type="ios"))
+    await store.sessions.rotate(rotation_of(1))
+    await end(EndReason.LOGGED_OUT)(store)
+    await keep(store, make_session("session-b"))
+    await store.bans.put(ban_of())
+    await store.bans.lift(SUBJECT, NOW)
+    await keep(store, make_session("session-c"))
+    await store.sessions.erase(SUBJECT, LATER)
+    assert await unknown(store)
+
+
+async def test_the_history_of_a_session_is_kept_as_long_as_set_after_its_end(store: Stores) -> None:
+    await store.tickets.create_session(lease_of(), make_session(), UNLIMITED, "1.2")
+    await store.sessions.rotate(rotation_of(1))
+    await end(EndReason.LOGGED_OUT)(store)
+    last = LATER + TTL - SECOND
+    for _ in ("not purged", "purged"):
+        assert [event for event, *_ in await events(store, last)] == [
+            "ended",
+            "rolled_forward",
+            "opened",
+        ]
+        await store.maintenance.purge(last)
+    assert await unknown(store, LATER + TTL)
+    assert await unknown(store, LATER + 60 * SECOND, 60 * SECOND)
+    await store.maintenance.purge(LATER + TTL)
+    assert not (await store.history.of_session("session-a")).sessions
+
+
+async def test_an_active_session_keeps_its_history(store: Stores) -> None:
+    await keep(store, make_session())
+    await store.maintenance.purge(NOW + IDLE - SECOND)
+    assert await events(store, NOW + IDLE - SECOND) == [("opened", "", 1)]
