@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | sandbox | check | keys`."""
+"""The command line: `python -m app serve | sandbox | check | keys | explain`."""
 
 import argparse
 import ctypes
@@ -14,7 +14,7 @@ from app.errors import StartupError
 from app.keyfile import KEY_KINDS
 
 _REFUSED = 2
-_KID = "kid:"
+_ID = "id:"
 _PR_SET_DUMPABLE = 4
 _ACTIONS = {
     "new": "make the file; never overwrites",
@@ -29,7 +29,7 @@ _ACTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A refusal is one line on stderr and code 2."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args([_mark_kid(argument) for argument in given])
+    options = _parser().parse_args([_mark_id(argument) for argument in given])
     try:
         return _run(options)
     except StartupError as error:
@@ -53,6 +53,10 @@ def _run(options: argparse.Namespace) -> int:
             from app.commands import check  # noqa: PLC0415
 
             return check.run(options.token_file)
+        case "explain":
+            from app.commands import explain  # noqa: PLC0415
+
+            return explain.run(options.name, as_json=options.json)
         case _:
             from app.commands import keys  # noqa: PLC0415
 
@@ -78,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="will this configuration work?")
     text = "verify the token of a user, as Authing returns it, and name the secret that signs it"
     check.add_argument("--token-file", type=Path, help=text)
+    explain = commands.add_parser("explain", help="what happened to a user's sessions, and why")
+    explain.add_argument("name", type=_unmark_id, help="id of a user (sub) or of a session")
+    explain.add_argument("--json", action="store_true", help="print JSON, as the API returns it")
     keys = commands.add_parser("keys", help="make the key file and roll its keys over")
     _add_key_options(keys, file=None, alg="ES256")
     keys.add_argument("--force", action="store_true", help="let retire end tokens that are valid")
@@ -87,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         # Without a default here, an option before the action keeps its value.
         _add_key_options(action, file=argparse.SUPPRESS, alg=argparse.SUPPRESS)
         if name in ("promote", "retire"):
-            action.add_argument("kid", type=lambda text: text.removeprefix(_KID))
+            action.add_argument("kid", type=_unmark_id)
         if name == "retire":
             action.add_argument("--force", action="store_true", default=argparse.SUPPRESS)
     return parser
@@ -100,9 +107,15 @@ def _add_key_options(parser: argparse.ArgumentParser, *, file: object, alg: obje
     parser.add_argument("--alg", choices=KEY_KINDS, default=alg, help=text)
 
 
-def _mark_kid(argument: str) -> str:
-    """Mark a thumbprint (RFC 7638), which may begin with "-", so that it is no option."""
-    return _KID + argument if re.fullmatch(r"-[\w-]{42}", argument, re.ASCII) else argument
+def _mark_id(argument: str) -> str:
+    """Mark a thumbprint (RFC 7638) or the id of a session: with a "-" at first, it is no option."""
+    return (
+        _ID + argument if re.fullmatch(r"-([\w-]{42}|[\w-]{21})", argument, re.ASCII) else argument
+    )
+
+
+def _unmark_id(argument: str) -> str:
+    return argument.removeprefix(_ID)
 
 
 def disable_core_dumps() -> None:

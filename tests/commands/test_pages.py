@@ -28,7 +28,7 @@ def blocks(page: Path, containing: str) -> list[list[str]]:
 def commands(lines: list[str]) -> Iterator[list[str]]:
     for line in lines:
         if match := re.search(
-            r"(?:python -m app|--rm \S+|ticketgate) (serve|check|keys .*)$", line
+            r"(?:python -m app|--rm \S+|ticketgate) (serve|check|keys .*|explain .*)$", line
         ):
             yield shlex.split(match[1])
 
