@@ -37,7 +37,7 @@ _HOST = re.compile(
 
 
 class Request:
-    """One request, or the part of it that was read. uvicorn uses it as its parser.
+    """One request, or the part of it that was read.
 
     `headers` holds names in lower case and values without white space around them.
     `awaits_continue`: the client waits for 100 Continue before it sends the body. `is_last`: its
@@ -57,21 +57,10 @@ class Request:
         """Add a field; called by httptools."""
         self.headers.append((name.lower(), value.rstrip(b" \t")))
 
-    def get_method(self) -> bytes:
-        """Return the method; called by uvicorn, like the three below."""
-        return self.method
-
-    def get_http_version(self) -> str:
-        """Return `1.0` or `1.1`."""
-        return self.http_version
-
-    def should_keep_alive(self) -> bool:
-        """Tell whether the client lets the connection be kept."""
-        return b"close" not in self.tokens(b"connection")
-
-    def should_upgrade(self) -> bool:
-        """Return False: no other protocol is spoken here."""
-        return False
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client lets the connection be kept (RFC 9112 section 9.3)."""
+        return self.http_version == "1.1" and b"close" not in self.tokens(b"connection")
 
     def tokens(self, name: bytes) -> set[bytes]:
         """Return the members of a field that is a list of words, in lower case."""

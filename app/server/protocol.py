@@ -8,13 +8,16 @@ refusals look and are logged like every other error: it gets an empty request, w
 
 import asyncio
 from collections.abc import Callable
+from urllib.parse import unquote
 
+from starlette.types import Scope
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.middleware import REFUSAL
 from app.errors import RequestError
 from app.server.connections import ConnectionLimiter, LingeringClose
+from app.server.cycle import ResponseCycle
 from app.server.framing import Request, RequestReader
 
 LINGER_SECONDS = 2.0
@@ -24,16 +27,18 @@ _MAX_UNSENT = 4 * 1024
 """Bytes of responses that wait in this process for a client to read. Beyond, it is waited for."""
 
 _FOR_THE_RESPONSE = frozenset({b"accept-language", b"x-request-id"})
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class StrictHttpProtocol(HttpToolsProtocol):
     """One connection. `strict_protocol` sets the attributes that all connections share.
 
-    uvicorn's own queue of pipelined requests, its flow control for reading and its keep-alive
-    timer stay unused.
+    uvicorn's parser, its queue of pipelined requests, its flow control for reading and its
+    keep-alive timer stay unused.
     """
 
+    cycle: ResponseCycle | None  # type: ignore[assignment]  # has what uvicorn's class uses
     limiter: ConnectionLimiter
     is_draining: Callable[[], bool]
 
@@ -57,7 +62,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def cut_off(self) -> None:
         """Close at once, unless the client can still get a whole response."""
-        if not self._responding or self.cycle.response_started:
+        if self.cycle is None or self.cycle.response_started:
             self.evict()
 
     @override
@@ -79,7 +84,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         But a client that leaves while a response comes in parts has no use for the rest.
         """
         self._ended = True
-        has_a_part = self._responding and self.cycle.response_started
+        has_a_part = self.cycle is not None and self.cycle.response_started
         return self._is_busy and not has_a_part and not self.transport.is_closing()
 
     @override
@@ -101,8 +106,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._responding = False
         if self._discarding:
             self._linger = self.loop.call_later(LINGER_SECONDS, self._socket.abort)
-        # An idle connection holds no request. uvicorn sets them again, and expects None here.
-        self.cycle = self.scope = self.headers = self.parser = None  # type: ignore[assignment]
+        self.cycle = None  # an idle connection holds no request
         if not self.flow.write_paused:
             self._next()
 
@@ -165,14 +169,37 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Start the application's task."""
         self._responding = True
         self.limiter.responding(self)
-        self.on_message_begin()
-        self.parser = request  # type: ignore[assignment]  # has the methods that uvicorn calls
-        self.url = request.target
-        self.headers += request.headers
-        self.on_headers_complete()
-        self.cycle.body += request.body
-        self.cycle.keep_alive &= not last
-        self.on_message_complete()
+        self.cycle = ResponseCycle(
+            self._scope_of(request),
+            request.body,
+            self.transport,
+            self.flow,
+            keep_alive=request.keeps_alive and not last,
+            default_headers=self.server_state.default_headers,
+            on_response=self.on_response_complete,
+        )
+        task = self.loop.create_task(self.cycle.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _scope_of(self, request: Request) -> Scope:
+        raw_path, _, query = request.target.partition(b"?")
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": request.http_version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": "http",
+            "method": request.method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": request.headers,
+            "state": self.app_state.copy(),
+        }
 
     def _refuse(self, error: RequestError) -> None:
         read = self._reader.request

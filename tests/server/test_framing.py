@@ -91,7 +91,7 @@ def test_any_method_is_passed_on(method: str) -> None:
     reader.receive_data(get().replace(b"GET", method.encode(), 1))
     request = reader.next_request()
     assert request is not None
-    assert request.get_method() == method.encode()
+    assert request.method == method.encode()
 
 
 @pytest.mark.parametrize("odd", ["//evil.test/", "/a/../b", "/%zz?%00", '/a|b?c="d"', "/@x:1?/?"])

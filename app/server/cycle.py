@@ -1,0 +1,115 @@
+"""One request and its response, between a connection and the ASGI application.
+
+uvicorn's own cycle checks each header field with two regular expressions, and writes head and body
+apart. That costs a fifth of a small request (docs/decisions/0035-our-own-response-cycle.md).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import TypeAlias
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+_Field: TypeAlias = tuple[bytes, bytes]
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_log = logging.getLogger("uvicorn.error")
+
+
+class ResponseCycle:
+    """Runs the application for one whole request, and writes its response.
+
+    `on_response` is called when the response is complete. The names of the public members are
+    those of uvicorn's cycle, because its protocol class uses them.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        body: bytes,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        *,
+        keep_alive: bool,
+        default_headers: Sequence[_Field],
+        on_response: Callable[[], None],
+    ) -> None:
+        self.transport = transport
+        self.keep_alive = keep_alive
+        self.disconnected = self.response_started = self.response_complete = False
+        self.message_event = asyncio.Event()
+        self._scope = scope
+        self._body: bytes | None = body
+        self._flow = flow
+        self._default_headers = default_headers
+        self._on_response = on_response
+        self._head = b""
+        self._chunked = False
+
+    async def run(self, app: ASGIApp) -> None:
+        """Run the application. Without a whole response, the connection is closed."""
+        try:
+            await app(self._scope, self.receive, self.send)
+        except BaseException as error:  # noqa: BLE001  # a task has no caller that could handle it
+            _log.error("Exception in ASGI application", exc_info=error)
+        if not self.response_complete and not self.disconnected:
+            self.transport.close()
+
+    async def receive(self) -> Message:
+        """Return the request; at the next call wait until the response or the client has gone."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self.message_event.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Write a part of the response. The head waits for the first part of the body (ASGI)."""
+        if self._flow.write_paused and not self.disconnected:
+            await self._flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self.response_started = True
+            self._head = self._head_of(message["status"], message["headers"])
+            return
+        is_last = not message.get("more_body", False)
+        part = self._part(message.get("body", b""), is_last=is_last)
+        if self._head or part:
+            self.transport.write(self._head + part)
+            self._head = b""
+        if is_last:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self._on_response()
+
+    def _head_of(self, status: int, headers: Iterable[_Field]) -> bytes:
+        fields = [*self._default_headers, *headers]
+        names = {name for name, _ in fields}
+        if b"connection" in names:
+            self.keep_alive = False  # the only use of this field here
+        elif not self.keep_alive:
+            fields.append(CLOSE_HEADER)
+        if b"content-length" not in names and status not in _WITHOUT_BODY:
+            # HTTP/1.0 has no chunks; the end of the connection ends the body.
+            self._chunked = self._scope["http_version"] == "1.1"
+        if self._chunked:
+            fields.append(_CHUNKED)
+        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        if not lines.count(b"\r") == lines.count(b"\n") == len(fields):
+            raise ValueError("a header field of the response has a line break")
+        return STATUS_LINE[status] + lines + b"\r\n"
+
+    def _part(self, body: bytes, *, is_last: bool) -> bytes:
+        if self._scope["method"] == "HEAD":
+            return b""
+        if not self._chunked:
+            return body
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return chunk + b"0\r\n\r\n" if is_last else chunk
