@@ -5,10 +5,8 @@ and Starlette's layers are not run: they cost a request more than all of our own
 (docs/decisions/0020-our-own-dispatcher.md).
 """
 
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict
 from re import Pattern
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,11 +32,6 @@ from app.errors import (
 
 _Input: TypeAlias = tuple[Any, object, tuple[str, ...]]
 """A field of FastAPI, the value that is given for it, and the place of that value."""
-encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=asdict
-).encode
-"""Encodes the content of a response as JSON, on one line."""
-
 ANY_METHOD = "*"
 """Among the methods of a route: it answers those that no other route of its path answers."""
 
@@ -123,7 +117,7 @@ class JsonResponse(Response):
 
     def set_content(self, content: object) -> None:
         """Encode the body."""
-        self.body = encode(content).encode()
+        self.body = to_json(content)
         self.raw_headers.append((b"content-type", b"application/json"))
         self.raw_headers.append((b"content-length", b"%d" % len(self.body)))
 

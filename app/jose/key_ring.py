@@ -9,6 +9,7 @@ replaced, and no roll-over logs anyone out.
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -34,6 +35,7 @@ from app.jose.strict_json import StrictJsonError, loads
 
 _MIN_SECRET_BYTES = 32
 _NONCE_BYTES = 12
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class SecretKey:
         self.kid = kid
         self._mac_key = _derive(secret, b"ticketgate refresh token v1")
         self._pseudonym_key = _derive(secret, b"ticketgate pseudonym v1")
+        self._pseudonym_of = lru_cache(_REMEMBERED)(self._hash)  # a user sends many requests
         self._cipher = AESGCM(_derive(secret, b"ticketgate profile v1"))
 
     def mac(self, message: bytes) -> bytes:
@@ -65,6 +68,9 @@ class SecretKey:
 
     def pseudonym(self, name: str) -> str:
         """Return 16 hex digits for a name. Without the key, no list of names reverses them."""
+        return self._pseudonym_of(name)
+
+    def _hash(self, name: str) -> str:
         return hmac.digest(self._pseudonym_key, name.encode(errors="replace"), "sha256").hex()[:16]
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:

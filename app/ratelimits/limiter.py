@@ -44,10 +44,10 @@ class MemoryCounter:
         self._seconds = seconds
         self._clock = clock
         self._started_at = clock()
-        self._current: dict[bytes, int] = {}
-        self._previous: dict[bytes, int] = {}
+        self._current: dict[int, int] = {}
+        self._previous: dict[int, int] = {}
 
-    def count(self, name: bytes) -> float | None:
+    def count(self, name: int) -> float | None:
         """Count one and return None, or return the seconds until one more is possible."""
         self._turn_windows()
         weight = 1 - (self._clock() - self._started_at) / self._seconds
@@ -60,7 +60,7 @@ class MemoryCounter:
         # alone is at the limit, and its window must become the previous one first.
         return (weight - room / previous if room else weight) * self._seconds
 
-    def _add(self, name: bytes, count: int) -> None:
+    def _add(self, name: int, count: int) -> None:
         if len(self._current) >= MAX_NAMES and name not in self._current:
             self._start_window(self._clock())
         self._current[name] = count
@@ -116,15 +116,15 @@ class RateLimiter:
     async def _limit(
         self, kind: str, rate: limits.RateLimitItem, local: MemoryCounter, name: str
     ) -> None:
-        digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
-        seconds = await self._count(kind, rate, local, digest[:_PSEUDONYM_BYTES])
+        seconds = await self._count(kind, rate, local, name)
         if seconds is not None:
             raise RateLimited(retry_after=math.ceil(seconds + _AFTER))
 
     async def _count(
-        self, kind: str, rate: limits.RateLimitItem, local: MemoryCounter, pseudonym: bytes
+        self, kind: str, rate: limits.RateLimitItem, local: MemoryCounter, name: str
     ) -> float | None:
         if self._shared is not None:
+            digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
             with suppress(CounterUnavailable):  # recorded as an event already
-                return await self._shared.count(rate, kind, pseudonym.hex())
-        return local.count(pseudonym)
+                return await self._shared.count(rate, kind, digest[:_PSEUDONYM_BYTES].hex())
+        return local.count(hash(name))  # a process does not remember addresses

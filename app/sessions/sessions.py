@@ -22,7 +22,7 @@ from app.errors import (
 from app.events import Events, add_context
 from app.sessions.access_tokens import AccessClaims
 from app.sessions.issuer import TokenIssuer
-from app.sessions.models import EndReason, Profile, Proof, Session, TokenPair
+from app.sessions.models import EndReason, GivenProof, Profile, Proof, Session, TokenPair
 from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.proofs import ProofVerifier, SentProof
@@ -75,7 +75,7 @@ class SessionService:
         # one without the device key cannot use up that of the key.
         key = f" {proof.thumbprint}" if isinstance(proof, Proof) else ""
         await self.refresh_limit(presented.session_id + key)
-        rotation = replace(self._rotation(presented, idempotency_key), proof=proof)
+        rotation = self._rotation(presented, idempotency_key, proof)
         match await self.store.rotate(rotation):
             case Rotated(session, rolled_forward=False):
                 self.events.record("session_rotated", session_id=session.id)
@@ -113,7 +113,7 @@ class SessionService:
         claims = self._read(token)
         if isinstance(claims, AccessClaims):
             return await self._inspect_access(claims)
-        rotation = self._rotation(claims, None, dry_run=True)
+        rotation = self._rotation(claims, None, "ignored", dry_run=True)
         match await self.store.rotate(rotation):
             case Rotated(session):
                 return ValidToken("refresh_token", session, session.expires_at)
@@ -229,7 +229,12 @@ class SessionService:
         return claims
 
     def _rotation(
-        self, presented: RefreshClaims, idempotency_key: str | None, *, dry_run: bool = False
+        self,
+        presented: RefreshClaims,
+        idempotency_key: str | None,
+        proof: GivenProof,
+        *,
+        dry_run: bool = False,
     ) -> Rotation:
         return Rotation(
             session_id=presented.session_id,
@@ -239,7 +244,7 @@ class SessionService:
             now=self.clock(),
             idle_ttl=self.issuer.lifetimes.idle,
             recovery_window=self.issuer.lifetimes.recovery_window,
-            proof="ignored",
+            proof=proof,
             dry_run=dry_run,
         )
 

@@ -169,10 +169,7 @@ async def test_the_addresses_and_sessions_that_are_counted_are_not_remembered_re
     await statuses(app.phone, 1)
     limits: tuple[Any, ...] = (app.services.login_limit, app.services.sessions.refresh_limit)
     names = [name for limit in limits for name in limit.args[-1]._current]  # its MemoryCounter
-    assert [len(name) for name in names] == [16, 16]
-    kept = repr(names)
-    assert "127.0.0.1" not in kept
-    assert tokens["session"]["id"] not in kept
+    assert [type(name) for name in names] == [int, int]
 
 
 async def test_switched_off_limits_limit_nothing(tmp_path: Path) -> None:

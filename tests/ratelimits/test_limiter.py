@@ -61,14 +61,3 @@ async def test_limits_of_two_kinds_count_separately(limiter: RateLimiter) -> Non
 
 async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> None:
     assert await admitted(limiter.limit("login", None), 1000) == 1000
-
-
-async def test_another_hash_key_starts_counting_anew(events: RecordedEvents, timer: Timer) -> None:
-    keys = [b"the key of today"]
-    limiter = RateLimiter(None, secret=lambda: keys[-1], events=events, clock=timer)
-    limit = limiter.limit("login", "3/minute")
-    assert await admitted(limit, 9) == 3
-    keys.append(b"the key of tomorrow")
-    assert await admitted(limit, 9) == 3
-    keys.pop()
-    assert await admitted(limit, 9) == 0

@@ -10,6 +10,7 @@ from typing import Annotated, NotRequired
 from fastapi import Header, Path, Request, Security
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict, override
 
@@ -17,7 +18,7 @@ from app.api.deps import BearerToken, ServicesDep, services
 from app.api.history import History, history_out
 from app.api.openapi import problems
 from app.api.problems import preferred_language
-from app.api.routing import encode, new_router
+from app.api.routing import new_router
 from app.api.schemas import Identifier, ListedSession, Revocations, listed_session, revocation_out
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
@@ -222,7 +223,8 @@ class _EventStream(StreamingResponse):
         yield f"retry: {1000 * POLL_AFTER}\n\n"
         async for page in pages:
             events = (
-                f"id: {each.cursor}\ndata: {encode(revocation_out(each))}\n\n" for each in page
+                f"id: {each.cursor}\ndata: {to_json(revocation_out(each)).decode()}\n\n"
+                for each in page
             )
             yield "".join(events) or ":\n\n"
 
