@@ -68,7 +68,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for model in (Problem, OAuthError):
         schema = TypeAdapter(model).json_schema(ref_template=_SCHEMAS + "{model}")
         components["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
-    components["schemas"] |= {_name(error.code): _error_schema(error.code) for error in PROBLEMS}
+    members = components["schemas"]["Problem"]["properties"]
+    components["schemas"] |= {_name(e.code): _error_schema(e.code, members) for e in PROBLEMS}
     document = document | {name: _plain(document[name]) for name in ("components", "paths")}
     statuses = sorted({str(spec.status) for spec in PROBLEMS.values()})
     responses = {status: _problem_response(int(status), examples[status]) for status in statuses}
@@ -115,7 +116,7 @@ def _name(code: str) -> str:
     return code.title().replace("_", "")
 
 
-def _error_schema(code: str) -> dict[str, Any]:
+def _error_schema(code: str, described: dict[str, Any]) -> dict[str, Any]:
     specs = [spec for error, spec in PROBLEMS.items() if error.code == code]
     members: dict[str, Any] = {
         "status": {"type": "integer", "enum": sorted(spec.status for spec in specs)},
@@ -128,6 +129,7 @@ def _error_schema(code: str) -> dict[str, Any]:
         required.append("session_alive")
     if code in _MEMBERS:
         required.append(_MEMBERS[code])
+    members = {name: described[name] for name in required} | members
     kind = {"type": "object", "properties": members} | ({"required": required} if required else {})
     return {"allOf": [{"$ref": _SCHEMAS + "Problem"}, kind]}
 

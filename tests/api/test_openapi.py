@@ -166,6 +166,11 @@ async def test_every_error_has_a_schema_of_its_own(document: dict[str, Any]) -> 
         assert error.code in mapping
 
 
+async def test_every_required_member_is_described(document: dict[str, Any]) -> None:
+    for schema in objects(document["components"]["schemas"]):
+        assert {*schema.get("required", ())} <= schema.get("properties", {}).keys(), schema
+
+
 async def test_the_description_says_how_a_credential_is_sent(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
     assert "`Authorization: Bearer <access_token>`" in schemes["access_token"]["description"]

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from joserfc.jwk import ECKey
 
 from tests.commands.environment import ISSUER
 from tests.e2e.conftest import Authing, Serve
+from tests.e2e.npm import installed
 
 CLIENTS = Path(__file__).with_name("dpop_clients")
 
@@ -21,14 +21,7 @@ CLIENTS = Path(__file__).with_name("dpop_clients")
 @pytest.fixture(scope="session")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client of `dpop_clients/` with its locked packages."""
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        pytest.skip(f"{missing[0]} is not installed")
-    folder = tmp_path_factory.mktemp("dpop_clients")
-    shutil.copytree(CLIENTS, folder, dirs_exist_ok=True)
-    install = ("npm", "ci", "--no-audit", "--no-fund", "--prefix", str(folder))
-    if subprocess.run(install, capture_output=True, check=False).returncode:
-        pytest.skip("npm cannot install the packages")
-    return folder / "client.mjs"
+    return installed(CLIENTS, tmp_path_factory.mktemp("npm") / "dpop_clients") / "client.mjs"
 
 
 @pytest.mark.long
