@@ -7,6 +7,7 @@ secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,23 +217,21 @@ def service_route(state: SandboxState) -> Route:
     """
 
     async def endpoint(request: Request) -> Response:
-        try:
-            changes = _members(await request.body()) if request.method == "PATCH" else {}
-            only(changes, ("one_per_device_type",))
-            limits = _change_limits(request.app.state, changes)
-        except BadInput as error:
-            return refusal(error)
-        shown = {"one_per_device_type": limits.one_per_device_type, "personas": dict(FAMILIAR)}
-        return JSONResponse({**shown, "service_key": state.options.service_key})
+        return await _endpoint(partial(_service, state, request.app.state))(request)
 
     return Route("/sandbox/api/service", endpoint, methods=["GET", "PATCH"])
 
 
-def _change_limits(app_state: Any, changes: Mapping[str, Any]) -> Any:
-    """Put another login service in the place of the present one, if there are changes."""
+def _service(state: SandboxState, app_state: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change `one_per_device_type`, if it is given; return what the page needs to know."""
+    only(changes, ("one_per_device_type",))
     services = app_state.services
     if changes:
         limits = replace(services.logins.limits, **asdict(ServiceChoice(**changes)))
         logins = replace(services.logins, limits=limits)
         app_state.services = services = replace(services, logins=logins)
-    return services.logins.limits
+    return {
+        "one_per_device_type": services.logins.limits.one_per_device_type,
+        "personas": dict(FAMILIAR),
+        "service_key": state.options.service_key,
+    }

@@ -137,6 +137,12 @@ async def test_wrong_input_changes_nothing_in_the_service(
     assert (await served.get("/sandbox/api/service")).json()["one_per_device_type"] is False
 
 
+async def test_a_page_of_another_site_gets_no_service_key(served: httpx.AsyncClient) -> None:
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    refused = await served.get("/sandbox/api/service", headers=elsewhere)
+    assert (refused.status_code, refused.json().keys()) == (403, {"error"})
+
+
 async def test_a_ticket_that_comes_too_late_has_expired(
     sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
 ) -> None:
