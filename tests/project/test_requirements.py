@@ -10,7 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = [f"{name}.txt" for name in ("runtime", "dev", "uv", "gateways", "deploy", "sbom")]
+LOCKS = [
+    f"{name}.txt" for name in ("runtime", "dev", "uv", "gateways", "deploy", "sbom", "browser")
+]
 
 
 def _entries(lock: Path) -> list[str]:

@@ -77,7 +77,7 @@ async function startFaultDesk() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const times = Number(form.times.value) || null;
-    setFaults({ authing: form.authing.value || null, answers: form.answers.value || null, times });
+    setFaults({ authing: form.authing.value || null, answers: form.answers.value || null, times, seconds: 2 });
   });
   form.addEventListener("reset", () => setFaults({ authing: null, answers: null, times: null }));
 }

@@ -3,7 +3,7 @@
 import { exchange, newKey, pause, send } from "./traffic.js";
 import { show, t, translate } from "./words.js";
 
-const STEP = 900; // milliseconds in which a user can follow one step of a demonstration
+const STEP = 700; // milliseconds in which a user can follow one step of a demonstration
 const TIME_CLAIMS = ["iat", "exp", "auth_time"];
 
 export class Phone {

@@ -79,7 +79,7 @@ async function sentTwice(request, say) {
 async function sentAgain(request, lost, say) {
   lost.entry.note("note_lost");
   say("say_lost");
-  await pause(900);
+  await pause(700);
   const answer = await exchange(request);
   if (haveSameTokens(lost, answer)) {
     answer.entry.note("note_same");

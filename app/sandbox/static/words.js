@@ -76,7 +76,7 @@ const words = {
   times_3: ["three times", "三次"],
   times_all: ["until it is cleared", "直到清除"],
   fault_set: ["Set the fault", "设置故障"],
-  fault_clear: ["Clear", "清除"],
+  fault_clear: ["Clear the fault", "清除故障"],
   fault_none: ["works", "正常"],
   fault_off: ["No fault is set.", "当前没有故障。"],
   fault_on: ["In force: {faults}.", "当前故障：{faults}。"],
@@ -97,7 +97,7 @@ const words = {
   grade_total: ["{passed} of {total} scenarios passed", "{total} 个场景通过 {passed} 个"],
   grade_again: ["Read the report again", "重新读取报告"],
   traffic: ["Requests and answers", "请求与响应"],
-  clear: ["Clear", "清空"],
+  clear: ["Clear the list", "清空列表"],
   nothing_sent: [
     "Every request that a phone sends appears here, with its answer and a curl line.",
     "手机发出的每个请求都会显示在这里，附响应和可复制的 curl 命令。",
