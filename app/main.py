@@ -53,6 +53,7 @@ from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
+from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents
 
@@ -120,8 +121,9 @@ async def open_services(
             housekeeping((keys, secrets), stores.maintenance, clock, events, timer=timer)
         )
         if settings.metrics_port is not None:
-            exposition = events.served(settings.host, settings.metrics_port)
-            await stack.enter_async_context(exposition)
+            await stack.enter_async_context(
+                exposition.serve(events.render, settings.host, settings.metrics_port)
+            )
         yield Services(
             logins=LoginService(
                 identity_provider=authing,

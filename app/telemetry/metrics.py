@@ -1,18 +1,12 @@
-"""Prometheus metrics on a port of their own, counted from the same events as the log."""
+"""Prometheus metrics, counted from the same events as the log."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from typing_extensions import override
 
-from app.errors import StartupError
 from app.events import EventName, Events
-
-_MAX_CONNECTIONS = 16
 
 
 class CountedEvents(Events):
@@ -83,48 +77,6 @@ class CountedEvents(Events):
                 detail = fields.get("reason", fields.get("kind", ""))
                 self._sessions.labels(event, detail).inc()
 
-    @asynccontextmanager
-    async def served(self, host: str, port: int, *, deadline: float = 5) -> AsyncIterator[None]:
-        """Serve `/metrics` while the context is open; StartupError if the port is not free.
-
-        Each connection is for one request and ends within `deadline` seconds. At 16 connections,
-        the oldest is closed, so that idle ones keep no scrape away.
-        """
-        connections: dict[asyncio.StreamWriter, None] = {}
-
-        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if len(connections) == _MAX_CONNECTIONS:
-                oldest = next(iter(connections))
-                del connections[oldest]
-                oldest.transport.abort()
-            connections[writer] = None
-            with suppress(OSError, EOFError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(deadline):
-                    writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
-                    writer.close()
-                    await writer.wait_closed()
-            writer.transport.abort()
-            connections.pop(writer, None)
-
-        try:
-            server = await asyncio.start_server(respond, host, port, limit=8192)
-        except OSError as error:
-            message = f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}"
-            raise StartupError(message) from error
-        try:
-            yield
-        finally:
-            server.close()
-            for writer in connections:
-                writer.transport.abort()
-
-    def _response(self, request: bytes) -> bytes:
-        found = request.startswith((b"GET /metrics ", b"GET /metrics?"))
-        body = generate_latest(self.registry) if found else b""
-        head = f"""HTTP/1.1 {"200 OK" if found else "404 Not Found"}
-Content-Type: {CONTENT_TYPE_PLAIN_0_0_4}
-Content-Length: {len(body)}
-Connection: close
-
-"""
-        return head.replace("\n", "\r\n").encode() + body
+    async def render(self) -> bytes:
+        """Return the exposition in Prometheus' text format."""
+        return generate_latest(self.registry)
