@@ -13,7 +13,7 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,6 +54,8 @@ class KeyFile:
         with refusals(path):
             self._seen = _stamp(path)
             self._ring = read_keys(path)
+            self.made = _made(path)
+            """When each key was made, in epoch seconds, by its kid."""
 
     @property
     def ring(self) -> KeyRing:
@@ -67,7 +69,7 @@ class KeyFile:
             return
         self._seen = stamp
         try:
-            self._ring = self._successor()
+            self._ring, self.made = self._successor(), _made(self._path)
         except (InvalidKey, OSError) as error:
             self.state = "reload_failed"
             self._events.record("keys_reload_failed", reason=_reason(error))
@@ -198,6 +200,11 @@ def _words(key: dict[str, Any], in_use: dict[str, Any], modified: datetime) -> I
         yield "binds refresh tokens" if _is_oct(key) else "signs access tokens"
     elif unused_since:
         yield f"not used since {_text(unused_since)}"
+
+
+def _made(path: Path) -> Mapping[str, float]:
+    keys, modified = _members(path), _modified(path)
+    return {thumbprint(key): (_moment(key, _CREATED) or modified).timestamp() for key in keys}
 
 
 def _modified(path: Path) -> datetime:

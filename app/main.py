@@ -5,8 +5,9 @@ so that a refusal is one line. It is closed in reverse order after the server ha
 """
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from app.authing.management import ManagementClient
 from app.authing.online import OnlineVerifier
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import AuthingTransport, Transport
+from app.authing.transport import AuthingTransport, Transport, deadline
 from app.authing.verifier import (
     ExpectedAudience,
     LocalVerifier,
@@ -34,7 +35,7 @@ from app.authing.verifier import (
     Verifier,
 )
 from app.config import SECRETS_DIR, Settings, read_secret, secret_values
-from app.errors import StartupError, StoreUnavailable
+from app.errors import AuthingError, StartupError, StoreUnavailable
 from app.events import Events
 from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
@@ -55,10 +56,15 @@ from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
-from app.telemetry.metrics import CountedEvents
+from app.telemetry.metrics import CountedEvents, Labels, only
+from app.telemetry.stores import timed, wrapped
 
 _LEASE_MARGIN = timedelta(seconds=4)
 """A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
+_ASK_EVERY = 60
+"""Seconds between two scrapes that count sessions and ask Authing for its time."""
+_SKEW_TIMEOUT = 2
+"""Seconds, so that a scrape does not wait for a slow Authing."""
 _CLOCK_SKEW = timedelta(seconds=30)
 """A ticket may live this much longer by Authing's clock than by ours."""
 
@@ -89,13 +95,15 @@ async def open_services(
         keys = KeyFile(settings.session_keys_file, events)
         secrets = secret_files(settings, events, secrets_dir)
         address = store_address(settings)
-        stores = await stack.enter_async_context(
+        opened = await stack.enter_async_context(
             open_store(address, events, settings.session_access_ttl, settings.events_ttl)
         )
+        stores = wrapped(opened, timed(events.count_command))
         wire = await stack.enter_async_context(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
-        authing = InstrumentedIdentityProvider(Breaker(bulkhead, monotonic=timer), events)
+        breaker = Breaker(bulkhead, monotonic=timer)
+        authing = InstrumentedIdentityProvider(breaker, events)
         management = management_client(settings, secrets, wire, clock)
         recheck = Recheck(
             directory=management if settings.authing_management_url else None,
@@ -120,7 +128,21 @@ async def open_services(
         await stack.enter_async_context(
             housekeeping((keys, secrets), stores.maintenance, clock, events, timer=timer)
         )
+        probe = StoreProbe(stores.maintenance, timer)
         if settings.metrics_port is not None:
+            _set_gauges(
+                events,
+                keys=keys,
+                secrets=secrets,
+                breaker=breaker,
+                bulkhead=bulkhead,
+                client=client,
+                maintenance=stores.maintenance,
+                ready=probe,
+                drain=drain,
+                clock=clock,
+                timer=timer,
+            )
             await stack.enter_async_context(
                 exposition.serve(events.render, settings.host, settings.metrics_port)
             )
@@ -160,7 +182,7 @@ async def open_services(
                 access_ttl=settings.session_access_ttl,
                 stopping=drain.is_set,
             ),
-            store_writable=StoreProbe(stores.maintenance, timer),
+            store_writable=probe,
             keys=keys,
             keys_state=lambda: keys.state,
             secrets_state=lambda: secrets.state,
@@ -179,6 +201,57 @@ async def open_services(
                 settings.trusted_proxies, lambda: events.record("forwarded_for_ignored")
             ),
         )
+
+
+def _set_gauges(
+    events: CountedEvents,
+    *,
+    keys: KeyFile,
+    secrets: SecretFiles,
+    breaker: Breaker,
+    bulkhead: Bulkhead,
+    client: AuthingClient,
+    maintenance: Maintenance,
+    ready: Callable[[], Awaitable[bool]],
+    drain: asyncio.Event,
+    clock: Clock,
+    timer: Callable[[], float],
+) -> None:
+    """Let each scrape set the gauges."""
+    next_at = -math.inf
+
+    async def ask_others() -> None:
+        nonlocal next_at
+        if timer() < next_at:
+            return
+        next_at = timer() + _ASK_EVERY
+        with suppress(StoreUnavailable):
+            count = await maintenance.count_sessions(clock())
+            events.gauges["open_sessions"] = only(count)
+        with suppress(AuthingError):
+            async with deadline(_SKEW_TIMEOUT):
+                theirs = await client.probe()
+            skew = None if theirs is None else (theirs - clock()).total_seconds()
+            events.gauges["authing_clock_skew_seconds"] = only(skew)
+
+    def made() -> Iterator[tuple[Labels, float]]:
+        for use, group in (("sign", keys.ring.signing_keys), ("secret", keys.ring.secret_keys)):
+            for key in group:
+                state = "current" if key is group[0] else "accepted"
+                yield (key.kid, use, state), keys.made[key.kid]
+
+    async def measure() -> None:
+        await ask_others()
+        events.gauges |= {
+            "breaker_open": only(breaker.is_open),
+            "draining": only(drain.is_set()),
+            "exchanges_in_flight": only(bulkhead.in_flight),
+            "key_created_timestamp_seconds": dict(made()),
+            "ready": only(await ready() and not drain.is_set()),
+            "reload_failing": {("keys",): keys.state != "ok", ("secrets",): secrets.state != "ok"},
+        }
+
+    events.before_scrape = measure
 
 
 def authing_transport(settings: Settings) -> Transport:

@@ -1,7 +1,6 @@
 """The composition root: it opens everything, connects it, and closes it."""
 
 import asyncio
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, nullcontext
@@ -19,7 +18,7 @@ from app.api.app import create_app
 from app.api.deps import Services
 from app.authing.in_process import HttpxTransport
 from app.config import Settings, load_settings
-from app.errors import AuthingTokenInvalid, RefreshSessionEnded, StartupError
+from app.errors import AuthingTokenInvalid, StartupError
 from app.events import EventName
 from app.keyfile import KeyFile
 from app.main import PurgeClock, housekeeping, open_services, store_address, system_clock
@@ -165,24 +164,6 @@ async def test_the_wire_is_real_where_no_other_is_given(folder: Path) -> None:
 async def login(services: Services, sandbox: Sandbox) -> str:
     pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
     return pair.session.subject
-
-
-async def test_the_class_of_a_reuse_is_a_metric(sandbox: Sandbox) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    async with opened(sandbox, metrics_port=port) as services:
-        pair = await services.logins.log_in(Login(sandbox.state.issue(Consent())))
-        await services.sessions.refresh(pair.refresh_token)
-        newest = await services.sessions.refresh(pair.refresh_token)
-        await services.sessions.authenticate(newest.access_token)
-        with pytest.raises(RefreshSessionEnded):
-            await services.sessions.refresh(pair.refresh_token)
-        async with httpx.AsyncClient(trust_env=False) as http:
-            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
-    name = "ticketgate_session_events_total"
-    assert f'{name}{{detail="recent_previous",event="refresh_reused"}} 1.0' in text
-    assert f'{name}{{detail="first",event="refresh_replayed"}} 1.0' in text
-    assert 'ticketgate_upstream_exchange_seconds_count{outcome="ok"} 1.0' in text
 
 
 TOKEN_SECRETS = {"authing_token_secrets": f"a-third-made-up-secret-13579,{OTHER_SECRET}"}

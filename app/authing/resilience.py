@@ -103,6 +103,11 @@ class Breaker(IdentityProvider):
         self._failed_networks: Counter[str] = Counter()
         self._next_probe_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether Authing is asked only by probes."""
+        return self._failures >= FAILURE_THRESHOLD
+
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:
         self._admit(network)
@@ -121,7 +126,7 @@ class Breaker(IdentityProvider):
         return identity
 
     def _admit(self, network: str) -> None:
-        if self._failures < FAILURE_THRESHOLD:
+        if not self.is_open:
             return
         now = self._monotonic()
         # A client whose tickets fail must not take every probe.
@@ -183,6 +188,11 @@ class Bulkhead(IdentityProvider):
         self._ended = 0
         self._stalled = False
         self._stall_watch: asyncio.Task[None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many exchanges run now."""
+        return len(self._running)
 
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:

@@ -270,6 +270,9 @@ class Maintenance(Protocol):
         """When the newest session began; None if there is none, or if purges need no clock."""
         return None
 
+    async def count_sessions(self, now: datetime) -> int | None:
+        """About how many sessions are open; None if the store does not tell."""
+
     async def check_writable(self) -> None:
         """Write something, to see that the store can be written."""
 

@@ -65,6 +65,9 @@ async def test_a_client_that_leaves_does_not_cancel_the_probe_of_others() -> Non
         async def check_writable(self) -> None:
             await asyncio.sleep(0)
 
+        async def count_sessions(self, now: datetime) -> int | None:
+            raise NotImplementedError
+
         async def purge(self, now: datetime) -> int:
             raise NotImplementedError
 

@@ -120,7 +120,7 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
     events = {entry["event"] for entry in service.logged()}
     assert events >= {"exchange", "request", "session_opened", "login_replayed"}
     assert session_id in content
-    assert "ticketgate_request_seconds" in metrics
+    assert "ticketgate_http_requests_total" in metrics
     assert service.program.err == ""
 
 

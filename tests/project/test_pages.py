@@ -1,4 +1,4 @@
-"""What the pages refer to exists: links, files, tests, commands of make, settings, metrics."""
+"""What the pages refer to exists: links, files, tests, commands of make, settings."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,6 @@ import pytest
 from dotenv import dotenv_values
 
 from app.config import Settings
-from app.telemetry.metrics import CountedEvents
-from tests.support.fakes import RecordedEvents
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:app|tests|docs|deploy)/[\w./-]+)`")
@@ -106,11 +104,3 @@ def test_the_table_of_settings_has_the_defaults_of_the_example(root: Path) -> No
     }
     assert told == {name: example[name] for name in told}
     assert len(told) > len(example) / 2
-
-
-def test_the_operations_page_names_every_metric(root: Path) -> None:
-    page = (root / "docs" / "operations.md").read_text("utf-8")
-    metrics = CountedEvents(RecordedEvents()).registry.collect()
-    names = {each.name + ("_total" if each.type == "counter" else "") for each in metrics}
-
-    assert set(re.findall(r"^\| `(ticketgate_\w+)`", page, re.MULTILINE)) == names

@@ -81,6 +81,9 @@ class _TimedMaintenance(Maintenance):
         assert await self._maintenance.purge(now) == 0, "keys expire by themselves"
         return self._clock.expire(now)
 
+    async def count_sessions(self, now: datetime) -> int | None:
+        return await self._maintenance.count_sessions(now)
+
     async def check_writable(self) -> None:
         await self._maintenance.check_writable()
 

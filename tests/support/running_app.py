@@ -71,7 +71,7 @@ class Wire(Transport):
     """The wire to Authing. Raises `failure`, if it is set, instead of sending; waits for `open`."""
 
     def __init__(self, authing: Transport) -> None:
-        self._authing = authing
+        self.authing = authing
         self.failure: Exception | None = None
         self.asked = asyncio.Event()
         self.open = asyncio.Event()
@@ -85,11 +85,11 @@ class Wire(Transport):
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        return await self._authing.send(method, url, headers, body)
+        return await self.authing.send(method, url, headers, body)
 
     @override
     async def aclose(self) -> None:
-        await self._authing.aclose()
+        await self.authing.aclose()
 
 
 @dataclass

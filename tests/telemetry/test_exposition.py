@@ -41,7 +41,7 @@ async def test_the_exposition_is_served_and_then_no_more(events: CountedEvents) 
     assert head.startswith("HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(text)}\r\n" in head
     assert "Content-Type: text/plain; version=" in head
-    assert 'ticketgate_session_events_total{detail="",event="session_opened"} 1.0' in text
+    assert 'ticketgate_logins_total{outcome="opened"} 1.0' in text
     assert "session-a" not in text
     assert other.startswith(b"HTTP/1.1 404 Not Found\r\n")
     with socket.create_server(("127.0.0.1", port)):

@@ -1,17 +1,37 @@
-"""Events are counted under closed labels."""
+"""Events are counted under closed labels, which start at 0."""
 
-from typing import Any
+import re
+from itertools import cycle, islice, product
+from typing import Any, get_args
 
 import pytest
 
+from app.authing.result import Outcome
 from app.events import EventName
+from app.sessions.models import EndReason
 from app.telemetry.metrics import CountedEvents
+from tests.api.routes import OAUTH, ROUTES, WEBHOOKS
 from tests.support.fakes import RecordedEvents
+
+GATE = {"/authz": {"GET"}, "/authz/{original:path}": {"GET", "POST"}}
+REFUSALS = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 431, 500, 503)
 
 
 @pytest.fixture
 def events() -> CountedEvents:
     return CountedEvents(RecordedEvents())
+
+
+def request(
+    route: str, status: int = 200, milliseconds: int = 1, method: str = "POST", **fields: Any
+) -> tuple[EventName, dict[str, Any]]:
+    told = {"method": method, "route": route, "status": status, "duration_ms": milliseconds}
+    return "request", told | fields
+
+
+def value(events: CountedEvents, name: str, **labels: str) -> float | None:
+    found: float | None = events.registry.get_sample_value(f"ticketgate_{name}", labels)
+    return found
 
 
 def test_a_counted_event_is_passed_on() -> None:
@@ -21,57 +41,207 @@ def test_a_counted_event_is_passed_on() -> None:
     assert inner.errors == [bug]
 
 
-RECORDED: list[tuple[EventName, dict[str, Any]]] = [
-    *(
-        (
-            "request",
-            {"method": "GET", "route": "/v1/me", "status": 200, "duration_ms": milliseconds},
-        )
-        for milliseconds in (100, 300)
-    ),
-    ("exchange", {"outcome": "rate_limited", "duration_ms": 50}),
-    *(("rate_limits_local", {}), ("rate_limits_shared", {}), ("rate_limits_local", {})),
-    *(("keys_reload_failed", {"reason": "json"}), ("keys_reloaded", {})),
-    *(("user_looked_at", {"outcome": outcome}) for outcome in ("ok", "ok", "account_blocked")),
-    *(("secret_reload_failed", {"setting": "X"}), ("secret_reloaded", {"setting": "X"})),
-    ("store_failed", {"kind": "TimeoutError"}),
-    *(("write_unconfirmed", {}),) * 2,
-    *(("session_opened", {"session_id": name}) for name in ("session-a", "session-b")),
-    ("session_ended", {"session_id": "session-a", "reason": "kicked"}),
-    *(
-        ("refresh_reused", {"session_id": "session-a", "kind": kind})
-        for kind in ("recent_previous", "stale", "ahead", "stale")
-    ),
-]
-REQUEST = {"method": "GET", "route": "/v1/me", "status": "200"}
+LOGIN, REFRESH = "/v1/sessions", "/v1/sessions/refresh"
+SESSION = {"session_id": "session-a"}
+TROUBLE = {"outcome": "http_5xx", "duration_ms": 50}
+ME = {"method": "GET", "route": "/v1/me"}
 
 
 @pytest.mark.parametrize(
-    ("name", "labels", "value"),
+    ("event", "fields", "name", "labels"),
     [
-        ("request_seconds_count", REQUEST, 2),
-        ("request_seconds_sum", REQUEST, 0.4),
-        ("upstream_exchange_seconds_count", {"outcome": "rate_limited"}, 1),
-        ("rate_limit_outages_total", {}, 2),
-        ("reloads_total", {"event": "keys_reload_failed"}, 1),
-        ("reloads_total", {"event": "keys_reloaded"}, 1),
-        ("user_looks_total", {"outcome": "ok"}, 2),
-        ("user_looks_total", {"outcome": "account_blocked"}, 1),
-        ("reloads_total", {"event": "secret_reload_failed"}, 1),
-        ("reloads_total", {"event": "secret_reloaded"}, 1),
-        ("store_events_total", {"event": "store_failed", "detail": "TimeoutError"}, 1),
-        ("store_events_total", {"event": "write_unconfirmed", "detail": ""}, 2),
-        ("session_events_total", {"event": "session_opened", "detail": ""}, 2),
-        ("session_events_total", {"event": "session_ended", "detail": "kicked"}, 1),
-        ("session_events_total", {"event": "refresh_reused", "detail": "recent_previous"}, 1),
-        ("session_events_total", {"event": "refresh_reused", "detail": "stale"}, 2),
-        ("session_events_total", {"event": "refresh_reused", "detail": "ahead"}, 1),
+        (*request("/v1/me", method="GET"), "http_requests_total", ME | {"status": "200"}),
+        (
+            *request("/v1/me", method="GET"),
+            "http_request_duration_seconds_count",
+            {"route": ME["route"]},
+        ),
+        (
+            *request("none", 404, method="PUT"),
+            "http_requests_total",
+            {"method": "other", "route": "none", "status": "404"},
+        ),
+        (
+            *request("/v1/me", 405, method="PUT"),
+            "http_requests_total",
+            {"method": "other", "route": "/v1/me", "status": "405"},
+        ),
+        (
+            *request("/authz", method="PUT"),
+            "http_requests_total",
+            {"method": "any", "route": "/authz", "status": "200"},
+        ),
+        (
+            *request("/livez", 0, method="GET"),
+            "http_requests_total",
+            {"method": "GET", "route": "/livez", "status": "0"},
+        ),
+        (*request("/v1/me", 505, method="GET"), "http_requests_total", ME | {"status": "505"}),
+        ("session_opened", SESSION, "logins_total", {"outcome": "opened"}),
+        ("login_replayed", SESSION, "logins_total", {"outcome": "replayed"}),
+        (
+            *request(LOGIN, 400, code="ticket_rejected"),
+            "logins_total",
+            {"outcome": "ticket_rejected"},
+        ),
+        (
+            *request(LOGIN, 503, code="authing_timeout"),
+            "logins_total",
+            {"outcome": "authing_timeout"},
+        ),
+        (*request(LOGIN, 422, code="invalid_request"), "logins_total", {"outcome": "other"}),
+        ("session_rotated", SESSION, "refreshes_total", {"outcome": "rotated"}),
+        ("session_rolled_forward", SESSION, "refreshes_total", {"outcome": "rolled_forward"}),
+        (
+            "refresh_replayed",
+            SESSION | {"kind": "again"},
+            "refreshes_total",
+            {"outcome": "replayed"},
+        ),
+        (
+            *request(REFRESH, 400, code="session_ended"),
+            "refreshes_total",
+            {"outcome": "session_ended"},
+        ),
+        (
+            "refresh_replayed",
+            SESSION | {"kind": "first"},
+            "refresh_replays_total",
+            {"kind": "first"},
+        ),
+        ("refresh_replayed_repeatedly", SESSION, "suspicious_replays_total", {}),
+        ("refresh_reused", SESSION | {"kind": "stale"}, "refresh_reuses_total", {"kind": "stale"}),
+        (
+            "proof_refused",
+            SESSION | {"kind": "other_key"},
+            "proofs_refused_total",
+            {"kind": "other_key"},
+        ),
+        ("session_bound", SESSION, "sessions_bound_total", {}),
+        (
+            "session_ended",
+            SESSION | {"reason": EndReason.KICKED},
+            "sessions_ended_total",
+            {"reason": "kicked"},
+        ),
+        ("exchange", TROUBLE, "exchanges_total", {"outcome": "http_5xx"}),
+        ("exchange", TROUBLE, "exchange_duration_seconds_count", {"result": "failed"}),
+        (
+            "exchange",
+            TROUBLE | {"outcome": "ok"},
+            "exchange_duration_seconds_count",
+            {"result": "ok"},
+        ),
+        (
+            "exchange",
+            TROUBLE | {"outcome": "ticket_rejected"},
+            "exchange_duration_seconds_count",
+            {"result": "refused"},
+        ),
+        (
+            "exchange",
+            TROUBLE | {"outcome": "breaker_open"},
+            "exchanges_total",
+            {"outcome": "breaker_open"},
+        ),
+        (
+            "user_looked_at",
+            {"outcome": "account_blocked"},
+            "user_looks_total",
+            {"outcome": "account_blocked"},
+        ),
+        ("user_looked_at", {"outcome": "dns"}, "user_looks_total", {"outcome": "other"}),
+        ("store_failed", {"kind": "TimeoutError"}, "store_failures_total", {}),
+        ("write_unconfirmed", {}, "store_unconfirmed_writes_total", {}),
+        (*request(LOGIN, 429, code="rate_limited"), "rate_limited_total", {"limit": "login"}),
+        (*request(REFRESH, 429, code="rate_limited"), "rate_limited_total", {"limit": "refresh"}),
+        (
+            *request(LOGIN, 429, method="GET", code="rate_limited"),
+            "rate_limited_total",
+            {"limit": "list"},
+        ),
+        ("rate_limits_local", {}, "rate_limit_outages_total", {}),
+        ("keys_reloaded", {}, "reloads_total", {"event": "keys_reloaded"}),
+        (
+            "keys_reload_failed",
+            {"reason": "json"},
+            "reloads_total",
+            {"event": "keys_reload_failed"},
+        ),
+        ("secret_reloaded", {"setting": "X"}, "reloads_total", {"event": "secret_reloaded"}),
+        (
+            "secret_reload_failed",
+            {"setting": "X"},
+            "reloads_total",
+            {"event": "secret_reload_failed"},
+        ),
     ],
 )
-def test_events_are_counted_under_closed_labels(
-    events: CountedEvents, name: str, labels: dict[str, str], value: float
+def test_an_event_is_counted_under_closed_labels(
+    events: CountedEvents,
+    event: EventName,
+    fields: dict[str, Any],
+    name: str,
+    labels: dict[str, str],
 ) -> None:
-    for event, fields in RECORDED:
-        events.record(event, **fields)
-    found = events.registry.get_sample_value(f"ticketgate_{name}", labels)
-    assert found == pytest.approx(value)
+    before = value(events, name, **labels)
+    events.record(event, **fields)
+    events.record(event, **fields)
+    assert (before or 0, value(events, name, **labels)) == (0, 2)
+    assert before == 0 or name.startswith("http_")  # paths are no closed set
+    assert "session-a" not in str(list(events.registry.collect()))
+
+
+def test_an_exchange_that_authing_was_not_asked_for_has_no_duration(events: CountedEvents) -> None:
+    events.record("exchange", outcome="bulkhead", duration_ms=0)
+    counts = [
+        value(events, "exchange_duration_seconds_count", result=result)
+        for result in ("ok", "refused", "failed")
+    ]
+    assert counts == [0, 0, 0]
+
+
+def test_a_store_that_loses_data_is_shown(events: CountedEvents) -> None:
+    assert value(events, "store_durable") == 1
+    events.record("store_not_durable", reason="no_append_only_file")
+    assert value(events, "store_durable") == 0
+
+
+def test_durations_are_counted_up_to_the_bound_of_each_bucket(events: CountedEvents) -> None:
+    for seconds in (0.0001, 0.00011, 0.9, 1.1):
+        events.count_command("touch", seconds)
+    events.count_command("list_bans", 0.5)
+    name = "store_command_duration_seconds"
+    counts = [
+        value(events, f"{name}_bucket", command="touch", le=bound)
+        for bound in ("0.0001", "0.0003", "1.0", "+Inf")
+    ]
+    assert counts == [1, 2, 3, 4]
+    assert value(events, f"{name}_sum", command="touch") == pytest.approx(2.00021)
+    assert value(events, f"{name}_count", command="other") == 1
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_every_outcome_of_an_exchange_starts_at_0(events: CountedEvents, outcome: str) -> None:
+    assert value(events, "exchanges_total", outcome=outcome) == 0
+
+
+async def test_there_are_at_most_500_series_after_100_000_users(events: CountedEvents) -> None:
+    kinds = [
+        (route, method, status)
+        for route, methods in ({"none": {"GET"}} | ROUTES | OAUTH | WEBHOOKS | GATE).items()
+        for method, status in product([*sorted(methods), "PUT", "other"], (200, *REFUSALS))
+    ]
+    for number, (route, method, status) in enumerate(islice(cycle(kinds), 100_000)):
+        session = f"session-{number}"
+        events.record("session_opened", session_id=session)
+        events.record("request", **request(route, status, number, method)[1])
+    text = (await events.render()).decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert 400 < len(lines) < 480  # the gauges of a whole service are not among them
+    counts = [
+        float(line.split()[1]) for line in lines if line.startswith("ticketgate_http_requests")
+    ]
+    assert sum(counts) == 100_000
+    assert "session-" not in text
+    assert not any(re.match(r"\w+_created[ {]", line) for line in lines)

@@ -121,7 +121,7 @@ async def faulty_authing(
     }
     wire = AuthingTransport(authority.file if tls else SMALL_CA_FILE, look_up=names.look_up)
     async with peer(GOOD) as bystander, running_app(folder, **changes, **settings) as app:
-        app.wire._authing = wire
+        app.wire.authing = wire
         authing = FaultyAuthing(app, server, bystander, names, authority, timeout)
         await authing.repair()
         try:

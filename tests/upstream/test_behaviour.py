@@ -93,7 +93,7 @@ async def test_a_stall_delays_only_the_first_128_logins(
         assert {(r.status, r.body["outcome"]) for r in refreshes} == {(200, "rotated")}
         assert percentile_95([r.seconds for r in refreshes]) < 0.1
         counted = await exposition(port)
-        assert 'ticketgate_upstream_exchange_seconds_count{outcome="bulkhead"} 436.0' in counted
+        assert 'ticketgate_exchanges_total{outcome="bulkhead"} 436.0' in counted
 
         await authing.repair()
         assert {reply.body["code"] for reply in await stuck} == {"authing_unavailable"}
@@ -159,7 +159,7 @@ async def test_the_breaker_opens_probes_and_closes(
         assert (await authing.log_in("refused.ticket_1~")).status == 201
         replies = await log_in_each(authing, tickets("probing", 30))
         assert {reply.status for reply in replies} == {201}
-        assert 'exchange_seconds_count{outcome="breaker_open"} 109.0' in await exposition(port)
+        assert 'exchanges_total{outcome="breaker_open"} 109.0' in await exposition(port)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ _FORMS = {
 }
 """The fields of INFO that are read. Another value says nothing that we know."""
 _WRITABLE_SECONDS = 60
+_SAMPLE = 200
+"""Keys of an estimate: a millisecond of the server, and an error of some percent."""
 _CLOCK_SKEW = timedelta(seconds=60)
 """An instance whose clock is this much ahead ends a session this much later than the server."""
 _NO_TIME = instant(0)
@@ -69,6 +71,11 @@ class RedisMaintenance(Maintenance):
                     raise
                 # It is not permitted. That is recorded, once for an erasure.
         await self._engine.eval_script(scripts.REWRITTEN, [ERASURE], _NO_TIME, erasure)
+
+    @override
+    async def count_sessions(self, now: datetime) -> int | None:
+        count: int | None = await self._engine.eval_script(scripts.COUNT, [], now, _SAMPLE)
+        return count
 
     @override
     async def check_writable(self) -> None:

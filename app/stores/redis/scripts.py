@@ -49,6 +49,7 @@ def _load(name: str) -> Script:
 ACQUIRE = _load("acquire")
 BAN = _load("ban")
 CHECK_WRITABLE = _load("check_writable")
+COUNT = _load("count")
 CREATE_SESSION = _load("create_session")
 END = _load("end")
 END_ALL = _load("end_all")

@@ -176,3 +176,14 @@ async def test_check_writable_changes_no_session(store: Stores) -> None:
     await keep(store, session)
     await store.maintenance.check_writable()
     assert await store.sessions.touch("session-a", 0, NOW) == Active(session)
+
+
+async def test_about_as_many_sessions_are_counted_as_have_not_ended(store: Stores) -> None:
+    assert await store.maintenance.count_sessions(NOW) == 0
+    for number in range(200):
+        await keep(store, make_session(f"session-{number}", subject=f"user-{number}"))
+    for number in range(0, 200, 4):
+        subject = f"user-{number}"
+        await store.sessions.end(f"session-{number}", subject, EndReason.LOGGED_OUT, NOW)
+    assert 90 <= (await store.maintenance.count_sessions(NOW) or 0) <= 210
+    assert await store.maintenance.count_sessions(NOW + IDLE) == 0
