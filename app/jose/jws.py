@@ -5,10 +5,10 @@ that choose a key or rules, duplicate keys, and times that are not whole seconds
 compare times with their own clock, so PyJWT's time checks are not used.
 """
 
-import base64
 import hmac
 import json
 import re
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCI
 _MAX_LENGTH = 16 * 1024
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: a later one is in milliseconds
 _JWS = jwt.PyJWS()
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
 class InvalidJws(Exception):
@@ -103,7 +104,7 @@ def _shared_secret(key: str | bytes) -> bytes:
 
 def base64url_encode(data: bytes) -> str:
     """Encode as base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).rstrip(b"=\n").translate(_TO_URL).decode()
 
 
 def base64url_decode(text: str) -> bytes:
@@ -112,7 +113,7 @@ def base64url_decode(text: str) -> bytes:
     Python ignores characters outside the alphabet and stray bits at the end, so that one value
     would have several encodings.
     """
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = a2b_base64(text.encode().translate(_FROM_URL) + b"==")
     if base64url_encode(data) != text:
         raise ValueError
     return data

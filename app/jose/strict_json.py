@@ -32,7 +32,9 @@ def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
     except (ValueError, RecursionError):
         # From None, because both errors hold the document.
         raise StrictJsonError("not JSON") from None
-    _check(value, max_depth)
+    # Only an escape can be a lone surrogate, and most documents need no look at each value.
+    if b"\\u" in data or data.count(b"[") + data.count(b"{") > max_depth:
+        _check(value, max_depth)
     return value
 
 
