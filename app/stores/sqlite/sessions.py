@@ -7,6 +7,7 @@ change sessions too.
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from sqlite3 import Connection, Row
 
 from typing_extensions import override
@@ -39,6 +40,7 @@ from app.stores.sqlite.history import add_note
 _NAMES = tuple(field.name for field in fields(Session))
 _INSTANTS = tuple(place for place, field in enumerate(fields(Session)) if field.type is datetime)
 _COLUMNS = ", ".join(_NAMES)
+_values_of = attrgetter(*_NAMES)
 _STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
 _FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}, app_version) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608  # constants
@@ -170,8 +172,10 @@ def find_session(db: Connection, session_id: str, now: datetime) -> Active | End
 
 def insert_session(db: Connection, session: Session, app_version: str | None) -> None:
     """Store a new session."""
-    values = [*(getattr(session, name) for name in _NAMES), app_version]
-    db.execute(_INSERT, [epoch(v) if isinstance(v, datetime) else v for v in values])
+    values = [*_values_of(session), app_version]
+    for place in _INSTANTS:
+        values[place] = epoch(values[place])
+    db.execute(_INSERT, values)
 
 
 def end_all_sessions(
@@ -203,9 +207,10 @@ def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -
     At most MAX_SESSIONS of the oldest go at once. The next logins replace the rest.
     """
     user = newcomer.subject, epoch(newcomer.created_at)
-    same_type = newcomer.device_type if limits.one_per_device_type else None
+    replaced, kind = list[str](), newcomer.device_type
     of_type, oldest = f"{_ACTIVE} AND device_type = ?", f"{_ACTIVE} {_OLDEST_FIRST} LIMIT ?"
-    replaced = _replace(db, newcomer, "one_per_device_type", of_type, *user, same_type)
+    if limits.one_per_device_type and kind is not None:
+        replaced = _replace(db, newcomer, "one_per_device_type", of_type, *user, kind)
     (active,) = db.execute(f"SELECT count(*) {_ACTIVE}", user).fetchone()
     surplus = min(active + 1 - limits.max_per_user, MAX_SESSIONS)
     if surplus > 0:
@@ -214,7 +219,7 @@ def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -
 
 
 def _replace(
-    db: Connection, newcomer: Session, limit: ReplacedFor, which: str, *values: str | int | None
+    db: Connection, newcomer: Session, limit: ReplacedFor, which: str, *values: str | int
 ) -> list[str]:
     replaced = [row["id"] for row in db.execute(f"SELECT id {which}", values).fetchall()]
     now, device_type = newcomer.created_at, newcomer.device_type

@@ -1,6 +1,5 @@
 """Tickets: leased while they are exchanged, and which session each has become."""
 
-from dataclasses import replace
 from sqlite3 import Connection, Row
 
 from typing_extensions import override
@@ -36,7 +35,7 @@ class SqliteTickets(SqlitePort, TicketStore):
             return _already_used(db, row, lease)
         if row is not None and instant(row["lease_ends_at"]) > lease.now:
             return Held(instant(row["lease_ends_at"]))
-        db.execute(f"INSERT OR REPLACE {_COLUMNS}", _values(lease))
+        db.execute(f"INSERT OR REPLACE {_COLUMNS}", _values(lease, lease.key_hash))
         return Acquired()
 
     @override
@@ -76,13 +75,14 @@ def _note_session(db: Connection, lease: TicketLease, session_id: str) -> None:
     # key may already belong to another ticket.
     key_hash = None if _belongs_to_another_ticket(db, lease) else lease.key_hash
     changes = "ON CONFLICT (hash) DO UPDATE SET session_id = excluded.session_id"
-    values = _values(replace(lease, key_hash=key_hash), session_id)
-    db.execute(f"INSERT {_COLUMNS} {changes}", values)
+    db.execute(f"INSERT {_COLUMNS} {changes}", _values(lease, key_hash, session_id))
 
 
-def _values(lease: TicketLease, session_id: str | None = None) -> tuple[object, ...]:
+def _values(
+    lease: TicketLease, key_hash: bytes | None, session_id: str | None = None
+) -> tuple[object, ...]:
     times = epoch(lease.lease_ends_at), epoch(lease.expires_at)
-    return (lease.ticket_hash, lease.key_hash, lease.holder, *times, session_id)
+    return (lease.ticket_hash, key_hash, lease.holder, *times, session_id)
 
 
 def _release(db: Connection, lease: TicketLease) -> None:
@@ -93,6 +93,8 @@ def _release(db: Connection, lease: TicketLease) -> None:
 
 
 def _belongs_to_another_ticket(db: Connection, lease: TicketLease) -> bool:
+    if lease.key_hash is None:
+        return False
     sql = "SELECT 1 FROM tickets WHERE key_hash = ? AND hash != ?"
     return db.execute(sql, (lease.key_hash, lease.ticket_hash)).fetchone() is not None
 
