@@ -7,6 +7,7 @@ untrusted address may be invented.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple, TypeAlias
 
@@ -77,6 +78,7 @@ def _hops_backwards(scope: Scope) -> Iterator[str]:
             yield from reversed(value.decode("latin-1").split(","))
 
 
+@lru_cache(maxsize=256)
 def _parse(text: str) -> Address | None:
     text = text.strip(" \t")
     with_port = _HOP.fullmatch(text)

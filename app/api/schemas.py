@@ -237,11 +237,12 @@ class Readiness(TypedDict):
 
 def device_of(given: Any) -> Device | None:
     """The device of the core: what is left of what the app says, or None if that is nothing."""
-    members = given if isinstance(given, dict) else {}
+    if not isinstance(given, dict):
+        return None
     kept = {
         name: forbidden.sub("", text).strip()[:length].strip()
         for name, (forbidden, length, _) in _DEVICE.items()
-        if isinstance(text := members.get(name), str)
+        if isinstance(text := given.get(name), str)
     }
     kept = {name: text for name, text in kept.items() if text}
     return Device(**kept) if kept else None
