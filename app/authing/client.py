@@ -6,7 +6,7 @@ codes and shapes, `verifier` checks the token.
 
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 from typing_extensions import override
@@ -59,14 +59,21 @@ class AuthingClient(IdentityProvider):
         # The secret is always sent, because only some pools require it. Ticket and secret are not
         # in the URL, because URLs are logged; the vendor's sample repeats the ticket there.
         body: JsonValue = {"ticket": ticket, "secret": secret}
-        reply = await request(self.transport, "POST", self._exchange_url(), self.clock, json=body)
+        reply = await request(
+            self.transport,
+            "POST",
+            _exchange_url(self.base_url, self.user_pool_id),
+            self.clock,
+            json=body,
+        )
         envelope = unwrap(reply.document)
         raise_for_code(envelope.code, reply.status, retry_after=reply.retry_after)
         return read_user(envelope.content)
 
-    def _exchange_url(self) -> str:
-        pool = quote(self.user_pool_id, safe="")
-        return f"{self.base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
+
+@lru_cache(maxsize=1)
+def _exchange_url(base_url: str, user_pool_id: str) -> str:
+    return f"{base_url.rstrip('/')}/oauth/app2wxapp/auth/{quote(user_pool_id, safe='')}"
 
 
 def _identity(record: UserRecord, signed: SignedClaims) -> Identity:

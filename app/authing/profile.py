@@ -47,7 +47,7 @@ _GENDERS = {"M": "male", "F": "female", 1: "male", 2: "female"}
 def claims_of(user: User) -> Mapping[str, Any]:
     """Return the claims of a user, without `sub`."""
     wechat = _wechat_profile(user)
-    claims: dict[str, Any] = {claim: _plain(user, *source) for claim, source in _PLAIN.items()}
+    claims = _plain(user)
     claims["locale"] = _locale(user.get("locale")) or _locale(wechat.get("language"))
     claims["gender"] = _gender(user.get("gender")) or _gender(wechat.get("gender"))
     claims["phone_number"] = _phone_number(user, wechat)
@@ -55,13 +55,15 @@ def claims_of(user: User) -> Mapping[str, Any]:
     return {**known, **_verifications(user, known)}
 
 
-def _plain(user: User, form: re.Pattern[str], fields: tuple[str, ...]) -> str | None:
-    for name in fields:
-        if isinstance(text := user.get(name), str):
-            cleaned = _clean_name(text) if form is _NAME else _clean(text)
-            if form.fullmatch(cleaned):
-                return cleaned
-    return None
+def _plain(user: User) -> dict[str, Any]:
+    claims: dict[str, Any] = {}
+    for claim, (form, fields) in _PLAIN.items():
+        for name in fields:
+            if name in user and claim not in claims and isinstance(text := user[name], str):
+                cleaned = _clean_name(text) if form is _NAME else _clean(text)
+                if form.fullmatch(cleaned):
+                    claims[claim] = cleaned
+    return claims
 
 
 def _clean_name(text: str) -> str:

@@ -157,7 +157,7 @@ def read_user(content: Any) -> UserRecord:
     user = {**content, **entity} if isinstance(entity, dict) else content
     user_id = _user_id(user)
     # Checked before the token, because a blocked user may get none.
-    for level in (content, user):
+    for level in (user,) if user is content else (content, user):
         if not all(_is_clearly_false(decisive(level, name)) for name in ("blocked", "isDeleted")):
             raise AccountBlocked
     token = _text(user, "id_token") or _text(user, "token")

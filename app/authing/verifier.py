@@ -105,8 +105,13 @@ class Verifier(ABC):
         try:
             claims = await self._genuine_claims(unverified_token)
             issued_at = self._checked_issue_time(claims)
+            data: Mapping[str, Any] = claims.get("data", {})
+            _require(isinstance(data, dict))
+            unionid = data.get("unionid")
+            _require(isinstance(unionid, str | None))
             _check_audience(claims, self._expected)
-            return SignedClaims(_user_id(claims), _unionid(claims), issued_at)
+            user_id = _agreed({**data, "sub": claims.get("sub")}, "id", "_id", "userId", "sub")
+            return SignedClaims(user_id, unionid or None, issued_at)
         except InvalidJws as error:
             raise AuthingTokenInvalid("bad_token") from error
 
@@ -118,10 +123,12 @@ class Verifier(ABC):
         now = self._clock()
         issued_at, expires_at = instant(claims, "iat"), instant(claims, "exp")
         not_before = instant(claims, "nbf") if "nbf" in claims else issued_at
-        _require(max(issued_at, not_before) - LEEWAY <= now)
-        _require(now - LEEWAY < expires_at)
-        _require(timedelta() < expires_at - issued_at <= _MAX_LIFETIME)
-        _require(now - issued_at <= self._max_age)
+        _require(
+            max(issued_at, not_before) - LEEWAY <= now
+            and now - LEEWAY < expires_at
+            and timedelta() < expires_at - issued_at <= _MAX_LIFETIME
+            and now - issued_at <= self._max_age
+        )
         return min(issued_at, now.replace(microsecond=0))
 
 
@@ -175,33 +182,16 @@ def _check_audience(claims: Mapping[str, Any], expected: ExpectedAudience) -> No
     # A list must hold only us: any other audience could have passed its token on to us.
     _require(audience is None or claims.get("aud") in (audience, [audience]))
     if "data" in claims:
-        _require(_agreed(_data(claims), "clientId", "userPoolId") == expected.user_pool_id)
+        _require(_agreed(claims["data"], "clientId", "userPoolId") == expected.user_pool_id)
     else:
         _require(issuer is not None and audience is not None)
-
-
-def _user_id(claims: Mapping[str, Any]) -> str:
-    named = {**_data(claims), "sub": claims.get("sub")}
-    return _agreed(named, "id", "_id", "userId", "sub")
-
-
-def _unionid(claims: Mapping[str, Any]) -> str | None:
-    unionid = _data(claims).get("unionid")
-    _require(isinstance(unionid, str | None))
-    return unionid or None
-
-
-def _data(claims: Mapping[str, Any]) -> Mapping[str, Any]:
-    data: Mapping[str, Any] = claims.get("data", {})
-    _require(isinstance(data, dict))
-    return data
 
 
 def _agreed(members: Mapping[str, Any], *names: str) -> str:
     """Read one fact that has several names: all values that are present must be equal strings."""
     found = [members[name] for name in names if members.get(name) is not None]
-    _require(len(found) > 0 and isinstance(found[0], str) and found[0] != "")
-    _require(all(value == found[0] for value in found))
+    _require(found and isinstance(found[0], str) and found[0])
+    _require(found.count(found[0]) == len(found))
     return str(found[0])
 
 
