@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
         case "sandbox":
             from app.commands import sandbox  # noqa: PLC0415
 
-            return sandbox.run(options.host, options.folder)
+            return sandbox.run(options.host, options.folder, grade=options.grade)
         case "check":
             from app.commands import check  # noqa: PLC0415
 
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--host", default="127.0.0.1", help=text)
     text = "where its folder sandbox-data lies (default: the current folder)"
     sandbox.add_argument("--folder", type=Path, default=Path(), help=text)
+    text = "grade an app by its requests (docs/sandbox.md)"
+    sandbox.add_argument("--grade", action="store_true", help=text)
     check = commands.add_parser("check", help="will this configuration work?")
     text = "verify the token of a user, as Authing returns it, and name the secret that signs it"
     check.add_argument("--token-file", type=Path, help=text)

@@ -21,12 +21,21 @@ from app.api.problems import problem_response
 from app.authing.in_process import HttpxTransport
 from app.commands.serve import run_with
 from app.config import DurationOrZero, Settings, load_settings
-from app.errors import RateLimited, StoreUnavailable
+from app.errors import (
+    AccessTokenExpired,
+    AccessTokenInvalid,
+    ProofInvalid,
+    RateLimited,
+    StoreUnavailable,
+    TicketgateError,
+)
 from app.sandbox import SandboxOptions, create_sandbox
+from app.sandbox.grading import Grader
 from app.store_url import SqliteUrl
 from app.telemetry.logs import LoggedEvents
 
 _POOL_ID = "5f0000000000000000000000"
+_GRADED = {"session_max_per_user": 1, "rate_limit_login": None, "rate_limit_refresh": None}
 _BANNER = """
 Ticketgate sandbox on {address}
 
@@ -79,8 +88,11 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(host: str, folder: Path) -> int:
-    """Serve the sandbox at this address until a signal stops it; its files lie in the folder."""
+def run(host: str, folder: Path, *, grade: bool = False) -> int:
+    """Serve the sandbox at this address until a signal stops it; its files lie in the folder.
+
+    With `grade` it grades an app, and the exit code is 1 unless its last grade was full.
+    """
     secret, service_key = secrets.token_hex(16), secrets.token_urlsafe(32)
     settings = read_settings(host, folder, pool_secret=secret)
     # The page shows this key, so it is none of those that the environment may have.
@@ -93,25 +105,45 @@ def run(host: str, folder: Path) -> int:
         user_pool_id=_POOL_ID, user_pool_secret=secret, service_key=service_key
     )
     fake = create_sandbox(options)
+    grader = Grader(fake.state, _show)
+    if grade:
+        settings = settings.model_copy(update=_GRADED)
 
     def announce(port: int) -> None:
         banner = _BANNER.format(address=_address(host, port), store=settings.store_url)
-        print(banner, flush=True)  # noqa: T201  # the output of `make run`
+        _show(banner)
 
-    return run_with(
+    def around(service: ASGIApp) -> ASGIApp:
+        make = partial(problem, settings)
+        service = fake.desk.around(service, make)
+        return grader.around(service, make) if grade else service
+
+    run_with(
         settings,
         transport=HttpxTransport(httpx.ASGITransport(fake.app)),
-        extra_routes=fake.pages,
-        around=lambda service: fake.desk.around(service, partial(problem, settings)),
+        extra_routes=[*fake.pages, *(grader.routes() if grade else ())],
+        around=around,
         on_start=announce,
     )
+    return 0 if not grade or grader.is_full else 1
 
 
-def problem(settings: Settings, code: str, retry_after: int) -> ASGIApp:
+def _show(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # the output of `make run`
+
+
+def problem(settings: Settings, code: str, retry_after: int = 1, nonce: str = "") -> ASGIApp:
     """Return an application that refuses every request with this error, as the service does."""
-    errors = {error.code: error for error in (StoreUnavailable(), RateLimited(retry_after))}
-    error = errors[code]
-    error.retry_after = retry_after
+    store = StoreUnavailable()
+    store.retry_after = retry_after
+    errors: tuple[TicketgateError, ...] = (
+        store,
+        RateLimited(retry_after),
+        AccessTokenExpired(),
+        AccessTokenInvalid(),
+        ProofInvalid(nonce, "nonce"),
+    )
+    error = {each.code: each for each in errors}[code]
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await problem_response(scope, error)(scope, receive, send)

@@ -33,8 +33,8 @@ PROBLEMS: Mapping[str, str] = {"503": "store_unavailable", "429": "rate_limited"
 """The answers that replace ours, by the code of their problem document."""
 ANSWER_FAULTS = ("dropped", "doubled", "delayed", *PROBLEMS)
 
-Problem: TypeAlias = Callable[[str, int], ASGIApp]
-"""Makes the application that answers with this code and these seconds as `Retry-After`."""
+Problem: TypeAlias = Callable[..., ASGIApp]
+"""Makes the application that refuses every request: `(code, retry_after=1, nonce="")`."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from app.sandbox.state import (
     json_object,
 )
 
-Command = Callable[[Mapping[str, Any]], dict[str, Any]]
+Command = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 
 _STATIC = Path(__file__).with_name("static")
 _MEDIA_TYPES = {
@@ -166,7 +167,8 @@ def _endpoint(command: Command) -> Callable[[Request], Awaitable[Response]]:
         if _from_another_site(request):
             return JSONResponse({"error": "origin: only pages of this server"}, 403)
         try:
-            return JSONResponse(command(_members(await request.body())))
+            content = command(_members(await request.body()))
+            return JSONResponse(await content if isawaitable(content) else content)
         except BadInput as error:
             return refusal(error)
 

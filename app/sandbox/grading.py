@@ -1,0 +1,282 @@
+"""Grades one app: gives instructions, makes faults, and records all requests of the app.
+
+`POST /sandbox/api/grade/next` returns the next instruction. The app's harness carries it out with
+the app's own code and asks for the next. Nothing else is reported: the traffic is judged alone.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app.sandbox.faults import (
+    Answer,
+    Call,
+    FaultyAnswers,
+    Problem,
+    Spoil,
+    delayed,
+    dropped,
+    intact,
+    replaced,
+)
+from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
+from app.sandbox.pages import ControlRoute, mini_program_answer
+from app.sandbox.state import Consent, Fault, SandboxState, json_object
+
+_DATA = tomllib.loads(Path(__file__).with_name("grading.toml").read_text("utf-8"))
+FINDINGS: Mapping[str, str] = _DATA["findings"]
+SCENARIOS: Mapping[str, list[Step]] = {
+    name: [Step("install"), *(Step(**step) for step in steps)]
+    for name, steps in _DATA["scenarios"].items()
+}
+_LONGEST_HOLD = 15.0
+_DELAY = 0.3
+_MONTH = 31 * 86_400
+_OPERATIONS = {
+    ("POST", "/v1/sessions"): ("login", ("ext_msg", "ticket")),
+    ("POST", "/v1/sessions/refresh"): ("refresh", ("refresh_token",)),
+    ("DELETE", "/v1/sessions/current"): ("log_out", ()),
+    ("GET", "/v1/launch"): ("launch", ()),
+}
+
+
+class Grader:
+    """Takes one app through the scenarios, again and again.
+
+    `finished` gets the report as text after each round.
+    """
+
+    def __init__(self, state: SandboxState, finished: Callable[[str], None]) -> None:
+        self.scenarios = SCENARIOS
+        self._state = state
+        self._finished = finished
+        self._values = {"service_key": state.options.service_key}
+        self._plan = self._round()
+        self._name, self._story = "", Story()
+        self._results: dict[str, list[str]] = {}
+        self._moved = asyncio.Event()
+
+    def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
+        """Return the service under observation."""
+        self._service, self._problem = service, problem
+        return FaultyAnswers(service, self._watched)
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the grader."""
+        return [
+            ControlRoute("GET", "/sandbox/api/grade", self.grade),
+            ControlRoute("POST", "/sandbox/api/grade/next", self.next_instruction, {}),
+        ]
+
+    def grade(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the grade so far, with the mistakes in each scenario."""
+        passed = sum(not names for names in self._results.values())
+        return {
+            "grade": f"{passed} of {len(self.scenarios)}",
+            "finished": len(self._results) == len(self.scenarios),
+            "scenarios": [
+                {"name": name, "findings": {each: FINDINGS[each] for each in names}}
+                for name, names in self._results.items()
+            ],
+        }
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last round is complete and without a mistake."""
+        return set(self._results) == set(self.scenarios) and not any(self._results.values())
+
+    async def next_instruction(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the next instruction for the app; after the last one, `stop` and the grade."""
+        self._move()
+        name, step = next(self._plan, ("", Step("stop")))
+        if step.do in ("install", "stop"):
+            self._close(name)
+        if step.do == "stop":
+            self._plan = self._round()
+            self._finished(self._text())
+            return {"do": "stop", **self.grade({})}
+        await asyncio.sleep(step.pause)
+        told = await self._prepare(step)
+        self._story.steps.append(step)
+        self._story.begins.append(time.monotonic())
+        return {"scenario": name, "do": step.do, **step.tell, **told}
+
+    def _round(self) -> Iterator[tuple[str, Step]]:
+        self._results = {}
+        for name, steps in self.scenarios.items():
+            for step in steps:
+                yield name, step
+
+    def _close(self, following: str) -> None:
+        """Judge the scenario and begin the following one, with a user of its own."""
+        if self._name:
+            self._results[self._name] = judge(self._story)
+        self._name, self._story = following, Story()
+        self._persona = f"grade-{secrets.token_hex(6)}"
+
+    def _text(self) -> str:
+        grade = self.grade({})
+        lines = [f"Grade: {grade['grade']}"]
+        for scenario in grade["scenarios"]:
+            lines.append(f"  {'FAILED' if scenario['findings'] else 'passed'}  {scenario['name']}")
+            lines += (f"          {each}: {text}" for each, text in scenario["findings"].items())
+        return "\n".join(lines)
+
+    async def _prepare(self, step: Step) -> dict[str, str]:
+        """Let happen elsewhere whatever the step says; return the `ext_msg` of a sign-in."""
+        consent = Consent(self._persona, approve=step.ticket != "cancelled")
+        told = mini_program_answer(self._state, consent)
+        self._values |= {
+            "ticket": told.get("ticket", ""),
+            "other_ticket": self._state.issue(consent),
+        }
+        if step.ticket == "expired":
+            self._state.tickets.pop(told["ticket"])
+        if grants := self._story.grants():
+            given = grants[-1].body
+            self._values |= {name: given[name] for name in ("access_token", "refresh_token")}
+            self._values["sub"] = given["user"]["sub"]
+        self._state.fault = Fault(step.authing, times=1, seconds=1)
+        if step.outside and (grants or step.do == "sign_in"):
+            await self._send(**step.outside)
+        return {"ext_msg": told["ext_msg"]} if step.do == "sign_in" else {}
+
+    async def _send(
+        self, send: str, body: Mapping[str, str] = {}, bearer: str = "", key: str = ""
+    ) -> None:
+        """Send a request of somebody else to the service."""
+        method, path, query = re.split("[ ?]", send.format_map(self._values) + "?")[:3]
+        headers = {"content-type": "application/json"}
+        if bearer:
+            headers["authorization"] = f"Bearer {bearer.format_map(self._values)}"
+        if key:
+            headers["idempotency-key"] = key
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+        }
+        members = {name: text.format_map(self._values) for name, text in body.items()}
+        await Call(scope, json.dumps(members).encode()).perform(self._service)
+
+    def _move(self) -> None:
+        """Let go of an answer that is held."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _watched(self, call: Call) -> Spoil:
+        """Choose the fault of a request, and record the request with its answer."""
+        self._move()
+        seen = self._seen(call)
+        spoil = self._spoils().get(seen.fault, intact)
+        self._story.seen.append(seen)
+
+        async def recorded(call: Call, service: ASGIApp) -> Answer | None:
+            answer = await spoil(call, service)
+            seen.ended = time.monotonic()
+            if answer is not None:
+                seen.status = answer.status
+                seen.headers = {name.decode(): text.decode() for name, text in answer.headers}
+                seen.body = json_object(answer.body) or {}
+            return answer
+
+        return recorded
+
+    def _seen(self, call: Call) -> Seen:
+        headers, body = Headers(scope=call.scope), json_object(call.body) or {}
+        route = (call.scope["method"], call.scope["path"])
+        operation, members = _OPERATIONS.get(route, ("call", ()))
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        seen = Seen(
+            step=len(self._story.steps) - 1,
+            operation=operation,
+            token=next((str(body[each]) for each in members if each in body), bearer),
+            key=headers.get("idempotency-key", ""),
+            proof=headers.get("dpop", ""),
+            began=time.monotonic(),
+        )
+        seen.fault = self._fault(seen) if self._story.steps else ""
+        return seen
+
+    def _fault(self, seen: Seen) -> str:
+        step, begin = self._story.steps[-1], self._story.begins[-1]
+        if seen.proof and nonce_of(seen.proof) is None:
+            return ""  # the service will only ask for a nonce
+        before = self._story.of(seen.operation, seen.step)
+        is_first = all(each.is_nonce and not each.fault for each in before)
+        fault = step.all.get(seen.operation) or (is_first and step.first.get(seen.operation)) or ""
+        given = {each.body["access_token"] for each in self._story.grants(begin)}
+        without_effect = (fault == "expired" and seen.token not in given) or (
+            fault == "new_nonce" and not seen.proof
+        )
+        return "" if without_effect else fault
+
+    def _spoils(self) -> Mapping[str, Spoil]:
+        nonces = [nonce for each in self._story.seen if (nonce := each.headers.get("dpop-nonce"))]
+        return {
+            "dropped": dropped,
+            "unreached": _unreached,
+            "held": self._held,
+            "delayed": delayed(_DELAY),
+            "old_times": _old_times,
+            "empty_500": _instead(Answer(500, [(b"content-length", b"0")])),
+            "page_502": _instead(
+                Answer(502, [(b"content-type", b"text/html")], b"<h1>Bad Gateway")
+            ),
+            "503": replaced(self._problem("store_unavailable")),
+            "429": replaced(self._problem("rate_limited")),
+            "expired": replaced(self._problem("access_token_expired")),
+            "refused": replaced(self._problem("access_token_invalid")),
+            "new_nonce": replaced(
+                self._problem("proof_invalid", nonce=nonces[-1] if nonces else "")
+            ),
+        }
+
+    async def _held(self, call: Call, service: ASGIApp) -> Answer | None:
+        """Perform the request, and keep the answer until the app has given up waiting."""
+        moved = self._moved
+        answer = await call.perform(service)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(moved.wait(), _LONGEST_HOLD)
+            return None
+        return answer
+
+
+async def _unreached(_call: Call, _service: ASGIApp) -> Answer | None:
+    return None
+
+
+def _instead(answer: Answer) -> Spoil:
+    async def spoil(_call: Call, _service: ASGIApp) -> Answer | None:
+        return answer
+
+    return spoil
+
+
+async def _old_times(call: Call, service: ASGIApp) -> Answer | None:
+    """Answer as it looks to a phone whose clock is a month ahead; a refresh is due after 1 s."""
+    answer = await call.perform(service)
+    body = json_object(answer.body) or {}
+    if "session" in body:
+        body["refresh_after"] = 1
+        body["server_time"] -= _MONTH
+        for name in ("created_at", "expires_at"):
+            body["session"][name] -= _MONTH
+        answer.body = json.dumps(body).encode()
+        kept = [each for each in answer.headers if each[0] != b"content-length"]
+        answer.headers = [*kept, (b"content-length", b"%d" % len(answer.body))]
+    return answer

@@ -1,0 +1,257 @@
+"""Judges an app by its requests: rules that name each mistake in one scenario.
+
+A rule reads the requests of a scenario and yields names of `findings` in grading.toml. It
+never knows which scenario it is. So a mistake is found wherever it shows.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from typing import Any
+
+_MINIMAL_PAUSE = 0.2
+_TOLERANCE = 0.05
+_GRACE = 0.8
+_FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
+_OK, _UNAUTHORIZED, _ERROR = 200, 401, 500
+_LATER = frozenset({0, 409, 429})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction, and what happens meanwhile; grading.toml explains the members."""
+
+    do: str
+    tell: Mapping[str, Any] = field(default_factory=dict)
+    first: Mapping[str, str] = field(default_factory=dict)
+    all: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, Any] = field(default_factory=dict)
+    authing: str = "none"
+    ticket: str = ""
+    pause: float = 0
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request and its answer. Times are in seconds; `status` is 0 without an answer.
+
+    `token` is the ticket, the refresh token or the access token that it carries.
+    """
+
+    step: int
+    operation: str
+    token: str
+    key: str
+    proof: str
+    began: float
+    fault: str = ""
+    ended: float = math.inf
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_grant(self) -> bool:
+        """Whether it gave tokens to the app."""
+        return "access_token" in self.body
+
+    @property
+    def asks_to_retry(self) -> bool:
+        """Whether the same request should be sent again."""
+        return self.status in _LATER or self.status >= _ERROR or self.is_nonce
+
+    @property
+    def is_nonce(self) -> bool:
+        """Whether it asks for a proof with another nonce (RFC 9449 section 8)."""
+        return self.body.get("error") == "use_dpop_nonce"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it tells the app that its session is over."""
+        return self.body.get("session_alive") is False
+
+
+@dataclass
+class Story:
+    """One scenario as it went: steps, when each began, and all requests in their order."""
+
+    steps: list[Step] = field(default_factory=list)
+    begins: list[float] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+    def of(self, operation: str, step: int | None = None) -> list[Seen]:
+        """Return the requests of an operation, in one step or in all."""
+        return [s for s in self.seen if s.operation == operation and step in (None, s.step)]
+
+    def grants(self, before: float = math.inf) -> list[Seen]:
+        """Return the answers with tokens that had arrived by this time."""
+        return [s for s in self.seen if s.is_grant and s.ended < before]
+
+    def ends(self) -> list[tuple[float, str]]:
+        """Return when the app learnt of the end of its session, and the name of ignoring it."""
+        told = [(s.ended, "sent_tokens_after_end") for s in self.seen if s.is_end]
+        steps = zip(self.begins, self.steps, strict=True)
+        out = [(at, "sent_tokens_after_log_out") for at, step in steps if step.do == "log_out"]
+        return told + out
+
+    def is_signed_in(self, at: float) -> bool:
+        """Whether the app has a session, as far as it can know."""
+        last_grant = max((s.ended for s in self.grants(at)), default=0)
+        return last_grant > max((end for end, _ in self.ends() if end < at), default=0)
+
+
+def judge(story: Story) -> list[str]:
+    """Return the names of all mistakes, each once."""
+    return list(dict.fromkeys(name for rule in _RULES for name in rule(story)))
+
+
+def _keys(story: Story) -> Iterator[str]:
+    keys: dict[str, str] = {}
+    for seen in (*story.of("login"), *story.of("refresh")):
+        if not seen.key:
+            yield "no_idempotency_key"
+        elif seen.token not in keys and seen.key in keys.values():
+            yield "key_used_twice"
+        elif keys.setdefault(seen.token, seen.key) != seen.key:
+            yield "new_key_on_retry"
+
+
+def _retries(story: Story) -> Iterator[str]:
+    for step, operation in {(s.step, s.operation): None for s in story.seen}:
+        requests = story.of(operation, step)
+        for first, again in pairwise(requests):
+            pause = again.began - first.ended
+            if first.token != again.token or pause < 0 or first.is_nonce:
+                continue
+            if pause < float(first.headers.get("retry-after", 0)) - _TOLERANCE:
+                yield "ignored_retry_after"
+            elif first.asks_to_retry and pause < _MINIMAL_PAUSE:
+                yield "no_backoff"
+
+
+def _actions(story: Story) -> Iterator[str]:
+    for first, again in combinations(story.seen, 2):
+        same = (first.operation, first.token) == (again.operation, again.token)
+        final = first.body.get("client_action") in _FINAL and not first.is_end
+        if same and final and first.token and again.began > first.ended:
+            yield "ignored_client_action"
+
+
+def _ends(story: Story) -> Iterator[str]:
+    for end, name in story.ends():
+        given = [s.body for s in story.grants(end)]
+        dead = {body[kind] for body in given for kind in ("access_token", "refresh_token")}
+        later = [s for s in story.seen if s.began > end and s.operation != "log_out"]
+        yield from (name for s in later if s.token in dead)
+
+
+def _stale(story: Story) -> Iterator[str]:
+    for first, again in combinations(story.of("refresh"), 2):
+        if first.token != again.token or first.fault == "held":
+            continue
+        if again.began < first.ended:
+            yield "double_refresh"
+        elif first.is_grant:
+            yield "old_refresh_token"
+    for call in story.of("call"):
+        known = [s.body["access_token"] for s in story.grants(call.began)]
+        if call.token in known[:-1] and call.token != known[-1]:
+            yield "old_access_token"
+
+
+def _needless(story: Story) -> Iterator[str]:
+    for refresh in story.of("refresh"):
+        if story.steps[refresh.step].do != "call_api":
+            continue
+        calls = [s for s in story.of("call", refresh.step) if s.ended < refresh.began]
+        given = [s for s in story.of("refresh", refresh.step) if s.ended < refresh.began]
+        refused = any(s.status == _UNAUTHORIZED for s in calls)
+        if refused and not any(s.is_grant for s in given):
+            continue
+        if calls and calls[-1].asks_to_retry:
+            yield "refresh_on_service_error"
+        elif not _is_due(story, refresh.began):
+            yield "needless_refresh"
+
+
+def _is_due(story: Story, at: float, grace: float = 0) -> bool:
+    grants = story.grants(at)
+    return bool(grants) and at > grants[-1].ended + grants[-1].body["refresh_after"] + grace
+
+
+def _calls(story: Story) -> Iterator[str]:
+    for index, step in enumerate(story.steps):
+        calls = story.of("call", index)
+        refused = sum(s.status == _UNAUTHORIZED for s in calls if s.token and not s.is_end)
+        if refused > 2 * step.tell.get("at_once", 1):
+            yield "refresh_loop"
+        if any(_is_due(story, s.began, _GRACE) for s in calls):
+            yield "no_refresh_when_due"
+
+
+def _proofs(story: Story) -> Iterator[str]:
+    for first, again in combinations([s for s in story.seen if s.proof], 2):
+        if first.proof == again.proof:
+            yield "proof_repeated"
+    for operation in ("login", "refresh"):
+        for first, again in pairwise(story.of(operation)):
+            if first.is_nonce and nonce_of(again.proof) != first.headers.get("dpop-nonce"):
+                yield "ignored_nonce"
+
+
+def nonce_of(proof: str) -> object:
+    """Return the nonce in a proof; None if there is none."""
+    try:
+        return json.loads(base64.urlsafe_b64decode(proof.split(".")[1] + "=="))["nonce"] or None
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _outcomes(story: Story) -> Iterator[str]:
+    for index, (step, begin) in enumerate(zip(story.steps, story.begins, strict=True)):
+        signed_in = story.is_signed_in(begin)
+        logins, calls = story.of("login", index), story.of("call", index)
+        refreshes = story.of("refresh", index)
+        if step.do == "sign_in" and not logins and step.ticket != "cancelled":
+            yield "no_login"
+        elif step.do == "sign_in" and logins and logins[-1].asks_to_retry:
+            yield "gave_up"
+        elif step.do == "call_api" and signed_in:
+            yield from _after_calls(step, [s for s in calls if s.token], refreshes)
+        elif step.do == "refresh" and signed_in and "kill_after" not in step.tell:
+            yield from [] if refreshes else ["tokens_dropped"]
+            yield from ["gave_up"] if refreshes and refreshes[-1].asks_to_retry else []
+        elif step.do == "log_out" and not story.of("log_out", index):
+            yield "no_log_out"
+        if any(s.fault == "held" and s.status for s in (*logins, *calls, *refreshes)):
+            yield "no_timeout"
+
+
+def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterator[str]:
+    """Judge the calls of an app that has a session."""
+    given = [s.ended for s in refreshes if s.is_grant]
+    repeated = [s for s in calls if given and s.began > given[0]]
+    answered = sum(s.status == _OK for s in calls) == step.tell.get("at_once", 1)
+    over = any(s.is_end for s in (*calls, *refreshes))
+    if not calls:
+        yield "tokens_dropped"
+    elif calls[-1].status == _UNAUTHORIZED and not refreshes and not over:
+        yield "ignored_client_action"
+    elif not (answered or over or (repeated and repeated[-1].status == _UNAUTHORIZED)):
+        yield "gave_up"
+
+
+_RULES: tuple[Callable[[Story], Iterator[str]], ...] = (
+    _keys,
+    _retries,
+    _actions,
+    _ends,
+    _stale,
+    _needless,
+    _calls,
+    _proofs,
+    _outcomes,
+)

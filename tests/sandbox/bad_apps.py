@@ -1,0 +1,202 @@
+"""Apps that make one mistake each, with the scenario and the findings that name it."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+from typing_extensions import override
+
+from tests.sandbox.graded_app import NO_ANSWER, REFRESH, GoodApp, problem_of
+
+
+class SendsNoKey(GoodApp):
+    @override
+    def new_key(self) -> str:
+        return ""
+
+
+class MakesANewKeyForARetry(GoodApp):
+    @override
+    async def send_once(
+        self, method: str, path: str, body: Any, key: str, token: str
+    ) -> httpx.Response:
+        return await super().send_once(method, path, body, key and self.new_key(), token)
+
+
+class UsesOneKeyForAll(GoodApp):
+    @override
+    def new_key(self) -> str:
+        return "one-key-for-everything"
+
+
+class NeverRetries(GoodApp):
+    attempts = 1
+
+
+class DoesNotWait(GoodApp):
+    @override
+    async def wait(self, response: httpx.Response, attempt: int) -> None:
+        await asyncio.sleep(0)
+
+
+class LogsInAgainWithARefusedTicket(GoodApp):
+    @override
+    def is_temporary(self, response: httpx.Response) -> bool:
+        refused = problem_of(response).get("code") == "ticket_rejected"
+        return refused or super().is_temporary(response)
+
+
+class RefreshesForEachCall(GoodApp):
+    """It has no single flight."""
+
+    @override
+    async def refresh(self, used: str | None = None) -> None:
+        await self.refresh_now()
+
+
+class KeepsItsFirstRefreshToken(GoodApp):
+    @override
+    def keep(self, response: httpx.Response) -> None:
+        first = self.storage.tokens.get("refresh_token")
+        super().keep(response)
+        self.storage.tokens |= {"refresh_token": first} if first else {}
+
+
+class RepeatsACallWithTheOldToken(GoodApp):
+    @override
+    async def call_api(self) -> None:
+        used = self.access_token()
+        response = await self.call(used)
+        if self.asks_for_refresh(response):
+            await self.refresh(used)
+            response = await self.call(used)
+        self.learn(response)
+
+
+class RefreshesAfterA503(GoodApp):
+    @override
+    async def call(self, access_token: str) -> httpx.Response:
+        response = await self.send_once("GET", "/v1/me", None, "", access_token)
+        if response.status_code == 503:
+            await self.refresh()
+            return await super().call(self.access_token())
+        return response
+
+
+class RefreshesUntilTheCallSucceeds(GoodApp):
+    @override
+    async def call_api(self) -> None:
+        for _ in range(4):
+            response = await self.call(self.access_token())
+            if not self.asks_for_refresh(response):
+                break
+            await self.refresh()
+
+
+class IgnoresA401(GoodApp):
+    @override
+    def asks_for_refresh(self, response: httpx.Response) -> bool:
+        return False
+
+
+class DropsTokensAfterAnyFailedRefresh(GoodApp):
+    attempts = 1
+
+    @override
+    async def refresh_now(self) -> None:
+        before = self.access_token()
+        await super().refresh_now()
+        if self.access_token() == before:
+            self.forget()
+
+
+class ForgetsTheOldTokenBeforeItHasANewOne(GoodApp):
+    @override
+    async def refresh_now(self) -> None:
+        tokens, self.storage.tokens = self.storage.tokens, {}
+        body = {"refresh_token": tokens["refresh_token"]}
+        response = await self.send("POST", REFRESH, body, key=self.storage.key)
+        if response.status_code == 200:
+            self.keep(response)
+
+
+class KeepsTokensOfAnEndedSession(GoodApp):
+    @override
+    def learn(self, response: httpx.Response) -> None:
+        pass
+
+
+class KeepsTokensAfterLogOut(GoodApp):
+    @override
+    async def log_out(self) -> None:
+        await self.send("DELETE", "/v1/sessions/current", token=self.access_token())
+
+
+class LogsOutInSilence(GoodApp):
+    @override
+    async def log_out(self) -> None:
+        self.forget()
+
+
+class BelievesTheClockOfThePhone(GoodApp):
+    @override
+    def is_due(self) -> bool:
+        tokens = self.storage.tokens
+        return bool(tokens) and tokens["server_time"] + tokens["expires_in"] < time.time()
+
+
+class WaitsForA401(GoodApp):
+    @override
+    def is_due(self) -> bool:
+        return False
+
+
+class SendsOneProofTwice(GoodApp):
+    proofs: dict[str, str] = {}  # noqa: RUF012  # on purpose shared
+
+    @override
+    def proof(self, path: str) -> str:
+        nonce = self.storage.device.nonce
+        return self.proofs.setdefault(path + nonce, super().proof(path))
+
+
+class IgnoresNonces(GoodApp):
+    @override
+    async def send_once(
+        self, method: str, path: str, body: Any, key: str, token: str
+    ) -> httpx.Response:
+        response = await super().send_once(method, path, body, key, token)
+        self.storage.device.nonce = ""
+        return NO_ANSWER if problem_of(response).get("error") == "use_dpop_nonce" else response
+
+
+BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
+    (SendsNoKey, "lost_refresh_answer", {"no_idempotency_key"}),
+    (MakesANewKeyForARetry, "lost_login_answer", {"new_key_on_retry"}),
+    (MakesANewKeyForARetry, "lost_refresh_answer", {"new_key_on_retry"}),
+    (UsesOneKeyForAll, "lost_refresh_answer", {"key_used_twice"}),
+    (NeverRetries, "lost_login_answer", {"gave_up"}),
+    (NeverRetries, "api_503", {"gave_up"}),
+    (NeverRetries, "lost_refresh_answer", {"gave_up"}),
+    (DoesNotWait, "refresh_429", {"ignored_retry_after"}),
+    (DoesNotWait, "authing_down_at_login", {"ignored_retry_after"}),
+    (LogsInAgainWithARefusedTicket, "ticket_refused", {"ignored_client_action"}),
+    (RefreshesForEachCall, "calls_at_once", {"double_refresh", "old_access_token"}),
+    (KeepsItsFirstRefreshToken, "lost_refresh_answer", {"new_key_on_retry", "old_refresh_token"}),
+    (RepeatsACallWithTheOldToken, "access_token_expired", {"old_access_token"}),
+    (RefreshesAfterA503, "api_503", {"refresh_on_service_error"}),
+    (RefreshesUntilTheCallSucceeds, "refused_after_refresh", {"needless_refresh", "refresh_loop"}),
+    (IgnoresA401, "access_token_expired", {"ignored_client_action"}),
+    (DropsTokensAfterAnyFailedRefresh, "refresh_502_of_a_proxy", {"tokens_dropped", "gave_up"}),
+    (ForgetsTheOldTokenBeforeItHasANewOne, "killed_before_storing", {"tokens_dropped"}),
+    (KeepsTokensOfAnEndedSession, "session_replaced", {"sent_tokens_after_end"}),
+    (KeepsTokensOfAnEndedSession, "user_banned", {"sent_tokens_after_end"}),
+    (KeepsTokensOfAnEndedSession, "session_revoked", {"sent_tokens_after_end"}),
+    (KeepsTokensAfterLogOut, "log_out_without_network", {"sent_tokens_after_log_out"}),
+    (LogsOutInSilence, "log_out_without_network", {"no_log_out"}),
+    (BelievesTheClockOfThePhone, "wrong_clock", {"needless_refresh"}),
+    (WaitsForA401, "wrong_clock", {"no_refresh_when_due"}),
+    (SendsOneProofTwice, "lost_refresh_answer", {"proof_repeated"}),
+    (IgnoresNonces, "proof_nonce_changed", {"gave_up", "ignored_nonce"}),
+]
