@@ -171,6 +171,12 @@ def test_every_button_does_what_it_says_in_both_languages(visit: Visit, language
     told("say_caught")
     state("state_ended")
     assert someone.phone().get_by_text("refresh_reused", exact=True).is_visible()
+    lines = someone.phone().locator("[data-part=history] li").all_inner_texts()
+    told_by_history = [line.partition(" · ")[0] for line in lines]
+    assert told_by_history == [
+        someone.text(f"event_{event}") for event in ("ended", "refresh_reused", "opened")
+    ]
+    assert "\n" in lines[0]  # the explanation
 
     page.get_by_label(someone.text("fault_answers")).select_option("503")
     press("fault_set")

@@ -6,19 +6,21 @@ tests/sandbox/test_browser.py presses its buttons.
 import json
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from app.sandbox import Sandbox
 from app.sandbox.pages import _STATIC
+from app.sessions.history import HistoryEvent
 from tests.support.running_app import RunningApp, bearer, phone_of
 
 TEXTS = {path.name: path.read_text("utf-8") for path in _STATIC.iterdir()}
-FILES = {name: text for name, text in TEXTS.items() if name != "records.json"}
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+FILES = {name: text for name, text in TEXTS.items() if name.rpartition(".")[2] in KINDS}
 WORDS = set(re.findall(r"^  (\w+): \[", FILES["words.js"], re.MULTILINE))
-FAMILIES = ("state_", "claim_", "persona_", "fault_")
+FAMILIES = ("state_", "event_", "claim_", "persona_", "fault_")
 """Words whose key the page computes."""
 
 
@@ -46,8 +48,7 @@ async def test_a_file_of_the_page_is_served_under_a_strict_policy(
 ) -> None:
     file = await control.get(f"/sandbox/{name}")
     assert (file.status_code, file.text) == (200, FILES[name])
-    kind = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-    assert file.headers["content-type"].startswith(kind[name.partition(".")[2]])
+    assert file.headers["content-type"].startswith(KINDS[name.rpartition(".")[2]])
     assert file.headers["cache-control"] == "no-store"
     policy = file.headers["content-security-policy"]
     assert policy.startswith("default-src 'none';")
@@ -117,8 +118,17 @@ async def test_the_page_learns_the_users_and_the_service_key(
         "personas": familiar,
         "service_key": "made-up-key",
     }
-    # The page has a text for each of them.
-    assert {f"persona_{name}" for name in familiar} <= WORDS
+
+
+def test_the_page_has_a_text_for_each_name_that_the_service_tells(sandbox: Sandbox) -> None:
+    events = {name for some in get_args(HistoryEvent) for name in get_args(some)}
+    choices = sandbox.desk.faults({})["choices"]
+    names = {
+        *(f"event_{name}" for name in events),
+        *(f"persona_{name}" for name in json.loads(TEXTS["records.json"])["familiar"]),
+        *(f"fault_{name}" for name in (*choices["authing"], *choices["answers"])),
+    }
+    assert names <= WORDS
 
 
 @pytest.mark.parametrize(

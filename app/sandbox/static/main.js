@@ -101,7 +101,17 @@ async function startGrade() {
 async function showGrade() {
   const report = await read("/sandbox/api/grade");
   find("grade").hidden = !report;
-  if (report) show(find("grade-total"), "grade_total", report);
+  if (!report) return;
+  const [passed, total] = report.grade.split(" of ");
+  show(find("grade-total"), "grade_total", { passed, total });
+  find("grade-results").replaceChildren();
+  for (const { name, findings } of report.scenarios) {
+    const texts = Object.values(findings);
+    const item = add(find("grade-results"), "li");
+    add(item, "span").className = `chip ${texts.length ? "bad" : "good"}`;
+    item.firstChild.textContent = name;
+    for (const text of texts) add(item, "p").textContent = text;
+  }
 }
 
 showLanguage();

@@ -201,7 +201,12 @@ export class Phone {
     const answer = await exchange(asked);
     const lines = this.part("history").querySelector("ol");
     lines.replaceChildren();
-    for (const each of answer.body.events ?? []) add(lines, "li").textContent = each.kind;
+    for (const { event, at, count, explanation } of answer.body.events ?? []) {
+      const line = add(lines, "li");
+      add(line, "strong", `event_${event}`);
+      line.append(count > 1 ? ` × ${count}` : "", ` · ${local(at)}`);
+      if (explanation) add(line, "p").textContent = explanation;
+    }
     this.part("history").hidden = answer.status !== 200;
   }
 
