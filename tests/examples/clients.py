@@ -1,0 +1,87 @@
+"""The reference clients of `examples/`, built into commands that the sandbox can grade."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+EXAMPLES = ROOT / "examples"
+HARNESSES = ROOT / "tests" / "examples" / "grading"
+CLIENTS = {
+    "web": EXAMPLES / "web" / "ticketgate.ts",
+    "android": EXAMPLES / "android" / "TicketgateClient.kt",
+    "harmony": EXAMPLES / "harmony" / "TicketgateClient.ets",
+    "ios": EXAMPLES / "ios" / "Sources" / "Ticketgate" / "TicketgateClient.swift",
+}
+_ANDROID_JSON = Path("/usr/share/java/com.android.json.jar")
+
+
+def program(name: str) -> str:
+    """Return the path of the program, or skip the test."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def npm_installed(source: Path, folder: Path) -> Path:
+    """Copy a package and install exactly what its lock file names."""
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    install = [program("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
+        pytest.skip(f"npm cannot install what {source.name} needs")
+    return folder
+
+
+def checked(*command: str | Path, cwd: Path | None = None) -> None:
+    """Run a compiler. Its complaints are the failure of the test."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def web(folder: Path) -> list[str]:
+    package = npm_installed(EXAMPLES / "web", folder / "web")
+    checked(program("npm"), "run", "build", cwd=package)
+    return [program("node"), str(HARNESSES / "node.mjs"), "web", str(package / "dist")]
+
+
+def harmony(folder: Path) -> list[str]:
+    package = npm_installed(HARNESSES, folder / "harmony")
+    sources = sorted((EXAMPLES / "harmony").glob("*.ets"))
+    checked(program("node"), package / "arkts.cjs", package, package / "kits.d.ts", *sources)
+    return [program("node"), str(HARNESSES / "node.mjs"), "harmony", str(package)]
+
+
+def android(folder: Path) -> list[str]:
+    found = find_spec("run_kotlin_kernel")
+    if found is None or found.origin is None or not _ANDROID_JSON.exists():
+        pytest.skip("a Kotlin compiler (make clients) or libandroid-json-java is not installed")
+    jars = Path(found.origin).with_name("jars")
+    path = ":".join(map(str, [*sorted(jars.glob("*.jar")), _ANDROID_JSON]))
+    stubs = sorted((HARNESSES / "stubs").rglob("*.java"))
+    sources = [*sorted((EXAMPLES / "android").rglob("*.kt")), HARNESSES / "Android.kt"]
+    compiler = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+    options = ["-no-stdlib", "-no-reflect", "-nowarn", "-cp", path, "-d", str(folder)]
+    checked(program("java"), "-cp", path, compiler, *options, *sources, *stubs)
+    return [program("java"), "-cp", f"{folder}:{path}", "AndroidKt"]
+
+
+def ios(folder: Path) -> list[str]:
+    swift = program("swift")
+    shutil.copytree(EXAMPLES / "ios", folder / "ios")
+    shutil.copytree(HARNESSES / "swift", folder / "swift")
+    checked(swift, "build", cwd=folder / "swift")
+    return [str(folder / "swift" / ".build" / "debug" / "grade")]
+
+
+BUILDERS: dict[str, Callable[[Path], list[str]]] = {
+    "web": web,
+    "harmony": harmony,
+    "android": android,
+    "ios": ios,
+}
