@@ -1,0 +1,196 @@
+"""Sessions outlive the disk of their store, by each kind of backup in docs/operations.md."""
+
+import asyncio
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from typing_extensions import override
+
+from tests.deploy.dockerfile import ROOT
+from tests.deploy.programs import program, run
+from tests.soak.run import environment
+from tests.support.processes import soon
+from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.servers import Server, standalone
+
+pytestmark = pytest.mark.long
+PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
+
+
+def command(start: str, folder: Path) -> list[str]:
+    """The command of the page that begins so, with this machine's Python, files and folder."""
+    (found,) = re.findall(rf"^{re.escape(start)}.*$", PAGE, re.MULTILINE)
+    here = found.replace("/var/lib/ticketgate", str(folder)).replace("/backup", str(folder / "b"))
+    return ["bash", "-ec", here.replace("python3", sys.executable)]
+
+
+class Backup(Protocol):
+    """A store with a kind of backup."""
+
+    url: str
+
+    def take(self) -> None:
+        """Take the backup of everything that is acknowledged now."""
+        ...
+
+    def restore(self) -> None:
+        """Lose the disk of the store, and put the backup in its place."""
+        ...
+
+
+class Copy(Backup):
+    """A consistent copy of the SQLite file, beside the running service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "sessions.db"
+        self.url = f"sqlite:///{self.file}"
+        (folder / "b").mkdir()
+
+    @override
+    def take(self) -> None:
+        subprocess.run(
+            command('python3 -c "import sqlite3; sqlite3.connect', self.folder), check=True
+        )
+
+    @override
+    def restore(self) -> None:
+        self.lose()
+        subprocess.run(command("cp /backup/sessions.db", self.folder), check=True)
+
+    def lose(self) -> None:
+        for file in self.folder.glob("sessions.db*"):
+            file.unlink()
+
+
+class Litestream(Copy):
+    """A replica that follows the SQLite file."""
+
+    @override
+    def take(self) -> None:
+        soon(self._is_replicated)
+
+    @override
+    def restore(self) -> None:
+        self.lose()
+        self._restore_to(self.file)
+
+    def _is_replicated(self) -> bool:
+        copy = self.folder / "copy"
+        copy.unlink(missing_ok=True)
+        self._restore_to(copy)
+        return generations(copy) == generations(self.file)
+
+    def _restore_to(self, file: Path) -> None:
+        run("litestream", "restore", "-o", file, f"file://{self.folder / 'replica'}")
+
+
+def generations(file: Path) -> dict[str, int]:
+    """The generation of each session; empty if there is no file yet."""
+    if not file.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT id, generation FROM sessions"))
+
+
+class AppendOnlyFile(Backup):
+    """The append-only files of a Valkey that is stopped for the copy."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.url = server.url
+        self.files = server.folder / "appendonlydir"
+        self.backup = server.folder.with_name("backup")
+
+    @override
+    def take(self) -> None:
+        self.server.kill()
+        shutil.copytree(self.files, self.backup)
+        self.server.start()
+
+    @override
+    def restore(self) -> None:
+        self.server.kill()
+        shutil.rmtree(self.server.folder)
+        self.server.folder.mkdir()
+        self.put_back()
+        self.server.start()
+
+    def put_back(self) -> None:
+        shutil.copytree(self.backup, self.files)
+
+
+class Snapshot(AppendOnlyFile):
+    """A snapshot (RDB), which a server with an append-only file would not read by itself."""
+
+    @override
+    def take(self) -> None:
+        self.server.cli("SAVE")
+        shutil.copy(self.server.folder / "dump.rdb", self.backup)
+
+    @override
+    def put_back(self) -> None:
+        shutil.copy(self.backup, self.server.folder / "dump.rdb")
+        for start in ("mkdir appendonlydir", "echo 'file appendonly"):
+            subprocess.run(command(start, self.server.folder), cwd=self.server.folder, check=True)
+
+
+@contextmanager
+def replicated(folder: Path) -> Iterator[Litestream]:
+    """Litestream beside a file that does not exist yet."""
+    found = program("litestream")
+    if found is None:
+        pytest.skip("litestream is not installed (make deploy-tools)")
+    arguments = [found, "replicate", str(folder / "sessions.db"), f"file://{folder / 'replica'}"]
+    with (folder / "litestream").open("wb") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+    try:
+        yield Litestream(folder)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(params=["copy", "litestream", "append-only file", "snapshot"])
+def backup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backup]:
+    if request.param == "copy":
+        yield Copy(tmp_path)
+    elif request.param == "litestream":
+        with replicated(tmp_path) as litestream:
+            yield litestream
+    else:
+        kind = Snapshot if request.param == "snapshot" else AppendOnlyFile
+        try:
+            with standalone(tmp_path / "valkey", appendonly=True) as server:
+                yield kind(server)
+        except ProgramMissing as missing:
+            pytest.skip(str(missing))
+
+
+async def test_sessions_outlive_the_disk_of_their_store(tmp_path: Path, backup: Backup) -> None:
+    async with environment(tmp_path, seed=1, STORE_URL=backup.url) as running:
+        service = running.running.service
+        await running.signed_in(20)
+        for app in running.apps * 3:
+            await app.refresh()
+
+        await asyncio.to_thread(backup.take)
+        for app in running.apps:
+            await app.look()  # the service goes on meanwhile, or comes back
+        await service.kill()
+        await asyncio.to_thread(backup.restore)
+        await service.start()
+
+        for app in running.apps:
+            await app.refresh()
+            await app.look()
+        assert [app.ended for app in running.apps if app.ended] == []
+        assert (service.rolled_forward(), service.bugs()) == (0, 0)
