@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
@@ -13,13 +13,12 @@ from typing import TypeAlias
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from typing_extensions import override
 
 from app import keyfile
 from app.authing.resilience import FAILURE_THRESHOLD
-from app.authing.transport import Response, Transport
 from app.jose.key_ring import KeyRing
 from app.main import _ASK_EVERY
+from tests.support.dated import Dated
 from tests.support.logging_state import entries_of, logging_as_in_production
 from tests.support.running_app import RunningApp, running_app
 
@@ -55,31 +54,6 @@ async def scrape(port: int) -> AsyncIterator[Scrape]:
             }
 
         yield read
-
-
-class Dated(Transport):
-    """Answers with the time of a clock in `Date`."""
-
-    def __init__(self, inner: Transport, date: Callable[[], str]) -> None:
-        self._inner = inner
-        self._date = date
-
-    @override
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Response:
-        response, date = await self._inner.send(method, url, headers, body), self._date()
-        answered = response.header
-
-        def header(name: str) -> str:
-            return date if name.lower() == "date" else answered(name)
-
-        response.header = header  # type: ignore[method-assign]
-        return response
-
-    @override
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 async def test_readiness_and_the_drain_are_shown(app: RunningApp, scrape: Scrape) -> None:
