@@ -26,7 +26,7 @@ from app.authing.management import ManagementClient
 from app.authing.online import OnlineVerifier
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import AuthingTransport, Transport, deadline
+from app.authing.transport import AuthingTransport, Deadline, Transport
 from app.authing.verifier import (
     ExpectedAudience,
     LocalVerifier,
@@ -229,7 +229,7 @@ def _set_gauges(
             count = await maintenance.count_sessions(clock())
             events.gauges["open_sessions"] = only(count)
         with suppress(AuthingError):
-            async with deadline(_SKEW_TIMEOUT):
+            async with Deadline(_SKEW_TIMEOUT):
                 theirs = await client.probe()
             skew = None if theirs is None else (theirs - clock()).total_seconds()
             events.gauges["authing_clock_skew_seconds"] = only(skew)

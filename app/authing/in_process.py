@@ -3,7 +3,7 @@
 httpx.ASGITransport calls an application. `serve` does not load httpx.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import httpx
 from typing_extensions import override
@@ -39,8 +39,8 @@ class _Response(Response):
         return str(self._inner.headers.get(name, ""))
 
     @override
-    def parts(self) -> AsyncIterator[bytes]:
-        return self._inner.aiter_raw()
+    async def read(self, limit: int) -> bytes:
+        return b"".join([part async for part in self._inner.aiter_raw()])
 
     @override
     async def aclose(self) -> None:

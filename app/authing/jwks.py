@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing_extensions import override
 
 from app.authing.response import read_json, send
-from app.authing.transport import Transport, deadline
+from app.authing.transport import Deadline, Transport
 from app.authing.verifier import Algorithm, TokenKey, TokenKeys
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
 from app.events import Events
@@ -88,7 +88,7 @@ class RemoteJwks(TokenKeys):
 
     async def _download(self) -> Sequence[TokenKey]:
         async with (
-            deadline(self._timeout),
+            Deadline(self._timeout),
             await send(self._transport, "GET", self._url) as response,
         ):
             if response.status != HTTPStatus.OK:

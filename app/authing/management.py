@@ -16,7 +16,7 @@ from app.authing.documents import decisive
 from app.authing.pool_secrets import PoolSecrets
 from app.authing.response import Reply, request
 from app.authing.result import code_of, is_success, raise_for_code
-from app.authing.transport import Transport, deadline
+from app.authing.transport import Deadline, Transport
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
 from app.sessions.ports import Clock, UserDirectory
 
@@ -61,7 +61,7 @@ class ManagementClient(UserDirectory):
 
     @override
     async def may_sign_in(self, subject: str) -> bool:
-        async with deadline(self._timeout):
+        async with Deadline(self._timeout):
             token = await self._valid_token()
             reply, code = await self._get_user(subject, token)
             if _is_unauthorized(reply):
@@ -76,7 +76,7 @@ class ManagementClient(UserDirectory):
         Raises:
             AuthingError: Authing refuses them, or there is no response that makes sense.
         """
-        async with deadline(self._timeout):
+        async with Deadline(self._timeout):
             await self._valid_token()
 
     async def _valid_token(self) -> _Token:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
 
-from app.authing.transport import deadline
+from app.authing.transport import Deadline
 from app.errors import (
     AuthingBadAnswer,
     AuthingError,
@@ -196,7 +196,7 @@ class Bulkhead(IdentityProvider):
 
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:
-        async with deadline(self._timeout):
+        async with Deadline(self._timeout):
             await self._acquire(network)
             started = self._monotonic()
             try:

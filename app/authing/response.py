@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from app.authing.documents import loads
 from app.authing.result import is_success, raise_for_status
-from app.authing.transport import Response, Transport, map_client_errors
+from app.authing.transport import CLIENT_ERRORS, Response, Transport, raise_mapped
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue
 from app.sessions.ports import Clock
@@ -45,7 +45,7 @@ async def request(
         AuthingError: there is no response, or its status or form decides.
     """
     async with await send(transport, method, url, **content) as response:
-        wait = retry_after(response, clock())
+        wait = retry_after(response, clock)
         raise_for_status(response.status, retry_after=wait)
         try:
             document = await read_json(response)
@@ -77,8 +77,10 @@ async def send(
         body = dumps(json).encode()
     if params:
         url = f"{url}?{urlencode(params)}"
-    with map_client_errors():
+    try:
         return await transport.send(method, url, fields, body)
+    except CLIENT_ERRORS as exc:
+        raise_mapped(exc)
 
 
 async def read_json(response: Response) -> Any:
@@ -93,17 +95,23 @@ async def read_json(response: Response) -> Any:
     media_type = response.header("content-type").partition(";")[0].strip().lower()
     if not _JSON.fullmatch(media_type):
         raise AuthingBadAnswer("bad_content_type")
-    return loads(await _body(response))
+    try:
+        body = await response.read(MAX_BODY)
+    except CLIENT_ERRORS as exc:
+        raise_mapped(exc)
+    if len(body) > MAX_BODY:
+        raise AuthingBadAnswer("too_large")
+    return loads(body)
 
 
-def retry_after(response: Response, now: datetime) -> int:
+def retry_after(response: Response, clock: Clock) -> int:
     """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
     text = response.header("retry-after").strip()
     if text.isascii() and text.isdigit():
         # The length is checked first, because int() raises for thousands of digits.
         seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)
     elif text and (instant := http_date(text)) is not None:
-        seconds = math.ceil((instant - now).total_seconds())
+        seconds = math.ceil((instant - clock()).total_seconds())
     else:
         seconds = _DEFAULT_RETRY_AFTER
     return max(1, min(seconds, _MAX_RETRY_AFTER))
@@ -115,13 +123,3 @@ def http_date(text: str) -> datetime | None:
         return parsedate_to_datetime(text).replace(tzinfo=UTC)  # always GMT (RFC 9110)
     except ValueError:
         return None
-
-
-async def _body(response: Response) -> bytes:
-    body = bytearray()
-    with map_client_errors():
-        async for chunk in response.parts():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise AuthingBadAnswer("too_large")
-    return bytes(body)

@@ -8,10 +8,10 @@ import asyncio
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeAlias
 
 import aiohttp
 import certifi
@@ -40,7 +40,7 @@ _CONNECT_SECONDS = 2.0  # name lookup, TCP, TLS and the wait for a free connecti
 _IDLE_SECONDS = 15.0
 _CONNECT = aiohttp.ClientTimeout(connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS)
 _INFORMATIONAL = frozenset(range(100, 200)) - {101}
-_CLIENT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
+CLIENT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
 
 # The first matching row decides.
 _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
@@ -68,8 +68,8 @@ class Response(ABC):
         """Return all values of a header, joined by commas (RFC 9110 section 5.3); "" if none."""
 
     @abstractmethod
-    def parts(self) -> AsyncIterator[bytes]:
-        """Return the body, in parts as they arrive."""
+    async def read(self, limit: int) -> bytes:
+        """Return the body, or the first part of it that is longer than `limit` bytes."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -191,9 +191,11 @@ class _Response(Response):
         return ", ".join(self._headers.getall(name, ()))
 
     @override
-    async def parts(self) -> AsyncIterator[bytes]:
-        while not self._content.at_eof():
-            yield await self._content.readany()
+    async def read(self, limit: int) -> bytes:
+        body = await self._content.readany()
+        while len(body) <= limit and not self._content.at_eof():
+            body += await self._content.readany()
+        return body
 
     @override
     async def aclose(self) -> None:
@@ -218,19 +220,15 @@ def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> 
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-@contextmanager
-def map_client_errors() -> Iterator[None]:
-    """Raise AuthingError in place of the HTTP client's and the system's errors in the block.
+def raise_mapped(exc: Exception) -> NoReturn:
+    """Raise AuthingError in place of one of CLIENT_ERRORS.
 
     Raises:
         AuthingError: it keeps no text of the original error.
     """
-    try:
-        yield
-    except _CLIENT_ERRORS as exc:
-        error = map_client_error(exc)
-        # A framing error quotes the response, which may hold a token: it is not chained.
-        raise error from (None if isinstance(error, AuthingBadAnswer) else exc)
+    error = map_client_error(exc)
+    # A framing error quotes the response, which may hold a token: it is not chained.
+    raise error from (None if isinstance(error, AuthingBadAnswer) else exc)
 
 
 def map_client_error(exc: Exception) -> AuthingError:
@@ -238,18 +236,25 @@ def map_client_error(exc: Exception) -> AuthingError:
     return next(error(outcome) for kinds, error, outcome in _ERROR_MAP if isinstance(exc, kinds))
 
 
-@asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[None]:
-    """Cancel the block after this time.
+class Deadline:
+    """Cancels a block after so many seconds. AuthingTimeout takes the place of TimeoutError."""
 
-    Raises:
-        AuthingTimeout: the time is over.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as exc:
-        raise AuthingTimeout("deadline") from exc
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as exc:
+            raise AuthingTimeout("deadline") from exc
 
 
 class _BoundedResolver(aiohttp.ThreadedResolver):

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from typing_extensions import override
 
 from app.authing.jwks import RemoteJwks
-from app.authing.transport import Transport, deadline
+from app.authing.transport import Deadline, Transport
 from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
@@ -126,7 +126,7 @@ async def _ask_authing(settings: Settings) -> dict[str, str]:
     try:
         async with (
             authing_transport(settings) as transport,
-            deadline(settings.authing_timeout.total_seconds()),
+            Deadline(settings.authing_timeout.total_seconds()),
         ):
             secrets = secret_files(settings, _LastEvents())
             client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
@@ -168,7 +168,7 @@ async def _verify_token(settings: Settings, file: Path) -> str:
         token = file.read_text("utf-8").strip()  # noqa: ASYNC240  # nothing else runs
         signer = f"; signing secret: {_signing_secret(token, secrets.of)}"
         seconds = settings.authing_timeout.total_seconds()
-        async with authing_transport(settings) as transport, deadline(seconds):
+        async with authing_transport(settings) as transport, Deadline(seconds):
             client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
             await client.verifier.verify(token)
     except (OSError, ValueError, StartupError) as error:

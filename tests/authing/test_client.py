@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from app.authing.result import Outcome
-from app.authing.transport import deadline
+from app.authing.transport import Deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -388,7 +388,7 @@ async def test_the_probe_accepts_a_response_without_a_date(headers: dict[str, st
 async def test_the_probe_raises_the_same_errors() -> None:
     async with peer(Answer(b"", "hang")) as seen, authing(seen.url) as client:
         with pytest.raises(AuthingTimeout) as trouble:
-            async with deadline(0.1):
+            async with Deadline(0.1):
                 await client.probe()
         assert trouble.value.outcome == "deadline"
 

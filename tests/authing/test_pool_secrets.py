@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from app.authing.pool_secrets import PoolSecrets
-from app.authing.transport import deadline
+from app.authing.transport import Deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -95,7 +95,7 @@ async def test_a_ticket_is_not_sent_again_after_any_other_answer_or_none(
     secrets = PoolSecrets(lambda: [SECRET, NEXT])
     async with peer(response) as seen, authing(seen.url, pool_secrets=secrets) as client:
         with pytest.raises(error):
-            async with deadline(0.3):
+            async with Deadline(0.3):
                 await client.exchange(TICKET)
         assert sent(seen) == [SECRET]
 

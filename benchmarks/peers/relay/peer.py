@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from app.authing.response import read_json, send
-from app.authing.transport import AuthingTransport, deadline
+from app.authing.transport import AuthingTransport, Deadline
 from app.telemetry import logs
 
 _SECRET = os.environ["POOL_SECRET"]
@@ -32,7 +32,7 @@ async def app(
     if scope["method"] == "POST":
         ticket = json.loads(body)["ticket"]
         async with (
-            deadline(6),
+            Deadline(6),
             await send(
                 _transport, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}
             ) as response,
