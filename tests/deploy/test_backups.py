@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.programs import program, run
+from tests.soak.phone import App
 from tests.soak.run import environment
 from tests.support.processes import soon
 from tests.support.valkey.program import ProgramMissing
@@ -175,22 +176,25 @@ def backup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backup]:
             pytest.skip(str(missing))
 
 
+async def refresh_all(apps: Sequence[App]) -> None:
+    """Each app refreshes, and uses its new access token."""
+    await asyncio.gather(*(app.refresh() for app in apps))
+    await asyncio.gather(*(app.look() for app in apps))
+
+
 async def test_sessions_outlive_the_disk_of_their_store(tmp_path: Path, backup: Backup) -> None:
     async with environment(tmp_path, seed=1, STORE_URL=backup.url) as running:
-        service = running.running.service
+        service, apps = running.running.service, running.apps
         await running.signed_in(20)
-        for app in running.apps * 3:
-            await app.refresh()
+        await refresh_all(apps)
+        await refresh_all(apps)
 
         await asyncio.to_thread(backup.take)
-        for app in running.apps:
-            await app.look()  # the service goes on meanwhile, or comes back
+        await apps[0].look()  # the service goes on
         await service.kill()
         await asyncio.to_thread(backup.restore)
         await service.start()
 
-        for app in running.apps:
-            await app.refresh()
-            await app.look()
-        assert [app.ended for app in running.apps if app.ended] == []
+        await refresh_all(apps)
+        assert [app.ended for app in apps if app.ended] == []
         assert (service.rolled_forward(), service.bugs()) == (0, 0)
