@@ -57,13 +57,14 @@ class Service:
 
     def start(self) -> None:
         environment = without_settings() | self.settings
-        self.program = Program(self.folder, "-m", "app", self.command, environment=environment)
+        arguments = ("-m", "app", *self.command.split())
+        self.program = Program(self.folder, *arguments, environment=environment)
         self.stack.callback(self.program.close)
         self.url = self._address()
         self.phone = self.stack.enter_context(client(self.url))
 
     def _address(self) -> str:
-        if self.command == "sandbox":
+        if self.command.startswith("sandbox"):
             return self.program.line_with("Ticketgate sandbox on").split()[-1]
         serving = json.loads(self.program.line_with('"serving"'))
         return f"http://127.0.0.1:{serving['port']}"

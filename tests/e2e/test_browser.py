@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.e2e.conftest import Service
+from tests.e2e.conftest import Serve, Service
 
 pytestmark = pytest.mark.long
 LANGUAGES = ("en-US", "zh-CN")
@@ -56,7 +56,9 @@ def visit(browser: Any, url: str) -> Iterator[Visit]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def visit(language: str = "en-US", width: int = WIDE, colours: str = "light") -> "Visitor":
+        def visit(
+            language: str = "en-US", width: int = WIDE, colours: str = "light", address: str = url
+        ) -> "Visitor":
             context = browser.new_context(
                 locale=language,
                 viewport={"width": width, "height": 900},
@@ -68,7 +70,7 @@ def visit(browser: Any, url: str) -> Iterator[Visit]:
             page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda message: complaints.append(message.text))
-            page.goto(url)
+            page.goto(address)
             return Visitor(page)
 
         yield visit
@@ -269,6 +271,20 @@ def test_the_app_waits_out_a_fault(visit: Visit) -> None:
     assert again == [f"iPhone 1 GET /v1/launch 200 {someone.text('note_retry')}"]
 
 
+def test_a_request_that_is_performed_twice_is_shown_as_a_replay(visit: Visit) -> None:
+    someone = visit()
+    someone.press("sign_in")
+    someone.state("state_consent")
+    someone.page.get_by_label(someone.text("fault_answers")).select_option("doubled")
+    someone.press("fault_set")
+    someone.page.locator("#fault-state", has_text=someone.text("fault_doubled")).wait_for()
+    someone.press("allow")
+    someone.told("say_login")
+    assert (
+        someone.requests()[0] == f"iPhone 1 POST /v1/sessions 201 {someone.text('note_replayed')}"
+    )
+
+
 def test_a_session_outlives_a_reload(visit: Visit) -> None:
     someone = visit().signed_in()
     before = someone.kept()
@@ -312,6 +328,18 @@ def test_the_keyboard_alone_signs_in_and_refreshes(visit: Visit) -> None:
     assert someone.page.evaluate(focused) == someone.text("refresh")
     keyboard.press("Space")
     someone.told("say_refresh")
+
+
+def test_the_page_shows_the_grade_of_an_app(visit: Visit, serve: Serve) -> None:
+    service = serve("sandbox --grade")
+    someone = visit(address=service.url)
+    total = someone.page.locator("#grade-total")
+    total.get_by_text(someone.text("grade_total", passed=0, total=20)).wait_for()
+    scenario = service.phone.post("/sandbox/api/grade/next").json()["scenario"]
+    while service.phone.post("/sandbox/api/grade/next").json()["scenario"] == scenario:
+        pass  # this app does nothing
+    someone.press("grade_again")
+    someone.page.locator("#grade-results li", has_text=scenario).locator("p").first.wait_for()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

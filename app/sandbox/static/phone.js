@@ -89,6 +89,7 @@ export class Phone {
   async consent(body) {
     const asked = { who: "mini_program_name", meaning: "meaning_consent", method: "POST", path: "/sandbox/tickets", body };
     const { ext_msg } = (await exchange(asked)).body;
+    this.say("say_consent");
     const login = { ext_msg, device: this.device };
     const answer = await send(this.post("meaning_login", "/v1/sessions", login), this.say);
     if (answer.status !== 201) {

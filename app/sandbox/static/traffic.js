@@ -30,8 +30,11 @@ export async function exchange(request) {
   try {
     const response = await fetch(request.path, { method: request.method, headers, body });
     const text = await response.text();
+    const answer = { status: response.status, headers: response.headers, body: parsed(text), entry };
     entry.answered(response, text);
-    return { status: response.status, headers: response.headers, body: parsed(text), entry };
+    // Without the page's help too: a browser resends a request whose connection was closed.
+    if (isReplay(answer)) entry.note("note_replayed");
+    return answer;
   } catch {
     entry.unanswered();
     return { status: 0, headers: new Headers(), body: {}, entry };
@@ -57,6 +60,7 @@ export async function send(request, say) {
   return answer;
 }
 
+const isReplay = ({ headers, body }) => headers.has("idempotency-replayed") || body.outcome === "replayed";
 const isTemporary = ({ status, body }) => !status || /^retry/.test(body.client_action ?? "");
 
 function taken(id) {

@@ -127,6 +127,7 @@ const words = {
   no_body: ["(no body)", "（无内容）"],
   note_lost: ["answer lost", "响应丢失"],
   note_same: ["the same tokens again", "返回相同的 token"],
+  note_replayed: ["replayed", "重放"],
   note_retry: ["sent again", "重发"],
   meaning_launch: ["The app asks how to open the mini program.", "App 询问如何打开小程序。"],
   meaning_consent: [
@@ -153,6 +154,7 @@ const words = {
   meaning_faults: ["The page sets a fault of this sandbox.", "本页面设置沙箱的故障。"],
   meaning_service: ["The page changes a setting of this sandbox.", "本页面修改沙箱的设置。"],
   say_opening: ["WeChat opens the mini program.", "微信正在打开小程序。"],
+  say_consent: ["Back in the app: it posts ext_msg.", "已返回 App，正在提交 ext_msg。"],
   say_login: ["Signed in: the ticket has become a session.", "登录成功：ticket 已换成会话。"],
   say_refresh: ["Both tokens are new.", "两个 token 都已更新。"],
   say_call: ["The access token is good.", "access token 有效。"],
