@@ -8,7 +8,8 @@ from typing import Any, NotRequired, cast
 from typing_extensions import TypedDict
 
 from app.api.problems import Language
-from app.sessions.history import Author, Happening, HistoryEvent
+from app.api.schemas import DeviceOut
+from app.sessions.history import Author, Happening
 from app.sessions.models import EndReason, epoch
 
 EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
@@ -16,14 +17,7 @@ EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
 )
 
 
-class DeviceKind(TypedDict):
-    """What is known of the device without the profile."""
-
-    type: NotRequired[str]
-    app_version: NotRequired[str]
-
-
-class HistoryEventOut(TypedDict):
+class HistoryEvent(TypedDict):
     """One event, or `count` equal ones from `first_at` to `at`.
 
     A ban has no `session_id`. `kind` is the kind of reuse, the fault of a proof, or the limit that
@@ -31,10 +25,10 @@ class HistoryEventOut(TypedDict):
     device. `refreshes` counts all that the session had.
     """
 
-    event: HistoryEvent
+    event: str
     at: int
     session_id: NotRequired[str]
-    device: NotRequired[DeviceKind]
+    device: NotRequired[DeviceOut]
     kind: NotRequired[str]
     count: NotRequired[int]
     first_at: NotRequired[int]
@@ -49,7 +43,7 @@ class HistoryEventOut(TypedDict):
 class History(TypedDict):
     """What happened, newest first. The refreshes of an active session are one event."""
 
-    events: Sequence[HistoryEventOut]
+    events: Sequence[HistoryEvent]
 
 
 def history_out(told: Sequence[Happening], language: Language) -> History:
@@ -57,33 +51,23 @@ def history_out(told: Sequence[Happening], language: Language) -> History:
     return {"events": [_event_out(each, language) for each in told]}
 
 
+def _event_out(each: Happening, language: Language) -> HistoryEvent:
+    names = ["event", "kind", "reason", "by", "ended_by"]
+    shown: dict[str, Any] = {name: getattr(each, name) for name in names} | {"at": epoch(each.at)}
+    if each.event == "refreshed" or each.count > 1:
+        shown |= {"count": each.count, "first_at": each.first_at and epoch(each.first_at)}
+    if (session := each.session) is not None:
+        device = {"type": session.device_type, "app_version": session.app_version}
+        shown |= {"session_id": session.id, "device": {k: v for k, v in device.items() if v}}
+        if each.reason is not None:
+            shown |= {"replaced_by": session.replaced_by, "refreshes": session.refreshes}
+            shown["explanation"] = explanation(each, language)
+    known = {name: value for name, value in shown.items() if value not in (None, "", {})}
+    return cast("HistoryEvent", known)
+
+
 def explanation(end: Happening, language: Language) -> str:
     """Why the session ended, what that means, and what to do."""
     reason = end.reason or EndReason.EXPIRED
     variant = EXPLANATIONS.get(f"{reason}.{end.kind or end.by}")
     return (variant or EXPLANATIONS[reason])[language]
-
-
-def _event_out(each: Happening, language: Language) -> HistoryEventOut:
-    session, ended = each.session, each.event == "ended"
-    members: dict[str, Any] = {
-        "event": each.event,
-        "at": epoch(each.at),
-        "kind": each.kind,
-        "count": each.count if each.count > 1 or each.event == "refreshed" else None,
-        "first_at": epoch(each.first_at) if each.first_at and each.count > 1 else None,
-        "reason": each.reason,
-        "by": each.by,
-        "ended_by": each.ended_by,
-    }
-    if session is not None:
-        device = {"type": session.device_type, "app_version": session.app_version}
-        members |= {
-            "session_id": session.id,
-            "device": {name: text for name, text in device.items() if text},
-            "replaced_by": session.replaced_by if ended else None,
-            "refreshes": session.refreshes if ended else None,
-            "explanation": explanation(each, language) if ended else None,
-        }
-    shown = {name: value for name, value in members.items() if value not in (None, "", {})}
-    return cast("HistoryEventOut", shown)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from textwrap import fill
+from textwrap import fill, indent
 
 from app.api.history import explanation, history_out
 from app.api.problems import Language, preferred_language
@@ -21,7 +21,8 @@ from app.telemetry.logs import LoggedEvents
 
 _UNKNOWN = 1
 _COLUMNS = "{:20} {:22} {:16} {:16} {}"
-_WIDTH = 100
+_WIDTH = 96
+_TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def run(name: str, *, as_json: bool) -> int:
@@ -37,17 +38,15 @@ def run(name: str, *, as_json: bool) -> int:
         print("ticketgate: nothing is known of this user or session", file=sys.stderr)  # noqa: T201  # the output
         return _UNKNOWN
     except StoreUnavailable as error:
-        reason = type(error.__cause__).__name__
-        raise StartupError(f"STORE_URL: the store cannot be read now ({reason})") from error
-    language = preferred_language(_locale())
+        raise StartupError(
+            f"STORE_URL: cannot be read ({type(error.__cause__).__name__})"
+        ) from error
+    # The first of these variables that is set decides (POSIX).
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    language = preferred_language(locale)
     text = json.dumps(history_out(told, language), ensure_ascii=False, indent=2)
     print(text if as_json else "\n".join(_lines(told, language)))  # noqa: T201  # the output
     return 0
-
-
-def _locale() -> str:
-    """The first of these variables that is set decides (POSIX)."""
-    return next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
 
 
 async def _read(settings: Settings, name: str) -> Sequence[Happening]:
@@ -62,32 +61,22 @@ async def _read(settings: Settings, name: str) -> Sequence[Happening]:
 def _lines(told: Sequence[Happening], language: Language) -> Iterator[str]:
     yield _COLUMNS.format("time (UTC)", "session", "device", "event", "details")
     for each in told:
-        session = each.session
-        device = (session.device_type, session.app_version) if session else ()
-        yield _COLUMNS.format(
-            f"{each.at:%Y-%m-%d %H:%M:%S}",
-            session.id if session else "",
-            " ".join(filter(None, device)),
-            each.event,
-            _details(each),
-        ).rstrip()
-        if each.event == "ended":
-            yield fill(
-                explanation(each, language),
-                _WIDTH,
-                initial_indent=" " * 4,
-                subsequent_indent=" " * 4,
-            )
-
-
-def _details(each: Happening) -> str:
-    parts = [*filter(None, (each.reason, f"by {each.by}" if each.by else "", each.kind))]
-    if each.session and each.event == "ended":
-        parts.append(f"refreshes: {each.session.refreshes}")
-        parts += [f"replaced by {each.session.replaced_by}"] if each.session.replaced_by else []
-    if each.event == "refreshed" or each.count > 1:
-        parts.append(
-            f"{each.count} times"
-            + (f" since {each.first_at:%Y-%m-%d %H:%M:%S}" if each.first_at else "")
+        session_id, device, details = (
+            "",
+            "",
+            [each.reason, f"by {each.by}" if each.by else "", each.kind],
         )
-    return ", ".join(parts)
+        if each.event == "refreshed" or each.count > 1:
+            details += [
+                f"{each.count} times",
+                f"since {each.first_at:{_TIME}}" if each.first_at else "",
+            ]
+        if each.session:
+            session_id = each.session.id
+            device = f"{each.session.device_type} {each.session.app_version}"
+            details += [f"refreshes: {each.session.refreshes}"] if each.reason else []
+        text = ", ".join(filter(None, details))
+        line = _COLUMNS.format(f"{each.at:{_TIME}}", session_id, device.strip(), each.event, text)
+        yield line.rstrip()
+        if each.reason:
+            yield indent(fill(explanation(each, language), _WIDTH), " " * 4)

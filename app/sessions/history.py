@@ -1,6 +1,6 @@
 """What has happened to a user's sessions, for people who must explain it.
 
-The stores keep records. Here they become events, and each end gets an author.
+The stores keep records and notes. Here they become events, and each end gets an author.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from app.errors import NotFound
-from app.sessions.models import EndReason, Note, NoteEvent, Records, SessionRecord
+from app.sessions.models import EndReason, Note, SessionRecord
 from app.sessions.ports import Clock, HistoryStore
 
-HistoryEvent: TypeAlias = Literal["opened", "refreshed", "refresh_reused", "ended"] | NoteEvent
 Author: TypeAlias = Literal[
     "this_device", "other_device", "service", "ban", "authing", "limit", "expiry", "reuse"
 ]
@@ -25,11 +24,11 @@ _AUTHORS: dict[EndReason, Author] = {
     EndReason.EXPIRED: "expiry",
     EndReason.REFRESH_REUSED: "reuse",
 }
-_ORDER: Sequence[HistoryEvent] = (
+EVENTS = (
     *("ban_lifted", "opened", "login_replayed", "session_bound", "refreshed", "rolled_forward"),
     *("refresh_replayed", "proof_refused", "refresh_reused", "ended", "banned"),
 )
-"""Within one second, as they follow each other."""
+"""All events, in the order in which they follow each other within one second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +40,15 @@ class Happening:
     asked for the end.
     """
 
-    event: HistoryEvent
+    event: str
     at: datetime
-    session: SessionRecord | None = None
-    first_at: datetime | None = None
-    count: int = 1
+    session: SessionRecord | None
     kind: str = ""
+    count: int = 1
+    first_at: datetime | None = None
     reason: EndReason | None = None
     by: Author | None = None
-    ended_by: str | None = None
+    ended_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,61 +66,51 @@ class HistoryService:
             NotFound: nothing is known of the user.
             StoreUnavailable: the store cannot be asked.
         """
-        return self._told(await self.store.of_user(subject))
+        return self._told(*await self.store.of_user(subject))
 
     async def of_session(self, session_id: str) -> Sequence[Happening]:
         """Return what happened to one session, newest first, or raise as `of_user`."""
-        return self._told(await self.store.of_session(session_id))
+        return self._told(*await self.store.of_session(session_id))
 
-    def _told(self, records: Records) -> Sequence[Happening]:
+    def _told(self, sessions: Sequence[SessionRecord], bans: Sequence[Note]) -> Sequence[Happening]:
         now = self.clock()
-        kept = [_from_note(note) for note in records.bans if note.last_at > now - self.ttl]
-        for session in records.sessions:
-            end = _end(session, now)
-            if end is None or end.at > now - self.ttl:
-                kept += [*_life(session), end or _refreshed(session)]
-        told = [each for each in kept if each.count]
+        since = now - self.ttl
+        told = [_from_note(note, None) for note in bans if note.last_at > since]
+        for session in sessions:
+            end = _end(session) if session.end_reason or session.expires_at <= now else None
+            if end is None or end.at > since:
+                told += [*_life(session), end or _refreshed(session)]
         if not told:
             raise NotFound
-        return sorted(told, key=_place, reverse=True)
+        return sorted(filter(lambda each: each.count, told), key=_place, reverse=True)
 
 
-def _place(each: Happening) -> tuple[datetime, int, str, str]:
-    session_id = each.session.id if each.session else ""
-    return each.at, _ORDER.index(each.event), session_id, each.kind
+def _place(each: Happening) -> tuple[datetime, int, str]:
+    return each.at, EVENTS.index(each.event), each.kind
 
 
 def _life(session: SessionRecord) -> Iterator[Happening]:
     yield Happening("opened", session.created_at, session)
     yield from (_from_note(note, session) for note in session.notes)
-    if session.end_reason is EndReason.REFRESH_REUSED:
-        kind = session.end_cause or ""
-        yield Happening("refresh_reused", session.expires_at, session, kind=kind)
+    if session.end_reason == EndReason.REFRESH_REUSED:
+        yield Happening("refresh_reused", session.expires_at, session, session.end_cause)
 
 
-def _from_note(note: Note, session: SessionRecord | None = None) -> Happening:
-    return Happening(
-        note.event, note.last_at, session, note.first_at, count=note.count, kind=note.kind
-    )
+def _from_note(note: Note, session: SessionRecord | None) -> Happening:
+    return Happening(note.event, note.last_at, session, note.kind, note.count, note.first_at)
 
 
 def _refreshed(session: SessionRecord) -> Happening:
     return Happening("refreshed", session.last_used_at, session, count=session.refreshes)
 
 
-def _end(session: SessionRecord, now: datetime) -> Happening | None:
-    """The end of the session; None if it is active."""
-    reason, at = session.end_reason, session.expires_at
-    if reason is None and at > now:
-        return None
-    kind, by, ended_by = "", _AUTHORS.get(reason or EndReason.EXPIRED), None
-    match reason:
-        case None | EndReason.EXPIRED:
-            reason = EndReason.EXPIRED
-            kind = "absolute" if at >= session.absolute_expires_at else "idle"
-        case EndReason.REPLACED | EndReason.REFRESH_REUSED:
-            kind = session.end_cause or ""
-        case EndReason.REVOKED if session.end_cause is not None:
-            ended_by = session.end_cause
-            by = "this_device" if ended_by == session.id else "other_device"
-    return Happening("ended", at, session, kind=kind, reason=reason, by=by, ended_by=ended_by)
+def _end(session: SessionRecord) -> Happening:
+    reason = EndReason(session.end_reason or EndReason.EXPIRED)
+    kind, by, ended_by = session.end_cause, _AUTHORS.get(reason), ""
+    if reason is EndReason.EXPIRED:
+        kind = "absolute" if session.expires_at >= session.absolute_expires_at else "idle"
+    elif reason is EndReason.REVOKED and kind:
+        kind, ended_by = "", kind
+        by = "this_device" if ended_by == session.id else "other_device"
+    at = session.expires_at
+    return Happening("ended", at, session, kind, reason=reason, by=by, ended_by=ended_by)

@@ -177,10 +177,10 @@ class LoginService:
         )
 
 
-def _plain_version(device: Device | None) -> str | None:
+def _plain_version(device: Device | None) -> str:
     """The version of the app, if it looks like one: the history must have nothing personal."""
     version = (device.app_version if device else None) or ""
-    return version if _VERSION.fullmatch(version) and not _LONG_NUMBER.search(version) else None
+    return version if _VERSION.fullmatch(version) and not _LONG_NUMBER.search(version) else ""
 
 
 def _sha256(text: str) -> bytes:

@@ -130,25 +130,14 @@ class RevocationPage:
     more: bool
 
 
-NoteEvent: TypeAlias = Literal[
-    "login_replayed",
-    "refresh_replayed",
-    "rolled_forward",
-    "session_bound",
-    "proof_refused",
-    "banned",
-    "ban_lifted",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An event of a session, or of a user's bans: how often, and when first and last.
+    """An event of a session or of a user's bans, a word of `HistoryEvent`: how often, and when.
 
-    `kind` is the fault of a refused proof. Events of one session that are equal are one note.
+    `kind` is the fault of a refused proof. Equal events of one session are one note.
     """
 
-    event: NoteEvent
+    event: str
     kind: str
     count: int
     first_at: datetime
@@ -157,36 +146,37 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What the history tells of one session. It outlives the session and its tombstone.
+    """What the history tells of a session, for longer than its tombstone. "" is unknown or none.
 
-    `refreshes` counts rotations. `expires_at` is the idle limit, or the time of the end.
-    `end_cause` is, for `revoked`, the id of the session that asked for it; for `replaced` the
-    limit, as `ReplacedFor`; for `refresh_reused` the kind of reuse.
+    `expires_at` is the idle limit, or the time of the end. `end_cause` is, for `revoked`, the id of
+    the session that asked for it; for `replaced` the limit; for `refresh_reused` the kind of reuse.
     """
 
     id: str
-    device_type: str | None
-    app_version: str | None
+    device_type: str
+    app_version: str
     refreshes: int
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
-    end_reason: EndReason | None = None
-    end_cause: str | None = None
-    replaced_by: str | None = None
-    notes: Sequence[Note] = field(default=(), compare=False)
+    end_reason: str
+    end_cause: str
+    replaced_by: str
+    notes: Sequence[Note] = field(compare=False)
 
 
-ReplacedFor: TypeAlias = Literal["max_per_user", "one_per_device_type"]
+Records: TypeAlias = tuple[Sequence[SessionRecord], Sequence[Note]]
+"""The sessions of a user, or one session, and the notes about the user's bans."""
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The sessions of a user, or one session, and the notes about the user's bans."""
-
-    sessions: Sequence[SessionRecord]
-    bans: Sequence[Note] = ()
+def session_record(row: Mapping[str, Any], notes: Sequence[Note]) -> SessionRecord:
+    """The record from a stored row: texts or None, and numbers, perhaps as texts."""
+    times = "created_at", "last_used_at", "expires_at", "absolute_expires_at"
+    texts = "id", "device_type", "app_version", "end_reason", "end_cause", "replaced_by"
+    values: dict[str, Any] = {name: instant(int(row[name])) for name in times}
+    values |= {name: row[name] or "" for name in texts}
+    return SessionRecord(refreshes=int(row["refreshes"]), notes=notes, **values)
 
 
 @dataclass(frozen=True, slots=True)

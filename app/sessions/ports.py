@@ -123,11 +123,7 @@ class TicketStore(Protocol):
         """Release this lease, so that the ticket can be tried again. Other leases stay."""
 
     async def create_session(
-        self,
-        lease: TicketLease,
-        session: Session,
-        limits: SessionLimits,
-        app_version: str | None = None,
+        self, lease: TicketLease, session: Session, limits: SessionLimits, app_version: str = ""
     ) -> Opened | AlreadyUsed | Banned:
         """Store the session as the one of this ticket, unless the ticket has another already.
 
@@ -189,7 +185,7 @@ class SessionStore(Protocol):
         reason: EndReason,
         now: datetime,
         *,
-        by: str | None = None,
+        by: str = "",
     ) -> Ended | Unknown:
         """End a session of this user (None: of any), also if it has expired at `now`.
 
@@ -203,7 +199,7 @@ class SessionStore(Protocol):
         now: datetime,
         *,
         keep: str | None = None,
-        by: str | None = None,
+        by: str = "",
     ) -> Sequence[str]:
         """End the user's sessions except `keep`; return the ids of those that had not ended."""
 

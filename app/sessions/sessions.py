@@ -166,7 +166,7 @@ class SessionService:
             StoreUnavailable: the session may not have ended.
         """
         claims = self.verify(access_token)
-        await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT, by=None)
+        await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
 
     async def revoke_token(self, token: str) -> None:
         """End the session of an access or refresh token of any generation (RFC 7009).
@@ -183,7 +183,7 @@ class SessionService:
         subject = claims.subject if isinstance(claims, AccessClaims) else None
         await self._end(claims.session_id, subject, EndReason.REVOKED, by=claims.session_id)
 
-    async def revoke(self, subject: str, session_id: str, *, by: str | None = None) -> None:
+    async def revoke(self, subject: str, session_id: str, *, by: str = "") -> None:
         """End one of the user's sessions; the session `by` asks for it. It may have ended already.
 
         Raises:
@@ -195,7 +195,7 @@ class SessionService:
             raise NotFound
 
     async def end_all(
-        self, subject: str, reason: EndReason, *, keep: str | None = None, by: str | None = None
+        self, subject: str, reason: EndReason, *, keep: str | None = None, by: str = ""
     ) -> None:
         """End the user's sessions for this reason, except `keep`. The session `by` asks for it."""
         ended = await self.store.end_all(subject, reason, self.clock(), keep=keep, by=by)
@@ -256,7 +256,7 @@ class SessionService:
         return self.issuer.token_pair(session, profile, rotation.now, replayed=replayed)
 
     async def _end(
-        self, session_id: str, subject: str | None, reason: EndReason, *, by: str | None
+        self, session_id: str, subject: str | None, reason: EndReason, *, by: str = ""
     ) -> Ended | Unknown:
         outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
         if isinstance(outcome, Ended) and outcome.changed:

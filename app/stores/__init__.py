@@ -27,7 +27,8 @@ async def open_store(
         with open_sqlite_store(url.path, events, feed_ttl, history_ttl) as embedded:
             yield embedded
         return
-    _require_redis()
+    if find_spec("redis") is None:
+        raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
     async with open_redis_store(url, events, feed_ttl=feed_ttl, history_ttl=history_ttl) as shared:
@@ -41,13 +42,5 @@ async def open_history(url: StoreUrl, events: Events) -> AsyncIterator[HistorySt
         with open_sqlite_history(url.path) as embedded:
             yield embedded
         return
-    _require_redis()
-    from app.stores.redis import open_redis_history  # noqa: PLC0415  # SQLite does without the extra
-
-    async with open_redis_history(url, events) as shared:
-        yield shared
-
-
-def _require_redis() -> None:
-    if find_spec("redis") is None:
-        raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
+    async with open_store(url, events) as shared:
+        yield shared.history

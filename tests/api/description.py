@@ -22,7 +22,7 @@ DESCRIPTION = ROOT / "docs" / "openapi.json"
 FIXED = {
     r'"ey[\w-]+\.[\w-]+\.[\w-]+"': '"eyJhbGciOiJFUzI1NiIs…"',
     r'"rt_[\w-]+"': '"rt_p2kvTfLOCnqnmcQn…"',
-    r'("s?id": )"[\w-]{22}"': r'\1"p2kvTfLOCnqnmcQnsB-Ykw"',
+    r'("(?:s|session_)?id": )"[\w-]{22}"': r'\1"p2kvTfLOCnqnmcQnsB-Ykw"',
     r"\b[0-9a-f]{32}\b": "709260dbf5a6441eb2c5e015cc583a59",
     r'("refresh_after": )\d+': r"\g<1>403",
     r'("retry_after": )[123]\b': r"\g<1>2",
@@ -61,6 +61,10 @@ async def successes(app: RunningApp) -> Examples:
             headers=SERVICE,
         ),
         "show_ban": await app.phone.get(f"{user}/ban", headers=SERVICE),
+        "show_user_history": await app.phone.get(f"{user}/history", headers=SERVICE),
+        "show_session_history": await app.phone.get(
+            f"/internal/v1/sessions/{first['session']['id']}/history", headers=SERVICE
+        ),
         "show_bans": await app.phone.get("/internal/v1/bans", headers=SERVICE),
         "show_revocations": await app.phone.get("/internal/v1/revocations", headers=SERVICE),
     }

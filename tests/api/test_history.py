@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.api.history import EXPLANATIONS
-from app.sessions.models import EndReason, ReplacedFor
+from app.sessions.models import EndReason
 from app.sessions.outcomes import ReuseKind
 from tests.stores.user_journey import DEVICE, everything_that_happens_to
 from tests.support.leaks import found
@@ -120,7 +120,10 @@ async def test_accept_language_chooses_the_language_of_an_explanation(app: Runni
 
 
 def test_each_way_to_end_has_an_explanation_in_plain_sentences() -> None:
-    kinds = {"replaced": get_args(ReplacedFor), "expired": ("idle", "absolute")}
+    kinds: dict[str, tuple[str, ...]] = {
+        "replaced": ("max_per_user", "one_per_device_type"),
+        "expired": ("idle", "absolute"),
+    }
     kinds |= {"refresh_reused": tuple(set(get_args(ReuseKind)) - {"recent_previous"})}
     kinds |= {"revoked": ("other_device",)}
     plain = set(EndReason) - {EndReason.EXPIRED, EndReason.ERASED}  # erased: nothing is told

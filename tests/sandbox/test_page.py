@@ -6,14 +6,14 @@ tests/sandbox/test_browser.py presses its buttons.
 import json
 import re
 from html.parser import HTMLParser
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import pytest
 
 from app.sandbox import Sandbox
 from app.sandbox.pages import _STATIC
-from app.sessions.history import HistoryEvent
+from app.sessions.history import EVENTS
 from tests.support.running_app import RunningApp, bearer, phone_of
 
 TEXTS = {path.name: path.read_text("utf-8") for path in _STATIC.iterdir()}
@@ -121,10 +121,9 @@ async def test_the_page_learns_the_users_and_the_service_key(
 
 
 def test_the_page_has_a_text_for_each_name_that_the_service_tells(sandbox: Sandbox) -> None:
-    events = {name for some in get_args(HistoryEvent) for name in get_args(some)}
     choices = sandbox.desk.faults({})["choices"]
     names = {
-        *(f"event_{name}" for name in events),
+        *(f"event_{name}" for name in EVENTS),
         *(f"persona_{name}" for name in json.loads(TEXTS["records.json"])["familiar"]),
         *(f"fault_{name}" for name in (*choices["authing"], *choices["answers"])),
     }

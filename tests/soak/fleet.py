@@ -105,14 +105,17 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     """Run all in this folder. `settings` are added to the service's environment.
 
-    Several instances need a `STORE_URL` that they can share.
+    `{authing}` in their values is the address of the fake Authing. Several instances need a
+    `STORE_URL` that they can share.
     """
     authing = Server(folder / "authing", _SANDBOX, "sandbox listening on")
     services: list[Server] = []
     try:
         await authing.start()
+        address = f"http://127.0.0.1:{authing.port}"
+        settings = {name: text.replace("{authing}", address) for name, text in settings.items()}
         given = minimal(folder) | {
-            "AUTHING_BASE_URL": f"http://127.0.0.1:{authing.port}",
+            "AUTHING_BASE_URL": address,
             "SERVICE_API_KEYS": SERVICE_KEY,
             # All apps share one address here and refresh without pauses.
             "RATE_LIMIT_LOGIN": "off",

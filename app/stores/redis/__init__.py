@@ -27,7 +27,7 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Stores
+from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl
 from app.stores.redis.bans import RedisBans
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
@@ -64,13 +64,6 @@ async def open_redis_store(
             RedisHistory(engine),
             maintenance,
         )
-
-
-@asynccontextmanager
-async def open_redis_history(url: RedisUrl, events: Events) -> AsyncIterator[HistoryStore]:
-    """Open the history at this address to read; close it at the end."""
-    async with open_client(url) as client:
-        yield RedisHistory(RedisEngine(client, events))
 
 
 @asynccontextmanager

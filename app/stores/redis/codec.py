@@ -6,25 +6,26 @@ All keys carry one hash tag, `{tg}`, so that a script may use any of them togeth
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias
 
 from app.sessions.models import (
     Ban,
     EndReason,
     GivenProof,
     Note,
-    NoteEvent,
     Proof,
     Revocation,
     Session,
     SessionRecord,
     epoch,
     instant,
+    session_record,
 )
 from app.sessions.outcomes import Ended, Unknown
 
 RedisArg: TypeAlias = str | bytes | int
-_NOTE_EVENTS = frozenset(get_args(NoteEvent))
+_ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"), "")
+"""What the record of an active session may lack."""
 
 # --- names of keys ---
 
@@ -159,36 +160,17 @@ def decode_revocation(reply: Sequence[Any]) -> Revocation:
 
 
 def decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
-    """The record of a session."""
+    """The record of a session. Its notes have a colon in their names, before their kind."""
     row = {name: value.decode() for name, value in decode_row(flat).items()}
-    reason = row.get("end_reason")
-    parts = [(*name.partition(":")[::2], text) for name, text in row.items()]
-    notes = [_note(*each) for each in parts if each[0] in _NOTE_EVENTS]
-    return SessionRecord(
-        id=session_id.decode(),
-        device_type=row["device_type"] or None,
-        app_version=row.get("app_version") or None,
-        refreshes=int(row["refreshes"]),
-        created_at=instant(int(row["created_at"])),
-        last_used_at=instant(int(row["last_used_at"])),
-        expires_at=instant(int(row["expires_at"])),
-        absolute_expires_at=instant(int(row["absolute_expires_at"])),
-        end_reason=EndReason(reason) if reason else None,
-        end_cause=row.get("end_cause") or None,
-        replaced_by=row.get("replaced_by") or None,
-        notes=notes,
-    )
+    notes = [decode_note(name, text) for name, text in row.items() if ":" in name]
+    return session_record({**_ACTIVE, **row, "id": session_id.decode()}, notes)
 
 
-def decode_ban_note(entry: bytes) -> Note:
-    """An entry of the notes about bans."""
-    event, at = entry.decode().split()
-    return _note(event, "", f"1 {at} {at}")
-
-
-def _note(event: str, kind: str, text: str) -> Note:
+def decode_note(name: str, text: str) -> Note:
+    """A note: its event and kind, then how often, and when first and last."""
+    event, _, kind = name.partition(":")
     count, first_at, last_at = map(int, text.split())
-    return Note(cast("NoteEvent", event), kind, count, instant(first_at), instant(last_at))
+    return Note(event, kind, count, instant(first_at), instant(last_at))
 
 
 def event_cursor(event: bytes, session_id: bytes) -> str:

@@ -96,11 +96,11 @@ class RedisSessions(RedisPort, SessionStore):
         reason: EndReason,
         now: datetime,
         *,
-        by: str | None = None,
+        by: str = "",
     ) -> Ended | Unknown:
         keys = [session_key(session_id)]
         reply = await self._engine.eval_script(
-            scripts.END, keys, now, subject or "", reason, by or "", confirm=True
+            scripts.END, keys, now, subject or "", reason, by, confirm=True
         )
         if reply[0] == b"changed":
             return Ended(reason, changed=True)
@@ -114,9 +114,9 @@ class RedisSessions(RedisPort, SessionStore):
         now: datetime,
         *,
         keep: str | None = None,
-        by: str | None = None,
+        by: str = "",
     ) -> Sequence[str]:
-        args = (subject, reason, keep or "", by or "")
+        args = (subject, reason, keep or "", by)
         return await in_chunks(
             lambda: self._engine.eval_script(scripts.END_ALL, [], now, *args, confirm=True)
         )

@@ -48,11 +48,7 @@ class RedisTickets(RedisPort, TicketStore):
 
     @override
     async def create_session(
-        self,
-        lease: TicketLease,
-        session: Session,
-        limits: SessionLimits,
-        app_version: str | None = None,
+        self, lease: TicketLease, session: Session, limits: SessionLimits, app_version: str = ""
     ) -> Opened | AlreadyUsed | Banned:
         index_life = session.absolute_expires_at - session.created_at + TOMBSTONE_TTL
         reply = await self._engine.eval_script(
@@ -69,7 +65,7 @@ class RedisTickets(RedisPort, TicketStore):
             int(limits.one_per_device_type),
             int(index_life.total_seconds()),
             session.subject,
-            app_version or "",
+            app_version,
             *encode_session(session),
             confirm=True,
         )

@@ -78,10 +78,6 @@ def open_sqlite_history(path: Path) -> Iterator[HistoryStore]:
     """Open the file to read, or raise StartupError. Another process may have it open."""
     try:
         with closing(open_reader(path)) as reader:
-            (found,) = reader.execute("PRAGMA user_version").fetchone()
-            if found != len(MIGRATIONS):
-                version = f"has schema {found}, this version reads {len(MIGRATIONS)}"
-                raise StartupError(f"STORE_URL: {path} {version}; start the service once")
             yield SqliteHistory(lambda query: query(reader))
     except sqlite3.Error as error:
         raise StartupError(f"STORE_URL: {path} cannot be read ({error})") from error

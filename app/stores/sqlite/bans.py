@@ -9,7 +9,7 @@ from typing_extensions import override
 from app.sessions.models import Ban, EndReason, epoch, instant
 from app.sessions.ports import MAX_LISTED_BANS, BanStore
 from app.stores.sqlite.engine import SqlitePort, command, query
-from app.stores.sqlite.history import add_note
+from app.stores.sqlite.history import add_ban_note
 from app.stores.sqlite.sessions import end_all_sessions
 
 
@@ -24,14 +24,14 @@ class SqliteBans(SqlitePort, BanStore):
             "INSERT OR REPLACE INTO bans (subject, reason, created_at, until) VALUES (?, ?, ?, ?)",
             (ban.subject, ban.reason, epoch(ban.created_at), until),
         )
-        add_note(db, "banned", ban.subject, ban.created_at)
+        add_ban_note(db, "banned", ban.subject, ban.created_at)
         return end_all_sessions(db, ban.subject, EndReason.BANNED, ban.created_at)
 
     @override
     @command
     def lift(self, db: Connection, subject: str, now: datetime) -> None:
         if find_ban(db, subject, now) is not None:
-            add_note(db, "ban_lifted", subject, now)
+            add_ban_note(db, "ban_lifted", subject, now)
         db.execute("DELETE FROM bans WHERE subject = ?", (subject,))
 
     @override

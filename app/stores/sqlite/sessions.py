@@ -12,15 +12,7 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import (
-    EndReason,
-    NoteEvent,
-    ReplacedFor,
-    RevocationPage,
-    Session,
-    epoch,
-    instant,
-)
+from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
 from app.sessions.outcomes import (
     Active,
     Ended,
@@ -85,14 +77,14 @@ class SqliteSessions(SqlitePort, SessionStore):
         session, now = found.session, rotation.now
         if (fault := fault_of(rotation.proof, session)) is not None:
             if fault != "nonce":  # an app that has no nonce yet gets it in this way
-                _note(db, session, "proof_refused", now, fault)
+                add_note(db, "proof_refused", session, now, fault)
             return ProofRefused(fault)
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
             if rotation.dry_run:
                 return Rotated(session, rolled_forward=ahead == 1)
             if ahead == 1:
-                _note(db, session, "rolled_forward", now)
+                add_note(db, "rolled_forward", session, now)
             return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
         kind = _kind_of_reuse(ahead, row, rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
@@ -118,7 +110,7 @@ class SqliteSessions(SqlitePort, SessionStore):
         reason: EndReason,
         now: datetime,
         *,
-        by: str | None = None,
+        by: str = "",
     ) -> Ended | Unknown:
         row = _find(db, session_id)
         if row is None or subject not in (None, row["subject"]):
@@ -138,7 +130,7 @@ class SqliteSessions(SqlitePort, SessionStore):
         now: datetime,
         *,
         keep: str | None = None,
-        by: str | None = None,
+        by: str = "",
     ) -> Sequence[str]:
         return end_all_sessions(db, subject, reason, now, keep=keep, by=by)
 
@@ -170,7 +162,7 @@ def find_session(db: Connection, session_id: str, now: datetime) -> Active | End
     return _state(_find(db, session_id), now)
 
 
-def insert_session(db: Connection, session: Session, app_version: str | None) -> None:
+def insert_session(db: Connection, session: Session, app_version: str) -> None:
     """Store a new session."""
     values = [*_values_of(session), app_version]
     for place in _INSTANTS:
@@ -185,7 +177,7 @@ def end_all_sessions(
     now: datetime,
     *,
     keep: str | None = None,
-    by: str | None = None,
+    by: str = "",
 ) -> Sequence[str]:
     """End the user's sessions except `keep`; return the ids of those that had not ended.
 
@@ -219,7 +211,7 @@ def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -
 
 
 def _replace(
-    db: Connection, newcomer: Session, limit: ReplacedFor, which: str, *values: str | int
+    db: Connection, newcomer: Session, limit: str, which: str, *values: str | int
 ) -> list[str]:
     replaced = [row["id"] for row in db.execute(f"SELECT id {which}", values).fetchall()]
     now, device_type = newcomer.created_at, newcomer.device_type
@@ -270,7 +262,7 @@ def _end(
     session_id: str,
     reason: EndReason,
     now: datetime,
-    cause: str | None = None,
+    cause: str = "",
     *,
     replaced_by: str | None = None,
 ) -> None:
@@ -285,17 +277,11 @@ def _end(
         add_event(db, session_id, now)
 
 
-def _note(
-    db: Connection, session: Session, event: NoteEvent, now: datetime, kind: str = ""
-) -> None:
-    add_note(db, event, session.subject, now, session.id, kind=kind)
-
-
 def _bind(db: Connection, session: Session, rotation: Rotation) -> Session:
     """The session with this proof. The first one binds it, which is noted."""
     bound = note_proof(session, rotation.proof)
     if bound.key_thumbprint != session.key_thumbprint:
-        _note(db, session, "session_bound", rotation.now)
+        add_note(db, "session_bound", session, rotation.now)
     return bound
 
 
@@ -321,7 +307,7 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
 
 def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
     session = _bind(db, session, rotation)
-    _note(db, session, "refresh_replayed", rotation.now)
+    add_note(db, "refresh_replayed", session, rotation.now)
     sql = (
         "UPDATE sessions SET key_thumbprint = ?, seen_proofs = ?, replays = replays + 1,"
         " replayed_generations = replayed_generations + (replays = 0) WHERE id = ?"

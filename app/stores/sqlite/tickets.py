@@ -51,7 +51,7 @@ class SqliteTickets(SqlitePort, TicketStore):
         lease: TicketLease,
         session: Session,
         limits: SessionLimits,
-        app_version: str | None = None,
+        app_version: str = "",
     ) -> Opened | AlreadyUsed | Banned:
         # Another login may have taken over the lease. The slow holder may still create the session,
         # because Authing may have told the user to it alone. The first session created wins.
@@ -65,7 +65,7 @@ class SqliteTickets(SqlitePort, TicketStore):
         replaced = evict_over_limit(db, session, limits)
         insert_session(db, session, app_version)
         if session.key_thumbprint is not None:
-            add_note(db, "session_bound", session.subject, session.created_at, session.id)
+            add_note(db, "session_bound", session, session.created_at)
         _note_session(db, lease, session.id)
         return Opened(replaced)
 
@@ -109,6 +109,6 @@ def _already_used(db: Connection, row: Row, lease: TicketLease) -> AlreadyUsed:
     same_key = lease.key_hash is not None and row["key_hash"] == lease.key_hash
     found = find_session(db, row["session_id"], lease.now) if same_key else None
     if isinstance(found, Active) and found.session.generation == 0:
-        add_note(db, "login_replayed", found.session.subject, lease.now, found.session.id)
+        add_note(db, "login_replayed", found.session, lease.now)
         return AlreadyUsed(found.session)
     return AlreadyUsed(None)

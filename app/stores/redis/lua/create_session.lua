@@ -111,5 +111,5 @@ local replaced = replace(session.device_type)
 add_to_index(session)
 note_session(ticket, session.id)
 record(session, session.expires_at - now, 'expires_at', session.expires_at, 'app_version', ARGV[15])
-if session.key_thumbprint then happened(session.id, 'session_bound') end
+if session.key_thumbprint then happened(session.id, 'session_bound:') end
 return {'opened', replaced}

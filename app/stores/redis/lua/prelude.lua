@@ -95,7 +95,7 @@ end
 -- Notes in the history that the user was banned, or that the ban was lifted. A ban is put again while
 -- there are sessions to end, at the same time.
 local function note_ban(subject, event)
-  local key, entry = BAN_NOTES_PREFIX .. subject, event .. ' ' .. now
+  local key, entry = BAN_NOTES_PREFIX .. subject, string.format('%s 1 %d %d', event, now, now)
   if redis.call('LINDEX', key, -1) ~= entry then redis.call('RPUSH', key, entry) end
   redis.call('LTRIM', key, -100, -1)
   redis.call('EXPIRE', key, history_ttl)
@@ -190,6 +190,6 @@ local function already_used(ticket, session_prefix, key_hash)
   local key = session_prefix .. ticket.session_id
   local session = read(key)
   if inactive(session) or session.generation ~= '0' then return {'already_used'} end
-  if not again then happened(session.id, 'login_replayed') end
+  if not again then happened(session.id, 'login_replayed:') end
   return {'already_used', redis.call('HGETALL', key)}
 end

@@ -67,8 +67,8 @@ if ahead == 0 or ahead == 1 then
   -- The history tells when a session has expired, also when its own key is gone.
   record(session, expires_at - now, 'refreshes', presented + 1, 'last_used_at', now,
     'expires_at', expires_at)
-  if binds then happened(session.id, 'session_bound') end
-  if ahead == 1 then happened(session.id, 'rolled_forward') end
+  if binds then happened(session.id, 'session_bound:') end
+  if ahead == 1 then happened(session.id, 'rolled_forward:') end
   return reply(outcome, changes)
 end
 local window_ends_at = tonumber(session.last_used_at) + recovery_window
@@ -80,8 +80,8 @@ if ahead == -1 and same_key and not session.in_use and now < window_ends_at then
     unpack(proof_fields)}
   if not dry_run then
     note(KEYS[1], 'replay_id', command_id, unpack(counts))
-    if binds then happened(session.id, 'session_bound') end
-    happened(session.id, 'refresh_replayed')
+    if binds then happened(session.id, 'session_bound:') end
+    happened(session.id, 'refresh_replayed:')
   end
   return reply('replayed', counts)
 end
