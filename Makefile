@@ -174,6 +174,10 @@ key-rollover: install ## roll all keys over three times under 100 refreshes a se
 lossy: install ## run 2,000 apps and 800 thieves over a lossy network, on each store (4 minutes)
 	.venv/bin/python -m tests.soak.lossy_network
 
+.PHONY: attribution
+attribution: install ## let 2,000 sessions end in all ways over a lossy network; the history names each cause (8 minutes)
+	.venv/bin/python -m tests.soak.attribution
+
 .PHONY: slow-clients
 slow-clients: install ## hold 2,000 connections that send a byte a second beside good traffic (2 minutes)
 	.venv/bin/python -m tests.soak.slow_clients
