@@ -231,7 +231,7 @@ def test_a_user_may_keep_the_phone_number(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(("switch", "told"), [("lose", "say_nothing_lost"), ("twice", "say_twice")])
-def test_a_lost_or_doubled_request_brings_the_same_tokens(
+def test_a_lost_or_doubled_request_brings_the_same_refresh_token(
     visit: Visit, switch: str, told: str
 ) -> None:
     someone = visit()

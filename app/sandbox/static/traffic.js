@@ -72,7 +72,7 @@ function taken(id) {
 
 async function sentTwice(request, say) {
   const [first, second] = await Promise.all([exchange(request), exchange(request)]);
-  if (haveSameTokens(first, second)) {
+  if (haveSameRefreshToken(first, second)) {
     second.entry.note("note_same");
     second.told = true;
     say("say_twice");
@@ -85,7 +85,7 @@ async function sentAgain(request, lost, say) {
   say("say_lost");
   await pause(700);
   const answer = await exchange(request);
-  if (haveSameTokens(lost, answer)) {
+  if (haveSameRefreshToken(lost, answer)) {
     answer.entry.note("note_same");
     answer.told = true;
     say("say_nothing_lost");
@@ -93,7 +93,7 @@ async function sentAgain(request, lost, say) {
   return answer;
 }
 
-const haveSameTokens = (one, other) =>
+const haveSameRefreshToken = (one, other) =>
   one.body.refresh_token && one.body.refresh_token === other.body.refresh_token;
 
 function parsed(text) {

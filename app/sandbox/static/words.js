@@ -126,7 +126,7 @@ const words = {
   no_answer: ["No answer: the connection was closed.", "没有响应：连接已断开。"],
   no_body: ["(no body)", "（无内容）"],
   note_lost: ["answer lost", "响应丢失"],
-  note_same: ["the same tokens again", "返回相同的 token"],
+  note_same: ["same refresh token", "refresh token 相同"],
   note_replayed: ["replayed", "重放"],
   note_retry: ["sent again", "重发"],
   meaning_launch: ["The app asks how to open the mini program.", "App 询问如何打开小程序。"],
@@ -163,12 +163,12 @@ const words = {
   say_log_out: ["Logged out.", "已退出登录。"],
   say_lost: ["The answer was lost. The app sends the same request again.", "响应丢失，App 重发同一请求。"],
   say_nothing_lost: [
-    "Nothing is lost: the second answer has the same tokens.",
-    "什么都没丢：第二次响应的 token 完全相同。",
+    "Nothing is lost: the second answer has the same refresh token.",
+    "什么都没丢：第二次响应的 refresh token 完全相同。",
   ],
   say_twice: [
-    "Both answers have the same tokens: one request had an effect.",
-    "两个响应的 token 相同：只有一个请求生效。",
+    "Both answers have the same refresh token: one request had an effect.",
+    "两个响应的 refresh token 相同：只有一个请求生效。",
   ],
   say_wait: [
     "{reason}. The app waits {seconds} s and sends the same request again.",
