@@ -7,10 +7,11 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,27 +38,6 @@ Problem: TypeAlias = Callable[..., ASGIApp]
 """Makes the application that refuses every request: `(code, retry_after=1, nonce="")`."""
 
 
-@dataclass(slots=True)
-class Answer:
-    """A whole response, as ASGI messages without the end of the body."""
-
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-
-    async def collect(self, message: Message) -> None:
-        """Be the `send` of an application."""
-        self.status = message.get("status", self.status)
-        self.headers = message.get("headers", self.headers)
-        self.body += message.get("body", b"")
-
-    async def deliver(self, send: Send) -> None:
-        """Send it to the client."""
-        head = {"status": self.status, "headers": self.headers}
-        await send({"type": "http.response.start", **head})
-        await send({"type": "http.response.body", "body": self.body})
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, which can be performed any number of times."""
@@ -65,73 +45,60 @@ class Call:
     scope: Scope
     body: bytes
 
-    async def perform(self, app: ASGIApp) -> Answer:
-        """Let the application answer it."""
-        answer = Answer()
-        scope = {**self.scope, "state": dict(self.scope.get("state", {}))}
-        await app(scope, self._receive, answer.collect)
-        return answer
+    async def perform(self, app: ASGIApp) -> Response:
+        """Let the application answer it; return the whole response."""
+        messages: list[Message] = []
 
-    async def _receive(self) -> Message:
-        return {"type": "http.request", "body": self.body, "more_body": False}
+        async def receive() -> Message:
+            return {"type": "http.request", "body": self.body, "more_body": False}
 
+        async def send(message: Message) -> None:
+            messages.append(message)
 
-Spoil: TypeAlias = Callable[[Call, ASGIApp], Awaitable[Answer | None]]
-"""Answers a call to the service with a fault; None closes the connection without a byte."""
-
-
-async def intact(call: Call, service: ASGIApp) -> Answer | None:
-    """Answer without a fault."""
-    return await call.perform(service)
+        await app({**self.scope, "state": dict(self.scope.get("state", {}))}, receive, send)
+        body = b"".join(message.get("body", b"") for message in messages)
+        response = Response(body, messages[0]["status"])
+        response.raw_headers = messages[0]["headers"]
+        return response
 
 
-async def dropped(call: Call, service: ASGIApp) -> Answer | None:
-    """Perform the request and lose the answer."""
-    await call.perform(service)
-    return None
+@dataclass(frozen=True, slots=True)
+class Spoil:
+    """How a call is answered: `app`, or else the service, performs it so many times at once.
 
+    After so many seconds the last response is sent, or it is lost.
+    """
 
-async def doubled(call: Call, service: ASGIApp) -> Answer | None:
-    """Perform the request twice and send the second answer, as after a retry by a proxy."""
-    await call.perform(service)
-    return await call.perform(service)
+    times: int = 1
+    seconds: float = 0
+    lost: bool = False
+    app: ASGIApp | None = None
 
-
-def delayed(seconds: float) -> Spoil:
-    """Perform the request at once and send the answer later."""
-
-    async def spoil(call: Call, service: ASGIApp) -> Answer | None:
-        answer = await call.perform(service)
-        await asyncio.sleep(seconds)
-        return answer
-
-    return spoil
-
-
-def replaced(app: ASGIApp) -> Spoil:
-    """Let this application answer; the service does not see the request."""
-
-    async def spoil(call: Call, _service: ASGIApp) -> Answer | None:
-        return await call.perform(app)
-
-    return spoil
+    async def answer(self, call: Call, service: ASGIApp) -> Response | None:
+        """Perform the call and return the response; None if it is lost."""
+        response = None
+        for _ in range(self.times):
+            response = await call.perform(self.app or service)
+        await asyncio.sleep(self.seconds)
+        return None if self.lost else response
 
 
 class FaultyAnswers:
-    """Middleware that answers each request below `/v1/` by the function that `choose` returns."""
+    """Middleware: `answer` answers requests below `/v1/`; None closes the connection."""
 
-    def __init__(self, service: ASGIApp, choose: Callable[[Call], Spoil]) -> None:
+    def __init__(
+        self, service: ASGIApp, answer: Callable[[Call], Awaitable[Response | None]]
+    ) -> None:
         self._service = service
-        self._choose = choose
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request. A preflight (Fetch standard) is answered without a fault."""
         if not scope.get("path", "").startswith("/v1/") or scope["method"] == "OPTIONS":
             await self._service(scope, receive, send)
             return
-        call = Call(scope, await Request(scope, receive).body())
-        answer = await self._choose(call)(call, self._service)
-        await (drop(scope, receive, send) if answer is None else answer.deliver(send))
+        response = await self._answer(Call(scope, await Request(scope, receive).body()))
+        await (response or drop)(scope, receive, send)
 
 
 class FaultDesk:
@@ -167,17 +134,17 @@ class FaultDesk:
 
     def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
         """Return the service with the fault of its answers."""
-        return FaultyAnswers(service, lambda _call: self._next(problem))
+        return FaultyAnswers(service, lambda call: self._next(problem).answer(call, service))
 
     def _next(self, problem: Problem) -> Spoil:
-        name = self._answers or ""
+        name, seconds = self._answers or "", self._seconds
         if name and self._left is not None:
             self._left -= 1
             self._answers = name if self._left else None
         if name in PROBLEMS:
-            return replaced(problem(PROBLEMS[name], math.ceil(self._seconds)))
-        spoils = {"dropped": dropped, "doubled": doubled, "delayed": delayed(self._seconds)}
-        return spoils.get(name, intact)
+            return Spoil(app=problem(PROBLEMS[name], math.ceil(seconds)))
+        spoils = {"dropped": Spoil(lost=True), "doubled": Spoil(times=2)}
+        return spoils.get(name, Spoil(seconds=seconds if name == "delayed" else 0))
 
 
 def fault_routes(desk: FaultDesk) -> list[Route]:

@@ -16,20 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.sandbox.faults import (
-    Answer,
-    Call,
-    FaultyAnswers,
-    Problem,
-    Spoil,
-    delayed,
-    dropped,
-    intact,
-    replaced,
-)
+from app.sandbox.faults import Call, FaultyAnswers, Problem, Spoil
 from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
 from app.sandbox.pages import ControlRoute, mini_program_answer
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
@@ -40,9 +31,22 @@ SCENARIOS: Mapping[str, list[Step]] = {
     name: [Step("install"), *(Step(**step) for step in steps)]
     for name, steps in _DATA["scenarios"].items()
 }
-_LONGEST_HOLD = 15.0
-_DELAY = 0.3
 _MONTH = 31 * 86_400
+_FAULTS = {
+    "dropped": Spoil(lost=True),
+    "unreached": Spoil(times=0, lost=True),
+    "delayed": Spoil(seconds=0.3),
+    "empty_500": Spoil(app=Response(status_code=500)),
+    "page_502": Spoil(app=HTMLResponse("<h1>Bad Gateway", 502)),
+}
+_CODES = {
+    "503": "store_unavailable",
+    "429": "rate_limited",
+    "expired": "access_token_expired",
+    "refused": "access_token_invalid",
+    "new_nonce": "proof_invalid",
+}
+"""The answers that replace those of the service, by the code of their problem document."""
 _OPERATIONS = {
     ("POST", "/v1/sessions"): ("login", ("ext_msg", "ticket")),
     ("POST", "/v1/sessions/refresh"): ("refresh", ("refresh_token",)),
@@ -59,6 +63,7 @@ class Grader:
 
     def __init__(self, state: SandboxState, finished: Callable[[str], None]) -> None:
         self.scenarios = SCENARIOS
+        self.hold_seconds = 15.0
         self._state = state
         self._finished = finished
         self._values = {"service_key": state.options.service_key}
@@ -70,7 +75,7 @@ class Grader:
     def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
         """Return the service under observation."""
         self._service, self._problem = service, problem
-        return FaultyAnswers(service, self._watched)
+        return FaultyAnswers(service, self._answer)
 
     def routes(self) -> list[Route]:
         """Return the routes of the grader."""
@@ -153,21 +158,19 @@ class Grader:
         return {"ext_msg": told["ext_msg"]} if step.do == "sign_in" else {}
 
     async def _send(
-        self, send: str, body: Mapping[str, str] = {}, bearer: str = "", key: str = ""
+        self, send: str, body: Mapping[str, str] = {}, headers: Mapping[str, str] = {}
     ) -> None:
         """Send a request of somebody else to the service."""
         method, path, query = re.split("[ ?]", send.format_map(self._values) + "?")[:3]
-        headers = {"content-type": "application/json"}
-        if bearer:
-            headers["authorization"] = f"Bearer {bearer.format_map(self._values)}"
-        if key:
-            headers["idempotency-key"] = key
+        fields = {"content-type": "application/json", **headers}
         scope = {
             "type": "http",
             "method": method,
             "path": path,
             "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "headers": [
+                (k.encode(), v.format_map(self._values).encode()) for k, v in fields.items()
+            ],
             "client": ("127.0.0.1", 1),
         }
         members = {name: text.format_map(self._values) for name, text in body.items()}
@@ -178,23 +181,17 @@ class Grader:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    def _watched(self, call: Call) -> Spoil:
-        """Choose the fault of a request, and record the request with its answer."""
+    async def _answer(self, call: Call) -> Response | None:
+        """Answer a request with its fault, and record both."""
         self._move()
         seen = self._seen(call)
-        spoil = self._spoils().get(seen.fault, intact)
         self._story.seen.append(seen)
-
-        async def recorded(call: Call, service: ASGIApp) -> Answer | None:
-            answer = await spoil(call, service)
-            seen.ended = time.monotonic()
-            if answer is not None:
-                seen.status = answer.status
-                seen.headers = {name.decode(): text.decode() for name, text in answer.headers}
-                seen.body = json_object(answer.body) or {}
-            return answer
-
-        return recorded
+        response = await self._spoiled(seen.fault, call)
+        seen.ended = time.monotonic()
+        if response is not None:
+            seen.status, seen.headers = response.status_code, response.headers
+            seen.body = json_object(bytes(response.body)) or {}
+        return response
 
     def _seen(self, call: Call) -> Seen:
         headers, body = Headers(scope=call.scope), json_object(call.body) or {}
@@ -225,58 +222,24 @@ class Grader:
         )
         return "" if without_effect else fault
 
-    def _spoils(self) -> Mapping[str, Spoil]:
+    async def _spoiled(self, fault: str, call: Call) -> Response | None:
         nonces = [nonce for each in self._story.seen if (nonce := each.headers.get("dpop-nonce"))]
-        return {
-            "dropped": dropped,
-            "unreached": _unreached,
-            "held": self._held,
-            "delayed": delayed(_DELAY),
-            "old_times": _old_times,
-            "empty_500": _instead(Answer(500, [(b"content-length", b"0")])),
-            "page_502": _instead(
-                Answer(502, [(b"content-type", b"text/html")], b"<h1>Bad Gateway")
-            ),
-            "503": replaced(self._problem("store_unavailable")),
-            "429": replaced(self._problem("rate_limited")),
-            "expired": replaced(self._problem("access_token_expired")),
-            "refused": replaced(self._problem("access_token_invalid")),
-            "new_nonce": replaced(
-                self._problem("proof_invalid", nonce=nonces[-1] if nonces else "")
-            ),
-        }
-
-    async def _held(self, call: Call, service: ASGIApp) -> Answer | None:
-        """Perform the request, and keep the answer until the app has given up waiting."""
         moved = self._moved
-        answer = await call.perform(service)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(moved.wait(), _LONGEST_HOLD)
-            return None
-        return answer
+        if fault in _CODES:
+            problem = self._problem(_CODES[fault], nonce=nonces[-1] if nonces else "")
+            return await call.perform(problem)
+        response = await _FAULTS.get(fault, Spoil()).answer(call, self._service)
+        if fault == "held":  # until the app has given up waiting
+            with suppress(TimeoutError):
+                await asyncio.wait_for(moved.wait(), self.hold_seconds)
+            response = None if moved.is_set() else response
+        return _with_old_times(response) if response and fault == "old_times" else response
 
 
-async def _unreached(_call: Call, _service: ASGIApp) -> Answer | None:
-    return None
-
-
-def _instead(answer: Answer) -> Spoil:
-    async def spoil(_call: Call, _service: ASGIApp) -> Answer | None:
-        return answer
-
-    return spoil
-
-
-async def _old_times(call: Call, service: ASGIApp) -> Answer | None:
-    """Answer as it looks to a phone whose clock is a month ahead; a refresh is due after 1 s."""
-    answer = await call.perform(service)
-    body = json_object(answer.body) or {}
-    if "session" in body:
-        body["refresh_after"] = 1
-        body["server_time"] -= _MONTH
-        for name in ("created_at", "expires_at"):
-            body["session"][name] -= _MONTH
-        answer.body = json.dumps(body).encode()
-        kept = [each for each in answer.headers if each[0] != b"content-length"]
-        answer.headers = [*kept, (b"content-length", b"%d" % len(answer.body))]
-    return answer
+def _with_old_times(response: Response) -> Response:
+    """Return tokens as a phone sees them whose clock is a month ahead. A refresh is due in 1 s."""
+    body = json_object(bytes(response.body)) or {}
+    if "session" in body:  # the login may have been refused
+        body |= {"refresh_after": 1, "server_time": body["server_time"] - _MONTH}
+        body["session"]["expires_at"] -= _MONTH
+    return JSONResponse(body, response.status_code)

@@ -7,7 +7,7 @@ never knows which scenario it is. So a mistake is found wherever it shows.
 import base64
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
@@ -16,8 +16,16 @@ _MINIMAL_PAUSE = 0.2
 _TOLERANCE = 0.05
 _GRACE = 0.8
 _FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
+_NOT_WRONG = frozenset({"login_cancelled", "access_token_missing"})
 _OK, _UNAUTHORIZED, _ERROR = 200, 401, 500
 _LATER = frozenset({0, 409, 429})
+_EXPECTED = {
+    "sign_in": ("login", "no_login"),
+    "call_api": ("call", "tokens_dropped"),
+    "refresh": ("refresh", "tokens_dropped"),
+    "log_out": ("log_out", "no_log_out"),
+}
+"""The operation that each instruction asks for, and the name of its absence."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +128,10 @@ def _keys(story: Story) -> Iterator[str]:
 
 
 def _retries(story: Story) -> Iterator[str]:
+    if any(s.fault == "held" and s.status for s in story.seen):
+        yield "no_timeout"
     for step, operation in {(s.step, s.operation): None for s in story.seen}:
-        requests = story.of(operation, step)
-        for first, again in pairwise(requests):
+        for first, again in pairwise(story.of(operation, step)):
             pause = again.began - first.ended
             if first.token != again.token or pause < 0 or first.is_nonce:
                 continue
@@ -133,6 +142,9 @@ def _retries(story: Story) -> Iterator[str]:
 
 
 def _actions(story: Story) -> Iterator[str]:
+    for seen in story.seen:
+        wrong = seen.body.get("client_action") == "none" and seen.body.get("code") not in _NOT_WRONG
+        yield from ("bad_request",) if wrong else ()
     for first, again in combinations(story.seen, 2):
         same = (first.operation, first.token) == (again.operation, again.token)
         final = first.body.get("client_action") in _FINAL and not first.is_end
@@ -212,22 +224,18 @@ def nonce_of(proof: str) -> object:
 
 def _outcomes(story: Story) -> Iterator[str]:
     for index, (step, begin) in enumerate(zip(story.steps, story.begins, strict=True)):
-        signed_in = story.is_signed_in(begin)
-        logins, calls = story.of("login", index), story.of("call", index)
-        refreshes = story.of("refresh", index)
-        if step.do == "sign_in" and not logins and step.ticket != "cancelled":
-            yield "no_login"
-        elif step.do == "sign_in" and logins and logins[-1].asks_to_retry:
-            yield "gave_up"
-        elif step.do == "call_api" and signed_in:
-            yield from _after_calls(step, [s for s in calls if s.token], refreshes)
-        elif step.do == "refresh" and signed_in and "kill_after" not in step.tell:
-            yield from [] if refreshes else ["tokens_dropped"]
-            yield from ["gave_up"] if refreshes and refreshes[-1].asks_to_retry else []
-        elif step.do == "log_out" and not story.of("log_out", index):
-            yield "no_log_out"
-        if any(s.fault == "held" and s.status for s in (*logins, *calls, *refreshes)):
-            yield "no_timeout"
+        if step.do not in _EXPECTED or step.ticket == "cancelled":
+            continue
+        operation, missing = _EXPECTED[step.do]
+        requests = [s for s in story.of(operation, index) if s.token]
+        if missing == "tokens_dropped" and not story.is_signed_in(begin):
+            continue
+        if not requests:
+            yield missing
+        elif operation == "call":
+            yield from _after_calls(step, requests, story.of("refresh", index))
+        elif operation != "log_out" and requests[-1].asks_to_retry:
+            yield from () if "kill_after" in step.tell else ("gave_up",)
 
 
 def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterator[str]:
@@ -236,22 +244,10 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
     repeated = [s for s in calls if given and s.began > given[0]]
     answered = sum(s.status == _OK for s in calls) == step.tell.get("at_once", 1)
     over = any(s.is_end for s in (*calls, *refreshes))
-    if not calls:
-        yield "tokens_dropped"
-    elif calls[-1].status == _UNAUTHORIZED and not refreshes and not over:
+    if calls[-1].status == _UNAUTHORIZED and not refreshes and not over:
         yield "ignored_client_action"
     elif not (answered or over or (repeated and repeated[-1].status == _UNAUTHORIZED)):
         yield "gave_up"
 
 
-_RULES: tuple[Callable[[Story], Iterator[str]], ...] = (
-    _keys,
-    _retries,
-    _actions,
-    _ends,
-    _stale,
-    _needless,
-    _calls,
-    _proofs,
-    _outcomes,
-)
+_RULES = (_keys, _retries, _actions, _ends, _stale, _needless, _calls, _proofs, _outcomes)

@@ -47,6 +47,27 @@ class LogsInAgainWithARefusedTicket(GoodApp):
         return refused or super().is_temporary(response)
 
 
+class SendsPartOfWhatWeChatReturned(GoodApp):
+    @override
+    async def sign_in(self, ext_msg: str) -> None:
+        await super().sign_in(ext_msg[:20])
+
+    @override
+    def proof(self, path: str) -> str | None:
+        return None
+
+
+class KeepsTheKeyInMemory(GoodApp):
+    @override
+    async def refresh_now(self) -> None:
+        self.storage.key = self.__dict__.setdefault("key_of_" + self.access_token(), self.new_key())
+        await super().refresh_now()
+
+
+class NeverTimesOut(GoodApp):
+    timeout = 60
+
+
 class RefreshesForEachCall(GoodApp):
     """It has no single flight."""
 
@@ -153,12 +174,12 @@ class WaitsForA401(GoodApp):
 
 
 class SendsOneProofTwice(GoodApp):
-    proofs: dict[str, str] = {}  # noqa: RUF012  # on purpose shared
-
     @override
-    def proof(self, path: str) -> str:
-        nonce = self.storage.device.nonce
-        return self.proofs.setdefault(path + nonce, super().proof(path))
+    def proof(self, path: str) -> str | None:
+        proof: str | None = self.__dict__.setdefault(
+            path + self.storage.device.nonce, super().proof(path)
+        )
+        return proof
 
 
 class IgnoresNonces(GoodApp):
@@ -181,6 +202,9 @@ BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
     (NeverRetries, "lost_refresh_answer", {"gave_up"}),
     (DoesNotWait, "refresh_429", {"ignored_retry_after"}),
     (DoesNotWait, "authing_down_at_login", {"ignored_retry_after"}),
+    (SendsPartOfWhatWeChatReturned, "wrong_clock", {"bad_request"}),
+    (KeepsTheKeyInMemory, "killed_before_storing", {"new_key_on_retry"}),
+    (NeverTimesOut, "slow_refresh_answer", {"no_timeout"}),
     (LogsInAgainWithARefusedTicket, "ticket_refused", {"ignored_client_action"}),
     (RefreshesForEachCall, "calls_at_once", {"double_refresh", "old_access_token"}),
     (KeepsItsFirstRefreshToken, "lost_refresh_answer", {"new_key_on_retry", "old_refresh_token"}),

@@ -101,7 +101,8 @@ class GoodApp:
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= {"Idempotency-Key": key} if key else {}
-        headers |= {"DPoP": self.proof(path)} if path in _PROOF_NEEDED and body else {}
+        if path in _PROOF_NEEDED and (proof := self.proof(path)):
+            headers["DPoP"] = proof
         request = self.http.request(method, path, json=body, headers=headers)
         try:
             response = await asyncio.wait_for(request, self.timeout)
@@ -110,7 +111,7 @@ class GoodApp:
         self.storage.device.nonce = self.next_nonce(response)
         return response
 
-    def proof(self, path: str) -> str:
+    def proof(self, path: str) -> str | None:
         return self.storage.device.proof(path)
 
     def next_nonce(self, response: httpx.Response) -> str:

@@ -1,17 +1,25 @@
 """The grader: a good app has no finding, and each mistake is found by its name."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
+from typing_extensions import override
 
 from app.commands.sandbox import problem
-from app.sandbox.grading import SCENARIOS, Grader
+from app.sandbox.grading import FINDINGS, SCENARIOS, Grader
+from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
+from tests.commands.environment import without_settings
 from tests.sandbox.bad_apps import BAD_APPS
 from tests.sandbox.graded_app import GoodApp, be_graded
+from tests.support.processes import Program
 from tests.support.running_app import ISSUER, SERVICE_KEY, phone_of, running_app
 
 
@@ -30,26 +38,79 @@ async def grading(folder: Path, *scenarios: str) -> AsyncIterator[tuple[Grader, 
             yield grader, phone
 
 
-async def test_a_good_app_passes_all_20_scenarios(tmp_path: Path) -> None:
-    async with grading(tmp_path) as (grader, phone):
-        grade = await be_graded(phone, ISSUER, GoodApp)
-    assert len(SCENARIOS) == 20
-    assert [each for each in grade["scenarios"] if each["findings"]] == []
-    assert [each["name"] for each in grade["scenarios"]] == list(SCENARIOS)
-    assert (grade["grade"], grade["finished"]) == ("20 of 20", True)
-    assert grader.is_full
+class WithoutADeviceKey(GoodApp):
+    """A thief of its tokens ends its session, instead of being refused."""
+
+    @override
+    def proof(self, path: str) -> str | None:
+        return None
+
+
+async def test_a_good_app_passes_all_20_scenarios_with_and_without_a_device_key(
+    tmp_path: Path,
+) -> None:
+    async def graded(name: str, app: type[GoodApp]) -> dict[str, Any]:
+        async with grading(tmp_path / name) as (grader, phone):
+            grade = await be_graded(phone, ISSUER, app)
+            assert grader.is_full
+            return grade
+
+    for grade in await asyncio.gather(graded("a", GoodApp), graded("b", WithoutADeviceKey)):
+        assert [each for each in grade["scenarios"] if each["findings"]] == []
+        assert [each["name"] for each in grade["scenarios"]] == list(SCENARIOS)
+        assert (grade["grade"], grade["finished"]) == ("20 of 20", True)
 
 
 async def test_each_mistake_is_found_by_its_name(tmp_path: Path) -> None:
     turns = asyncio.Semaphore(10)
 
     async def found(number: int, bad: type[GoodApp], scenario: str) -> set[str]:
-        async with turns, grading(tmp_path / str(number), scenario) as (_, phone):
+        async with turns, grading(tmp_path / str(number), scenario) as (grader, phone):
+            grader.hold_seconds = 5.0
             grade = await be_graded(phone, ISSUER, bad)
         return {name for each in grade["scenarios"] for name in each["findings"]}
 
     expected = {(bad.__name__, scenario): names for bad, scenario, names in BAD_APPS}
     running = [found(index, bad, scenario) for index, (bad, scenario, _) in enumerate(BAD_APPS)]
-    found_names = dict(zip(expected, await asyncio.gather(*running), strict=True))
-    wrong = {app: names for app, names in found_names.items() if names != expected[app]}
+    results = dict(zip(expected, await asyncio.gather(*running), strict=True))
+    wrong = {app: names for app, names in results.items() if names != expected[app]}
     assert wrong == {}
+
+
+def test_every_finding_is_shown_by_a_bad_app() -> None:
+    shown = {name for _, _, names in BAD_APPS for name in names}
+    assert shown | {"no_backoff", "no_login"} == FINDINGS.keys()
+
+
+@pytest.mark.parametrize(("pause", "findings"), [(0.1, ["no_backoff"]), (0.3, [])])
+def test_a_retry_without_a_pause_is_found(pause: float, findings: list[str]) -> None:
+    lost = Seen(0, "login", "a ticket", "a key", "", began=1.0, ended=1.0)
+    again = replace(lost, began=1.0 + pause, ended=2.0, status=201)
+    assert judge(Story([Step("sign_in")], [0.5], [lost, again])) == findings
+
+
+@pytest.mark.parametrize(
+    "proof", ["", "a.b", "a.bm8.c", "a.e30.c", "a.W10.c", "a.eyJub25jZSI6IiJ9.c"]
+)
+def test_a_proof_without_a_nonce_has_none(proof: str) -> None:
+    assert nonce_of(proof) is None
+
+
+def test_the_command_prints_the_grade_and_exits_with_1_after_a_mistake(tmp_path: Path) -> None:
+    environment = without_settings() | {"PORT": "0"}
+    program = Program(tmp_path, "-m", "app", "sandbox", "--grade", environment=environment)
+    try:
+        url = program.line_with("Ticketgate sandbox on").split()[-1]
+        told: dict[str, Any] = {}
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+            while told.get("do") != "stop":
+                told = http.post("/sandbox/api/grade/next").json()
+            assert {"do": "stop", **http.get("/sandbox/api/grade").json()} == told
+            assert http.post("/sandbox/api/grade/next").json()["do"] == "install"
+        program.line_with("Grade: 0 of 20")
+        program.line_with("  FAILED  lost_login_answer")
+        program.line_with("          no_login: The app did not log in with")
+        program.send(signal.SIGINT)
+        assert program.wait() == 1
+    finally:
+        program.close()
