@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import StoreUnavailable
+from app.sessions.history import HistoryService
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, Ended
 from app.sessions.ports import SessionLimits, Stores
@@ -20,6 +21,7 @@ from app.store_url import SqliteUrl
 from app.stores import open_store
 from app.stores.sqlite import SqliteMaintenance, open_sqlite_store
 from app.stores.sqlite.engine import SqliteEngine
+from app.stores.sqlite.schema import MIGRATIONS
 from tests.stores.builders import (
     DAY,
     HOUR,
@@ -38,6 +40,7 @@ from tests.stores.engine_table import StalledDisk
 from tests.stores.full_disk import no_room_to_grow
 from tests.support.fakes import RecordedEvents
 
+REUSED = EndReason.REFRESH_REUSED
 SECRET = b"encrypted, but a profile all the same"
 
 
@@ -194,6 +197,50 @@ async def test_a_purged_session_leaves_nothing_on_the_disk(path: Path) -> None:
         assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
     assert b"somebody-in-particular" not in on_disk(path)
     assert SECRET not in on_disk(path)
+
+
+async def test_a_file_of_a_version_without_the_history_tells_what_it_knows(path: Path) -> None:
+    SqliteEngine(path, MIGRATIONS[:4]).close()
+    with closing(sqlite3.connect(path)) as database, database:
+        for session_id, reason in (("active", None), ("ended", "kicked"), ("reused", REUSED)):
+            times = [int(each.timestamp()) for each in (NOW, NOW, NOW, NOW + DAY, NOW + IDLE)]
+            database.execute(
+                "INSERT INTO sessions (id, subject, device_type, generation, secret_kid,"
+                " encrypted_profile, end_reason, authenticated_at, created_at, last_used_at,"
+                " expires_at, absolute_expires_at)"
+                " VALUES (?, ?, 'ios', 3, '', x'', ?, ?, ?, ?, ?, ?)",
+                (session_id, SUBJECT, reason, *times),
+            )
+    with open_sqlite_store(path) as store:
+        history = HistoryService(store.history, lambda: NOW, 7 * DAY)
+        told = [
+            (each.event, each.reason, each.session and each.session.id)
+            for each in await history.of_user(SUBJECT)
+            if each.event != "opened"
+        ]
+    assert told == [
+        ("ended", "refresh_reused", "reused"),
+        ("ended", "kicked", "ended"),
+        ("refresh_reused", None, "reused"),
+        ("refreshed", None, "active"),
+    ]
+
+
+async def test_an_expired_session_keeps_its_record_and_loses_its_profile(path: Path) -> None:
+    forgotten = NOW + IDLE + 7 * DAY
+    with open_sqlite_store(path, history_ttl=30 * DAY) as store:
+        await keep(store, make_session(encrypted_profile=SECRET, key_thumbprint="made-up-key"))
+        assert await store.maintenance.purge(forgotten) == 0
+        ((record,), notes) = await store.history.of_session("session-a")
+        assert (record.end_reason, record.expires_at) == ("expired", NOW + IDLE)
+        assert notes == ()
+    assert SECRET not in on_disk(path)
+    assert b"made-up-key" not in on_disk(path)
+    with open_sqlite_store(path, history_ttl=30 * DAY) as store:
+        assert await store.maintenance.purge(NOW + IDLE + 30 * DAY) == 1
+        assert await store.history.of_session("session-a") == ([], ())
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT * FROM notes").fetchall() == []
 
 
 async def test_a_purge_keeps_an_event_as_long_as_an_access_token(path: Path) -> None:

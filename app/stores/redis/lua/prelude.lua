@@ -71,7 +71,7 @@ local function record(session, life, ...)
   if redis.call('HSET', key, ...) > 0 then
     redis.call('HSET', key, 'device_type', session.device_type or '', 'refreshes', session.generation,
       'created_at', session.created_at, 'last_used_at', session.last_used_at,
-      'absolute_expires_at', session.absolute_expires_at)
+      'absolute_expires_at', session.absolute_expires_at, ...)
     redis.call('ZADD', index, session.created_at, session.id)
     for _, oldest in ipairs(redis.call('ZRANGE', index, 0, -1 - CHUNK)) do
       redis.call('DEL', RECORD_PREFIX .. oldest)
