@@ -18,6 +18,7 @@ from tests.e2e.conftest import Serve, Service
 
 pytestmark = pytest.mark.long
 LANGUAGES = ("en-US", "zh-CN")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 WIDE, NARROW = 1280, 390
 EXPECTED = "Failed to load resource"  # Chromium's line about any status from 400
 Page: TypeAlias = Any
@@ -27,7 +28,7 @@ Page: TypeAlias = Any
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         pytest.skip("chromium is not installed")
     with playwright.sync_playwright() as started:
@@ -269,6 +270,7 @@ def test_the_app_waits_out_a_fault(visit: Visit) -> None:
     someone.state("state_consent")
     again = [line for line in someone.requests() if someone.text("note_retry") in line]
     assert again == [f"iPhone 1 GET /v1/launch 200 {someone.text('note_retry')}"]
+    someone.page.locator("#fault-state", has_text=someone.text("fault_off")).wait_for()
 
 
 def test_a_request_that_is_performed_twice_is_shown_as_a_replay(visit: Visit) -> None:

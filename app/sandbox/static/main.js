@@ -79,6 +79,10 @@ async function startFaultDesk() {
     const times = Number(form.times.value) || null;
     setFaults({ authing: form.authing.value || null, answers: form.answers.value || null, times, seconds: 2 });
   });
+  // A fault ends when it has happened often enough.
+  document.addEventListener("answered", async () => {
+    if (find("fault-state").dataset.t === "fault_on") showFaults(await read("/sandbox/api/faults"));
+  });
   form.addEventListener("reset", () => setFaults({ authing: null, answers: null, times: null }));
 }
 

@@ -38,6 +38,8 @@ export async function exchange(request) {
   } catch {
     entry.unanswered();
     return { status: 0, headers: new Headers(), body: {}, entry };
+  } finally {
+    document.dispatchEvent(new Event("answered"));
   }
 }
 
