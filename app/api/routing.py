@@ -6,7 +6,7 @@ and Starlette's layers are not run: they cost a request more than all of our own
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from re import Pattern
 from typing import Any, NamedTuple, TypeAlias
 
@@ -139,7 +139,10 @@ class Operation:
         request = Request(scope, receive)
         arguments: dict[str, Any] = {}
         wrong: list[FieldError] = []
-        async for field, value, place in _inputs(self._wanted, request):
+        inputs = [*_parameters(self._wanted, request)]
+        bodies = self._wanted.body_params
+        inputs += [(field, await read_json(request), ("body",)) for field in bodies]
+        for field, value, place in inputs:
             arguments[field.name], errors = field.validate(value, loc=place)
             wrong += map(_field_error, errors)
         arguments |= await _dependencies(self._wanted, request)
@@ -154,8 +157,8 @@ class Operation:
         await (result if isinstance(result, Response) else response)(scope, receive, send)
 
 
-async def _inputs(wanted: Dependant, request: Request) -> AsyncIterator[_Input]:
-    """Read what the request gives for each field. Nothing is validated yet."""
+def _parameters(wanted: Dependant, request: Request) -> Iterator[_Input]:
+    """Read what the request gives for each parameter. Nothing is validated yet."""
     for field in wanted.path_params:
         yield field, request.path_params[field.alias], ("path", field.alias)
     for field in wanted.query_params:
@@ -168,8 +171,6 @@ async def _inputs(wanted: Dependant, request: Request) -> AsyncIterator[_Input]:
         if len(values) > 1:
             raise InvalidRequest([FieldError(f"header/{field.alias}", "is given more than once")])
         yield field, values[0] if values else field.default, ("header", field.alias)
-    for field in wanted.body_params:
-        yield field, await read_json(request), ("body",)
 
 
 async def _dependencies(wanted: Dependant, request: Request) -> dict[str, Any]:
