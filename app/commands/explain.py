@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from textwrap import fill, indent
 
 from app.api.history import explanation, history_out
@@ -37,10 +38,6 @@ def run(name: str, *, as_json: bool) -> int:
     except NotFound:
         print("ticketgate: nothing is known of this user or session", file=sys.stderr)  # noqa: T201  # the output
         return _UNKNOWN
-    except StoreUnavailable as error:
-        raise StartupError(
-            f"STORE_URL: cannot be read ({type(error.__cause__).__name__})"
-        ) from error
     # The first of these variables that is set decides (POSIX).
     locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     language = preferred_language(locale)
@@ -53,30 +50,30 @@ async def _read(settings: Settings, name: str) -> Sequence[Happening]:
     async with open_history(store_address(settings), LoggedEvents()) as store:
         history = HistoryService(store, system_clock, settings.events_ttl)
         try:
-            return await history.of_session(name)
-        except NotFound:
+            with suppress(NotFound):
+                return await history.of_session(name)
             return await history.of_user(name)
+        except StoreUnavailable as error:
+            reason = type(error.__cause__).__name__
+            raise StartupError(f"STORE_URL: cannot be read ({reason})") from error
 
 
 def _lines(told: Sequence[Happening], language: Language) -> Iterator[str]:
     yield _COLUMNS.format("time (UTC)", "session", "device", "event", "details")
     for each in told:
-        session_id, device, details = (
-            "",
-            "",
-            [each.reason, f"by {each.by}" if each.by else "", each.kind],
-        )
-        if each.event == "refreshed" or each.count > 1:
-            details += [
-                f"{each.count} times",
-                f"since {each.first_at:{_TIME}}" if each.first_at else "",
-            ]
-        if each.session:
-            session_id = each.session.id
-            device = f"{each.session.device_type} {each.session.app_version}"
-            details += [f"refreshes: {each.session.refreshes}"] if each.reason else []
-        text = ", ".join(filter(None, details))
-        line = _COLUMNS.format(f"{each.at:{_TIME}}", session_id, device.strip(), each.event, text)
-        yield line.rstrip()
+        session = each.session
+        device = f"{session.device_type} {session.app_version}".strip() if session else ""
+        where = f"{each.at:{_TIME}}", session.id if session else "", device, each.event
+        yield _COLUMNS.format(*where, ", ".join(filter(None, _details(each)))).rstrip()
         if each.reason:
             yield indent(fill(explanation(each, language), _WIDTH), " " * 4)
+
+
+def _details(each: Happening) -> Iterator[str | None]:
+    yield from (each.reason, each.by and f"by {each.by}", each.kind)
+    if each.reason and each.session:
+        yield f"refreshes: {each.session.refreshes}"
+    if each.event == "refreshed" or each.count > 1:
+        yield f"{each.count} times"
+    if each.first_at and each.count > 1:
+        yield f"since {each.first_at:{_TIME}}"

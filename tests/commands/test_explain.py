@@ -18,6 +18,7 @@ from tests.stores.builders import (
     ABSOLUTE,
     SUBJECT,
     UNLIMITED,
+    ban_of,
     keep,
     lease_of,
     make_session,
@@ -100,11 +101,16 @@ def test_equal_events_and_the_newcomer_are_in_the_details(folder: Path, shell: S
             await store.sessions.rotate(rotation_of(0, at=system_clock()))
         one = SessionLimits(max_per_user=1, one_per_device_type=False)
         await keep(store, make_session("session-b", device_type="ios", **times()), one)
+        await store.bans.put(ban_of(at=system_clock()))
+        await keep(store, make_session("session-c", subject="another", **times()))
+        await store.sessions.rotate(rotation_of(0, session_id="session-c", at=system_clock()))
 
     with open_sqlite_store(folder / "sessions.db") as store:
         asyncio.run(replay_and_replace(store))
+    assert shell("explain", "another").lines[1].endswith("refreshed        1 times")
     text = " ".join(shell("explain", SUBJECT).out.split())
     assert "ended replaced, by limit, max_per_user, refreshes: 1" in text
+    assert ["banned"] in [line.split()[2:] for line in shell("explain", SUBJECT).lines]
     assert "refresh_replayed 2 times, since" in text
 
 
