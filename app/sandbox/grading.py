@@ -33,20 +33,16 @@ SCENARIOS: Mapping[str, list[Step]] = {
 }
 _MONTH = 31 * 86_400
 _FAULTS = {
+    "": Spoil(),
+    "held": Spoil(),
+    "old_times": Spoil(),
     "dropped": Spoil(lost=True),
     "unreached": Spoil(times=0, lost=True),
     "delayed": Spoil(seconds=0.3),
     "empty_500": Spoil(app=Response(status_code=500)),
     "page_502": Spoil(app=HTMLResponse("<h1>Bad Gateway", 502)),
 }
-_CODES = {
-    "503": "store_unavailable",
-    "429": "rate_limited",
-    "expired": "access_token_expired",
-    "refused": "access_token_invalid",
-    "new_nonce": "proof_invalid",
-}
-"""The answers that replace those of the service, by the code of their problem document."""
+"""The faults by name. Any other name is the code of a problem document that replaces the answer."""
 _OPERATIONS = {
     ("POST", "/v1/sessions"): ("login", ("ext_msg", "ticket")),
     ("POST", "/v1/sessions/refresh"): ("refresh", ("refresh_token",)),
@@ -217,18 +213,19 @@ class Grader:
         is_first = all(each.is_nonce and not each.fault for each in before)
         fault = step.all.get(seen.operation) or (is_first and step.first.get(seen.operation)) or ""
         given = {each.body["access_token"] for each in self._story.grants(begin)}
-        without_effect = (fault == "expired" and seen.token not in given) or (
-            fault == "new_nonce" and not seen.proof
+        without_effect = (fault == "access_token_expired" and seen.token not in given) or (
+            fault == "proof_invalid" and not seen.proof
         )
         return "" if without_effect else fault
 
     async def _spoiled(self, fault: str, call: Call) -> Response | None:
-        nonces = [nonce for each in self._story.seen if (nonce := each.headers.get("dpop-nonce"))]
         moved = self._moved
-        if fault in _CODES:
-            problem = self._problem(_CODES[fault], nonce=nonces[-1] if nonces else "")
-            return await call.perform(problem)
-        response = await _FAULTS.get(fault, Spoil()).answer(call, self._service)
+        nonces = [
+            "",
+            *(s.headers["dpop-nonce"] for s in self._story.seen if "dpop-nonce" in s.headers),
+        ]
+        spoil = _FAULTS.get(fault) or Spoil(app=self._problem(fault, nonce=nonces[-1]))
+        response = await spoil.answer(call, self._service)
         if fault == "held":  # until the app has given up waiting
             with suppress(TimeoutError):
                 await asyncio.wait_for(moved.wait(), self.hold_seconds)

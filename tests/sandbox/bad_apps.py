@@ -73,7 +73,8 @@ class RefreshesForEachCall(GoodApp):
 
     @override
     async def refresh(self, used: str | None = None) -> None:
-        await self.refresh_now()
+        if self.storage.tokens:
+            await self.refresh_now()
 
 
 class KeepsItsFirstRefreshToken(GoodApp):

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ async def grading(folder: Path, *scenarios: str) -> AsyncIterator[tuple[Grader, 
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     async with running_app(folder, session_max_per_user=1) as app:
         texts: list[str] = []
+        app.clock.now = datetime.now(UTC)
         app.switch_authing(service_key=SERVICE_KEY)
         grader = Grader(app.sandbox.state, texts.append)
         if scenarios:
@@ -46,6 +48,7 @@ class WithoutADeviceKey(GoodApp):
         return None
 
 
+@pytest.mark.long
 async def test_a_good_app_passes_all_20_scenarios_with_and_without_a_device_key(
     tmp_path: Path,
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_proof_without_a_nonce_has_none(proof: str) -> None:
     assert nonce_of(proof) is None
 
 
+@pytest.mark.long
 def test_the_command_prints_the_grade_and_exits_with_1_after_a_mistake(tmp_path: Path) -> None:
     environment = without_settings() | {"PORT": "0"}
     program = Program(tmp_path, "-m", "app", "sandbox", "--grade", environment=environment)
