@@ -1,8 +1,14 @@
-"""The reference clients are short, and their code is valid."""
+"""The reference clients are short, compile, and get the full grade of the sandbox."""
 
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
 import pytest
 
-from tests.examples.clients import CLIENTS, EXAMPLES, HARNESSES
+from tests.examples.clients import BUILDERS, CLIENTS, EXAMPLES, HARNESSES
+from tests.support.processes import Program, free_port, machine
 
 LONGEST = 250
 
@@ -23,3 +29,25 @@ def test_the_swift_files_have_no_syntax_error() -> None:
     assert wrong == []
     assert len(files) > 4
     assert parser.parse(b"func broken( {").root_node.has_error
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_client_gets_the_full_grade(name: str, tmp_path: Path) -> None:
+    command = BUILDERS[name](tmp_path)
+    settings = machine() | {"PORT": str(free_port())}  # its issuer must have the real port
+    sandbox = Program(tmp_path, "-m", "app", "sandbox", "--grade", environment=settings)
+    try:
+        address = sandbox.line_with("Ticketgate sandbox on").split()[-1]
+        phone = subprocess.run([*command, address], capture_output=True, text=True, check=False)
+        logins = httpx.get(f"{address}/sandbox/stats").json()["logins"]
+    finally:
+        sandbox.close()
+
+    assert phone.returncode == 0, phone.stderr
+    report = json.loads(phone.stdout.splitlines()[-1])
+    assert {
+        each["name"]: each["findings"] for each in report["scenarios"] if each["findings"]
+    } == {}
+    assert report["finished"]
+    assert logins > len(report["scenarios"])

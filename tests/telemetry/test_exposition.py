@@ -11,17 +11,12 @@ from app.errors import StartupError
 from app.telemetry.exposition import serve
 from app.telemetry.metrics import CountedEvents
 from tests.support.fakes import RecordedEvents
+from tests.support.processes import free_port
 
 
 @pytest.fixture
 def events() -> CountedEvents:
     return CountedEvents(RecordedEvents())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def get(port: int, target: str = "/metrics") -> bytes:

@@ -2,11 +2,9 @@
 
 import asyncio
 import random
-import socket
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +12,7 @@ import pytest
 
 from app.authing.resilience import FAILURE_THRESHOLD, MAX_CONCURRENT, PROBE_INTERVAL
 from tests.authing.builders import Answer, Request, http_response, json_response
+from tests.support.processes import free_port
 from tests.upstream.fault_server import GOOD
 from tests.upstream.faulty_authing import GRACE, FaultyAuthing, Reply, faulty_authing
 
@@ -33,13 +32,6 @@ FLAPPING = (
     http_response("<!doctype html>", content_type="text/html"),
 )
 TROUBLE = {(502, "authing_bad_answer"), (503, "authing_timeout"), (503, "authing_unavailable")}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def exposition(port: int) -> str:
