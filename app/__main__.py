@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | sandbox | check | keys | explain`."""
+"""The command line: `python -m app init | serve | sandbox | check | keys | explain`."""
 
 import argparse
 import ctypes
@@ -41,6 +41,10 @@ def _run(options: argparse.Namespace) -> int:
     # Imported here, so that a command loads only the modules it needs, and production never loads
     # the sandbox.
     match options.command:
+        case "init":
+            from app.commands import init  # noqa: PLC0415
+
+            return init.run()
         case "serve":
             from app.commands import serve  # noqa: PLC0415
 
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     parser.add_argument("--version", action="version", version=f"ticketgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("init", help="write .env by four questions, make the key file, and check")
     commands.add_parser("serve", help="the production server; settings from the environment")
     sandbox = commands.add_parser("sandbox", help="the same server against a built-in fake Authing")
     text = "address to listen on; everyone who reaches it can log in (default: 127.0.0.1)"

@@ -434,6 +434,15 @@ def load_settings(
         raise StartupError(_one_line(error)) from None
 
 
+def refusal_of(name: str, value: str) -> str:
+    """Say what is wrong with a value of one setting; "" if it is accepted."""
+    try:
+        TypeAdapter(Settings.model_fields[name].rebuild_annotation()).validate_python(value)
+    except ValidationError as error:
+        return _line({**error.errors(include_input=False)[0], "loc": (name,)})
+    return ""
+
+
 def _check_env_file(path: Path) -> None:
     # The library skips a line that it cannot parse, and so would skip a setting.
     try:

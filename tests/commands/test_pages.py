@@ -1,8 +1,8 @@
 """The commands that a reader copies from the pages work."""
 
+import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import pytest
 from app.__main__ import main
 from app.keyfile import read_keys
 from tests.commands.conftest import Shell
-from tests.commands.environment import enter, minimal
+from tests.commands.environment import enter
 from tests.commands.test_check import authing
+from tests.commands.test_init import ANSWERS
 from tests.support.processes import ROOT
+from tests.support.terminal import answered
 
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.append(ROOT / "deploy" / "README.md")
@@ -28,7 +30,7 @@ def blocks(page: Path, containing: str) -> list[list[str]]:
 def commands(lines: list[str]) -> Iterator[list[str]]:
     for line in lines:
         if match := re.search(
-            r"(?:python -m app|--rm \S+|ticketgate) (serve|check|keys .*|explain .*)$", line
+            r"(?:python -m app|--rm \S+|ticketgate) (init|serve|check|keys .*|explain .*)$", line
         ):
             yield shlex.split(match[1])
 
@@ -46,23 +48,16 @@ def test_the_lines_for_production_lead_from_a_fresh_clone_to_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taken_port: int, shell: Shell, page: Path
 ) -> None:
     (lines,) = blocks(page, "-m app serve")
-    assert "install -m 600 .env.example .env" in lines[0]
-    required = minimal(tmp_path) | {"SESSION_KEYS_FILE": "keys/keys.json"}
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    shutil.copy(ROOT / ".env.example", clone / ".env")
-    (clone / ".env").chmod(0o600)
-    enter(clone, monkeypatch, PORT=str(taken_port))
-    text = (clone / ".env").read_text()
-    for name, value in required.items():
-        text = re.sub(f"^{name}=$", f"{name}={value}", text, flags=re.MULTILINE)
-    (clone / ".env").write_text(text)
+    init, serve = commands(lines)
+    enter(tmp_path, monkeypatch, PORT=str(taken_port))
     with authing() as (address, _):
         monkeypatch.setenv("AUTHING_BASE_URL", address)
-        new, check, serve = (shell(*command) for command in commands(lines))
-    assert (new.code, check.code) == (0, 0), new.err + check.out
-    assert "settings   ok\n" in check.out
-    assert serve.err.startswith("ticketgate: PORT: "), serve.err  # all else was good
+        code, shown = answered(
+            tmp_path, "-m", "app", *init, environment=os.environ, answers=ANSWERS
+        )
+    assert code == 0, shown
+    response = shell(*serve)
+    assert response.err.startswith("ticketgate: PORT: "), response.err  # all else was good
 
 
 def test_the_lines_that_roll_a_key_over_work_in_their_order(
