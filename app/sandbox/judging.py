@@ -15,6 +15,7 @@ from typing import Any
 _MINIMAL_PAUSE = 0.2
 _TOLERANCE = 0.05
 _GRACE = 0.8
+_AT_ONCE = 1.0  # a second refresh later than this follows a timeout
 _FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
 _NOT_WRONG = frozenset({"login_cancelled", "access_token_missing"})
 _OK, _UNAUTHORIZED, _ERROR = 200, 401, 500
@@ -164,10 +165,10 @@ def _stale(story: Story) -> Iterator[str]:
     for first, again in combinations(story.of("refresh"), 2):
         if first.token != again.token or first.fault == "held":
             continue
-        if again.began < first.ended:
-            yield "double_refresh"
-        elif first.is_grant:
+        if again.began > first.ended and first.is_grant:
             yield "old_refresh_token"
+        if again.began < min(first.ended, first.began + _AT_ONCE):
+            yield "double_refresh"
     for call in story.of("call"):
         known = [s.body["access_token"] for s in story.grants(call.began)]
         if call.token in known[:-1] and call.token != known[-1]:
