@@ -11,8 +11,9 @@ import pytest
 from tests.e2e.conftest import Serve
 from tests.support.processes import ROOT
 
-README, CHINESE, SANDBOX = (
-    (ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md", "docs/sandbox.md")
+README, CHINESE, SANDBOX, MOBILE = (
+    (ROOT / name).read_text("utf-8")
+    for name in ("README.md", "README.zh-CN.md", "docs/sandbox.md", "docs/mobile.md")
 )
 
 
@@ -53,6 +54,18 @@ def test_the_lines_to_try_and_those_of_the_sandbox_page_all_answer(serve: Serve)
     assert switches["shape"] == "envelope_string"
     assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 2  # one of each page
+
+
+def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: Serve) -> None:
+    shell = run_in_shell(marked(MOBILE, "try"), serve("sandbox").url)
+    launch, first, rotated, replayed = _json_values(shell.stdout)
+
+    assert launch["user_name"].startswith("gh_")
+    assert [rotated["outcome"], replayed["outcome"]] == ["rotated", "replayed"]
+    assert {each["session"]["id"] for each in (first, rotated, replayed)} == {
+        first["session"]["id"]
+    }
+    assert rotated["refresh_token"] == replayed["refresh_token"]
 
 
 @pytest.mark.parametrize("name", ["try", "example"])
