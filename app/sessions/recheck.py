@@ -111,6 +111,7 @@ class Recheck:
             await self.store.schedule_look(subject, now, self.period, force=True)
         else:
             reason = EndReason.ACCOUNT_BLOCKED
-            for session_id in await self.store.end_all(subject, reason, now):
+            # The clock anew: while Authing was asked, the user may have got new access tokens.
+            for session_id in await self.store.end_all(subject, reason, self.clock()):
                 self.events.record("session_ended", session_id=session_id, reason=reason)
         self.events.record("user_looked_at", outcome="ok" if may_sign_in else "account_blocked")

@@ -27,11 +27,15 @@ _numbers = count()
 
 @dataclass
 class Directory:
-    """Knows who is blocked. `failure` is raised instead. A barrier waits until `gate` is set."""
+    """Knows who is blocked. `failure` is raised instead. A barrier waits until `gate` is set.
+
+    `after` is called while Authing is asked.
+    """
 
     blocked: set[str] = field(default_factory=set)
     failure: Exception | None = None
     asked: list[str] = field(default_factory=list)
+    after: Callable[[], None] = lambda: None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     at_the_gate: int = 0
 
@@ -41,6 +45,7 @@ class Directory:
             await self.gate.wait()
             return True
         self.asked.append(subject)
+        self.after()
         if self.failure is not None:
             raise self.failure
         return subject not in self.blocked
@@ -99,6 +104,18 @@ async def until(condition: Callable[[], object]) -> None:
 async def sign_in(stores: Stores, *subjects: str) -> None:
     for subject in subjects:
         await keep(stores, make_session(f"session of {subject}", subject=subject))
+
+
+async def test_a_blocked_user_loses_the_sessions_when_authing_has_answered(
+    stores: Stores, recheck: Recheck, directory: Directory, clock: FakeClock
+) -> None:
+    await sign_in(stores, "lin")
+    directory.blocked.add("lin")
+    directory.after = lambda: setattr(clock, "now", NOW + 6 * SECOND)
+    async with worked_off(recheck, directory):
+        recheck.refreshed("lin")
+    (ended,) = (await stores.sessions.revocations("", NOW, HOUR)).revocations
+    assert ended.ended_at == NOW + 6 * SECOND
 
 
 async def test_a_user_is_asked_about_once_in_a_period_by_all_instances(
