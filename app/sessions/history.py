@@ -4,7 +4,7 @@ The stores keep records and notes. Here they become events, and each end gets an
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -79,7 +79,9 @@ class HistoryService:
         for session in sessions:
             end = _end(session) if session.end_reason or session.expires_at <= now else None
             if end is None or end.at > since:
-                told += [*_life(session), end or _refreshed(session)]
+                last = end.at if end else now  # another clock may have dated events later
+                told += [replace(each, at=min(each.at, last)) for each in _life(session)]
+                told.append(end or _refreshed(session))
         if not told:
             raise NotFound
         return sorted(filter(lambda each: each.count, told), key=_place, reverse=True)

@@ -212,6 +212,14 @@ async def test_a_replay_may_bind_a_session(store: Stores) -> None:
     assert ("session_bound", "", 1) in await events(store)
 
 
+async def test_what_another_clock_dates_after_the_end_comes_before_it(store: Stores) -> None:
+    await keep(store, make_session())
+    for _ in range(2):
+        await store.sessions.rotate(rotation_of(0, at=LATER + 2 * SECOND))
+    await end(EndReason.LOGGED_OUT)(store)
+    assert [event for event, *_ in await events(store)] == ["ended", "refresh_replayed", "opened"]
+
+
 async def test_a_look_at_a_token_leaves_nothing(store: Stores) -> None:
     await keep(store, make_session(generation=5))
     before = await events(store)
