@@ -166,7 +166,7 @@ class SessionRecord:
     notes: Sequence[Note] = field(compare=False)
 
 
-Records: TypeAlias = tuple[Sequence[SessionRecord], Sequence[Note]]
+Found: TypeAlias = tuple[Sequence[SessionRecord], Sequence[Note]]
 """The sessions of a user, or one session, and the notes about the user's bans."""
 
 

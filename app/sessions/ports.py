@@ -10,15 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import (
-    Ban,
-    EndReason,
-    GivenProof,
-    Identity,
-    Records,
-    RevocationPage,
-    Session,
-)
+from app.sessions.models import Ban, EndReason, Found, GivenProof, Identity, RevocationPage, Session
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -249,10 +241,10 @@ class HistoryStore(Protocol):
     The commands of the other ports write it, each in its own step. An erasure deletes it.
     """
 
-    async def of_user(self, subject: str) -> Records:
+    async def of_user(self, subject: str) -> Found:
         """The user's sessions, at most MAX_SESSIONS of the newest, and the notes about bans."""
 
-    async def of_session(self, session_id: str) -> Records:
+    async def of_session(self, session_id: str) -> Found:
         """This session, if it is known and its user is not erased."""
 
 

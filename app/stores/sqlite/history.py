@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from app.sessions.models import Note, Records, Session, epoch, instant, session_record
+from app.sessions.models import Found, Note, Session, epoch, instant, session_record
 from app.sessions.ports import MAX_SESSIONS, HistoryStore
 from app.stores.sqlite.engine import Command
 
@@ -33,14 +33,14 @@ class SqliteHistory(HistoryStore):
         self._read = read
 
     @override
-    async def of_user(self, subject: str) -> Records:
+    async def of_user(self, subject: str) -> Found:
         return self._find("subject", "subject", subject)
 
     @override
-    async def of_session(self, session_id: str) -> Records:
+    async def of_session(self, session_id: str) -> Found:
         return self._find("id", "session_id", session_id)
 
-    def _find(self, column: str, column_of_notes: str, name: str) -> Records:
+    def _find(self, column: str, column_of_notes: str, name: str) -> Found:
         sql = (
             _RECORDS.format(column, MAX_SESSIONS),
             _NOTES.format(column_of_notes, 8 * MAX_SESSIONS),
