@@ -67,6 +67,7 @@ class Grader:
         self._name, self._story = "", Story()
         self._results: dict[str, list[str]] = {}
         self._moved = asyncio.Event()
+        self._nonce = ""
 
     def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
         """Return the service under observation."""
@@ -138,12 +139,11 @@ class Grader:
         """Let happen elsewhere whatever the step says; return the `ext_msg` of a sign-in."""
         consent = Consent(self._persona, approve=step.ticket != "cancelled")
         told = mini_program_answer(self._state, consent)
-        self._values |= {
-            "ticket": told.get("ticket", ""),
-            "other_ticket": self._state.issue(consent),
-        }
+        ticket = told.get("ticket", "")
+        self._values |= {"ticket": ticket, "other_ticket": self._state.issue(consent)}
+        self._story.given |= {told["ext_msg"], ticket}
         if step.ticket == "expired":
-            self._state.tickets.pop(told["ticket"])
+            self._state.tickets.pop(ticket)
         if grants := self._story.grants():
             given = grants[-1].body
             self._values |= {name: given[name] for name in ("access_token", "refresh_token")}
@@ -187,6 +187,7 @@ class Grader:
         if response is not None:
             seen.status, seen.headers = response.status_code, response.headers
             seen.body = json_object(bytes(response.body)) or {}
+            self._nonce = seen.headers.get("dpop-nonce", self._nonce)
         return response
 
     def _seen(self, call: Call) -> Seen:
@@ -220,11 +221,7 @@ class Grader:
 
     async def _spoiled(self, fault: str, call: Call) -> Response | None:
         moved = self._moved
-        nonces = [
-            "",
-            *(s.headers["dpop-nonce"] for s in self._story.seen if "dpop-nonce" in s.headers),
-        ]
-        spoil = _FAULTS.get(fault) or Spoil(app=self._problem(fault, nonce=nonces[-1]))
+        spoil = _FAULTS.get(fault) or Spoil(app=self._problem(fault, nonce=self._nonce))
         response = await spoil.answer(call, self._service)
         if fault == "held":  # until the app has given up waiting
             with suppress(TimeoutError):

@@ -17,7 +17,8 @@ _TOLERANCE = 0.05
 _GRACE = 0.8
 _AT_ONCE = 1.0  # a second refresh later than this follows a timeout
 _FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
-_NOT_WRONG = frozenset({"login_cancelled", "access_token_missing"})
+_WRONG = frozenset({"refresh_token_invalid", "access_token_invalid"})
+_OUT = ("call", "")  # a call by an app without a session
 _OK, _UNAUTHORIZED, _ERROR = 200, 401, 500
 _LATER = frozenset({0, 409, 429})
 _EXPECTED = {
@@ -85,11 +86,15 @@ class Seen:
 
 @dataclass
 class Story:
-    """One scenario as it went: steps, when each began, and all requests in their order."""
+    """One scenario as it went: steps, when each began, and all requests in their order.
+
+    `given` is all that the app may log in with.
+    """
 
     steps: list[Step] = field(default_factory=list)
     begins: list[float] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
 
     def of(self, operation: str, step: int | None = None) -> list[Seen]:
         """Return the requests of an operation, in one step or in all."""
@@ -142,10 +147,17 @@ def _retries(story: Story) -> Iterator[str]:
                 yield "no_backoff"
 
 
-def _actions(story: Story) -> Iterator[str]:
+def _requests(story: Story) -> Iterator[str]:
     for seen in story.seen:
-        wrong = seen.body.get("client_action") == "none" and seen.body.get("code") not in _NOT_WRONG
-        yield from ("bad_request",) if wrong else ()
+        code, action = seen.body.get("code", ""), seen.body.get("client_action")
+        damaged = seen.operation == "login" and code and seen.token not in story.given
+        wrong = action == "none" or code in _WRONG or damaged
+        expected = code in (seen.fault, "login_cancelled") or (seen.operation, seen.token) == _OUT
+        if wrong and not expected:
+            yield "bad_request"
+
+
+def _actions(story: Story) -> Iterator[str]:
     for first, again in combinations(story.seen, 2):
         same = (first.operation, first.token) == (again.operation, again.token)
         final = first.body.get("client_action") in _FINAL and not first.is_end
@@ -251,4 +263,15 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
         yield "gave_up"
 
 
-_RULES = (_keys, _retries, _actions, _ends, _stale, _needless, _calls, _proofs, _outcomes)
+_RULES = (
+    _keys,
+    _retries,
+    _requests,
+    _actions,
+    _ends,
+    _stale,
+    _needless,
+    _calls,
+    _proofs,
+    _outcomes,
+)

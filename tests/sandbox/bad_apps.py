@@ -57,6 +57,25 @@ class SendsPartOfWhatWeChatReturned(GoodApp):
         return None
 
 
+class DamagesTheTicket(GoodApp):
+    @override
+    async def sign_in(self, ext_msg: str) -> None:
+        await super().sign_in(ext_msg + "x")
+
+
+class CutsItsRefreshToken(GoodApp):
+    @override
+    def keep(self, response: httpx.Response) -> None:
+        super().keep(response)
+        self.storage.tokens["refresh_token"] = self.storage.tokens["refresh_token"][:-1]
+
+
+class SendsAnotherScheme(GoodApp):
+    @override
+    async def call(self, access_token: str) -> httpx.Response:
+        return await super().call(f"Bearer {access_token}")
+
+
 class KeepsTheKeyInMemory(GoodApp):
     @override
     async def refresh_now(self) -> None:
@@ -204,6 +223,9 @@ BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
     (DoesNotWait, "refresh_429", {"ignored_retry_after"}),
     (DoesNotWait, "authing_down_at_login", {"ignored_retry_after"}),
     (SendsPartOfWhatWeChatReturned, "wrong_clock", {"bad_request"}),
+    (DamagesTheTicket, "wrong_clock", {"bad_request"}),
+    (CutsItsRefreshToken, "refresh_429", {"bad_request"}),
+    (SendsAnotherScheme, "access_token_expired", {"bad_request"}),
     (KeepsTheKeyInMemory, "killed_before_storing", {"new_key_on_retry"}),
     (NeverTimesOut, "slow_refresh_answer", {"no_timeout"}),
     (LogsInAgainWithARefusedTicket, "ticket_refused", {"ignored_client_action"}),
