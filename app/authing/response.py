@@ -107,10 +107,12 @@ async def read_json(response: Response) -> Any:
 def retry_after(response: Response, clock: Clock) -> int:
     """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
     text = response.header("retry-after").strip()
+    if not text:
+        return _DEFAULT_RETRY_AFTER
     if text.isascii() and text.isdigit():
         # The length is checked first, because int() raises for thousands of digits.
         seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)
-    elif text and (instant := http_date(text)) is not None:
+    elif (instant := http_date(text)) is not None:
         seconds = math.ceil((instant - clock()).total_seconds())
     else:
         seconds = _DEFAULT_RETRY_AFTER

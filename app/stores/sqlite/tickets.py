@@ -66,16 +66,19 @@ class SqliteTickets(SqlitePort, TicketStore):
         insert_session(db, session, app_version)
         if session.key_thumbprint is not None:
             add_note(db, "session_bound", session, session.created_at)
-        _note_session(db, lease, session.id)
+        if row is not None:
+            note = "UPDATE tickets SET session_id = ? WHERE hash = ?"
+            db.execute(note, (session.id, lease.ticket_hash))
+        else:
+            _restore(db, lease, session.id)
         return Opened(replaced)
 
 
-def _note_session(db: Connection, lease: TicketLease, session_id: str) -> None:
-    # The row may be missing: another login took over the lease and released it. The idempotency
-    # key may already belong to another ticket.
+def _restore(db: Connection, lease: TicketLease, session_id: str) -> None:
+    # Another login took over the lease and released it. The idempotency key may already belong to
+    # another ticket.
     key_hash = None if _belongs_to_another_ticket(db, lease) else lease.key_hash
-    changes = "ON CONFLICT (hash) DO UPDATE SET session_id = excluded.session_id"
-    db.execute(f"INSERT {_COLUMNS} {changes}", _values(lease, key_hash, session_id))
+    db.execute(f"INSERT {_COLUMNS}", _values(lease, key_hash, session_id))
 
 
 def _values(
