@@ -100,8 +100,10 @@ browser: .venv/.browser ## add Playwright to .venv, for the tests of the sandbox
 .PHONY: lock
 lock: install ## compile requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/runtime.txt
-	@$(COMPILE) pyproject.toml --extra redis --output-file requirements/dev.txt \
-		--group dev --constraints requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra redis --extra tracing --output-file requirements/tracing.txt \
+		--constraints requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra redis --extra tracing --output-file requirements/dev.txt \
+		--group dev --constraints requirements/tracing.txt
 	@$(COMPILE) --group gateways --output-file requirements/gateways.txt
 	@$(COMPILE) --group clients --no-deps --output-file requirements/clients.txt
 	@$(COMPILE) --group deploy --output-file requirements/deploy.txt

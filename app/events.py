@@ -39,6 +39,7 @@ EventName: TypeAlias = Literal[
     # the process
     "setting_unknown",
     "setting_unsafe",
+    "tracing_unavailable",
     "serving",
     "stopped",
     "keys_reloaded",
@@ -68,6 +69,7 @@ LEVELS: Mapping[EventName, Level] = {
     "forwarded_for_ignored": "warning",
     "setting_unknown": "warning",
     "setting_unsafe": "warning",
+    "tracing_unavailable": "warning",
     "keys_reload_failed": "warning",
     "secret_reload_failed": "warning",
     "housekeeping_failed": "error",

@@ -57,7 +57,7 @@ from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents, Labels, only
-from app.telemetry.stores import timed, wrapped
+from app.telemetry.stores import Wrap, timed, wrapped, wrapped_stores
 
 _LEASE_MARGIN = timedelta(seconds=4)
 """A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
@@ -83,12 +83,14 @@ async def open_services(
     clock: Clock = system_clock,
     timer: Callable[[], float] = time.monotonic,
     secrets_dir: Path = SECRETS_DIR,
+    trace: Callable[[str], Wrap] | None = None,
 ) -> AsyncIterator[Services]:
     """Open everything that a route may call, or raise StartupError; close it at the end.
 
     `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
     the real client and the real verification. `timer` returns monotonic seconds for the rate
     limits, the breaker and `/readyz`. The secret files in `secrets_dir` are followed.
+    `trace` returns what wraps the commands of a part in spans.
     """
     async with AsyncExitStack() as stack:
         events = CountedEvents(LoggedEvents())
@@ -98,7 +100,9 @@ async def open_services(
         opened = await stack.enter_async_context(
             open_store(address, events, settings.session_access_ttl, settings.events_ttl)
         )
-        stores = wrapped(opened, timed(events.count_command))
+        stores = wrapped_stores(opened, timed(events.count_command))
+        if trace is not None:
+            stores = wrapped_stores(stores, trace("store"))
         wire = await stack.enter_async_context(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
@@ -148,7 +152,7 @@ async def open_services(
             )
         yield Services(
             logins=LoginService(
-                identity_provider=authing,
+                identity_provider=wrapped(authing, trace("authing")) if trace else authing,
                 tickets=stores.tickets,
                 issuer=issuer,
                 proofs=proofs,

@@ -5,7 +5,8 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import uvloop
@@ -16,12 +17,15 @@ from app import __version__
 from app.api.app import create_app
 from app.authing.transport import Transport
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
+from app.errors import StartupError
 from app.main import open_services
 from app.server.draining import DrainingServer, bind
 from app.store_url import RedisUrl, StoreUrl
 from app.telemetry import logs
+from app.telemetry.stores import Wrap
 
 _LOOPBACK = re.compile(r"(?i)localhost|127(\.[0-9]+){3}|::1")
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 ADVICE = {
     "readable": "every user of this machine can read it; run chmod o=",
@@ -53,9 +57,47 @@ def run_with(
         logs.LoggedEvents().record("setting_unknown", setting=name, nearest=nearest)
     for name, reason in unsafe_settings(settings).items():
         logs.LoggedEvents().record("setting_unsafe", setting=name, reason=reason)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, transport, extra_routes, around, on_start))
+    with (
+        _tracing() as (trace, traced),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(
+            _serve(
+                settings,
+                transport,
+                extra_routes,
+                around=lambda app: traced(around(app)),
+                on_start=on_start,
+                trace=trace,
+            )
+        )
     return 0
+
+
+@contextmanager
+def _tracing() -> Iterator[tuple[Callable[[str], Wrap] | None, Callable[[ASGIApp], ASGIApp]]]:
+    """Open the tracing that OpenTelemetry's own variables ask for.
+
+    Yields what wraps the commands of a part, or None, and what wraps the application.
+    """
+    asked = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    if not asked or disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        yield None, lambda app: app
+        return
+    try:
+        from app.telemetry.tracing import Tracing  # noqa: PLC0415  # an extra
+
+        opened = Tracing()
+    except ImportError:
+        logs.LoggedEvents().record("tracing_unavailable", setting=asked[0])
+        yield None, lambda app: app
+        return
+    except ValueError as error:  # some values are ignored with a warning, and some are not
+        name = next((word for word in str(error).split() if word.startswith("OTEL_")), asked[0])
+        raise StartupError(f"{name}: OpenTelemetry does not accept its value") from error
+    with closing(opened) as tracing:
+        yield tracing.commands, tracing.requests
 
 
 def names_given() -> list[str]:
@@ -92,11 +134,13 @@ async def _serve(
     settings: Settings,
     transport: Transport | None,
     extra_routes: Sequence[BaseRoute],
+    *,
     around: Callable[[ASGIApp], ASGIApp],
     on_start: Callable[[int], None] | None,
+    trace: Callable[[str], Wrap] | None,
 ) -> None:
     drain = asyncio.Event()
-    async with open_services(settings, drain=drain, transport=transport) as services:
+    async with open_services(settings, drain=drain, transport=transport, trace=trace) as services:
 
         def serving(port: int) -> None:
             services.events.record("serving", version=__version__, port=port)

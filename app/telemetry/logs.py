@@ -20,7 +20,17 @@ from typing_extensions import override
 from app.events import CONTEXT, LEVELS, EventName, Events
 
 _FIELDS = frozenset(
-    {"request_id", "method", "route", "status", "duration_ms", "code", "session_id", "user"}
+    {
+        "request_id",
+        "method",
+        "route",
+        "status",
+        "duration_ms",
+        "code",
+        "session_id",
+        "user",
+        "trace_id",
+    }
     | {
         "reason",
         "kind",
@@ -35,7 +45,7 @@ _FIELDS = frozenset(
 )
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries that log requests below this level, or events that we log ourselves.
-_WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn")
+_WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn", "urllib3")
 
 
 class LoggedEvents(Events):

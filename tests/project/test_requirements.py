@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ from packaging.utils import canonicalize_name
 
 LOCKS = [
     f"{name}.txt"
-    for name in ("runtime", "dev", "uv", "gateways", "clients", "deploy", "sbom", "browser")
+    for name in (
+        "runtime",
+        "tracing",
+        "dev",
+        "uv",
+        "gateways",
+        "clients",
+        "deploy",
+        "sbom",
+        "browser",
+    )
 ]
 
 
@@ -44,10 +53,16 @@ def pyproject(root: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def runtime(pyproject: dict[str, Any]) -> list[Requirement]:
-    """What the image has: the dependencies, and every extra."""
+    """What the image has: the dependencies, and the extra for Redis."""
     project = pyproject["project"]
-    extras = chain.from_iterable(project["optional-dependencies"].values())
-    return [Requirement(line) for line in (*project["dependencies"], *extras)]
+    extra = project["optional-dependencies"]["redis"]
+    return [Requirement(line) for line in (*project["dependencies"], *extra)]
+
+
+@pytest.fixture(scope="module")
+def tracing(pyproject: dict[str, Any]) -> list[Requirement]:
+    extra = pyproject["project"]["optional-dependencies"]["tracing"]
+    return [Requirement(line) for line in extra]
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +84,24 @@ def test_every_locked_requirement_is_pinned_and_has_a_hash(locks: Path, name: st
 
 
 def test_the_locks_hold_exactly_the_direct_dependencies_of_the_project(
-    locks: Path, runtime: list[Requirement], dev: list[Requirement]
+    locks: Path, runtime: list[Requirement], tracing: list[Requirement], dev: list[Requirement]
 ) -> None:
     in_runtime = _asked_for_by("pyproject.toml", locks / "runtime.txt")
+    in_tracing = _asked_for_by("pyproject.toml", locks / "tracing.txt")
     in_dev = _asked_for_by("pyproject.toml:dev", locks / "dev.txt")
 
     assert in_runtime == _names(runtime), "make lock"
+    assert in_tracing == _names([*runtime, *tracing]), "make lock"
     assert in_dev == _names(dev), "make lock"
 
 
 def test_every_locked_version_is_one_that_the_project_accepts(
-    locks: Path, runtime: list[Requirement], dev: list[Requirement]
+    locks: Path, runtime: list[Requirement], tracing: list[Requirement], dev: list[Requirement]
 ) -> None:
     pins = _pins(locks / "dev.txt")
     refused = [
         f"{name}=={version} is not {wanted.specifier}"
-        for wanted in [*runtime, *dev]
+        for wanted in [*runtime, *tracing, *dev]
         for name, version in pins
         if name == canonicalize_name(wanted.name) and version not in wanted.specifier
     ]
@@ -93,4 +110,4 @@ def test_every_locked_version_is_one_that_the_project_accepts(
 
 
 def test_the_tests_use_the_versions_of_production(locks: Path) -> None:
-    assert _pins(locks / "runtime.txt") <= _pins(locks / "dev.txt")
+    assert _pins(locks / "runtime.txt") <= _pins(locks / "tracing.txt") <= _pins(locks / "dev.txt")
