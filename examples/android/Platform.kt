@@ -9,6 +9,7 @@ import java.net.HttpURLConnection
 import java.net.URL
 import java.security.KeyPair
 import java.security.Signature
+import java.util.concurrent.Semaphore
 import javax.crypto.AEADBadTagException
 import javax.crypto.Cipher
 import javax.crypto.SecretKey
@@ -16,6 +17,7 @@ import javax.crypto.spec.GCMParameterSpec
 
 private const val IV = 12
 private const val TAG_BITS = 128
+private val oneClient = Semaphore(1) // a process cannot lock a file twice
 
 /** Sends with HttpURLConnection: no redirects, no cache, and no second attempt of its own. */
 fun httpTransport(readSeconds: Int = 10): Transport = { request ->
@@ -69,8 +71,16 @@ class EncryptedFile(private val folder: File, private val key: SecretKey) : Secu
         if (!new.renameTo(file)) throw IOException("cannot store the tokens")
     }
 
-    override fun lock(): AutoCloseable =
-        RandomAccessFile(File(folder, "ticketgate.lock"), "rw").also { it.channel.lock() }
+    override fun lock(): AutoCloseable {
+        oneClient.acquire()
+        try {
+            val file = RandomAccessFile(File(folder, "ticketgate.lock"), "rw").apply { channel.lock() }
+            return AutoCloseable { file.close(); oneClient.release() }
+        } catch (error: IOException) {
+            oneClient.release()
+            throw error
+        }
+    }
 
     private fun cipher() = Cipher.getInstance("AES/GCM/NoPadding")
 }

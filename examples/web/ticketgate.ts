@@ -93,7 +93,7 @@ export class TicketgateClient {
       try {
         return (await this.#tokens("/v1/sessions", body, state.login.key)).user;
       } catch (error) {
-        if (!(error as TicketgateError).isTemporary) await this.#write({ ...state, login: undefined });
+        if (error instanceof TicketgateError && !error.isTemporary) await this.#write({ ...state, login: undefined });
         throw error;
       }
     });

@@ -42,9 +42,13 @@ class Installation(folder: File) {
             override fun write(text: String) = if (isAlive) file.write(text) else throw Killed()
         }
         private val transport = httpTransport(READ_SECONDS)
-        val client = TicketgateClient(baseUrl, Device("android"), { request ->
-            try { transport(request) } finally { if (!isAlive) throw Killed() }
-        }, store, deviceKey)
+        // Two clients share one store, as those of an app and its widget do.
+        val clients = List(2) {
+            TicketgateClient(baseUrl, Device("android"), { request ->
+                try { transport(request) } finally { if (!isAlive) throw Killed() }
+            }, store, deviceKey)
+        }
+        val client = clients.first()
 
         suspend fun refresh() = client.refresh(client.accessToken())
 
@@ -71,7 +75,9 @@ suspend fun CoroutineScope.carryOut(instruction: JSONObject) {
             process.client.resume()
         }
         "sign_in" -> process.client.signIn(instruction.getString("ext_msg"))
-        "call_api" -> List(instruction.optInt("at_once", 1)) { async { process.client.call("GET", "/v1/me") } }.awaitAll()
+        "call_api" -> List(instruction.optInt("at_once", 1)) {
+            async { process.clients[it % 2].call("GET", "/v1/me") }
+        }.awaitAll()
         "refresh" -> if (instruction.has("kill_after")) kill(instruction.getDouble("kill_after")) else process.refresh()
         "log_out" -> process.client.logOut()
     }

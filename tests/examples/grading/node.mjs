@@ -7,16 +7,18 @@ const QUICK = 5; // time-outs are shorter than on a phone by this factor
 const [kind, folder, baseUrl] = process.argv.slice(2);
 let stored, deviceKey, phone;
 
-/** Makes a client with this way of sending, and with the store and the key of the installation. */
+/** Makes the clients of one process, with the store and the key of the installation. */
 const CLIENTS = {
   async web() {
     const { TicketgateClient } = await import(`${folder}/ticketgate.js`);
-    const { fetchTransport, PluginStore, WebCryptoKey } = await import(`${folder}/platforms.js`);
+    const { fetchTransport, requestTransport, PluginStore, WebCryptoKey } = await import(`${folder}/platforms.js`);
     return async (around, write) => {
       deviceKey ??= new WebCryptoKey(await WebCryptoKey.make());
-      const transport = (request, seconds) => around(fetchTransport(request, seconds / QUICK));
-      const store = new PluginStore(async () => stored, write);
-      return new TicketgateClient({ baseUrl, device: { id: "web", type: "ios" }, transport, store, deviceKey });
+      const store = new PluginStore(async () => stored, write); // of two clients, as those of an app and its widget
+      return [fetchTransport, requestTransport(uniRequest)].map((send) => {
+        const transport = (request, seconds) => around(send(request, seconds / QUICK));
+        return new TicketgateClient({ baseUrl, device: { id: "web", type: "ios" }, transport, store, deviceKey });
+      });
     };
   },
   async harmony() {
@@ -31,7 +33,7 @@ const CLIENTS = {
         utf8: (text) => new TextEncoder().encode(text),
         base64url: (data) => Buffer.from(data).toString("base64url"),
       };
-      return new TicketgateClient(baseUrl, { id: "harmony", type: "harmony" }, platform);
+      return [new TicketgateClient(baseUrl, { id: "harmony", type: "harmony" }, platform)];
     };
   },
 };
@@ -39,6 +41,17 @@ const CLIENTS = {
 async function sent({ url, ...request }) {
   const response = await fetch(url, { ...request, redirect: "error", signal: AbortSignal.timeout(10_000 / QUICK) });
   return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
+}
+
+/** uni.request, as its page describes it. */
+function uniRequest({ url, method, header, data, timeout, success, fail }) {
+  const signal = AbortSignal.timeout(timeout);
+  fetch(url, { method, headers: header, body: data, redirect: "error", signal })
+    .then(async (response) => {
+      const named = [...response.headers].map(([name, value]) => [name.toUpperCase(), value]);
+      success({ statusCode: response.status, header: Object.fromEntries(named), data: await response.text() });
+    })
+    .catch(fail);
 }
 
 async function softwareKey() {
@@ -61,7 +74,8 @@ async function started(makeClient) {
   const write = async (text) => {
     if (isAlive) stored = text;
   };
-  return { client: await makeClient(around, write), kill: () => (isAlive = false) };
+  const clients = await makeClient(around, write);
+  return { client: clients[0], clients, kill: () => (isAlive = false) };
 }
 
 async function refresh(client) {
@@ -78,7 +92,8 @@ async function carryOut({ do: what, ext_msg, at_once = 1, kill_after }, makeClie
   } else if (what === "sign_in") {
     await phone.client.signIn(ext_msg);
   } else if (what === "call_api") {
-    await Promise.all(Array.from({ length: at_once }, () => phone.client.call("GET", "/v1/me")));
+    const clients = Array.from({ length: at_once }, (_, index) => phone.clients[index % phone.clients.length]);
+    await Promise.all(clients.map((client) => client.call("GET", "/v1/me")));
   } else if (what === "refresh" && kill_after) {
     refresh(phone.client).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, kill_after * 1000));

@@ -28,7 +28,7 @@ private final class NoRedirects: NSObject, URLSessionTaskDelegate, Sendable {
 /// `accessGroup`, and `lockFile` in the container of their App Group.
 public final class KeychainStore: SecureStore, @unchecked Sendable {
     private let query: [CFString: Any], lockFile: URL
-    private var descriptor: Int32 = -1  // used by one work at a time
+    private var descriptor: Int32 = -1  // of the work that has the lock
 
     public init(account: String = "session", accessGroup: String? = nil, lockFile: URL) {
         var query: [CFString: Any] = [
@@ -55,9 +55,10 @@ public final class KeychainStore: SecureStore, @unchecked Sendable {
     }
 
     public func lock() async throws {
-        descriptor = open(lockFile.path, O_CREAT | O_RDWR, 0o600)
-        guard descriptor >= 0 else { throw CocoaError(.fileWriteUnknown) }
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 { try await Task.sleep(for: .milliseconds(20)) }
+        let opened = open(lockFile.path, O_CREAT | O_RDWR, 0o600)
+        guard opened >= 0 else { throw CocoaError(.fileWriteUnknown) }
+        while flock(opened, LOCK_EX | LOCK_NB) != 0 { try await Task.sleep(for: .milliseconds(20)) }
+        descriptor = opened
     }
 
     public func unlock() { close(descriptor) }
