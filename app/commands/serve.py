@@ -162,6 +162,8 @@ async def _serve(
                 keep_alive=int(settings.keep_alive.total_seconds()),
                 on_start=serving,
             )
+            # Requests make few cycles, and a collection looks at all that are under way.
+            gc.set_threshold(10_000)
             gc.freeze()  # all this lives as long as the process: collections need not look at it
             await server.serve(sockets=[listener])
     logs.LoggedEvents().record("stopped")
