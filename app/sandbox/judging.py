@@ -177,10 +177,11 @@ def _stale(story: Story) -> Iterator[str]:
     for first, again in combinations(story.of("refresh"), 2):
         if first.token != again.token or first.fault == "held":
             continue
-        if again.began > first.ended and first.is_grant:
-            yield "old_refresh_token"
-        if again.began < min(first.ended, first.began + _AT_ONCE):
+        at_once = again.began < min(first.ended + _TOLERANCE, first.began + _AT_ONCE)
+        if at_once and (again.began < first.ended or first.is_grant):
             yield "double_refresh"
+        elif first.is_grant and again.began > first.ended:
+            yield "old_refresh_token"
     for call in story.of("call"):
         known = [s.body["access_token"] for s in story.grants(call.began)]
         if call.token in known[:-1] and call.token != known[-1]:
@@ -223,7 +224,8 @@ def _proofs(story: Story) -> Iterator[str]:
             yield "proof_repeated"
     for operation in ("login", "refresh"):
         for first, again in pairwise(story.of(operation)):
-            if first.is_nonce and nonce_of(again.proof) != first.headers.get("dpop-nonce"):
+            told = first.is_nonce and again.began > first.ended
+            if told and nonce_of(again.proof) != first.headers.get("dpop-nonce"):
                 yield "ignored_nonce"
 
 

@@ -96,6 +96,12 @@ class RefreshesForEachCall(GoodApp):
             await self.refresh_now()
 
 
+class RefreshesTwice(GoodApp):
+    @override
+    async def refresh_now(self) -> None:
+        await asyncio.gather(super().refresh_now(), super().refresh_now())
+
+
 class KeepsItsFirstRefreshToken(GoodApp):
     @override
     def keep(self, response: httpx.Response) -> None:
@@ -230,6 +236,7 @@ BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
     (NeverTimesOut, "slow_refresh_answer", {"no_timeout"}),
     (LogsInAgainWithARefusedTicket, "ticket_refused", {"ignored_client_action"}),
     (RefreshesForEachCall, "calls_at_once", {"double_refresh", "old_access_token"}),
+    (RefreshesTwice, "access_token_expired", {"double_refresh"}),
     (KeepsItsFirstRefreshToken, "lost_refresh_answer", {"new_key_on_retry", "old_refresh_token"}),
     (RepeatsACallWithTheOldToken, "access_token_expired", {"old_access_token"}),
     (RefreshesAfterA503, "api_503", {"refresh_on_service_error"}),
