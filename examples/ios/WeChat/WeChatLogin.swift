@@ -13,11 +13,13 @@
 ///     func scene(_ scene: UIScene, continue userActivity: NSUserActivity) {
 ///         WXApi.handleOpenUniversalLink(userActivity, delegate: weChatLogin)
 ///     }
+///     // A cold start has them in the options of scene(_:willConnectTo:options:).
 ///     func scene(_ scene: UIScene, openURLContexts contexts: Set<UIOpenURLContext>) {
 ///         if let url = contexts.first?.url { WXApi.handleOpen(url, delegate: weChatLogin) }
 ///     }
+import Foundation
 import Ticketgate
-import UIKit
+import WechatOpenSDK
 
 final class WeChatLogin: NSObject, WXApiDelegate {
     private let client: TicketgateClient

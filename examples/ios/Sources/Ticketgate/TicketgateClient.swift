@@ -20,7 +20,7 @@ public actor TicketgateClient {
         var ended: Tokens?
     }
     private static let attempts = 3
-    private let decoder = JSONDecoder(), encoder = JSONEncoder()
+    private let decoder = snakeCaseDecoder(), encoder = snakeCaseEncoder()
 
     private let baseURL: String, device: Device, transport: Transport, store: SecureStore, deviceKey: DeviceKey?
     private var nonce: String?
@@ -34,8 +34,6 @@ public actor TicketgateClient {
     ) {
         (self.baseURL, self.device, self.transport) = (baseURL, device, transport)
         (self.store, self.deviceKey) = (store, deviceKey)
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        encoder.keyEncodingStrategy = .convertToSnakeCase
     }
 
     /// What the WeChat SDK gets, unchanged.

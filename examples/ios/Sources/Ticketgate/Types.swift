@@ -59,7 +59,7 @@ public struct TicketgateError: Error, Sendable {
 
     init(_ response: (Data, HTTPURLResponse)?) {
         let parsed = response.flatMap { try? JSONSerialization.jsonObject(with: $0.0) }
-        let retryAfter = response?.1.value(forHTTPHeaderField: "Retry-After").flatMap(Double.init)
+        let retryAfter = response?.1.value(forHTTPHeaderField: "Retry-After").flatMap { Double($0) }
         self.init(response?.1.statusCode ?? 0, parsed as? [String: Any] ?? [:], retryAfter ?? 0)
     }
 
@@ -73,4 +73,16 @@ public struct TicketgateError: Error, Sendable {
         self.isEnd = problem["session_alive"] as? Bool == false
         self.retryAfter = problem["retry_after"] as? Double ?? retryAfter
     }
+}
+
+func snakeCaseDecoder() -> JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return decoder
+}
+
+func snakeCaseEncoder() -> JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return encoder
 }
