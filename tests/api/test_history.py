@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeAlias, get_args
 
 import httpx
@@ -183,3 +184,14 @@ async def test_an_unknown_or_erased_user_and_session_are_404(app: RunningApp) ->
     ):
         response = await ask(app, path)
         assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("app", [{"events_ttl": timedelta(seconds=60)}], indirect=True)
+async def test_events_ttl_is_how_long_after_its_end_a_session_is_told(app: RunningApp) -> None:
+    ended, active = await app.log_in(), await app.log_in()
+    await app.log_out(ended)
+    app.clock.advance(seconds=59)
+    assert (await of_session(app, ended))["event"] == "ended"
+    app.clock.advance(seconds=1)
+    assert (await ask(app, f"sessions/{ended['session']['id']}")).status_code == 404
+    assert {each["session_id"] for each in await of_user(app, active)} == {active["session"]["id"]}
