@@ -55,6 +55,10 @@ def test_the_lines_to_try_and_those_of_the_sandbox_page_all_answer(serve: Serve)
     assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 2  # one of each page
 
+    shell = run_in_shell(marked(SANDBOX, "desk"), url)
+    faults = [(each["authing"], each["answers"]) for each in _json_values(shell.stdout)]
+    assert faults == [(None, "503"), ("slow", None), ("slow", None), (None, None)]
+
 
 def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: Serve) -> None:
     shell = run_in_shell(marked(MOBILE, "try"), serve("sandbox").url)
