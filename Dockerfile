@@ -7,11 +7,13 @@ ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /srv
-COPY requirements/runtime.txt requirements/
+# "tracing" adds OpenTelemetry: docs/tracing.md.
+ARG REQUIREMENTS=runtime
+COPY requirements/runtime.txt requirements/tracing.txt requirements/
 # Only wheels: no code of a dependency runs during the build, and no compiler is needed.
 RUN python -m venv --without-pip venv \
  && python -m pip --python venv/bin/python install --no-cache-dir --no-compile \
-        --only-binary :all: --require-hashes --requirement requirements/runtime.txt
+        --only-binary :all: --require-hashes --requirement "requirements/${REQUIREMENTS}.txt"
 COPY app app
 # Bytecode is made here, because the root is read-only later; "unchecked": the sources never change.
 RUN venv/bin/python -m compileall -q --invalidation-mode unchecked-hash venv/lib app

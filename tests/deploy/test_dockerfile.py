@@ -67,9 +67,10 @@ def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Do
     for option in (
         "--require-hashes",
         "--only-binary :all:",
-        "--requirement requirements/runtime.txt",
+        '--requirement "requirements/${REQUIREMENTS}.txt"',
     ):
         assert option in installing
+    assert "REQUIREMENTS=runtime" in [argument.text for argument in dockerfile.all("ARG")]
     assert "://" not in installing
     assert "apt" not in installing
 
