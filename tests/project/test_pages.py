@@ -69,19 +69,6 @@ def test_the_readme_is_short(root: Path) -> None:
     assert len((root / "README.md").read_text("utf-8").splitlines()) <= README_LINES
 
 
-def test_the_chinese_readme_has_the_same_sections_and_links(root: Path) -> None:
-    english, chinese = (
-        (root / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")
-    )
-    assert len(re.findall(r"^## ", chinese, re.MULTILINE)) == len(
-        re.findall(r"^## ", english, re.MULTILINE)
-    )
-    links = [
-        {each.replace(".zh-CN", "") for each in LINK.findall(page)} for page in (chinese, english)
-    ]
-    assert links[0] == links[1]
-
-
 def settings_table(root: Path) -> list[tuple[list[str], list[str]]]:
     """The rows of docs/settings.md: the variables, and the defaults that stand in backticks."""
     text = (root / "docs" / "settings.md").read_text("utf-8")
