@@ -7,7 +7,7 @@ so that a refusal is one line. It is closed in reverse order after the server ha
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
-from app.telemetry.metrics import CountedEvents, Labels, only
+from app.telemetry.metrics import CountedEvents, Labels
 from app.telemetry.stores import Wrap, timed, wrapped, wrapped_stores
 
 _LEASE_MARGIN = timedelta(seconds=4)
@@ -132,25 +132,7 @@ async def open_services(
         await stack.enter_async_context(
             housekeeping((keys, secrets), stores.maintenance, clock, events, timer=timer)
         )
-        probe = StoreProbe(stores.maintenance, timer)
-        if settings.metrics_port is not None:
-            _set_gauges(
-                events,
-                keys=keys,
-                secrets=secrets,
-                breaker=breaker,
-                bulkhead=bulkhead,
-                client=client,
-                maintenance=stores.maintenance,
-                ready=probe,
-                drain=drain,
-                clock=clock,
-                timer=timer,
-            )
-            await stack.enter_async_context(
-                exposition.serve(events.render, settings.host, settings.metrics_port)
-            )
-        yield Services(
+        services = Services(
             logins=LoginService(
                 identity_provider=wrapped(authing, trace("authing")) if trace else authing,
                 tickets=stores.tickets,
@@ -186,7 +168,7 @@ async def open_services(
                 access_ttl=settings.session_access_ttl,
                 stopping=drain.is_set,
             ),
-            store_writable=probe,
+            store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
             keys_state=lambda: keys.state,
             secrets_state=lambda: secrets.state,
@@ -205,57 +187,68 @@ async def open_services(
                 settings.trusted_proxies, lambda: events.record("forwarded_for_ignored")
             ),
         )
+        if settings.metrics_port is not None:
+            events.before_scrape = _scraped(
+                events.gauges,
+                services,
+                keys,
+                stores.maintenance,
+                client=client,
+                breaker=breaker,
+                bulkhead=bulkhead,
+                clock=clock,
+                timer=timer,
+            )
+            await stack.enter_async_context(
+                exposition.serve(events.render, settings.host, settings.metrics_port)
+            )
+        yield services
 
 
-def _set_gauges(
-    events: CountedEvents,
-    *,
+def _scraped(
+    gauges: dict[str, dict[Labels, float]],
+    services: Services,
     keys: KeyFile,
-    secrets: SecretFiles,
+    maintenance: Maintenance,
+    *,
+    client: AuthingClient,
     breaker: Breaker,
     bulkhead: Bulkhead,
-    client: AuthingClient,
-    maintenance: Maintenance,
-    ready: Callable[[], Awaitable[bool]],
-    drain: asyncio.Event,
     clock: Clock,
     timer: Callable[[], float],
-) -> None:
-    """Let each scrape set the gauges."""
-    next_at = -math.inf
+) -> Callable[[], Awaitable[None]]:
+    """Return a function that sets the gauges before a scrape."""
+    ask_at = -math.inf
 
     async def ask_others() -> None:
-        nonlocal next_at
-        if timer() < next_at:
-            return
-        next_at = timer() + _ASK_EVERY
         with suppress(StoreUnavailable):
             count = await maintenance.count_sessions(clock())
-            events.gauges["open_sessions"] = only(count)
+            gauges["open_sessions"] = {} if count is None else {(): count}
         with suppress(AuthingError):
             async with Deadline(_SKEW_TIMEOUT):
                 theirs = await client.probe()
-            skew = None if theirs is None else (theirs - clock()).total_seconds()
-            events.gauges["authing_clock_skew_seconds"] = only(skew)
+            if theirs is not None:
+                gauges["authing_clock_skew_seconds"] = {(): (theirs - clock()).total_seconds()}
 
-    def made() -> Iterator[tuple[Labels, float]]:
-        for use, group in (("sign", keys.ring.signing_keys), ("secret", keys.ring.secret_keys)):
-            for key in group:
-                state = "current" if key is group[0] else "accepted"
-                yield (key.kid, use, state), keys.made[key.kid]
-
-    async def measure() -> None:
-        await ask_others()
-        events.gauges |= {
-            "breaker_open": only(breaker.is_open),
-            "draining": only(drain.is_set()),
-            "exchanges_in_flight": only(bulkhead.in_flight),
-            "key_created_timestamp_seconds": dict(made()),
-            "ready": only(await ready() and not drain.is_set()),
-            "reload_failing": {("keys",): keys.state != "ok", ("secrets",): secrets.state != "ok"},
+    async def scraped() -> None:
+        nonlocal ask_at
+        if timer() >= ask_at:
+            ask_at = timer() + _ASK_EVERY
+            await ask_others()
+        gauges["key_created_timestamp_seconds"] = {
+            (key.kid, use, "accepted" if key is not group[0] else "current"): keys.made[key.kid]
+            for use, group in (("sign", keys.ring.signing_keys), ("secret", keys.ring.secret_keys))
+            for key in group
         }
+        gauges["breaker_open"] = {(): breaker.is_open}
+        gauges["exchanges_in_flight"] = {(): bulkhead.in_flight}
+        draining = services.is_draining()
+        gauges["draining"] = {(): draining}
+        gauges["ready"] = {(): await services.store_writable() and not draining}
+        states = {"keys": services.keys_state(), "secrets": services.secrets_state()}
+        gauges["reload_failing"] = {(file,): state != "ok" for file, state in states.items()}
 
-    events.before_scrape = measure
+    return scraped
 
 
 def authing_transport(settings: Settings) -> Transport:

@@ -4,7 +4,7 @@ Imported only if they ask for traces, because the packages are an extra. A span 
 templates of routes and numbers: never a path, a query, a header, or the text of an exception.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from threading import Thread
 from typing import Any, TypeAlias
 
@@ -20,10 +20,7 @@ from app.errors import AuthingError, TicketgateError
 from app.events import CONTEXT
 from app.telemetry.stores import Command, Wrap
 
-_Message: TypeAlias = MutableMapping[str, Any]
-_Receive: TypeAlias = Callable[[], Awaitable[_Message]]
-_Send: TypeAlias = Callable[[_Message], Awaitable[None]]
-_Application: TypeAlias = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+_Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNTRACED = frozenset({"/livez", "/readyz"})
 _QUIET: Any = {"record_exception": False, "set_status_on_exception": False}
@@ -81,13 +78,13 @@ class Tracing:
         because it is a text of the client. The log lines of the request get the trace's id.
         """
 
-        async def traced(scope: _Message, receive: _Receive, send: _Send) -> None:
+        async def traced(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] != "http" or scope["path"] in _UNTRACED:
                 await app(scope, receive, send)
                 return
             status = 0
 
-            async def note_status(message: _Message) -> None:
+            async def note_status(message: Any) -> None:
                 nonlocal status
                 status = message.get("status", status)
                 await send(message)
@@ -107,14 +104,13 @@ class Tracing:
         return traced
 
 
-def _describe(span: Span, scope: _Message, status: int) -> None:
+def _describe(span: Span, scope: Any, status: int) -> None:
     """Name the span by the semantic conventions for HTTP; 0 is a client that has gone."""
     method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
     route = getattr(scope.get("route"), "path", "none")
     span.update_name(f"{method} {route}")
-    span.set_attribute("http.request.method", method)
-    span.set_attribute("http.route", route)
-    span.set_attribute("http.response.status_code", status)
+    told = {"request.method": method, "route": route, "response.status_code": status}
+    span.set_attributes({f"http.{name}": value for name, value in told.items()})
     if status >= _SERVER_ERROR:
         _fail(span, str(status))
 

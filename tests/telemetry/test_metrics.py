@@ -1,14 +1,17 @@
 """Events are counted under closed labels, which start at 0."""
 
 import re
+from collections.abc import Collection
 from itertools import cycle, islice, product
 from typing import Any, get_args
 
 import pytest
 
 from app.authing.result import Outcome
+from app.errors import AuthingError, LoginRefused
 from app.events import EventName
 from app.sessions.models import EndReason
+from app.sessions.outcomes import ProofFault, ReuseKind
 from app.telemetry.metrics import CountedEvents
 from tests.api.routes import OAUTH, ROUTES, WEBHOOKS
 from tests.support.fakes import RecordedEvents
@@ -221,9 +224,25 @@ def test_durations_are_counted_up_to_the_bound_of_each_bucket(events: CountedEve
     assert value(events, f"{name}_count", command="other") == 1
 
 
-@pytest.mark.parametrize("outcome", get_args(Outcome))
-def test_every_outcome_of_an_exchange_starts_at_0(events: CountedEvents, outcome: str) -> None:
-    assert value(events, "exchanges_total", outcome=outcome) == 0
+@pytest.mark.parametrize(
+    ("name", "label", "values"),
+    [
+        ("exchanges", "outcome", get_args(Outcome)),
+        ("sessions_ended", "reason", [*EndReason]),
+        ("refresh_reuses", "kind", get_args(ReuseKind)),
+        ("proofs_refused", "kind", {*get_args(ProofFault)} - {"nonce"}),
+        ("logins", "outcome", {error.code for error in LoginRefused.__subclasses__()}),
+        ("logins", "outcome", {error.code for error in AuthingError.__subclasses__()}),
+    ],
+)
+def test_every_word_of_the_code_starts_at_0(
+    events: CountedEvents, name: str, label: str, values: Collection[str]
+) -> None:
+    assert {value(events, f"{name}_total", **{label: each}) for each in values} == {0}
+
+
+def test_every_counted_event_exists() -> None:
+    assert CountedEvents(RecordedEvents())._counted.keys() <= {*get_args(EventName)}
 
 
 async def test_there_are_at_most_500_series_after_100_000_users(events: CountedEvents) -> None:
