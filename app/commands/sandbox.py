@@ -44,6 +44,7 @@ Ticketgate sandbox on {address}
 
 Ctrl-C stops it. Sessions stay in {store}.
 """
+_GRADING = 'It grades an app: see "Grade an app" in docs/sandbox.md.\n'
 
 
 class SandboxSettings(Settings):
@@ -111,7 +112,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
 
     def announce(port: int) -> None:
         banner = _BANNER.format(address=_address(host, port), store=settings.store_url)
-        _show(banner)
+        _show(banner + _GRADING if grade else banner)
 
     def around(service: ASGIApp) -> ASGIApp:
         make = partial(problem, settings)

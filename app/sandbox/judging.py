@@ -147,7 +147,7 @@ def _retries(story: Story) -> Iterator[str]:
                 yield "no_backoff"
 
 
-def _requests(story: Story) -> Iterator[str]:
+def _refused(story: Story) -> Iterator[str]:
     for seen in story.seen:
         code, action = seen.body.get("code", ""), seen.body.get("client_action")
         damaged = seen.operation == "login" and code and seen.token not in story.given
@@ -155,9 +155,6 @@ def _requests(story: Story) -> Iterator[str]:
         expected = code in (seen.fault, "login_cancelled") or (seen.operation, seen.token) == _OUT
         if wrong and not expected:
             yield "bad_request"
-
-
-def _actions(story: Story) -> Iterator[str]:
     for first, again in combinations(story.seen, 2):
         same = (first.operation, first.token) == (again.operation, again.token)
         final = first.body.get("client_action") in _FINAL and not first.is_end
@@ -265,15 +262,4 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
         yield "gave_up"
 
 
-_RULES = (
-    _keys,
-    _retries,
-    _requests,
-    _actions,
-    _ends,
-    _stale,
-    _needless,
-    _calls,
-    _proofs,
-    _outcomes,
-)
+_RULES = (_keys, _retries, _refused, _ends, _stale, _needless, _calls, _proofs, _outcomes)

@@ -111,6 +111,7 @@ def test_the_command_prints_the_grade_and_exits_with_1_after_a_mistake(tmp_path:
                 told = http.post("/sandbox/api/grade/next").json()
             assert {"do": "stop", **http.get("/sandbox/api/grade").json()} == told
             assert http.post("/sandbox/api/grade/next").json()["do"] == "install"
+        program.line_with("It grades an app")
         program.line_with("Grade: 0 of 20")
         program.line_with("  FAILED  lost_login_answer")
         program.line_with("          no_login: The app did not log in with")
