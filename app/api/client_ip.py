@@ -97,6 +97,7 @@ def _parse(text: str) -> Address | None:
     return address.ipv4_mapped or IPv6Address(number)
 
 
+@lru_cache(maxsize=256)
 def _counted(address: Address) -> Client:
     if isinstance(address, IPv4Address):
         return Client(str(address), str(address))

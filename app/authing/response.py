@@ -24,7 +24,7 @@ MAX_BODY = 256 * 1024
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}
-_JSON = re.compile(r"application/json|[^/\s]+/[^/\s]+\+json")
+_JSON = re.compile(r"(?is)\s*(application/json|[^/;\s]+/[^/;\s]+\+json)\s*(;.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ async def read_json(response: Response) -> Any:
     """
     if (response.header("content-encoding") or "identity").strip().lower() != "identity":
         raise AuthingBadAnswer("bad_encoding")
-    media_type = response.header("content-type").partition(";")[0].strip().lower()
-    if not _JSON.fullmatch(media_type):
+    if not _JSON.fullmatch(response.header("content-type")):
         raise AuthingBadAnswer("bad_content_type")
     try:
         body = await response.read(MAX_BODY)

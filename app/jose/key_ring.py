@@ -7,7 +7,7 @@ replaced, and no roll-over logs anyone out.
 """
 
 import hmac
-import secrets
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -75,7 +75,7 @@ class SecretKey:
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt with AES-256-GCM; the random nonce comes first. `decrypt` needs the context."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
+        nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, plaintext, context)
 
     def decrypt(self, encrypted: bytes, context: bytes) -> bytes | None:

@@ -1,7 +1,7 @@
 """Access tokens: JWTs that any service can verify with our JWKS (RFC 9068)."""
 
+import os
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -67,7 +67,7 @@ class AccessTokenCodec:
             "aud": self.audience,
             "sub": session.subject,
             "sid": session.id,
-            "jti": f"{session.generation}.{secrets.token_urlsafe(16)}",
+            "jti": f"{session.generation}.{jws.base64url_encode(os.urandom(16))}",
             "client_id": self.client_id,
             "iat": issued,
             "exp": expires,

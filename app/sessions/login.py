@@ -7,8 +7,8 @@ session. A login is finished even if its app has disconnected, so that a retry f
 
 import asyncio
 import hashlib
+import os
 import re
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -170,7 +170,7 @@ class LoginService:
         return TicketLease(
             ticket_hash=ticket_hash,
             key_hash=_sha256(key) if key is not None else None,
-            holder=secrets.token_urlsafe(16),
+            holder=os.urandom(16).hex(),
             now=now,
             lease_ends_at=now + self.times.lease,
             expires_at=now + max(self.times.ticket_life, self.times.lease),

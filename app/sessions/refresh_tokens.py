@@ -5,8 +5,8 @@ computes the same successor (promise 3).
 """
 
 import hmac
+import os
 import re
-import secrets
 from typing import NamedTuple
 
 from app.errors import RefreshTokenInvalid
@@ -22,7 +22,7 @@ _REFRESH_TOKEN = re.compile(r"rt_[A-Za-z0-9_-]{70}", re.ASCII)
 
 def new_session_id() -> str:
     """128 random bits as base64url: 22 characters."""
-    return secrets.token_urlsafe(SESSION_ID_BYTES)
+    return base64url_encode(os.urandom(SESSION_ID_BYTES))
 
 
 class RefreshClaims(NamedTuple):
