@@ -126,7 +126,7 @@ def _request_id(scope: Scope) -> str:
 def _complete(headers: list[_Field], request_id: str) -> list[_Field]:
     """Add ours to the fields of a response. All names are in lower case (ASGI)."""
     added = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
-    if not any(name == b"cache-control" for name, _ in headers):
+    if b"cache-control" not in dict(headers):
         added.append((b"cache-control", b"no-store"))
     return [_WITH_CHARSET.get(field, field) for field in headers] + added
 

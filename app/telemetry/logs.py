@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from pydantic_core import to_json
 from typing_extensions import override
 
 from app.events import CONTEXT, LEVELS, EventName, Events
@@ -74,7 +75,7 @@ class LoggedEvents(Events):
 def configure(level: str, form: Literal["json", "console"]) -> None:
     """Send our events and every logger of the process to stdout in one form."""
     root = logging.getLogger()
-    root.handlers[:] = [_Lines(sys.stdout, json.dumps if form == "json" else _as_text)]
+    root.handlers[:] = [_Lines(sys.stdout, _as_json if form == "json" else _as_text)]
     root.setLevel(_LEVELS[level])
     for name in _WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -126,6 +127,13 @@ def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
         yield {"type": type(current).__qualname__, "at": places}
         seen.append(current)
         current = current.__cause__ or current.__context__
+
+
+def _as_json(parts: dict[str, Any]) -> str:
+    try:
+        return to_json(parts, ensure_ascii=True).decode()
+    except ValueError:  # half a surrogate pair, in the name of a setting for example
+        return json.dumps(parts)
 
 
 def _as_text(parts: dict[str, Any]) -> str:
