@@ -71,7 +71,7 @@ public struct TicketgateError: Error, Sendable {
         self.detail = problem["detail"] as? String
         self.reason = problem["reason"] as? String
         self.isEnd = problem["session_alive"] as? Bool == false
-        self.retryAfter = problem["retry_after"] as? Double ?? retryAfter
+        self.retryAfter = (problem["retry_after"] as? NSNumber)?.doubleValue ?? retryAfter
     }
 }
 
