@@ -28,7 +28,7 @@ def test_the_page_for_apps_explains_every_client_action_and_end_reason(
     assert {*get_args(ClientAction), *EndReason} - explained == set()
 
 
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
+@pytest.mark.parametrize("name", [ENGLISH, CHINESE, "backend.md"])
 def test_each_snippet_consists_of_lines_of_its_file(root: Path, name: str) -> None:
     snippets = SNIPPET.findall(page(root, name))
 
