@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import StoreUnavailable
+from app.events import CONTEXT
 from app.stores.sqlite.engine import SqliteEngine
 from tests.stores.engine_table import SCHEMA, Command, StalledDisk, read_all, run_together, write
 from tests.stores.full_disk import no_room_to_grow
@@ -248,6 +249,20 @@ async def test_a_disk_that_hangs_fails_all_commands_soon_and_blocks_nothing_else
         await asyncio.sleep(0.001)
     # A command that had begun may be committed after all; one that had not is dropped.
     assert await engine.run(read_all) == ["before", "stuck", "after"]
+
+
+async def test_a_failure_of_several_commands_is_not_told_of_one_request(file: Path) -> None:
+    told: list[dict[str, str]] = []
+    engine = SqliteEngine(file, [SCHEMA], lambda _name: told.append(CONTEXT.get({})))
+
+    async def request(name: str) -> None:
+        CONTEXT.set({"request_id": name})
+        await _fails_soon(engine, name)
+
+    async with StalledDisk(engine):
+        await asyncio.gather(request("a"), request("b"))
+    engine.close()
+    assert told == [{}, {}]
 
 
 async def test_closing_does_not_wait_for_a_disk_that_hangs(file: Path) -> None:

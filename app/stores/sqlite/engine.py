@@ -18,6 +18,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -104,7 +105,8 @@ class SqliteEngine:
         self._waiting.append(job)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._start_batch)
+            # A batch is of several requests, so its failures are of none.
+            loop.call_soon(self._start_batch, context=Context())
         result: T = await job.future
         return result
 
