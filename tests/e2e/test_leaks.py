@@ -17,6 +17,7 @@ from tests.e2e.conftest import Authing, Serve, Service, client
 from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, ErrorScenarios
 from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
 from tests.support.leaks import FORMS, found, searched
+from tests.support.otlp import collector
 from tests.support.running_app import RunningApp
 from tests.support.valkey import ports
 
@@ -87,7 +88,7 @@ def secrets_from_the_start(folder: Path, authing: Authing) -> dict[str, str]:
 def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
     serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path, open_store: Open
 ) -> None:
-    with open_store(tmp_path) as backend, ports.reserve() as mark:
+    with open_store(tmp_path) as backend, ports.reserve() as mark, collector() as sent:
         service = serve(
             **settings | {"STORE_URL": backend.url, "METRICS_PORT": str(ports.number(mark))},
             LOG_LEVEL="debug",
@@ -95,6 +96,7 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
             AUTHING_TIMEOUT="1",
             AUTHING_TOKEN_SECRETS=f"{TOKEN_SECRET},{POOL_SECRET}",
             SERVICE_API_KEYS=SERVICE_KEY,
+            OTEL_EXPORTER_OTLP_ENDPOINT=sent.url,
         )
         secrets_used = secrets_from_the_start(tmp_path, authing) | backend.secrets
         tokens, session_id = use_the_service(service, authing.ticket(PERSONA))
@@ -108,6 +110,8 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
             shown.append(metrics := operator.get("/metrics").text)
         shown += [service.phone.get("/openapi.json").text, service.program.command_line]
         service.program.close()
+    shown.append(sent.received.decode("latin-1"))
+    assert sent.named("POST /v1/sessions")
 
     matrix = {f"{name}-{form}" for name in secrets_used.keys() & THE_ELEVEN for form in FORMS}
     assert THE_ELEVEN - secrets_used.keys() == {"redis-password"} - backend.secrets.keys()
