@@ -181,7 +181,7 @@ def code_of(level: Mapping[str, Any]) -> int | None:
     Raises:
         AuthingBadAnswer: it is neither an integer nor the text of one, or is ambiguous.
     """
-    values = [decisive(level, name) for name in _CODE_NAMES]
+    values = [decisive(level, name) for name in _CODE_NAMES if name in level]
     value = next((value for value in values if value is not None), None)
     if value is None:
         return None

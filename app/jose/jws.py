@@ -22,7 +22,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCI
 _MAX_LENGTH = 16 * 1024
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: a later one is in milliseconds
 _JWS = jwt.PyJWS()
-_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_+/", b"+/..")
 
 
 class InvalidJws(Exception):
@@ -104,7 +104,7 @@ def _shared_secret(key: str | bytes) -> bytes:
 
 def base64url_encode(data: bytes) -> str:
     """Encode as base64url without padding (RFC 7515 section 2)."""
-    return b2a_base64(data, newline=False).rstrip(b"=\n").translate(_TO_URL).decode()
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL).decode()
 
 
 def base64url_decode(text: str) -> bytes:
@@ -113,8 +113,9 @@ def base64url_decode(text: str) -> bytes:
     Python ignores characters outside the alphabet and stray bits at the end, so that one value
     would have several encodings.
     """
-    data = a2b_base64(text.encode().translate(_FROM_URL) + b"==")
-    if base64url_encode(data) != text:
+    standard = text.encode().translate(_FROM_URL)
+    data = a2b_base64(standard + b"==")
+    if b2a_base64(data, newline=False).rstrip(b"=") != standard:
         raise ValueError
     return data
 
