@@ -115,6 +115,12 @@ ME = {"method": "GET", "route": "/v1/me"}
         ("refresh_replayed_repeatedly", SESSION, "suspicious_replays_total", {}),
         ("refresh_reused", SESSION | {"kind": "stale"}, "refresh_reuses_total", {"kind": "stale"}),
         (
+            "refresh_reused",
+            SESSION | {"kind": "stale"},
+            "sessions_ended_total",
+            {"reason": "refresh_reused"},
+        ),
+        (
             "proof_refused",
             SESSION | {"kind": "other_key"},
             "proofs_refused_total",
