@@ -16,6 +16,7 @@ import yaml
 
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.programs import program, run
+from tests.project.test_metrics_page import documented
 from tests.support.dated import Dated
 from tests.support.running_app import RunningApp, running_app
 from tests.support.valkey import ports
@@ -23,6 +24,8 @@ from tests.support.valkey import ports
 FOLDER = ROOT / "deploy/monitoring"
 CASES = ROOT / "tests/deploy/alerts.test.yaml"
 WINDOW = "4s"
+SELECTOR = re.compile(r"\b((?:ticketgate|process)_\w+?)(_bucket)?(?:\{(.*?)\}|\b(?!\w))")
+MATCHER = re.compile(r'(\w+)[=!]~?"([^"]*)"')
 
 
 def load(path: Path) -> Any:
@@ -53,6 +56,19 @@ def test_every_alert_has_a_case_that_is_quiet_and_one_that_fires(
     for fires in (True, False):
         covered = {each["alertname"] for each in cases if bool(each["exp_alerts"]) == fires}
         assert covered == {rule["alert"] for rule in rules}
+
+
+def test_alerts_and_dashboard_name_metrics_and_label_values_that_exist(
+    rules: list[dict[str, Any]],
+) -> None:
+    known = documented(ROOT)
+    for expression in (*(rule["expr"] for rule in rules), *expressions()):
+        for name, _, matchers in SELECTOR.findall(expression):
+            _, labels = known[name]
+            for label, pattern in MATCHER.findall(matchers):
+                values = labels.get(label) or {pattern}
+                for word in pattern.split("|") if label != "job" else ():
+                    assert any(re.fullmatch(word, value) for value in values), (name, word)
 
 
 def test_prometheus_accepts_the_configuration_for_compose() -> None:
