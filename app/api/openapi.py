@@ -5,7 +5,6 @@ Errors come from the table of errors, so the description agrees with the respons
 """
 
 import json
-from collections.abc import Iterator
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Literal, NotRequired
@@ -75,17 +74,12 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     responses = {status: _problem_response(int(status), examples[status]) for status in statuses}
     responses |= {f"OAuth{status}": _oauth_response(status) for status in (*_EVERYWHERE, 401, 503)}
     document["components"]["responses"] = responses
-    for path, operation in _operations(document):
+    paths = document["paths"].items()
+    for path, operation in ((path, each) for path, item in paths for each in item.values()):
         _complete_responses(operation, "OAuth" if path.startswith("/oauth2/") else "")
         for status, example in examples.get(operation["operationId"], {}).items():
             operation["responses"][status]["content"]["application/json"]["example"] = example
     return document
-
-
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, item in document["paths"].items():
-        for operation in item.values():
-            yield path, operation
 
 
 def _complete_responses(operation: dict[str, Any], form: str) -> None:
@@ -123,14 +117,12 @@ def _error_schema(code: str, described: dict[str, Any]) -> dict[str, Any]:
         "code": {"type": "string", "const": code},
         "client_action": {"type": "string", "const": specs[0].client_action},
     }
-    required = ["retry_after"] if specs[0].status in TEMPORARY else []
     if specs[0].session_alive is not None:
         members["session_alive"] = {"const": specs[0].session_alive}
-        required.append("session_alive")
-    if code in _MEMBERS:
-        required.append(_MEMBERS[code])
-    members = {name: described[name] for name in required} | members
-    kind = {"type": "object", "properties": members} | ({"required": required} if required else {})
+    for name in ("retry_after" if specs[0].status in TEMPORARY else None, _MEMBERS.get(code)):
+        if name is not None:
+            members[name] = described[name]
+    kind = {"type": "object", "properties": members, "required": [*members]}
     return {"allOf": [{"$ref": _SCHEMAS + "Problem"}, kind]}
 
 
