@@ -67,7 +67,8 @@ def android(folder: Path) -> list[str]:
     sources = [*sorted((EXAMPLES / "android").rglob("*.kt")), HARNESSES / "Android.kt"]
     compiler = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
     options = ["-no-stdlib", "-no-reflect", "-nowarn", "-cp", path, "-d", str(folder)]
-    checked(program("java"), "-cp", path, compiler, *options, *sources, *stubs)
+    quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # halves the time of one compilation
+    checked(program("java"), *quick, "-cp", path, compiler, *options, *sources, *stubs)
     return [program("java"), "-cp", f"{folder}:{path}", "AndroidKt"]
 
 
