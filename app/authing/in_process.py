@@ -30,7 +30,7 @@ class HttpxTransport(Transport):
 
 
 class _Response(Response):
-    def __init__(self, inner: httpx.Response) -> None:
+    def __init__(self, inner: httpx.Response) -> None:  # there is no connection
         self.status = inner.status_code
         self._inner = inner
 
@@ -43,5 +43,5 @@ class _Response(Response):
         return b"".join([part async for part in self._inner.aiter_raw()])
 
     @override
-    async def aclose(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self._inner.aclose()

@@ -58,28 +58,35 @@ _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome
 )
 
 
-class Response(ABC):
+class Response:
     """A response whose body is not read yet. `status` is none of 1xx but 101."""
 
-    status: int
+    def __init__(self, connection: Connection, message: Any, content: aiohttp.StreamReader) -> None:
+        self.status: int = message.code
+        self._headers = message.headers
+        self._content = content
+        self._connection = connection
 
-    @abstractmethod
     def header(self, name: str) -> str:
         """Return all values of a header, joined by commas (RFC 9110 section 5.3); "" if none."""
+        return ", ".join(self._headers.getall(name, ()))
 
-    @abstractmethod
     async def read(self, limit: int) -> bytes:
         """Return the body, or the first part of it that is longer than `limit` bytes."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Give the connection back; close it, if the body was not read to its end."""
+        body = await self._content.readany()
+        while len(body) <= limit and not self._content.at_eof():
+            body += await self._content.readany()
+        return body
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self.aclose()
+        # A connection whose response was not read to its end cannot be used again.
+        if self._content.is_eof():
+            self._connection.release()
+        else:
+            self._connection.close()
 
 
 class Transport(ABC):
@@ -139,7 +146,7 @@ class AuthingTransport(Transport):
         except BaseException:
             connection.close()
             raise
-        return _Response(connection, message, content)
+        return Response(connection, message, content)
 
     @override
     async def aclose(self) -> None:
@@ -153,7 +160,12 @@ class AuthingTransport(Transport):
         user would be signed in as another user. aiohttp itself does not check this.
         """
         if self._connector is None:
-            self._connector = self._open_connector()
+            self._connector = aiohttp.TCPConnector(
+                limit=self._connections,
+                ssl=self.tls,
+                resolver=_BoundedResolver(self._look_up),
+                keepalive_timeout=_IDLE_SECONDS,
+            )
         if origin not in self._origins:  # all origins come from the settings
             loop = asyncio.get_running_loop()
             self._origins[origin] = aiohttp.ClientRequest("GET", origin, loop=loop)
@@ -169,40 +181,6 @@ class AuthingTransport(Transport):
             if not protocol.should_close:
                 return connection
             connection.close()
-
-    def _open_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
-            limit=self._connections,
-            ssl=self.tls,
-            resolver=_BoundedResolver(self._look_up),
-            keepalive_timeout=_IDLE_SECONDS,
-        )
-
-
-class _Response(Response):
-    def __init__(self, connection: Connection, message: Any, content: aiohttp.StreamReader) -> None:
-        self.status = message.code
-        self._headers = message.headers
-        self._content = content
-        self._connection = connection
-
-    @override
-    def header(self, name: str) -> str:
-        return ", ".join(self._headers.getall(name, ()))
-
-    @override
-    async def read(self, limit: int) -> bytes:
-        body = await self._content.readany()
-        while len(body) <= limit and not self._content.at_eof():
-            body += await self._content.readany()
-        return body
-
-    @override
-    async def aclose(self) -> None:
-        if self._content.is_eof():
-            self._connection.release()
-        else:
-            self._connection.close()
 
 
 def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> bytes:
