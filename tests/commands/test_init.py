@@ -1,7 +1,7 @@
 """`init`: from four answers to a configuration that works."""
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,14 +31,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return clone
 
 
-def init(folder: Path, *answers: tuple[str, str], **settings: str) -> tuple[int, str]:
+def init(folder: Path, answers: Iterable[tuple[str, str]], **settings: str) -> tuple[int, str]:
     environment = without_settings() | settings
     return answered(folder, "-m", "app", "init", environment=environment, answers=answers)
 
 
 def test_four_answers_make_a_configuration_that_passes_the_check(folder: Path) -> None:
     with authing() as (address, _):
-        code, shown = init(folder, *ANSWERS, AUTHING_BASE_URL=address)
+        code, shown = init(folder, ANSWERS, AUTHING_BASE_URL=address)
     assert code == 0, shown
     assert POOL_SECRET not in shown
     assert "settings   ok\n" in shown
@@ -59,7 +59,7 @@ def test_a_wrong_answer_is_asked_for_again(folder: Path) -> None:
     secrets = [(SECRET[0], "short\n"), (SECRET[0], f"{secret}\n")]
     typed = (POOL, *secrets, (ADDRESS[0], "login.acme.test\n"), ADDRESS)
     with authing() as (base_url, _):
-        code, shown = init(folder, *typed, STORE, AUTHING_BASE_URL=base_url)
+        code, shown = init(folder, (*typed, STORE), AUTHING_BASE_URL=base_url)
     assert code == 0, shown
     assert "short" not in shown
     assert "AUTHING_USER_POOL_SECRET: must be at least 16 bytes long\n" in shown
@@ -68,7 +68,7 @@ def test_a_wrong_answer_is_asked_for_again(folder: Path) -> None:
 
 
 def test_a_failed_check_is_the_result(folder: Path) -> None:
-    code, shown = init(folder, *ANSWERS, AUTHING_BASE_URL="http://127.0.0.1:1")
+    code, shown = init(folder, ANSWERS, AUTHING_BASE_URL="http://127.0.0.1:1")
     assert code == 1
     assert shown.rstrip().endswith("-m app check")
 
@@ -76,7 +76,7 @@ def test_a_failed_check_is_the_result(folder: Path) -> None:
 def test_a_key_file_that_is_there_is_kept(folder: Path) -> None:
     (folder / "keys").mkdir()
     (folder / "keys" / "keys.json").write_text("{}")
-    code, shown = init(folder, *ANSWERS)
+    code, shown = init(folder, ANSWERS)
     assert (code, (folder / "keys" / "keys.json").read_text()) == (1, "{}")
     assert "keys       FAIL" in shown
 
@@ -85,7 +85,7 @@ def test_a_key_file_that_is_there_is_kept(folder: Path) -> None:
 def test_nothing_is_written_before_the_last_answer(
     folder: Path, answers: list[tuple[str, str]]
 ) -> None:
-    code, shown = init(folder, *answers)
+    code, shown = init(folder, answers)
     assert code == 2
     assert shown.endswith("ticketgate: nothing was written\n")
     assert list(folder.iterdir()) == []
@@ -102,6 +102,17 @@ def test_an_env_file_is_never_overwritten(
     assert [path.name for path in folder.iterdir()] == [".env"]
 
 
+def test_an_env_file_that_comes_between_the_questions_is_kept(folder: Path) -> None:
+    def answers() -> Iterator[tuple[str, str]]:
+        yield from ANSWERS[:-1]
+        (folder / ".env").write_text("mine")
+        yield ANSWERS[-1]
+
+    code, shown = init(folder, answers())
+    assert (code, (folder / ".env").read_text()) == (2, "mine")
+    assert "ticketgate: .env: File exists" in shown
+
+
 def test_without_a_terminal_the_places_of_the_settings_are_told(folder: Path, shell: Shell) -> None:
     response = shell("init")
     assert response.code == 2
@@ -113,7 +124,7 @@ def test_without_a_terminal_the_places_of_the_settings_are_told(folder: Path, sh
 
 def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
     (folder / "keys").touch()
-    code, shown = init(folder, *ANSWERS)
+    code, shown = init(folder, ANSWERS)
     assert code == 2
     assert "ticketgate: SESSION_KEYS_FILE: keys/keys.json" in shown
     assert not (folder / ".env").exists()
