@@ -151,7 +151,8 @@ def _refused(story: Story) -> Iterator[str]:
     for seen in story.seen:
         code, action = seen.body.get("code", ""), seen.body.get("client_action")
         damaged = seen.operation == "login" and code and seen.token not in story.given
-        wrong = action == "none" or code in _WRONG or damaged
+        unproven = seen.body.get("error") == "invalid_dpop_proof"
+        wrong = action == "none" or code in _WRONG or damaged or unproven
         expected = code in (seen.fault, "login_cancelled") or (seen.operation, seen.token) == _OUT
         if wrong and not expected:
             yield "bad_request"
@@ -175,7 +176,7 @@ def _stale(story: Story) -> Iterator[str]:
         if first.token != again.token or first.fault == "held":
             continue
         at_once = again.began < min(first.ended + _TOLERANCE, first.began + _AT_ONCE)
-        if at_once and (again.began < first.ended or first.is_grant):
+        if at_once and first.step == again.step and (again.began < first.ended or first.is_grant):
             yield "double_refresh"
         elif first.is_grant and again.began > first.ended:
             yield "old_refresh_token"

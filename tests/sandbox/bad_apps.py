@@ -208,6 +208,12 @@ class SendsOneProofTwice(GoodApp):
         return proof
 
 
+class ProvesAnotherPath(GoodApp):
+    @override
+    def proof(self, path: str) -> str | None:
+        return super().proof(path + "/")
+
+
 class IgnoresNonces(GoodApp):
     @override
     async def send_once(
@@ -251,6 +257,7 @@ BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
     (LogsOutInSilence, "log_out_without_network", {"no_log_out"}),
     (BelievesTheClockOfThePhone, "wrong_clock", {"needless_refresh"}),
     (WaitsForA401, "wrong_clock", {"no_refresh_when_due"}),
-    (SendsOneProofTwice, "lost_refresh_answer", {"proof_repeated"}),
+    (SendsOneProofTwice, "lost_refresh_answer", {"proof_repeated", "bad_request"}),
+    (ProvesAnotherPath, "lost_refresh_answer", {"bad_request"}),
     (IgnoresNonces, "proof_nonce_changed", {"gave_up", "ignored_nonce"}),
 ]
