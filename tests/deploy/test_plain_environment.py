@@ -14,7 +14,7 @@ from tests.commands.environment import minimal, without_settings
 from tests.deploy.dockerfile import ROOT
 
 pytestmark = pytest.mark.long
-_PORT = re.compile(r'"event": "serving".*"port": (\d+)')
+_PORT = re.compile(r'"event": ?"serving".*"port": ?(\d+)')
 
 
 @pytest.fixture(scope="module")

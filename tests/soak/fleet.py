@@ -78,7 +78,7 @@ class Server:
 
     def bugs(self) -> int:
         """The number of lines of its output that tell of a bug."""
-        return self.said('"level": "error"', "Traceback")
+        return self.said('"level":"error"', "Traceback")
 
     def rolled_forward(self) -> int:
         """The number of tokens that were one generation ahead of the store."""
@@ -126,7 +126,7 @@ async def fleet(
         }
         for number in range(instances):
             home = folder / f"service-{number}"
-            services.append(Server(home, program, '"event": "serving"', given | settings))
+            services.append(Server(home, program, '"event":"serving"', given | settings))
         await asyncio.gather(*(service.start() for service in services))
         yield Fleet(services, authing, folder / "sessions.db")
         await asyncio.gather(*(service.stop() for service in services))
