@@ -59,7 +59,7 @@ _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome
 
 
 class Response:
-    """A response whose body is not read yet. `status` is none of 1xx but 101."""
+    """A response whose body is not read yet. `status` is never 1xx, except 101."""
 
     def __init__(self, connection: Connection, message: Any, content: aiohttp.StreamReader) -> None:
         self.status: int = message.code
@@ -96,7 +96,7 @@ class Transport(ABC):
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        """Send one request, once. `headers` are all of them but Host and Content-Length."""
+        """Send one request without retries. Host and Content-Length are added to `headers`."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -112,10 +112,10 @@ class Transport(ABC):
 class AuthingTransport(Transport):
     """The transport of all calls to Authing: aiohttp's connections and parser, without its session.
 
-    No redirect is followed and no cookie is kept, because no code exists that could do it. Only the
-    time to connect is limited (2 s); the caller sets the `deadline` of the whole call. Only the
-    certificate authorities of `ca_file` are trusted; without it, those of Mozilla's list in
-    certifi, which is the same on every machine. `look_up` replaces the system's resolver.
+    It has no code that follows redirects or keeps cookies. Only the time to connect is limited
+    (2 s); the caller sets the `deadline` of the whole call. Only the certificate authorities of
+    `ca_file` are trusted; without it, those of Mozilla's list in certifi, which is the same on
+    every machine. `look_up` replaces the system's resolver.
 
     Raises:
         OSError: `ca_file` cannot be read or holds no certificate.

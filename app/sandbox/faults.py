@@ -64,9 +64,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """How a call is answered: `app`, or else the service, performs it so many times at once.
+    """How a call is answered: `app`, or else the service, performs it `times` times in a row.
 
-    After so many seconds the last response is sent, or it is lost.
+    The last response is sent after `seconds`. With `lost` the connection is closed instead.
     """
 
     times: int = 1
@@ -111,7 +111,7 @@ class FaultDesk:
         self._seconds: float = 0
 
     def faults(self, _body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return both faults and the names of all."""
+        """Return the two faults that are set, and the names of all faults."""
         kinds = {kind: name for name, kind in AUTHING_FAULTS.items()}
         return {
             "authing": kinds.get(self._state.fault.kind),
@@ -120,7 +120,7 @@ class FaultDesk:
         }
 
     def set_faults(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Set both faults; an absent one ends: `{authing?, answers?, times?, seconds?}`."""
+        """Set both faults, or end the absent one: `{authing?, answers?, times?, seconds?}`."""
         only(body, ("authing", "answers", "times", "seconds"))
         for member, names in self.faults(body)["choices"].items():
             if body.get(member) not in (None, *names):

@@ -1,7 +1,7 @@
 """Grades one app: gives instructions, makes faults, and records all requests of the app.
 
 `POST /sandbox/api/grade/next` returns the next instruction. The app's harness carries it out with
-the app's own code and asks for the next. Nothing else is reported: the traffic is judged alone.
+the app's own code and asks for the next. It reports nothing; only the requests are judged.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ class Grader:
         return "\n".join(lines)
 
     async def _prepare(self, step: Step) -> dict[str, str]:
-        """Let happen elsewhere whatever the step says; return the `ext_msg` of a sign-in."""
+        """Set the fault and send the other request of a step; return the `ext_msg` of a sign-in."""
         consent = Consent(self._persona, approve=step.ticket != "cancelled")
         told = mini_program_answer(self._state, consent)
         ticket = told.get("ticket", "")
@@ -156,7 +156,7 @@ class Grader:
     async def _send(
         self, send: str, body: Mapping[str, str] = {}, headers: Mapping[str, str] = {}
     ) -> None:
-        """Send a request of somebody else to the service."""
+        """Send a request to the service that does not come from the app, and is not judged."""
         method, path, query = re.split("[ ?]", send.format_map(self._values) + "?")[:3]
         fields = {"content-type": "application/json", **headers}
         scope = {
@@ -173,7 +173,7 @@ class Grader:
         await Call(scope, json.dumps(members).encode()).perform(self._service)
 
     def _move(self) -> None:
-        """Let go of an answer that is held."""
+        """Release the held answer, if there is one."""
         self._moved.set()
         self._moved = asyncio.Event()
 
@@ -231,7 +231,7 @@ class Grader:
 
 
 def _with_old_times(response: Response) -> Response:
-    """Return tokens as a phone sees them whose clock is a month ahead. A refresh is due in 1 s."""
+    """Set all times back by a month: the phone's clock seems ahead. A refresh is due in 1 s."""
     body = json_object(bytes(response.body)) or {}
     if "session" in body:  # the login may have been refused
         body |= {"refresh_after": 1, "server_time": body["server_time"] - _MONTH}

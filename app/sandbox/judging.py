@@ -1,7 +1,7 @@
 """Judges an app by its requests: rules that name each mistake in one scenario.
 
-A rule reads the requests of a scenario and yields names of `findings` in grading.toml. It
-never knows which scenario it is. So a mistake is found wherever it shows.
+A rule reads the requests of a scenario and yields names of `findings` in grading.toml. It does
+not depend on the scenario, so it finds its mistake in each of them.
 """
 
 import base64
@@ -27,7 +27,7 @@ _EXPECTED = {
     "refresh": ("refresh", "tokens_dropped"),
     "log_out": ("log_out", "no_log_out"),
 }
-"""The operation that each instruction asks for, and the name of its absence."""
+"""The operation that each instruction asks for, and the mistake if its request is missing."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Seen:
 
 @dataclass
 class Story:
-    """One scenario as it went: steps, when each began, and all requests in their order.
+    """The record of one scenario: steps, when each began, and all requests in their order.
 
-    `given` is all that the app may log in with.
+    `given` has each ticket and each `ext_msg` that the app may send.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Story:
         return [s for s in self.seen if s.is_grant and s.ended < before]
 
     def ends(self) -> list[tuple[float, str]]:
-        """Return when the app learnt of the end of its session, and the name of ignoring it."""
+        """Return when the app learned of an end of its session, and the mistake of ignoring it."""
         told = [(s.ended, "sent_tokens_after_end") for s in self.seen if s.is_end]
         steps = zip(self.begins, self.steps, strict=True)
         out = [(at, "sent_tokens_after_log_out") for at, step in steps if step.do == "log_out"]

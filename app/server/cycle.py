@@ -1,7 +1,8 @@
 """One request and its response, between a connection and the ASGI application.
 
-uvicorn's own cycle checks each header field with two regular expressions, and writes head and body
-apart. That costs a fifth of a small request (docs/decisions/0035-our-own-response-cycle.md).
+uvicorn's own cycle checks each header field with two regular expressions, and writes the head and
+the body separately. That costs a fifth of a small request
+(docs/decisions/0035-our-own-response-cycle.md).
 """
 
 import asyncio
@@ -60,7 +61,7 @@ class ResponseCycle:
             self.transport.close()
 
     async def receive(self) -> Message:
-        """Return the request; at the next call wait until the response or the client has gone."""
+        """Return the request. The next call waits for the end of the response or the connection."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -93,7 +94,7 @@ class ResponseCycle:
         fields = [*self._default_headers, *headers]
         names = {name for name, _ in fields}
         if b"connection" in names:
-            self.keep_alive = False  # the only use of this field here
+            self.keep_alive = False  # our responses use this field only to close the connection
         elif not self.keep_alive:
             fields.append(CLOSE_HEADER)
         if b"content-length" not in names and status not in _WITHOUT_BODY:

@@ -1,1 +1,1 @@
-"""The core: sessions, logins, bans and tokens. No framework and no I/O."""
+"""The core: sessions, their history, logins, bans and tokens. No framework and no I/O."""

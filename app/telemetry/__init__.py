@@ -1,1 +1,1 @@
-"""Records events: logs and metrics."""
+"""Records events: logs, metrics and traces."""

@@ -18,7 +18,7 @@ async def serve(
     """Serve `/metrics` while the context is open; StartupError if the port is not free.
 
     Each connection is for one request and ends within `deadline` seconds. At 16 connections, the
-    oldest is closed, so that idle ones keep no scrape away.
+    oldest is closed, so that idle connections cannot block a scrape.
     """
     connections: dict[asyncio.StreamWriter, None] = {}
 

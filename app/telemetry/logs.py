@@ -50,7 +50,7 @@ _WARNINGS_ONLY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn", "urllib3
 
 
 class LoggedEvents(Events):
-    """Writes one line for each event, without a record of `logging`, which costs more than it."""
+    """Writes one line for each event. A record of `logging` would cost more than the line."""
 
     @override
     def record(

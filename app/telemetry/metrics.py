@@ -133,7 +133,7 @@ class CountedEvents(Events, Collector):
                 self._count("rate_limited", known.get("limit", "other"))
 
     def _new_labels(self, method: str, route: str, status: int) -> Labels:
-        """The labels of such requests. What only a client's choice would tell apart is merged."""
+        """Return the labels of such requests. Values that only clients choose become one value."""
         if route == "none" or status == HTTPStatus.METHOD_NOT_ALLOWED:
             method = "other"
         elif route.startswith("/authz"):

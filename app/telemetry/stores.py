@@ -15,7 +15,7 @@ Wrap: TypeAlias = Callable[[str, Command], Command]
 
 
 def wrapped_stores(stores: Stores, wrap: Wrap) -> Stores:
-    """Return the same ports, each command of which is wrapped."""
+    """Return the same ports with each command wrapped."""
     ports = {port.name: getattr(stores, port.name) for port in fields(stores)}
     return Stores(**{name: wrapped(port, wrap) for name, port in ports.items()})
 
