@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from app.authing.result import Outcome
-from app.errors import AuthingError, LoginRefused
+from app.errors import AuthingError, LoginRefused, ProofError, RefreshRefused
 from app.events import EventName
 from app.sessions.models import EndReason
 from app.sessions.outcomes import ProofFault, ReuseKind
@@ -239,6 +239,8 @@ def test_durations_are_counted_up_to_the_bound_of_each_bucket(events: CountedEve
         ("proofs_refused", "kind", {*get_args(ProofFault)} - {"nonce"}),
         ("logins", "outcome", {error.code for error in LoginRefused.__subclasses__()}),
         ("logins", "outcome", {error.code for error in AuthingError.__subclasses__()}),
+        ("refreshes", "outcome", {error.code for error in RefreshRefused.__subclasses__()}),
+        ("refreshes", "outcome", {error.code for error in ProofError.__subclasses__()}),
     ],
 )
 def test_every_word_of_the_code_starts_at_0(
