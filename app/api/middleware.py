@@ -146,7 +146,7 @@ def _refusal(scope: Scope) -> RequestError | None:
     refused: RequestError | None = scope.get("state", {}).get(REFUSAL)
     if refused is not None:
         return refused
-    # Below /authz it is the query of a request to somebody else.
+    # Below /authz it is the query of a request to another service.
     if not scope["query_string"] or scope["path"].startswith("/authz/"):
         return None
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
