@@ -52,7 +52,7 @@ _SAMPLES = re.compile(r"(?i)change.?me|replace|placeholder|example|sample|your[-
 _FORMS_OF_IPV4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 _RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)", re.ASCII)
 # A variable with one of these beginnings is meant for this service, or for nothing.
-_OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT)_")
+_OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT|EVENTS)_")
 # Kubernetes sets these for each Service, and desktops set the last.
 _OF_OTHERS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)|SESSION_MANAGER")
 

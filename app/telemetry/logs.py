@@ -131,7 +131,8 @@ def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
 
 def _as_json(parts: dict[str, Any]) -> str:
     try:
-        return to_json(parts, ensure_ascii=True).decode()
+        # The encoder writes DEL as it is.
+        return to_json(parts, ensure_ascii=True).decode().replace("\x7f", "\\u007f")
     except ValueError:  # half a surrogate pair, in the name of a setting for example
         return json.dumps(parts)
 
