@@ -7,7 +7,7 @@ so that a refusal is one line. It is closed in reverse order after the server ha
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,7 @@ from app.authing.verifier import (
 from app.config import SECRETS_DIR, Settings, read_secret, secret_values
 from app.errors import AuthingError, StartupError, StoreUnavailable
 from app.events import Events
+from app.housekeeping import housekeeping
 from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
@@ -364,74 +365,3 @@ def _mini_program(settings: Settings) -> MiniProgram:
         self_hosted=settings.miniprogram_self_hosted,
         get_phone=settings.miniprogram_get_phone,
     )
-
-
-class PurgeClock:
-    """The time up to which the store is purged. It moves by at most a day an hour.
-
-    The system's clock may be wrong, from the start or after a jump. One that is far ahead would
-    delete every session in one round. So this clock begins at `start`, a time from the store, and
-    then moves at most 24 times as fast as `timer` (monotonic seconds) until it agrees with `clock`.
-    """
-
-    def __init__(self, clock: Clock, timer: Callable[[], float], start: datetime) -> None:
-        self._clock = clock
-        self._timer = timer
-        self._last, self._read_at = start, timer()
-
-    def __call__(self) -> datetime:
-        """Return the time up to which a purge may delete now."""
-        before, self._read_at = self._read_at, self._timer()
-        furthest = self._last + 24 * timedelta(seconds=self._read_at - before)
-        self._last = min(self._clock(), furthest)
-        return self._last
-
-
-@asynccontextmanager
-async def housekeeping(
-    files: Sequence[KeyFile | SecretFiles],
-    maintenance: Maintenance,
-    clock: Clock,
-    events: Events,
-    *,
-    timer: Callable[[], float] = time.monotonic,
-    follow_seconds: float = 10,
-    purge_seconds: float = 60,
-) -> AsyncIterator[None]:
-    """Follow the files and purge the store while the context is open."""
-
-    async def follow() -> None:
-        for file in files:
-            file.follow()
-
-    purge_clock: PurgeClock | None = None
-
-    async def purge() -> None:
-        nonlocal purge_clock
-        with suppress(StoreUnavailable):  # /readyz reports the store, and the next round purges
-            if purge_clock is None:
-                start = await maintenance.newest_login() or clock()
-                purge_clock = PurgeClock(clock, timer, start)
-            purged = await maintenance.purge(purge_clock())
-            if purged:
-                events.record("purged", count=purged)
-
-    tasks = [
-        asyncio.create_task(_repeat(follow_seconds, follow, events)),
-        asyncio.create_task(_repeat(purge_seconds, purge, events)),
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _repeat(seconds: float, action: Callable[[], Awaitable[None]], events: Events) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await action()
-        except Exception as error:  # noqa: BLE001  # a bug in one round must not end the rounds
-            events.record("housekeeping_failed", error=error)
