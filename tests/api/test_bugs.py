@@ -1,5 +1,6 @@
 """Bugs: the response has our shape, and the log has their types and places only."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -8,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
 from tests.support.running_app import RunningApp, phone_of
@@ -57,6 +58,34 @@ async def test_a_response_that_has_begun_is_cut_off_after_a_bug(
     line = next(line for line in log_lines() if line["event"] == "request")
     assert (line["level"], line["status"]) == ("error", 200)
     assert line["exception"][0]["type"] == "LookupError"
+
+
+class _CutOff:
+    """Begins a response, and is cancelled as the server stops."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+
+async def test_a_response_that_has_begun_is_not_begun_again_when_the_server_stops(
+    app: RunningApp, log_lines: LogLines
+) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    service = app.serve(extra_routes=[Route("/begin", _CutOff(), methods=["GET"])])
+    scope = {"type": "http", "method": "GET", "path": "/begin", "query_string": b"", "headers": []}
+    await service(scope, receive, send)
+    assert [(message["type"], message["status"]) for message in sent] == [
+        ("http.response.start", 200)
+    ]
+    assert [line["status"] for line in log_lines() if line["event"] == "request"] == [200]
 
 
 async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours(

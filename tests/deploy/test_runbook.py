@@ -1,6 +1,5 @@
 """The first deployment of docs/operations.md, taken literally, against the fake Authing."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -17,10 +16,11 @@ from tests.support.processes import machine, sandbox_process
 
 pytestmark = pytest.mark.long
 SECTION = (ROOT / "docs/operations.md").read_text("utf-8").split("## First deployment")[1]
-SETTINGS, CHECK, EXCHANGE, _, REHEARSAL, TICKET, *_ = re.findall(
+SETTINGS, CHECK, EXCHANGE, _, REHEARSAL, _, SIGN_IN, *_ = re.findall(
     r"```sh\n(.*?)```", SECTION, re.DOTALL
 )
-POOL_ID, SECRET = REHEARSAL.split()[-2:]
+*_, POOL_ID, SECRET, _PORT = REHEARSAL.split()
+TICKET = SIGN_IN.splitlines()[0] + '; echo "$ticket"'
 
 Shell: TypeAlias = Callable[..., str]
 
@@ -69,8 +69,8 @@ def test_the_first_deployment_works_as_it_is_written(
     checked = shell(CHECK, {})
     assert f"```text\n{checked}```" in SECTION
 
-    ticket = json.loads(shell(TICKET, {"ADDRESS": authing}))["ticket"]
-    shell(EXCHANGE, {"https://oauth.authing.cn": authing}, typed=f"{ticket}\n{SECRET}\n")
+    ticket = shell(TICKET, {"$AUTHING_BASE_URL": authing})
+    shell(EXCHANGE, {"https://oauth.authing.cn": authing}, typed=f"{ticket}{SECRET}\n")
     assert {(tmp_path / name).stat().st_mode & 0o077 for name in (".env", "token")} == {0}
 
     verified = shell(CHECK, {"check": "check --token-file token"}).splitlines()[-1]
