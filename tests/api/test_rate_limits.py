@@ -44,6 +44,7 @@ async def statuses(phone: httpx.AsyncClient, times: int, **request: Any) -> Coun
     return Counter(response.status_code for response in responses)
 
 
+@pytest.mark.long
 async def test_a_thousand_invented_addresses_of_a_stranger_are_one(app: RunningApp) -> None:
     invent = random.Random(11)  # noqa: S311  # made-up addresses
     count: Counter[int] = Counter()

@@ -203,7 +203,9 @@ async def test_a_larger_body_is_refused_and_other_routes_keep_their_limit(app: R
 
 
 @rechecked
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
+)
 async def test_blocked_users_are_gone_within_the_bound_whatever_the_webhooks_do(
     app: RunningApp, seed: int
 ) -> None:

@@ -64,6 +64,7 @@ async def test_a_good_app_passes_all_20_scenarios_with_and_without_a_device_key(
         assert (grade["grade"], grade["finished"]) == ("20 of 20", True)
 
 
+@pytest.mark.long
 async def test_each_mistake_is_found_by_its_name(tmp_path: Path) -> None:
     turns = asyncio.Semaphore(10)
 

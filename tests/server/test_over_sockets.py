@@ -116,6 +116,7 @@ async def _accepted_in_two_rounds(number: int) -> int:
     not Path("/proc/self/status").exists(),
     reason="/proc, which tells how much memory a process has, is only on Linux",
 )
+@pytest.mark.long
 async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
     script = str(ROOT / "tests" / "e2e" / "slow_server.py")
     times = ["--drain-delay=0", "--shutdown-timeout=5"]

@@ -227,6 +227,7 @@ async def test_client_that_reads_late_gets_every_response(
         assert not ends or await until_end(reader) == b""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("raw", UNREAD.values(), ids=UNREAD)
 async def test_client_that_does_not_read_does_not_delay_the_stop(
     serve: Serve, caplog: pytest.LogCaptureFixture, raw: bytes

@@ -170,6 +170,7 @@ async def test_junk_tickets_of_one_address_do_not_refuse_the_logins_of_others(
         assert (await authing.log_in("late.ticket~")).status == 201
 
 
+@pytest.mark.long
 async def test_a_flapping_authing_gives_only_known_errors_and_uses_no_ticket(
     tmp_path: Path, outcomes: Outcomes
 ) -> None:

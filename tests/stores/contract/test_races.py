@@ -89,6 +89,7 @@ async def test_one_of_100_concurrent_ends_is_reported_as_changed(store: Stores) 
     assert outcomes == {ended: CALLERS - 1, replace(ended, changed=True): 1}
 
 
+@pytest.mark.long
 async def test_a_purge_deletes_thousands_of_due_sessions(store: Stores) -> None:
     names = [f"session-{number}" for number in range(2001)]
     await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))

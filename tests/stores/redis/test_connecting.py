@@ -169,7 +169,9 @@ async def test_the_master_gets_the_password_and_sentinels_do_not(tmp_path: Path)
             await store.maintenance.check_writable()
 
 
-@pytest.mark.parametrize("given", [PASSWORD, "wrong", None])
+@pytest.mark.parametrize(
+    "given", [PASSWORD, *(pytest.param(each, marks=pytest.mark.long) for each in ("wrong", None))]
+)
 async def test_sentinels_that_ask_for_a_password_get_theirs(
     tmp_path: Path, given: str | None
 ) -> None:
