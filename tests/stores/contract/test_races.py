@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import replace
 from itertools import chain
 
+import pytest
+
 from app.sessions.models import EndReason
 from app.sessions.outcomes import (
     Acquired,
