@@ -29,7 +29,7 @@ def test_each_line_of_the_page_for_the_backend_works(
         "CURSOR": "",
     }
     script = "".join(blocks).replace("https://login.example.com", service.url)
-    script = re.sub(r"^curl ", "curl -sSf -w '\\\\n' ", script, flags=re.MULTILINE)
+    script = re.sub(r"^curl ", "curl -sSf ", script, flags=re.MULTILINE)
     printed = subprocess.run(
         ["sh", "-euc", script], env=os.environ | values, check=True, capture_output=True, text=True
     ).stdout

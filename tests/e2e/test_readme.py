@@ -35,6 +35,11 @@ def run_in_shell(lines: str, url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The answers of a shell, each in a line of its own."""
+    return list(map(json.loads, text.splitlines()))
+
+
 def names_in(value: Any) -> Any:
     """The names of all members, without their values."""
     return {k: names_in(v) for k, v in value.items()} if isinstance(value, dict) else None
@@ -49,20 +54,20 @@ def test_the_lines_to_try_and_those_of_the_sandbox_page_all_answer(serve: Serve)
     assert names_in(tokens) == names_in(json.loads(marked(README, "example")))
 
     shell = run_in_shell(marked(SANDBOX, "try"), url)
-    ticket, switches, fault, cleared, stats = _json_values(shell.stdout)
+    ticket, switches, fault, cleared, stats = json_lines(shell.stdout)
     assert ticket.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
     assert switches["shape"] == "envelope_string"
     assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 2  # one of each page
 
     shell = run_in_shell(marked(SANDBOX, "desk"), url)
-    faults = [(each["authing"], each["answers"]) for each in _json_values(shell.stdout)]
+    faults = [(each["authing"], each["answers"]) for each in json_lines(shell.stdout)]
     assert faults == [(None, "503"), ("slow", None), ("slow", None), (None, None)]
 
 
 def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: Serve) -> None:
     shell = run_in_shell(marked(MOBILE, "try"), serve("sandbox").url)
-    launch, first, rotated, replayed = _json_values(shell.stdout)
+    launch, first, rotated, replayed = json_lines(shell.stdout)
 
     assert launch["user_name"].startswith("gh_")
     assert [rotated["outcome"], replayed["outcome"]] == ["rotated", "replayed"]
@@ -75,12 +80,3 @@ def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: S
 @pytest.mark.parametrize("name", ["try", "example"])
 def test_the_chinese_page_has_the_same_lines(name: str) -> None:
     assert marked(CHINESE, name) == marked(README, name)
-
-
-def _json_values(text: str) -> list[dict[str, Any]]:
-    decoder, values = json.JSONDecoder(), []
-    while text := text.lstrip():
-        value, end = decoder.raw_decode(text)
-        values.append(value)
-        text = text[end:]
-    return values
