@@ -75,6 +75,7 @@ def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: S
         first["session"]["id"]
     }
     assert rotated["refresh_token"] == replayed["refresh_token"]
+    assert names_in(rotated) == names_in(json.loads(marked(MOBILE, "tokens")))
 
 
 @pytest.mark.parametrize("name", ["try", "example"])

@@ -1,5 +1,6 @@
 """docs/mobile.md says what an app must do, in two languages, with code of the clients for apps."""
 
+import json
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -26,6 +27,14 @@ def test_the_page_for_apps_explains_every_client_action_and_end_reason(
     explained = {word for cell in cells for word in re.findall(r"`(\w+)`", cell)}
 
     assert {*get_args(ClientAction), *EndReason} - explained == set()
+
+
+def test_the_error_on_the_page_for_apps_is_one_of_the_service(root: Path) -> None:
+    block = re.search(r"<!-- error -->\n```json\n(.*?)```", page(root, ENGLISH), re.DOTALL)
+    examples = json.loads((root / "app" / "api" / "examples.json").read_text("utf-8"))
+
+    assert block
+    assert json.loads(block[1]) == examples["503"]["store_unavailable"]
 
 
 @pytest.mark.parametrize("name", [ENGLISH, CHINESE, "backend.md"])
