@@ -431,7 +431,7 @@ def load_settings(
     try:
         return kind(_env_file=env_file, _secrets_dir=secrets_dir, **given)
     except ValidationError as error:
-        raise StartupError(_one_line(error)) from None
+        raise StartupError(_one_line(error, env_file)) from None
 
 
 def refusal_of(name: str, value: str) -> str:
@@ -454,9 +454,13 @@ def _check_env_file(path: Path) -> None:
         raise StartupError(f"{path}: cannot be read as a text file") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, env_file: Path | None) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(_line(problem) for problem in problems)
+    lines = [_line(problem) for problem in problems]
+    missing = sum(problem["type"] == "missing" for problem in problems)
+    if missing > 1 and env_file is not None and not env_file.exists():  # nothing is set up yet
+        lines.append("`python -m app init` asks for them and writes .env")
+    return "; ".join(lines)
 
 
 def _line(problem: ErrorDetails) -> str:

@@ -97,8 +97,8 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     assert_refused(response.code, response.err, name, str(path))
 
 
-def test_every_required_setting_that_is_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, shell: Shell
+def test_every_required_setting_that_is_missing_is_named_with_the_command_that_asks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
     for name in REQUIRED:
         monkeypatch.delenv(name)
@@ -106,7 +106,12 @@ def test_every_required_setting_that_is_missing_is_named(
     assert_refused(response.code, response.err, REQUIRED[0])
     for name in REQUIRED[1:]:
         assert f"; {name}: is required" in response.err
+    advice = "; `python -m app init` asks for them and writes .env\n"
+    assert response.err.endswith(advice)
     assert response.out == ""
+    assert shell("check").out.endswith(advice)
+    (folder / ".env").touch()  # init does not overwrite it
+    assert "init" not in shell("serve").err
 
 
 @pytest.mark.usefixtures("taken_port")
