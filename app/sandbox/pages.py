@@ -198,6 +198,7 @@ def page_routes() -> list[Route]:
 
     return [
         Route("/", home),
+        Route("/favicon.ico", _file(_STATIC / "icon.svg")),  # for pages that name none
         *(Route(path, index) for path in ("/sandbox", "/sandbox/")),
         *(Route(f"/sandbox/{path.name}", _file(path)) for path in files),
     ]

@@ -42,6 +42,13 @@ async def test_the_page_answers_at_its_addresses(control: httpx.AsyncClient, pat
     assert (page.status_code, page.text) == (200, FILES["index.html"])
 
 
+async def test_the_icon_also_answers_at_the_address_that_browsers_guess(
+    control: httpx.AsyncClient,
+) -> None:
+    icon = await control.get("/favicon.ico")
+    assert (icon.status_code, icon.text) == (200, FILES["icon.svg"])
+
+
 @pytest.mark.parametrize("name", FILES)
 async def test_a_file_of_the_page_is_served_under_a_strict_policy(
     control: httpx.AsyncClient, name: str
