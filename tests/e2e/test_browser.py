@@ -108,6 +108,10 @@ class Visitor:
         text = self.text(key, **values)
         self.phone(number).locator(".notice", has_text=text).wait_for()
 
+    def advised(self, key: str) -> None:
+        """Wait until the page says that this is the next step."""
+        self.page.locator("#next", has_text=self.text(key)).wait_for()
+
     def state(self, key: str, number: int = 1) -> None:
         """Wait until the phone is in this state and at rest."""
         phone = self.phone(number)
@@ -142,10 +146,11 @@ def test_every_button_does_what_it_says_in_both_languages(visit: Visit, language
     page, press, told, state = someone.page, someone.press, someone.told, someone.state
     assert page.evaluate("document.documentElement.lang") == language.removesuffix("-US")
 
+    someone.advised("next_sign_in")
     someone.sign_in(answer="cancel")
     state("state_out")
     assert "400" in someone.requests()[0]
-    someone.signed_in()
+    someone.signed_in().advised("next_trouble")
     assert [line.split()[-1] for line in someone.requests()][:3] == ["201", "200", "200"]
     first = someone.kept()
 

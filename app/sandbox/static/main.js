@@ -34,6 +34,7 @@ async function startPhones() {
     changed() {
       const signedIn = phones.some((phone) => phone.tokens);
       if (signedIn || phones.length > 1) find("guide").hidden = true;
+      show(find("next"), signedIn ? "next_trouble" : "next_sign_in");
       find("second").hidden = phones.length > 1 || !signedIn;
     },
   };

@@ -6,9 +6,11 @@ const words = {
   api_docs: ["API", "接口文档"],
   heading: ["Sign in as a user of your app would", "像用户一样登录一次"],
   intro: [
-    "This page plays the phone and the WeChat mini program. The service behind it is the real one; only Authing and its users are made up. Begin with the green button.",
-    "本页面扮演手机和微信小程序。背后是真实的服务，只有 Authing 和用户是模拟的。请点绿色按钮开始。",
+    "This page plays the phone and the WeChat mini program. The service behind it is the real one; only Authing and its users are made up.",
+    "本页面扮演手机和微信小程序。背后是真实的服务，只有 Authing 和用户是模拟的。",
   ],
+  next_sign_in: ["Begin with the green button.", "请点绿色按钮开始。"],
+  next_trouble: ["Now lose an answer, or steal this token.", "接下来试试“丢失响应”，或者“盗走 refresh token”。"],
   guide_1: ["Press the green button on the phone.", "点手机上的绿色按钮。"],
   guide_2: ["Allow or cancel in the mini program.", "在小程序里允许或取消。"],
   guide_3: ["Read each request and its answer.", "查看每个请求和响应。"],
