@@ -15,7 +15,7 @@ from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
-from tests.soak.phone import REFRESH, App
+from tests.soak.phone import App
 from tests.soak.run import Environment, Promise, environment, run
 from tests.support.processes import soon
 from tests.support.valkey.servers import SentinelTrio, sentinel_trio
@@ -54,7 +54,7 @@ class Failovers:
             await self._refresh(app)
 
     async def _refresh(self, app: App) -> None:
-        response = await app.line.call("POST", REFRESH, {"refresh_token": app.received[-1]})
+        response = await app.refresh_once()
         self.statuses[str(response.status) if response else "none"] += 1
         if response is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return  # again after a while, with the same token

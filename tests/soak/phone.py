@@ -171,6 +171,12 @@ class App:
         self.tally["logins replayed"] += "Idempotency-Replayed" in response.headers
         return response
 
+    async def refresh_once(self) -> Answer | None:
+        """Send the newest refresh token with its key, and not again if there is no response."""
+        newest = self.received[-1]
+        body, key = {"refresh_token": newest}, self.keys[newest]
+        return await self.line.call("POST", REFRESH, body, Idempotency_Key=key)
+
     async def present(self, refresh_token: str) -> Answer:
         """Refresh with this token, until the response is definite; without keeping the response.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from app.stores.redis import scripts
 from tests.soak.owner import Owner, owners_of
-from tests.soak.phone import LOGIN, REFRESH, Answer
+from tests.soak.phone import LOGIN, Answer
 from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.store_content import read_valkey
 from tests.support.processes import soon
@@ -91,7 +91,7 @@ class Faults:
 
     async def refresh_fails(self, owner: Owner) -> None:
         """Present the newest refresh token once, which the store's trouble must fail."""
-        await self._fails(_refresh(owner))
+        await self._fails(owner.refresh_once())
 
     async def _fails(self, request: Awaitable[Answer | None]) -> None:
         begun = time.monotonic()
@@ -114,10 +114,10 @@ class Faults:
         await asyncio.to_thread(self.valkey.start)
         self.teach()
         begun = time.monotonic()
-        response = await _refresh(canary)
+        response = await canary.refresh_once()
         while response is None or response.status != HTTPStatus.OK:
             await asyncio.sleep(_PROBE_SECONDS)
-            response = await _refresh(canary)
+            response = await canary.refresh_once()
         canary.take(response)
         self.outage.slowest_recovery = max(self.outage.slowest_recovery, time.monotonic() - begun)
 
@@ -132,10 +132,6 @@ class Faults:
             response = await self.environment.service.call("GET", "/livez")
             self.outage.deaf += response is None or response.status != HTTPStatus.OK
             await asyncio.sleep(_PROBE_SECONDS)
-
-
-async def _refresh(owner: Owner) -> Answer | None:
-    return await owner.line.call("POST", REFRESH, {"refresh_token": owner.received[-1]})
 
 
 # --- the steps: each ends with a dead store and an owner who has to ask again ---
