@@ -133,6 +133,8 @@ class Grader:
         for scenario in grade["scenarios"]:
             lines.append(f"  {'FAILED' if scenario['findings'] else 'passed'}  {scenario['name']}")
             lines += (f"          {each}: {text}" for each, text in scenario["findings"].items())
+        if not self.is_full:
+            lines.append("docs/mobile.md says what a correct app does, and why.")
         return "\n".join(lines)
 
     async def _prepare(self, step: Step) -> dict[str, str]:

@@ -116,6 +116,7 @@ def test_the_command_prints_the_grade_and_exits_with_1_after_a_mistake(tmp_path:
         program.line_with("Grade: 0 of 20")
         program.line_with("  FAILED  lost_login_answer")
         program.line_with("          no_login: The app did not log in with")
+        program.line_with("docs/mobile.md says what a correct app does")
         program.send(signal.SIGINT)
         assert program.wait() == 1
     finally:
