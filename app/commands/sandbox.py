@@ -103,7 +103,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
     options = SandboxOptions(
-        user_pool_id=_POOL_ID, user_pool_secret=secret, service_key=service_key
+        user_pool_id=_POOL_ID, user_pool_secret=secret, service_key=service_key, graded=grade
     )
     fake = create_sandbox(options)
     grader = Grader(fake.state, _show)

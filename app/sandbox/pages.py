@@ -237,4 +237,5 @@ def _service(state: SandboxState, app_state: Any, changes: Mapping[str, Any]) ->
         "one_per_device_type": services.logins.limits.one_per_device_type,
         "personas": dict(FAMILIAR),
         "service_key": state.options.service_key,
+        "graded": state.options.graded,
     }

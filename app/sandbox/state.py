@@ -101,7 +101,8 @@ class SandboxOptions(_Checked):
     gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. Nor does one say
     whether a refusal of the secret uses the ticket: with `refusal_spends` it does. `issuer` and
     `audience` are for RS256. `clock` returns seconds since 1970. `service_key` is a key of the
-    service, which the page uses to read the history of a session.
+    service, which the page uses to read the history of a session. `graded` says whether the
+    sandbox grades an app.
     """
 
     user_pool_id: str
@@ -117,6 +118,7 @@ class SandboxOptions(_Checked):
     issuer: str = "https://sandbox.example/oidc"
     audience: str = "sandbox-app"
     service_key: str = field(default="", repr=False)
+    graded: bool = False
     clock: Callable[[], float] = time.time
 
 

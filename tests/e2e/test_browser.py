@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +56,11 @@ Visit: TypeAlias = Callable[..., "Visitor"]
 def visit(browser: Any, url: str) -> Iterator[Visit]:
     """Opens the page; fails on an error of a script and on a breach of the policy."""
     complaints: list[str] = []
+
+    def not_found(response: Any) -> None:
+        if response.status == HTTPStatus.NOT_FOUND:
+            complaints.append(f"404 {response.url}")
+
     with ExitStack() as stack:
 
         def visit(
@@ -71,6 +77,7 @@ def visit(browser: Any, url: str) -> Iterator[Visit]:
             page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda message: complaints.append(message.text))
+            page.on("response", not_found)
             page.goto(address)
             return Visitor(page)
 

@@ -124,6 +124,7 @@ async def test_the_page_learns_the_users_and_the_service_key(
         "one_per_device_type": False,
         "personas": familiar,
         "service_key": "made-up-key",
+        "graded": False,
     }
 
 
