@@ -167,8 +167,9 @@ def _install(peer: str, *command: str) -> None:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from _family(int(child))
+        with suppress(OSError):  # the thread has just ended
+            for child in children.read_text().split():
+                yield from _family(int(child))
 
 
 def _cpu(pid: int) -> float:
