@@ -78,7 +78,7 @@ def _hops_backwards(scope: Scope) -> Iterator[str]:
             yield from reversed(value.decode("latin-1").split(","))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # the address of a proxy comes with every request
 def _parse(text: str) -> Address | None:
     text = text.strip(" \t")
     with_port = _HOP.fullmatch(text)
@@ -97,7 +97,6 @@ def _parse(text: str) -> Address | None:
     return address.ipv4_mapped or IPv6Address(number)
 
 
-@lru_cache(maxsize=256)
 def _counted(address: Address) -> Client:
     if isinstance(address, IPv4Address):
         return Client(str(address), str(address))

@@ -127,4 +127,4 @@ class RateLimiter:
             digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
             with suppress(CounterUnavailable):  # recorded as an event already
                 return await self._shared.count(rate, kind, digest[:_PSEUDONYM_BYTES].hex())
-        return local.count(hash(name))  # a process does not remember addresses
+        return local.count(hash(name))  # short, and no readable name

@@ -1,4 +1,4 @@
-"""What has happened to a user's sessions, for people who must explain it.
+"""What has happened to a user's sessions, and by which cause each ended.
 
 The stores keep records and notes. Here they become events, and each end gets an author.
 """

@@ -181,7 +181,7 @@ def session_record(row: Mapping[str, Any], notes: Sequence[Note]) -> SessionReco
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A user who may not have sessions, until an instant or (None) until the ban is lifted.
+    """A user is banned until an instant, or (None) until the ban is lifted.
 
     `reason` is a word for the operator; the user does not get it.
     """

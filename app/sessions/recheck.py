@@ -1,4 +1,4 @@
-"""Looks at users behind their refreshes: one who is blocked at Authing loses their sessions.
+"""Asks Authing about users behind their refreshes, and ends the sessions of blocked users.
 
 A look is never on the path of a request. Only a definite answer ends sessions, so the trouble of
 Authing ends none (promise 8).

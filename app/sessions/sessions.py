@@ -29,7 +29,7 @@ from app.sessions.proofs import ProofVerifier, SentProof
 from app.sessions.refresh_tokens import PREFIX, RefreshClaims, verify_refresh_token
 
 _SUSPICIOUS = 3
-"""Replayed generations in a row that are reported. A thief who follows the owner causes them."""
+"""Replayed generations in a row that are reported. A thief causes them by following the owner."""
 
 
 @dataclass(frozen=True, slots=True)

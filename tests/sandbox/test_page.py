@@ -1,6 +1,6 @@
 """The files of the page at /sandbox, and what the page changes in the service.
 
-tests/sandbox/test_browser.py presses its buttons.
+tests/e2e/test_browser.py presses its buttons.
 """
 
 import json

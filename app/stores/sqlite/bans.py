@@ -1,4 +1,4 @@
-"""Users who may not have sessions."""
+"""Bans of users."""
 
 from collections.abc import Sequence
 from datetime import datetime
