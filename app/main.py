@@ -42,17 +42,16 @@ from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
 from app.secret_files import SecretFiles
-from app.sessions.access_tokens import AccessTokenCodec
-from app.sessions.bans import BanService
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.proofs import ProofVerifier
-from app.sessions.recheck import Recheck
 from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import AccessTokenCodec
+from app.sessions.users import BanService, Recheck
 from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry import exposition

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from app.events import add_context
-from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
 from app.sessions.ports import KeySource
-from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
+from app.sessions.tokens import AccessTokenCodec, issue_refresh_token, new_session_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,12 @@ from app.errors import (
     RefreshTokenInvalid,
 )
 from app.events import Events, add_context
-from app.sessions.access_tokens import AccessClaims
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import EndReason, GivenProof, Profile, Proof, Session, TokenPair
 from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.proofs import ProofVerifier, SentProof
-from app.sessions.refresh_tokens import PREFIX, RefreshClaims, verify_refresh_token
+from app.sessions.tokens import PREFIX, AccessClaims, RefreshClaims, verify_refresh_token
 
 _SUSPICIOUS = 3
 """Replayed generations in a row that are reported. A thief causes them by following the owner."""

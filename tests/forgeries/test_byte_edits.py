@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import AccessTokenInvalid, AuthingTokenInvalid, RefreshTokenInvalid
-from app.sessions.refresh_tokens import issue_refresh_token, verify_refresh_token
+from app.sessions.tokens import issue_refresh_token, verify_refresh_token
 from tests.authing.builders import hs256_verifier, sign_token
 from tests.sessions.builders import ACCESS_TOKENS, NOW, SESSION_ID, b64, make_ring, make_session
 

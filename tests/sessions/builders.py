@@ -14,9 +14,9 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import AccessSessionEnded, RefreshSessionEnded
 from app.jose.key_ring import KeyRing
-from app.sessions.access_tokens import AccessTokenCodec
 from app.sessions.models import Session, TokenPair
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import AccessTokenCodec
 
 Jwk: TypeAlias = dict[str, Any]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import TokenPair
 from app.sessions.ports import SessionLimits, Stores
 from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
+from app.sessions.users import BanService
 from tests.sessions.builders import ACCESS_TOKENS, ISSUER, make_ring
 from tests.sessions.controlled_store import ControlledStore, controlled_store
 from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, RecordedEvents, unlimited

@@ -11,7 +11,7 @@ from joserfc import jwt as jose
 from joserfc.jwk import KeySet
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
-from app.sessions.access_tokens import AccessClaims
+from app.sessions.tokens import AccessClaims
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,

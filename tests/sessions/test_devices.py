@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.errors import InvalidRequest, NotFound, StoreUnavailable
-from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
+from app.sessions.users import BanService
 from tests.sessions.builders import SECOND, ending_of
 from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents

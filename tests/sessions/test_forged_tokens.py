@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
-from app.sessions.access_tokens import AccessClaims
+from app.sessions.tokens import AccessClaims
 from tests.forgeries.access_signatures import ORDER
 from tests.forgeries.forge import ABSENT, Sign, constant, signer
 from tests.sessions.builders import (

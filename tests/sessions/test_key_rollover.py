@@ -9,8 +9,8 @@ from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import Stores
-from app.sessions.refresh_tokens import new_session_id, verify_refresh_token
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import new_session_id, verify_refresh_token
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
 from tests.stores.builders import keep
 from tests.support.fakes import IDENTITY, FakeKeys

@@ -25,13 +25,13 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
-from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes
 from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
-from app.sessions.refresh_tokens import RefreshClaims, verify_refresh_token
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import RefreshClaims, verify_refresh_token
+from app.sessions.users import BanService
 from tests.sessions.builders import DAY, SECOND
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import (

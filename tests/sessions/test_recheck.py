@@ -15,7 +15,7 @@ from app.errors import AuthingTimeout, StoreUnavailable
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended
 from app.sessions.ports import Stores
-from app.sessions.recheck import MAX_QUEUED, Recheck
+from app.sessions.users import MAX_QUEUED, Recheck
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import NOW, keep, make_session
 from tests.support.fakes import FakeClock, RecordedEvents

@@ -8,8 +8,8 @@ import pytest
 
 from app.errors import RefreshSessionEnded, RefreshTokenInvalid, TicketRejected
 from app.sessions.models import TokenPair
-from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import issue_refresh_token, new_session_id
 from tests.sessions.builders import make_ring
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import FakeClock, FakeIdentityProvider, RecordedEvents

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from app.errors import AccessTokenInvalid, AccountBlocked, NotFound, RefreshSessionEnded, UserBanned
-from app.sessions.bans import BanService
 from app.sessions.login import Login, LoginService
 from app.sessions.models import EndReason, TokenPair
 from app.sessions.ports import Stores
 from app.sessions.sessions import SessionService
+from app.sessions.users import BanService
 from app.stores.sqlite import open_sqlite_store
 from tests.sessions.builders import DAY, SECOND, ending_of
 from tests.stores.restarting import restarting

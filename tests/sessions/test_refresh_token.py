@@ -8,7 +8,7 @@ import string
 import pytest
 
 from app.errors import RefreshTokenInvalid
-from app.sessions.refresh_tokens import (
+from app.sessions.tokens import (
     RefreshClaims,
     issue_refresh_token,
     new_session_id,

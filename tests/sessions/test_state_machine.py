@@ -38,14 +38,14 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
-from app.sessions.access_tokens import AccessTokenCodec
-from app.sessions.bans import BanService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, Login, LoginService
 from app.sessions.models import Device, EndReason, Identity, TokenPair
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits
 from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
+from app.sessions.tokens import AccessTokenCodec
+from app.sessions.users import BanService
 from app.stores.sqlite import open_sqlite_store
 from tests.sessions.builders import SECOND, make_ring
 from tests.support.fakes import START, FakeKeys, RecordedEvents, unlimited

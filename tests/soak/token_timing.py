@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from app.keyfile import read_keys
-from app.sessions.refresh_tokens import issue_refresh_token, new_session_id
+from app.sessions.tokens import issue_refresh_token, new_session_id
 from tests.soak.phone import REFRESH, App
 from tests.soak.run import Environment, Promise, environment, run
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.sessions.refresh_tokens import issue_refresh_token
+from app.sessions.tokens import issue_refresh_token
 from tests.support.proofs import DeviceKey
 from tests.support.running_app import ISSUER, RunningApp
 

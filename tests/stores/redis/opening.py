@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
 from app.sessions.ports import TOMBSTONE_TTL, Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
 from app.stores.redis.engine import TIMEOUT, RedisEngine

@@ -15,7 +15,7 @@ import uvloop
 
 from app.sessions.outcomes import Active, Replayed, Rotated
 from app.sessions.ports import Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import PATIENCE, connections, opened

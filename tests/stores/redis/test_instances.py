@@ -11,7 +11,7 @@ import pytest
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Ended
 from app.sessions.ports import Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.stores.redis.codec import EVENTS, ban_key
 from tests.stores.builders import DAY, NOW, SUBJECT, ban_of, keep, make_session, rotation_of
 from tests.stores.redis.opening import PATIENCE, opened

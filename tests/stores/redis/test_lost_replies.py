@@ -25,7 +25,7 @@ from app.sessions.outcomes import (
     Unknown,
 )
 from app.sessions.ports import SessionLimits, Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.stores.redis import scripts
 from app.stores.redis.scripts import Script
 from tests.stores.builders import (

@@ -12,7 +12,7 @@ from hiredis import ReplyError
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.stores.redis.codec import session_key
 from tests.stores.builders import (
     NOW,

@@ -13,7 +13,7 @@ import uvloop
 
 from app.sessions.outcomes import Active, Replayed, Rotated
 from app.sessions.ports import Stores
-from app.sessions.refresh_tokens import new_session_id
+from app.sessions.tokens import new_session_id
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import (

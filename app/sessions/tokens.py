@@ -1,5 +1,11 @@
-"""Access tokens: JWTs that any service can verify with our JWKS (RFC 9068)."""
+"""Access tokens and refresh tokens.
 
+An access token is a JWT that any service can verify with our JWKS (RFC 9068). A refresh token is a
+session id and a generation under a MAC, opaque to the app. It is computed and never stored. So a
+dump of the store contains none, and every instance computes the same successor (promise 3).
+"""
+
+import hmac
 import os
 import re
 from collections.abc import Callable
@@ -8,9 +14,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from app.errors import AccessTokenExpired, AccessTokenInvalid
+from app.errors import AccessTokenExpired, AccessTokenInvalid, RefreshTokenInvalid
 from app.jose import jws
-from app.jose.key_ring import KeyRing
+from app.jose.key_ring import KeyRing, SecretKey
 from app.sessions.models import Session
 
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
@@ -20,6 +26,12 @@ _JTI = re.compile(r"(?P<generation>[0-9]{1,10})\.[A-Za-z0-9_-]{22}", re.ASCII)
 _TYPE = "at+jwt"
 _REMEMBERED = 10_000
 _CLOCK_SKEW = timedelta(seconds=30)
+
+SESSION_ID_BYTES = 16
+PREFIX = "rt_"
+_MAC_BYTES = 32
+_GENERATION_BYTES = 4
+_REFRESH_TOKEN = re.compile(r"rt_[A-Za-z0-9_-]{70}", re.ASCII)
 
 
 class AccessClaims(NamedTuple):
@@ -136,3 +148,44 @@ def _access_claims(claims: Any) -> AccessClaims:
         raise jws.InvalidJws
     times = jws.instant(claims, "iat"), jws.instant(claims, "exp")
     return AccessClaims(session_id, int(parsed["generation"]), subject, *times)
+
+
+def new_session_id() -> str:
+    """128 random bits as base64url: 22 characters."""
+    return jws.base64url_encode(os.urandom(SESSION_ID_BYTES))
+
+
+class RefreshClaims(NamedTuple):
+    """The content of a genuine refresh token."""
+
+    session_id: str
+    generation: int
+
+
+def issue_refresh_token(key: SecretKey, session_id: str, generation: int) -> str:
+    """Compute the refresh token of this generation. The same arguments give the same token."""
+    message = jws.base64url_decode(session_id) + generation.to_bytes(_GENERATION_BYTES, "big")
+    return PREFIX + jws.base64url_encode(message + key.mac(message))
+
+
+def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
+    """Verify the MAC with every accepted key and return the content.
+
+    Raises:
+        RefreshTokenInvalid: not issued with one of these keys.
+    """
+    if not _REFRESH_TOKEN.fullmatch(token):
+        raise RefreshTokenInvalid
+    try:
+        data = jws.base64url_decode(token.removeprefix(PREFIX))
+    except ValueError:
+        raise RefreshTokenInvalid from None
+    message, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+    # Every key is tried, so that the time taken does not tell which one matched.
+    genuine = [hmac.compare_digest(mac, key.mac(message)) for key in ring.secret_keys]
+    if not any(genuine):
+        raise RefreshTokenInvalid
+    return RefreshClaims(
+        session_id=jws.base64url_encode(message[:SESSION_ID_BYTES]),
+        generation=int.from_bytes(message[SESSION_ID_BYTES:], "big"),
+    )
