@@ -235,17 +235,16 @@ class Readiness(TypedDict):
     authing: str
 
 
-def device_of(given: Any) -> Device | None:
-    """The device of the core: what is left of what the app says, or None if that is nothing."""
+def device_of(given: Any) -> Device:
+    """The device of the core: what is left of what the app says."""
     if not isinstance(given, dict):
-        return None
+        return {}
     kept = {
         name: forbidden.sub("", text).strip()[:length].strip()
         for name, (forbidden, length, _) in _DEVICE.items()
         if isinstance(text := given.get(name), str)
     }
-    kept = {name: text for name, text in kept.items() if text}
-    return Device(**kept) if kept else None
+    return {name: text for name, text in kept.items() if text}
 
 
 def user_out(session: Session, profile: Profile) -> User:
@@ -260,10 +259,8 @@ def session_out(session: Session, profile: Profile) -> SessionOut:
         "created_at": epoch(session.created_at),
         "expires_at": epoch(session.absolute_expires_at),
     }
-    if profile.device is not None:
-        members = {name: getattr(profile.device, name) for name in _DEVICE}
-        known = {name: text for name, text in members.items() if text is not None}
-        shown["device"] = cast("DeviceOut", known)
+    if profile.device:
+        shown["device"] = cast("DeviceOut", profile.device)
     return shown
 
 

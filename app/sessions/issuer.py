@@ -4,7 +4,7 @@ It knows the keys, the form of tokens and all lifetimes. It does not decide who 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.events import add_context
@@ -31,33 +31,36 @@ class TokenIssuer:
     lifetimes: Lifetimes
 
     def new_session(
-        self, identity: Identity, device: Device | None, now: datetime
+        self, identity: Identity, device: Device, now: datetime
     ) -> tuple[Session, Profile]:
         """Make a session of generation 0, which is not stored yet, and its plain profile."""
         key, session_id = self.keys.ring.current_secret_key, new_session_id()
-        profile = Profile(claims=dict(identity.claims), device=device)
+        plaintext = json.dumps({"claims": identity.claims, "device": device})
         session = Session(
             id=session_id,
             subject=identity.subject,
-            device_type=device.type if device else None,
+            device_type=device.get("type"),
             generation=0,
             secret_kid=key.kid,
-            encrypted_profile=key.encrypt(_to_json(profile), session_id.encode()),
+            encrypted_profile=key.encrypt(plaintext.encode(), session_id.encode()),
             authenticated_at=identity.authenticated_at,
             created_at=now,
             last_used_at=now,
             expires_at=now + min(self.lifetimes.idle, self.lifetimes.absolute),
             absolute_expires_at=now + self.lifetimes.absolute,
         )
-        return session, profile
+        return session, Profile(identity.claims, device)
 
     def profile(self, session: Session) -> Profile:
         """Decrypt the profile with any accepted key. It is empty if all those keys are retired."""
         for key in self.keys.ring.secret_keys:
             plaintext = key.decrypt(session.encrypted_profile, session.id.encode())
             if plaintext is not None:
-                return _from_json(plaintext)
-        return Profile(claims={}, device=None)
+                stored = json.loads(plaintext)
+                # Older versions stored null for what was not known.
+                device = {name: text for name, text in (stored["device"] or {}).items() if text}
+                return Profile(stored["claims"], device)
+        return Profile({}, {})
 
     def token_pair(
         self, session: Session, profile: Profile, now: datetime, *, replayed: bool = False
@@ -78,14 +81,3 @@ class TokenIssuer:
             refresh_expires_in=int((session.expires_at - now).total_seconds()),
             replayed=replayed,
         )
-
-
-def _to_json(profile: Profile) -> bytes:
-    device = asdict(profile.device) if profile.device else None
-    return json.dumps({"claims": profile.claims, "device": device}).encode()
-
-
-def _from_json(plaintext: bytes) -> Profile:
-    profile = json.loads(plaintext)
-    device = profile["device"]
-    return Profile(claims=profile["claims"], device=Device(**device) if device else None)

@@ -45,7 +45,7 @@ class Login:
     """
 
     ticket: str = field(repr=False)
-    device: Device | None = None
+    device: Device = field(default_factory=dict, repr=False)
     idempotency_key: str | None = field(default=None, repr=False)
     network: str = field(default="", repr=False)
     proof: SentProof | None = None
@@ -177,9 +177,9 @@ class LoginService:
         )
 
 
-def _plain_version(device: Device | None) -> str:
+def _plain_version(device: Device) -> str:
     """The version of the app, if it looks like one: the history must have nothing personal."""
-    version = (device.app_version if device else None) or ""
+    version = device.get("app_version", "")
     return version if _VERSION.fullmatch(version) and not _LONG_NUMBER.search(version) else ""
 
 

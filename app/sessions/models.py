@@ -33,14 +33,11 @@ class Identity:
     authenticated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """The phone as the app describes it. Shown to the user, never trusted."""
+Device: TypeAlias = Mapping[str, str]
+"""The phone as the app describes it: `id`, `type`, `name` and `app_version`, each if it is known.
 
-    id: str | None = field(default=None, repr=False)
-    type: str | None = None
-    name: str | None = field(default=None, repr=False)
-    app_version: str | None = None
+Shown to the user, never trusted.
+"""
 
 
 class EndReason(StrEnum):
@@ -197,7 +194,7 @@ class Profile:
     """The decrypted profile of a session: the user's claims and the device."""
 
     claims: Mapping[str, Any] = field(repr=False)
-    device: Device | None
+    device: Device = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

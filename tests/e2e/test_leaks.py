@@ -11,7 +11,6 @@ import pytest
 from app.api.schemas import LoginRequest, RefreshRequest
 from app.main import authing_client, secret_files
 from app.sessions.login import Login
-from app.sessions.models import Device
 from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Authing, Serve, Service, client
 from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, ErrorScenarios
@@ -136,7 +135,7 @@ def test_the_search_covers_eleven_secrets_in_eight_forms() -> None:
 async def test_a_repr_holds_no_secret_and_no_personal_data(app: RunningApp) -> None:
     app.switch_authing(single_use=False)
     ticket, services = app.ticket(PERSONA), app.services
-    login = Login(ticket, Device(name="phone"), IDEMPOTENCY_KEY)
+    login = Login(ticket, {"name": "phone"}, IDEMPOTENCY_KEY)
     secrets_in_force = secret_files(app.settings, services.events)
     client = authing_client(app.settings, secrets_in_force, app.wire, app.clock, services.events)
     identity = await client.exchange(ticket)

@@ -15,7 +15,6 @@ import pytest
 from app.api.schemas import device_of
 from app.errors import TicketgateError
 from app.sessions.miniprogram import ticket_from_ext_msg
-from app.sessions.models import Device
 from app.telemetry.logs import LoggedEvents
 from tests.support.logging_state import logging_as_in_production
 from tests.support.naughty_strings import NAUGHTY
@@ -71,8 +70,8 @@ def as_bytes(text: str) -> bytes:
 
 def test_what_is_left_of_every_text_of_a_device_is_one_short_line() -> None:
     for text in NAUGHTY.values():
-        device = device_of(dict.fromkeys(DEVICE, text)) or Device()
-        for kept in filter(None, (getattr(device, name) for name in DEVICE)):
+        device = device_of(dict.fromkeys(DEVICE, text))
+        for kept in device.values():
             assert len(kept) <= 128
             assert kept == "".join(kept.split("\n")).strip()
 
@@ -161,4 +160,4 @@ async def test_a_device_name_never_decides_about_a_login(running: RunningApp, te
     current = await running.phone.get("/v1/sessions/current", headers=bearer(response.json()))
     # Half a character becomes a question mark.
     kept = device_of({"name": text.encode("utf-8", "replace").decode()})
-    assert current.json().get("device") == (kept and {"name": kept.name})
+    assert current.json().get("device", {}) == kept

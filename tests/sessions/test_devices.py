@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import InvalidRequest, NotFound, StoreUnavailable
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
+from app.sessions.models import Ban, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
@@ -16,7 +16,7 @@ from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents
 
 USER = IDENTITY.subject
-PHONES = [Device(type="ios", name="one"), Device(type="android", name="two"), None]
+PHONES = [{"type": "ios", "name": "one"}, {"type": "android", "name": "two"}, {}]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_a_replaced_device_gets_the_type_of_its_successor(
     logins: LoginService, service: SessionService, phones: list[TokenPair]
 ) -> None:
     limits = SessionLimits(max_per_user=1000, one_per_device_type=True)
-    await replace(logins, limits=limits).log_in(Login("new-phone", Device(type="ios")))
+    await replace(logins, limits=limits).log_in(Login("new-phone", {"type": "ios"}))
     assert await ending_of(service, phones[0]) == ("replaced", "ios")
     assert len(await living(service)) == 3
 

@@ -1,5 +1,6 @@
 """Keys are added, promoted and retired, and no session ends by it."""
 
+import json
 from dataclasses import replace
 
 import jwt
@@ -7,7 +8,7 @@ import pytest
 
 from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Device, Profile, TokenPair
+from app.sessions.models import Profile, TokenPair
 from app.sessions.ports import Stores
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import new_session_id, verify_refresh_token
@@ -30,7 +31,7 @@ def keys() -> FakeKeys:
 
 @pytest.fixture
 async def login(logins: LoginService) -> TokenPair:
-    return await logins.log_in(Login("made-up-ticket", Device(name="a phone")))
+    return await logins.log_in(Login("made-up-ticket", {"name": "a phone"}))
 
 
 def kid_of(pair: TokenPair) -> str:
@@ -73,7 +74,7 @@ async def test_a_promoted_key_signs_and_binds_what_is_made_from_then_on(
     promoted = await service.refresh(added.refresh_token)
     assert kid_of(promoted) == RETIRED.signing_key.kid
     assert promoted.session.secret_kid == RETIRED.current_secret_key.kid
-    assert added.profile == promoted.profile == Profile(IDENTITY.claims, Device(name="a phone"))
+    assert added.profile == promoted.profile == Profile(IDENTITY.claims, {"name": "a phone"})
     assert verify_refresh_token(RETIRED, promoted.refresh_token).generation == 2
 
 
@@ -97,8 +98,8 @@ async def test_lost_keys_cost_the_profile_but_not_the_session(
     pair = await service.refresh(login.refresh_token)
     keys.ring = RETIRED
     session, profile = await service.authenticate(pair.access_token)
-    assert (session, profile) == (pair.session, Profile({}, None))
-    assert (await service.refresh(pair.refresh_token)).profile == Profile({}, None)
+    assert (session, profile) == (pair.session, Profile({}, {}))
+    assert (await service.refresh(pair.refresh_token)).profile == Profile({}, {})
 
 
 async def test_a_profile_encrypted_for_another_session_cannot_be_decrypted(
@@ -107,4 +108,15 @@ async def test_a_profile_encrypted_for_another_session_cannot_be_decrypted(
     moved = replace(login.session, id=new_session_id())
     await keep(stores, moved)
     pair = service.issuer.token_pair(moved, login.profile, moved.created_at)
-    assert await service.authenticate(pair.access_token) == (moved, Profile({}, None))
+    assert await service.authenticate(pair.access_token) == (moved, Profile({}, {}))
+
+
+async def test_a_profile_of_an_older_version_has_nulls_for_what_it_does_not_know(
+    service: SessionService, login: TokenPair
+) -> None:
+    key, claims = service.issuer.keys.ring.current_secret_key, {"nickname": "lin"}
+    for stored, device in ((None, {}), ({"id": None, "type": "ios"}, {"type": "ios"})):
+        session = replace(login.session, id=new_session_id())
+        plaintext = json.dumps({"claims": claims, "device": stored}).encode()
+        session = replace(session, encrypted_profile=key.encrypt(plaintext, session.id.encode()))
+        assert service.issuer.profile(session) == Profile(claims, device)

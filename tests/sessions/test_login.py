@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.sessions.issuer import Lifetimes
 from app.sessions.login import LeaseTimes, Login, LoginService
-from app.sessions.models import Device, Profile, TokenPair
+from app.sessions.models import Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import RefreshClaims, verify_refresh_token
@@ -45,7 +45,7 @@ from tests.support.fakes import (
 
 TICKET = "made-up-ticket"
 KEY = "made-up-idempotency-key"
-DEVICE = Device(id="phone-1", type="ios", name="小明's phone", app_version="1.2.3")
+DEVICE = {"id": "phone-1", "type": "ios", "name": "小明's phone", "app_version": "1.2.3"}
 LOGIN = Login(TICKET, DEVICE, KEY)
 LEASE = 10 * SECOND
 CALLERS = 100
@@ -140,7 +140,7 @@ async def test_one_of_many_logins_without_a_common_key_gets_the_session(
     logins: LoginService, provider: FakeIdentityProvider, own_key: str | None
 ) -> None:
     given = [own_key and f"{own_key}-{number}" for number in range(CALLERS)]
-    outcomes = await outcomes_of(*(logins.log_in(Login(TICKET, None, key)) for key in given))
+    outcomes = await outcomes_of(*(logins.log_in(Login(TICKET, {}, key)) for key in given))
     assert Counter(map(type, outcomes)) == {TokenPair: 1, TicketUsed: CALLERS - 1}
     assert provider.tickets == [TICKET]
 
@@ -315,7 +315,7 @@ async def test_a_key_of_another_ticket_is_refused_before_authing_is_asked(
 ) -> None:
     await logins.log_in(LOGIN)
     with pytest.raises(IdempotencyKeyMismatch):
-        await logins.log_in(Login("another-ticket", None, KEY))
+        await logins.log_in(Login("another-ticket", {}, KEY))
     assert provider.tickets == [TICKET]
 
 

@@ -40,7 +40,7 @@ from app.errors import (
 )
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, Login, LoginService
-from app.sessions.models import Device, EndReason, Identity, TokenPair
+from app.sessions.models import EndReason, Identity, TokenPair
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits
 from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
@@ -348,7 +348,7 @@ class Sessions(RuleBasedStateMachine):
     # --- the model's own words ---
 
     def _open(self, ticket: str, key: str, type: str | None) -> TokenPair | TicketgateError:  # noqa: A002
-        return self.run(self.logins.log_in(Login(ticket, Device(type=type), key)))
+        return self.run(self.logins.log_in(Login(ticket, {"type": type} if type else {}, key)))
 
     def _banned(self, user: str) -> bool:
         until = self.bans.get(user, START)
