@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from app import __version__
+from app import __version__, commands
 from app.errors import StartupError
 from app.keyfile import KEY_KINDS
 
 _REFUSED = 2
 _ID = "id:"
 _PR_SET_DUMPABLE = 4
-_ACTIONS = {
+_KEY_ACTIONS = {
     "new": "make the file; never overwrites",
     "add": "publish a key without using it",
     "promote": "use a key from now on",
@@ -31,94 +31,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args([_mark_id(argument) for argument in given])
     try:
-        return _run(options)
+        return commands.run(**vars(options))
     except StartupError as error:
-        print(f"ticketgate: {error}", file=sys.stderr)  # noqa: T201  # there is no log yet
+        print(f"ticketgate: {error}", file=sys.stderr)  # there is no log yet
         return _REFUSED
 
 
-def _run(options: argparse.Namespace) -> int:
-    # Imported here, so that a command loads only the modules it needs, and production never loads
-    # the sandbox.
-    match options.command:
-        case "init":
-            from app.commands import init  # noqa: PLC0415
-
-            return init.run()
-        case "serve":
-            from app.commands import serve  # noqa: PLC0415
-
-            return serve.run()
-        case "sandbox":
-            from app.commands import sandbox  # noqa: PLC0415
-
-            return sandbox.run(options.host, options.folder, grade=options.grade)
-        case "check":
-            from app.commands import check  # noqa: PLC0415
-
-            return check.run(options.token_file)
-        case "explain":
-            from app.commands import explain  # noqa: PLC0415
-
-            return explain.run(options.name, as_json=options.json)
-        case _:
-            from app.commands import keys  # noqa: PLC0415
-
-            return keys.run(
-                options.action,
-                options.file,
-                kind=options.alg,
-                kid=getattr(options, "kid", ""),
-                force=options.force,
-            )
-
-
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser. Its result has the command, and the arguments of that module's `run`."""
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     parser.add_argument("--version", action="version", version=f"ticketgate {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("init", help="write .env by four questions, make the key file, and check")
-    commands.add_parser("serve", help="the production server; settings from the environment")
-    sandbox = commands.add_parser("sandbox", help="the same server against a built-in fake Authing")
+    add = parser.add_subparsers(dest="command", required=True).add_parser
+    add("init", help="write .env by four questions, make the key file, and check")
+    add("serve", help="the production server; settings from the environment")
+    sandbox = add("sandbox", help="the same server against a built-in fake Authing")
     text = "address to listen on; everyone who reaches it can log in (default: 127.0.0.1)"
     sandbox.add_argument("--host", default="127.0.0.1", help=text)
     text = "where its folder sandbox-data lies (default: the current folder)"
     sandbox.add_argument("--folder", type=Path, default=Path(), help=text)
     text = "grade an app by its requests (docs/sandbox.md)"
     sandbox.add_argument("--grade", action="store_true", help=text)
-    check = commands.add_parser("check", help="will this configuration work?")
+    check = add("check", help="will this configuration work?")
     text = "verify the token of a user, as Authing returns it, and name the secret that signs it"
     check.add_argument("--token-file", type=Path, help=text)
-    explain = commands.add_parser("explain", help="what happened to a user's sessions, and why")
+    explain = add("explain", help="what happened to a user's sessions, and why")
     explain.add_argument("name", type=_unmark_id, help="id of a user (sub) or of a session")
-    explain.add_argument("--json", action="store_true", help="print JSON, as the API returns it")
-    keys = commands.add_parser("keys", help="make the key file and roll its keys over")
-    _add_key_options(keys, file=None, alg="ES256")
-    keys.add_argument("--force", action="store_true", help="let retire end tokens that are valid")
+    text = "print JSON, as the API returns it"
+    explain.add_argument("--json", dest="as_json", action="store_true", help=text)
+    keys = add("keys", help="make the key file and roll its keys over", parents=[_key_options()])
+    keys.set_defaults(file=None, alg="ES256", force=False)
     actions = keys.add_subparsers(dest="action", required=True)
-    for name, text in _ACTIONS.items():
-        action = actions.add_parser(name, help=text)
-        # Without a default here, an option before the action keeps its value.
-        _add_key_options(action, file=argparse.SUPPRESS, alg=argparse.SUPPRESS)
+    for name, text in _KEY_ACTIONS.items():
+        action = actions.add_parser(name, help=text, parents=[_key_options()])
         if name in ("promote", "retire"):
             action.add_argument("kid", type=_unmark_id)
-        if name == "retire":
-            action.add_argument("--force", action="store_true", default=argparse.SUPPRESS)
     return parser
 
 
-def _add_key_options(parser: argparse.ArgumentParser, *, file: object, alg: object) -> None:
-    text = "the key file (default: SESSION_KEYS_FILE)"
-    parser.add_argument("--file", type=Path, default=file, help=text)
+def _key_options() -> argparse.ArgumentParser:
+    """Return the options that may stand before or after the action.
+
+    They have no default: that of the action would replace a value that stands before it.
+    """
+    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    options.add_argument("--file", type=Path, help="the key file (default: SESSION_KEYS_FILE)")
     text = "of new and add; oct, which binds refresh tokens, of add only (default: ES256)"
-    parser.add_argument("--alg", choices=KEY_KINDS, default=alg, help=text)
+    options.add_argument("--alg", choices=KEY_KINDS, help=text)
+    text = "of retire: also end tokens that are valid"
+    options.add_argument("--force", action="store_true", help=text)
+    return options
 
 
 def _mark_id(argument: str) -> str:
     """Mark a thumbprint (RFC 7638) or the id of a session: with a "-" at first, it is no option."""
-    return (
-        _ID + argument if re.fullmatch(r"-([\w-]{42}|[\w-]{21})", argument, re.ASCII) else argument
-    )
+    is_id = re.fullmatch(r"-([\w-]{42}|[\w-]{21})", argument, re.ASCII)
+    return _ID + argument if is_id else argument
 
 
 def _unmark_id(argument: str) -> str:

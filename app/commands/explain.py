@@ -36,13 +36,13 @@ def run(name: str, *, as_json: bool) -> int:
     try:
         told = asyncio.run(_read(settings, name))
     except NotFound:
-        print("ticketgate: nothing is known of this user or session", file=sys.stderr)  # noqa: T201  # the output
+        print("ticketgate: nothing is known of this user or session", file=sys.stderr)
         return _UNKNOWN
     # The first of these variables that is set decides (POSIX).
     locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     language = preferred_language(locale)
     text = json.dumps(history_out(told, language), ensure_ascii=False, indent=2)
-    print(text if as_json else "\n".join(_lines(told, language)))  # noqa: T201  # the output
+    print(text if as_json else "\n".join(_lines(told, language)))
     return 0
 
 

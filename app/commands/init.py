@@ -31,19 +31,19 @@ def run() -> int:
         advice = "edit it, and then run `python -m app check`"
         raise StartupError(f"{ENV_FILE}: is there already and is not overwritten; {advice}")
     if not sys.stdin.isatty():
-        print(_by_hand(), file=sys.stderr)  # noqa: T201  # the output
+        print(_by_hand(), file=sys.stderr)
         return _REFUSED
     try:
         answers = {name: _ask(name, text) for name, text in _QUESTIONS.items()}
     except (EOFError, KeyboardInterrupt):
-        print()  # noqa: T201  # the cursor stands behind a question
+        print()  # the cursor stands behind a question
         raise StartupError("nothing was written") from None
     if not _KEYS.exists():
         with keyfile.refusals(_KEYS):
             keyfile.create(_KEYS, "ES256")
     _write(answers | {"session_keys_file": str(_KEYS)})
     code = check.run()
-    print(f"\nNext: {sys.executable} -m app {'check' if code else 'serve'}")  # noqa: T201
+    print(f"\nNext: {sys.executable} -m app {'check' if code else 'serve'}")
     return code
 
 
@@ -55,7 +55,7 @@ def _ask(name: str, text: str) -> str:
         refusal = refusal_of(name, answer)
         if not refusal:
             return answer
-        print(f"  {refusal}")  # noqa: T201  # the output
+        print(f"  {refusal}")
 
 
 def _write(values: dict[str, str]) -> None:

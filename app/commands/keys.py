@@ -7,7 +7,6 @@ wait until all tokens of the old key have expired; `retire`, which says until wh
 
 import secrets
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from app import keyfile
 from app.config import ENV_FILE, SECRETS_DIR, KeySettings, load_settings
@@ -15,32 +14,28 @@ from app.errors import StartupError
 from app.jose.jwk import InvalidKey
 from app.keyfile import KeyKind, TokenLives
 
-Action: TypeAlias = Literal["new", "add", "promote", "retire", "list", "service"]
 
-
-def run(action: Action, file: Path | None, *, kind: KeyKind, kid: str, force: bool) -> int:
+def run(action: str, file: Path | None, alg: KeyKind, *, force: bool, kid: str = "") -> int:
     """Do one step, then list the keys as they are now; raise StartupError if it cannot be done."""
     if action == "service":
-        print(secrets.token_hex(32))  # noqa: T201  # the output
+        print(secrets.token_hex(32))
         return 0
     found = settings(file)
     path = found.session_keys_file
-    lives = TokenLives(found.session_access_ttl, found.session_absolute_ttl)
     with keyfile.refusals(path):
         match action:
             case "new":
-                if kind == "oct":
+                if alg == "oct":
                     raise InvalidKey("new makes a signing key; oct is for add")
-                keyfile.create(path, kind)
+                keyfile.create(path, alg)
             case "add":
-                keyfile.add(path, kind)
+                keyfile.add(path, alg)
             case "promote":
                 keyfile.promote(path, kid)
             case "retire":
+                lives = TokenLives(found.session_access_ttl, found.session_absolute_ttl)
                 keyfile.retire(path, kid, None if force else lives)
-            case _:
-                pass  # list
-        print("\n".join(keyfile.describe(path)))  # noqa: T201  # the output
+        print("\n".join(keyfile.describe(path)))
     return 0
 
 

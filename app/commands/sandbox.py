@@ -9,9 +9,10 @@ import secrets
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
+import uvloop
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,7 +20,7 @@ from app import keyfile
 from app.api.middleware import RequestContext
 from app.api.problems import problem_response
 from app.authing.in_process import HttpxTransport
-from app.commands.serve import run_with
+from app.commands.serve import serve
 from app.config import DurationOrZero, Settings, load_settings
 from app.errors import (
     AccessTokenExpired,
@@ -94,21 +95,23 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
 
     With `grade` it grades an app, and the exit code is 1 unless its last grade was full.
     """
-    secret, service_key = secrets.token_hex(16), secrets.token_urlsafe(32)
-    settings = read_settings(host, folder, pool_secret=secret)
     # The page shows this key, so it is none of those that the environment may have.
-    keys = (*settings.service_api_keys, SecretStr(service_key))
-    settings = settings.model_copy(update={"service_api_keys": keys})
+    service_key = secrets.token_urlsafe(32)
+    options = SandboxOptions(
+        user_pool_id=_POOL_ID,
+        user_pool_secret=secrets.token_hex(16),
+        service_key=service_key,
+        graded=grade,
+    )
+    settings = read_settings(host, folder, pool_secret=options.user_pool_secret)
+    changes: dict[str, Any] = dict(_GRADED) if grade else {}
+    changes["service_api_keys"] = (*settings.service_api_keys, SecretStr(service_key))
+    settings = settings.model_copy(update=changes)
     if not settings.session_keys_file.exists():
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
-    options = SandboxOptions(
-        user_pool_id=_POOL_ID, user_pool_secret=secret, service_key=service_key, graded=grade
-    )
     fake = create_sandbox(options)
     grader = Grader(fake.state, _show)
-    if grade:
-        settings = settings.model_copy(update=_GRADED)
 
     def announce(port: int) -> None:
         banner = _BANNER.format(address=_address(host, port), store=settings.store_url)
@@ -119,18 +122,20 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
         service = fake.desk.around(service, make)
         return grader.around(service, make) if grade else service
 
-    run_with(
-        settings,
-        transport=HttpxTransport(httpx.ASGITransport(fake.app)),
-        extra_routes=[*fake.pages, *(grader.routes() if grade else ())],
-        around=around,
-        on_start=announce,
+    uvloop.run(
+        serve(
+            settings,
+            transport=HttpxTransport(httpx.ASGITransport(fake.app)),
+            extra_routes=[*fake.pages, *(grader.routes() if grade else ())],
+            around=around,
+            on_start=announce,
+        )
     )
     return 0 if not grade or grader.is_full else 1
 
 
 def _show(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  # the output of `make run`
+    print(text, flush=True)
 
 
 def problem(settings: Settings, code: str, retry_after: int = 1, nonce: str = "") -> ASGIApp:

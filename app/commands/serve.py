@@ -37,41 +37,63 @@ ADVICE = {
 
 def run() -> int:
     """Serve until a signal stops it, or raise StartupError."""
-    return run_with(load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR))
+    uvloop.run(serve(load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)))
+    return 0
 
 
-def run_with(
+async def serve(
     settings: Settings,
     *,
     transport: Transport | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
-    on_start: Callable[[int], None] | None = None,
-) -> int:
-    """Serve with these settings. `on_start` is called with the port when the server listens.
+    on_start: Callable[[int], None] = lambda _port: None,
+) -> None:
+    """Serve until a signal stops it. `on_start` is called with the port when it listens.
 
     `around` may put middleware around the whole application.
     """
     logs.configure(settings.log_level, settings.log_format)
+    events = logs.LoggedEvents()
     for name, nearest in unknown_names(names_given()):
-        logs.LoggedEvents().record("setting_unknown", setting=name, nearest=nearest)
+        events.record("setting_unknown", setting=name, nearest=nearest)
     for name, reason in unsafe_settings(settings).items():
-        logs.LoggedEvents().record("setting_unsafe", setting=name, reason=reason)
-    with (
-        _tracing() as (trace, traced),
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        runner.run(
-            _serve(
-                settings,
-                transport,
-                extra_routes,
-                around=lambda app: traced(around(app)),
-                on_start=on_start,
-                trace=trace,
+        events.record("setting_unsafe", setting=name, reason=reason)
+    drain = asyncio.Event()
+    with _tracing() as (trace, traced):
+        opening = open_services(settings, drain=drain, transport=transport, trace=trace)
+        async with opening as services:
+            app = create_app(
+                services,
+                api_docs=settings.api_docs,
+                cors_origins=settings.cors_origins,
+                extra_routes=extra_routes,
             )
-        )
-    return 0
+
+            def serving(port: int) -> None:
+                services.events.record("serving", version=__version__, port=port)
+                on_start(port)
+
+            await _listen(settings, traced(around(app)), drain, serving)
+    events.record("stopped")
+
+
+async def _listen(
+    settings: Settings, app: ASGIApp, drain: asyncio.Event, on_start: Callable[[int], None]
+) -> None:
+    server = DrainingServer(
+        app,
+        drain=drain,
+        drain_delay=settings.drain_delay.total_seconds(),
+        shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
+        keep_alive=int(settings.keep_alive.total_seconds()),
+        on_start=on_start,
+    )
+    with bind(settings.host, settings.port) as listener:
+        # Requests make few cycles, and a collection looks at all that are under way.
+        gc.set_threshold(10_000)
+        gc.freeze()  # all this lives as long as the process: collections need not look at it
+        await server.serve(sockets=[listener])
 
 
 @contextmanager
@@ -128,42 +150,3 @@ def _is_plaintext(url: StoreUrl) -> bool:
         and not url.tls
         and not all(_LOOPBACK.fullmatch(host) for host, _ in url.hosts)
     )
-
-
-async def _serve(
-    settings: Settings,
-    transport: Transport | None,
-    extra_routes: Sequence[BaseRoute],
-    *,
-    around: Callable[[ASGIApp], ASGIApp],
-    on_start: Callable[[int], None] | None,
-    trace: Callable[[str], Wrap] | None,
-) -> None:
-    drain = asyncio.Event()
-    async with open_services(settings, drain=drain, transport=transport, trace=trace) as services:
-
-        def serving(port: int) -> None:
-            services.events.record("serving", version=__version__, port=port)
-            if on_start is not None:
-                on_start(port)
-
-        with bind(settings.host, settings.port) as listener:
-            app = create_app(
-                services,
-                api_docs=settings.api_docs,
-                cors_origins=settings.cors_origins,
-                extra_routes=extra_routes,
-            )
-            server = DrainingServer(
-                around(app),
-                drain=drain,
-                drain_delay=settings.drain_delay.total_seconds(),
-                shutdown_timeout=int(settings.shutdown_timeout.total_seconds()),
-                keep_alive=int(settings.keep_alive.total_seconds()),
-                on_start=serving,
-            )
-            # Requests make few cycles, and a collection looks at all that are under way.
-            gc.set_threshold(10_000)
-            gc.freeze()  # all this lives as long as the process: collections need not look at it
-            await server.serve(sockets=[listener])
-    logs.LoggedEvents().record("stopped")

@@ -282,7 +282,7 @@ def test_an_unreachable_authing_is_reported(monkeypatch: pytest.MonkeyPatch, she
     monkeypatch.setenv("AUTHING_BASE_URL", address)
     assert failure(shell("check")) == (
         "authing",
-        "AUTHING_BASE_URL: cannot be reached (authing_unavailable, connect_refused)",
+        "AUTHING_BASE_URL: cannot be used (authing_unavailable, connect_refused)",
     )
 
 

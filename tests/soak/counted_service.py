@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from app.commands.serve import run_with
+import uvloop
+
+from app.commands.serve import serve
 from app.config import Settings, load_settings
 
 
@@ -15,4 +17,4 @@ def count(_port: int) -> None:
 
 
 if __name__ == "__main__":
-    run_with(load_settings(Settings, env_file=None, secrets_dir=None), on_start=count)
+    uvloop.run(serve(load_settings(Settings, env_file=None, secrets_dir=None), on_start=count))
