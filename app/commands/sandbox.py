@@ -32,6 +32,7 @@ from app.errors import (
 )
 from app.sandbox import SandboxOptions, create_sandbox
 from app.sandbox.grading import Grader
+from app.server.draining import bind
 from app.store_url import SqliteUrl
 from app.telemetry.logs import LoggedEvents
 
@@ -82,7 +83,15 @@ def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettin
         store_sentinel_password=None,
         host=host,
     )
-    return settings.model_copy(update={"session_issuer": _address(host, settings.port)})
+    port = settings.port or _free_port(host)
+    return settings.model_copy(update={"port": port, "session_issuer": _address(host, port)})
+
+
+def _free_port(host: str) -> int:
+    """Return a free port, before the server listens on it: the issuer contains the port."""
+    with bind(host, 0) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _address(host: str, port: int) -> str:

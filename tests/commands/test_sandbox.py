@@ -81,6 +81,15 @@ def test_the_issuer_is_where_this_machine_reaches_it(
     assert (settings.host, settings.session_issuer) == (host, f"http://{issuer}:{taken_port}")
 
 
+def test_the_issuer_has_the_real_port_when_any_free_port_will_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PORT", "0")
+    settings = read_settings("127.0.0.1", Path(), pool_secret="made-up-secret-of-a-test")
+    assert settings.port > 0
+    assert settings.session_issuer == f"http://127.0.0.1:{settings.port}"
+
+
 def test_the_sandbox_creates_its_keys_once(folder: Path, shell: Shell) -> None:
     made = folder / "sandbox-data" / "keys.json"
     shell("sandbox")
