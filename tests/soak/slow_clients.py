@@ -1,31 +1,25 @@
 """Hold thousands of slow connections: they are closed in time, and other requests stay fast.
 
-First good traffic runs alone, as a baseline; then beside slow clients that reconnect as soon as
-they are closed. The service has cores of its own, and the crowd's process steps back for the good
-traffic: else that would wait for another process and not for the service.
-`python -m tests.soak.slow_clients --help` lists the options.
+First good requests are sent alone, as a baseline; then beside slow clients that reconnect as soon
+as they are closed. `python -m tests.soak.slow_clients --help` lists the options.
 """
 
 import argparse
 import asyncio
-import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from app.server.connections import raise_fd_limit
-from tests.soak.phone import ME, App
+from tests.soak.phone import App
 from tests.soak.run import Environment, Promise, environment, run
+from tests.soak.sampler import Look, Sample, sampler_of
 
 CLOSED_WITHIN = 10.5
 """Seconds. A connection that is never read may have them twice: its kernel takes one response more
@@ -49,9 +43,6 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
 }
 _CROWD = [*([kind for kind in KINDS if kind != _UNREAD] * 6), _UNREAD]
 """One in 19 reads nothing: each makes the service answer until the buffers are full."""
-
-
-# --- the crowd, in a process of its own ---
 
 
 @dataclass(slots=True)
@@ -110,98 +101,21 @@ async def _drip(
     await closed
 
 
-def _halves() -> tuple[set[int], set[int]]:
-    """The cores of the service, and those of its clients."""
-    cores = sorted(os.sched_getaffinity(0))
-    middle = len(cores) // 2
-    return set(cores[middle:]), set(cores[:middle]) or set(cores)
-
-
-def _crowd(pipe: Connection, port: int, number: int, seconds: float, cores: set[int]) -> None:
-    os.sched_setaffinity(0, cores)
-    os.nice(19)
-    raise_fd_limit(2 * number)
-    crowd = Crowd(port)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(crowd.connect(number, seconds))
-    pipe.send(crowd)
-
-
-@asynccontextmanager
-async def slow_clients(
-    port: int, number: int, seconds: float, cores: set[int]
-) -> AsyncIterator[Connection]:
-    """Run slow clients in a process; it sends its Crowd at the end."""
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    given = (there, port, number, seconds, cores)
-    process = context.Process(target=_crowd, args=given, daemon=True)
-    process.start()
-    there.close()  # so that its end is noticed here
-    try:
-        yield here
-    finally:
-        await asyncio.to_thread(process.join, 3 * CLOSED_WITHIN)
-        process.kill()
-
-
-# --- good traffic ---
-
-
-@dataclass(slots=True)
-class Traffic:
-    """Correct requests at a steady rate, each on a connection of its own.
-
-    They come from a thread with plain sockets: an event loop would add its own delays to theirs.
-    """
-
-    port: int
-    access_token: str
-    seconds: list[float] = field(default_factory=list)
-    not_ok: int = 0
-
-    async def flow(self, rate: int, seconds: float) -> None:
-        """Send so many requests a second, one after the other."""
-        await asyncio.to_thread(self._flow, rate, int(rate * seconds))
-
-    def _flow(self, rate: int, number: int) -> None:
-        start = time.monotonic()
-        for count in range(number):
-            time.sleep(max(0.0, start + count / rate - time.monotonic()))
-            began = time.monotonic()
-            self.not_ok += not self._request().startswith(b"HTTP/1.1 200 ")
-            self.seconds.append(time.monotonic() - began)
-
-    def _request(self) -> bytes:
-        head = f"GET {ME} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
-        response = b""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 20) as client:
-            client.sendall(f"{head}Authorization: Bearer {self.access_token}\r\n\r\n".encode())
-            while part := client.recv(65536):
-                response += part
-        return response
-
-    def percentile(self, share: float) -> float:
-        """Milliseconds within which this share was answered."""
-        return 1000 * sorted(self.seconds)[int(share * len(self.seconds))]
-
-
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Measure the traffic without and with the crowd."""
-    ours, theirs = _halves()
-    os.sched_setaffinity(0, ours)  # the service inherits them
+    """Measure good requests without and with the crowd."""
+    raise_fd_limit(2 * given.clients)
     async with environment(folder, given.seed) as running:
-        port = running.running.service.port or 0
-        os.sched_setaffinity(0, theirs)
         app = running.app("lin", App)
         await app.sign_in()
-        alone, beside, warm_up = (Traffic(port, app.access_token) for _ in range(3))
-        await warm_up.flow(given.rate, 2)
-        await alone.flow(given.rate, given.baseline)
-        async with slow_clients(port, given.clients, given.seconds, theirs) as pipe:
-            await asyncio.sleep(_GATHERING + 2)  # it needs a moment to start
-            await beside.flow(given.rate, given.seconds - 2)
-            crowd: Crowd = await asyncio.to_thread(pipe.recv)
+        look = Look(app.access_token)
+        with sampler_of(running.running) as sampler:
+            await sampler.sample(look, given.rate, 2)  # to warm up
+            alone = await sampler.sample(look, given.rate, given.baseline)
+            crowd = Crowd(sampler.port)
+            connecting = asyncio.create_task(crowd.connect(given.clients, given.seconds))
+            await asyncio.sleep(_GATHERING)
+            beside = await sampler.sample(look, given.rate, given.seconds)
+            await connecting
         return _verdict(running, given, alone, beside, crowd)
 
 
@@ -211,9 +125,8 @@ def _peak_mebibytes(pid: int) -> int:
 
 
 def _verdict(
-    running: Environment, given: argparse.Namespace, alone: Traffic, beside: Traffic, crowd: Crowd
+    running: Environment, given: argparse.Namespace, alone: Sample, beside: Sample, crowd: Crowd
 ) -> int:
-    lasted = {kind: max(each, default=0.0) for kind, each in crowd.lasted.items()}
     late = [
         each
         for kind, times in crowd.lasted.items()
@@ -225,7 +138,7 @@ def _verdict(
     facts = {
         "slow clients at a time": given.clients,
         **{f"closed: {kind}": len(each) for kind, each in crowd.lasted.items()},
-        **{f"longest: {kind}": f"{seconds:.2f} s" for kind, seconds in lasted.items()},
+        **{f"longest: {kind}": f"{max(each):.2f} s" for kind, each in crowd.lasted.items()},
         "good requests alone": len(alone.seconds),
         "good requests beside the crowd": len(beside.seconds),
         "alone, half within, 99 % within": _two(alone),
@@ -239,14 +152,14 @@ def _verdict(
             Promise("slow connections held too long", len(late)),
             Promise("slow clients that could not connect", crowd.refused),
             Promise("memory above 256 MiB", int(memory > MEMORY)),
-            Promise("good requests that were not answered", alone.not_ok + beside.not_ok),
+            Promise("good requests that were not answered", alone.failed + beside.failed),
             Promise("99 % took twice as long or longer", int(slowdown >= 2)),
         ],
     )
 
 
-def _two(traffic: Traffic) -> str:
-    return f"{traffic.percentile(0.5):.1f}, {traffic.percentile(0.99):.1f} ms"
+def _two(sample: Sample) -> str:
+    return f"{sample.percentile(0.5):.1f}, {sample.percentile(0.99):.1f} ms"
 
 
 if __name__ == "__main__":

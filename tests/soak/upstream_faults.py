@@ -20,10 +20,11 @@ from pathlib import Path
 from tests.soak.flaky_authing import SLOW_SECONDS, FlakyAuthing, Mood
 from tests.soak.phone import LOGIN, Answer, App, Line
 from tests.soak.run import Environment, Promise, environment, run
+from tests.soak.sampler import Refresh, Sample, Sampler, sampler_of
 
 LOGINS_PER_SECOND = 50
-PHONES_AT_ONCE = 50
-REFRESHERS = 20
+REFRESHES_PER_SECOND = 100
+PHONES_AT_ONCE = 20
 AFTERWARDS = 20
 PHASE_SECONDS = 3.0
 _SETTLING = 0.5
@@ -43,7 +44,7 @@ class UpstreamFaults:
 
     environment: Environment
     authing: FlakyAuthing
-    rounds: list[dict[Mood, list[float]]] = field(default_factory=list)
+    rounds: list[dict[Mood, Sample]] = field(default_factory=list)
     seen: list[tuple[Answer | None, float]] = field(default_factory=list)
     line: Line = field(init=False)
 
@@ -51,19 +52,22 @@ class UpstreamFaults:
         self.line = replace(self.environment.service, seen=self.seen)
 
     async def hang_up(self, how_many: int) -> None:
-        """Have so many phones hang up in the middle of an exchange; then sign some in."""
+        """Have so many phones hang up during an exchange; then sign some in."""
         self.authing.become("slow")
-        awake = asyncio.Semaphore(PHONES_AT_ONCE)
+        tally, numbers = self.environment.tally, iter(range(3 * how_many))
 
-        async def phone(number: int) -> None:
-            async with awake:
+        async def phones() -> None:
+            for number in numbers:
                 call = asyncio.create_task(self._log_in(f"made-up-ticket-{number}", number))
                 await asyncio.sleep(self.environment.choices.uniform(0, SLOW_SECONDS))
                 call.cancel()
                 await asyncio.wait([call])
-                self.environment.tally["hung up"] += call.cancelled()
+                tally["hung up" if call.cancelled() else "were faster"] += 1
+                tally["in exchange"] = self.authing.tally["exchanges"] - tally["were faster"]
+                if tally["in exchange"] >= how_many:
+                    return
 
-        await asyncio.gather(*(phone(number) for number in range(how_many)))
+        await asyncio.gather(*(phones() for _ in range(PHONES_AT_ONCE)))
         self.authing.become("well")
         apps = [self._app(f"afterwards-{number}") for number in range(AFTERWARDS)]
         self.seen.clear()
@@ -82,23 +86,25 @@ class UpstreamFaults:
         self.authing.become("well")
         self.environment.tally["tickets"] = len(apps)
 
-    async def compare(self, rounds: int) -> None:
+    async def compare(self, rounds: int, sampler: Sampler) -> None:
         """Refresh at the same pace while Authing is well and while it hangs, in either order.
 
         The same number of logins fails in both: a made-up ticket is refused, or gets no slot.
         """
-        apps = [self._app(f"refreshing-{number}") for number in range(REFRESHERS)]
-        await asyncio.gather(*(self._sign_in(app) for app in apps))
         moods: list[Mood] = ["well", "hanging"]
         for number in range(rounds):
-            self.rounds.append({"well": [], "hanging": []})
+            self.rounds.append({})
             for mood in moods:
+                app = self._app(f"refreshing-{mood}-{number}")
+                await self._sign_in(app)
                 self.authing.become(mood)
-                await asyncio.gather(
-                    self._log_in_steadily(f"made-up-{mood}-{number}"),
-                    *(self._refresh_for_a_while(app, self.rounds[-1][mood]) for app in apps),
-                )
+                logins = asyncio.create_task(self._log_in_steadily(f"made-up-{mood}-{number}"))
+                await asyncio.sleep(_SETTLING)
+                request = Refresh(app.received[-1])
+                sample = await sampler.sample(request, REFRESHES_PER_SECOND, PHASE_SECONDS)
+                self.rounds[-1][mood] = sample
                 self.authing.become("well")
+                await logins
                 await asyncio.sleep(_SETTLING)  # what hung is answered outside the measurement
             moods.reverse()
 
@@ -108,9 +114,8 @@ class UpstreamFaults:
         The median over the rounds: over all refreshes, two or three stalls of the disk decide the
         percentile, because each delays all apps at once.
         """
-        percentile = partial(statistics.quantiles, n=100)
         return statistics.median(
-            percentile(each["hanging"])[98] / percentile(each["well"])[98] for each in self.rounds
+            each["hanging"].percentile(0.99) / each["well"].percentile(0.99) for each in self.rounds
         )
 
     def _app(self, name: str) -> App:
@@ -132,19 +137,9 @@ class UpstreamFaults:
         # Each from another network, and not awaited: some hang until the mood changes.
         logins: list[Callable[[], Awaitable[object]]] = [
             partial(self._log_in, f"{name}-{number}", number)
-            for number in range(int(LOGINS_PER_SECOND * PHASE_SECONDS))
+            for number in range(int(LOGINS_PER_SECOND * (_SETTLING + PHASE_SECONDS)))
         ]
         await _steadily(LOGINS_PER_SECOND, logins, wait=False)
-
-    async def _refresh_for_a_while(self, app: App, durations: list[float]) -> None:
-        began = time.monotonic()
-        await asyncio.sleep(self.environment.choices.uniform(0, _SETTLING))
-        while (started := time.monotonic()) < began + PHASE_SECONDS and not app.confused:
-            with app.noting():
-                await app.refresh()
-            if started > began + _SETTLING:
-                durations.append(time.monotonic() - started)
-            await asyncio.sleep(0.1)
 
 
 async def _steadily(
@@ -176,22 +171,28 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         await faults.hang_up(given.disconnects)
         await faults.flap(given.seconds)
         responses = faults.seen.copy()
-        await faults.compare(given.rounds)
+        with sampler_of(running.running) as sampler:
+            await faults.compare(given.rounds, sampler)
     tally, slowdown = running.tally, faults.slowdown()
     told = [(response.status, response.code) for response, _ in responses if response is not None]
-    tickets = tally["tickets"] + AFTERWARDS + REFRESHERS
+    tickets = tally["tickets"] + AFTERWARDS + 2 * given.rounds
+    samples = [sample for each in faults.rounds for sample in each.values()]
     codes = Counter(code or "session" for _, code in told)
     facts = {
+        "phones that hung up": tally["hung up"],
         "exchanges at Authing": authing.tally["exchanges"],
         "of which it failed": authing.tally["faults"],
         **{f"  responses: {code}": count for code, count in sorted(codes.items())},
         "slowest response, seconds": f"{max(seconds for _, seconds in responses):.1f}",
-        "refreshes, Authing well": sum(len(each["well"]) for each in faults.rounds),
-        "refreshes, Authing hanging": sum(len(each["hanging"]) for each in faults.rounds),
+        "refreshes compared": sum(len(sample.seconds) for sample in samples),
         "  p99 as a ratio, median of rounds": f"{slowdown:.2f}",
     }
     promises = [
-        Promise("phones that hung up", tally["hung up"], given.disconnects),
+        Promise(
+            "phones that hung up during an exchange",
+            min(tally["in exchange"], given.disconnects),
+            given.disconnects,
+        ),
         Promise("logins after that, at the first try", tally["afterwards"], AFTERWARDS),
         Promise("requests without a response", len(responses) - len(told)),
         Promise("responses with status 500", sum(status == 500 for status, _ in told)),
@@ -199,6 +200,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         Promise("responses later than 6.5 s", sum(seconds > _LATEST for _, seconds in responses)),
         Promise("tickets that became a session", tally["signed in"], tickets),
         Promise("tickets that had to be replaced", tally["relaunches"]),
+        Promise("refreshes that failed", sum(sample.failed for sample in samples)),
         Promise("refreshes slower by more than 20 %", int(slowdown > 1.2)),
     ]
     return running.conclude(facts, promises)
