@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -34,14 +33,14 @@ from app.authing.verifier import (
     TokenKeys,
     Verifier,
 )
-from app.config import SECRETS_DIR, Settings, read_secret, secret_values
+from app.config import SECRETS_DIR, Settings
+from app.config.secret_files import SecretFiles
 from app.errors import AuthingError, StartupError, StoreUnavailable
 from app.events import Events
 from app.housekeeping import housekeeping
 from app.keyfile import KeyFile
 from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
-from app.secret_files import SecretFiles
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LeaseTimes, LoginService
@@ -95,7 +94,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
-        secrets = secret_files(settings, events, secrets_dir)
+        secrets = SecretFiles(settings, events, secrets_dir)
         address = store_address(settings)
         opened = await stack.enter_async_context(
             open_store(address, events, settings.session_access_ttl, settings.events_ttl)
@@ -258,11 +257,6 @@ def authing_transport(settings: Settings) -> Transport:
     except OSError as error:
         message = f"AUTHING_CA_FILE: {settings.authing_ca_file} is not a readable CA bundle"
         raise StartupError(message) from error
-
-
-def secret_files(settings: Settings, events: Events, folder: Path = SECRETS_DIR) -> SecretFiles:
-    """Return the secrets of the settings; those of files in the folder can be followed."""
-    return SecretFiles(secret_values(settings), partial(read_secret, folder), events)
 
 
 def authing_client(

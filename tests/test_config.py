@@ -12,7 +12,7 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from app.config import SECRETS_DIR, Settings, load_settings, secret_values, unknown_names
+from app.config import SECRETS_DIR, Settings, load_settings, unknown_names
 from app.errors import StartupError
 from app.store_url import parse_store_url
 from tests.commands.environment import enter, minimal, names_of_settings
@@ -100,7 +100,7 @@ def test_the_line_end_of_a_secret_file_is_no_part_of_the_secret(
     monkeypatch.delenv("AUTHING_USER_POOL_SECRET")
     (secrets_dir / "AUTHING_USER_POOL_SECRET").write_text(CANARY + end, newline="")
     settings = load(secrets_dir=secrets_dir)
-    assert secret_values(settings)["authing_user_pool_secret"] == (CANARY,)
+    assert settings.authing_user_pool_secret == (SecretStr(CANARY),)
 
 
 def test_neither_env_file_nor_secrets_need_to_exist(tmp_path: Path) -> None:

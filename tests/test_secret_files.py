@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Settings, load_settings, read_secret
-from app.errors import StartupError
-from app.main import secret_files
-from app.secret_files import SecretFiles
+from app.config import Settings, load_settings
+from app.config.secret_files import SecretFiles
 from tests.commands.environment import enter, minimal
 from tests.support.fakes import RecordedEvents
 
@@ -39,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(folder: Path, events: RecordedEvents) -> Followed:
     def opened() -> SecretFiles:
         settings = load_settings(Settings, env_file=None, secrets_dir=folder)
-        return secret_files(settings, events, folder)
+        return SecretFiles(settings, events, folder)
 
     return opened
 
@@ -125,11 +123,3 @@ def test_a_file_that_the_environment_overrides_is_not_followed(
         files.follow()
         assert files.of("authing_user_pool_secret")() == (NEW,)
     assert (files.state, events.entries) == ("ok", [])
-
-
-def test_a_third_pool_secret_is_refused(folder: Path) -> None:
-    (folder / "AUTHING_USER_POOL_SECRET").write_text(f"{OLD},{NEW},{OLD}")
-    with pytest.raises(
-        StartupError, match=r"^AUTHING_USER_POOL_SECRET: the file has no usable value$"
-    ):
-        read_secret(folder, "authing_user_pool_secret")

@@ -14,6 +14,7 @@ from app.authing.transport import Deadline, Transport
 from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
+from app.config.secret_files import SecretFiles
 from app.errors import (
     AuthingError,
     AuthingMisconfigured,
@@ -29,11 +30,9 @@ from app.main import (
     authing_client,
     authing_transport,
     management_client,
-    secret_files,
     store_address,
     system_clock,
 )
-from app.secret_files import SecretFiles
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)
@@ -67,7 +66,7 @@ def run(token_file: Path | None = None) -> int:
 
 async def _findings(settings: Settings, token_file: Path | None) -> dict[str, str]:
     """Return the finding of each check: its verdict and a text."""
-    secrets = secret_files(settings, _LastEvents())
+    secrets = SecretFiles(settings, _LastEvents(), SECRETS_DIR)
     mode = settings.authing_token_mode
     findings = {
         "settings": f"ok    {_warnings(settings)}",

@@ -21,7 +21,8 @@ from app.api.middleware import RequestContext
 from app.api.problems import problem_response
 from app.authing.in_process import HttpxTransport
 from app.commands.serve import serve
-from app.config import DurationOrZero, Settings, load_settings
+from app.config import Settings, load_settings
+from app.config.field_types import DurationOrZero
 from app.errors import (
     AccessTokenExpired,
     AccessTokenInvalid,

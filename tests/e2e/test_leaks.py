@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from app.api.schemas import LoginRequest, RefreshRequest
-from app.main import authing_client, secret_files
+from app.config import SECRETS_DIR
+from app.config.secret_files import SecretFiles
+from app.main import authing_client
 from app.sessions.login import Login
 from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Authing, Serve, Service, client
@@ -136,7 +138,7 @@ async def test_a_repr_holds_no_secret_and_no_personal_data(app: RunningApp) -> N
     app.switch_authing(single_use=False)
     ticket, services = app.ticket(PERSONA), app.services
     login = Login(ticket, {"name": "phone"}, IDEMPOTENCY_KEY)
-    secrets_in_force = secret_files(app.settings, services.events)
+    secrets_in_force = SecretFiles(app.settings, services.events, SECRETS_DIR)
     client = authing_client(app.settings, secrets_in_force, app.wire, app.clock, services.events)
     identity = await client.exchange(ticket)
     pair = await services.logins.log_in(login)
