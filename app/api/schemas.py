@@ -1,12 +1,22 @@
 """Request and response bodies. Instants are epoch seconds; unknown members are absent, not null."""
 
 import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
+from app.api.problems import Language
+from app.sessions.history import HistoryEvent
 from app.sessions.models import Device, EndReason, Profile, Revocation, Session, TokenPair, epoch
+
+EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
+    files(__package__).joinpath("explanations.toml").read_text("utf-8")
+)
+"""For each end why it is, what that means and what to do: by reason and kind, or by reason."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 # The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
@@ -79,15 +89,6 @@ class RefreshRequest(BaseModel):
     refresh_token: Annotated[str, Field(min_length=1, max_length=256, repr=False)]
 
 
-class DeviceOut(TypedDict):
-    """The device as described at login."""
-
-    id: NotRequired[str]
-    type: NotRequired[str]
-    name: NotRequired[str]
-    app_version: NotRequired[str]
-
-
 class User(TypedDict):
     """OpenID Connect standard claims (OIDC Core 5.1)."""
 
@@ -117,7 +118,7 @@ class SessionOut(TypedDict):
     id: str
     created_at: int
     expires_at: int
-    device: NotRequired[DeviceOut]
+    device: NotRequired[Device]
 
 
 class ListedSession(SessionOut):
@@ -176,6 +177,12 @@ class Revocations(TypedDict):
     events: list[RevocationOut]
     cursor: str
     poll_after: int
+
+
+class History(TypedDict):
+    """What happened, newest first. The refreshes of an active session are one event."""
+
+    events: Sequence[HistoryEvent]
 
 
 class Introspection(TypedDict):
@@ -244,7 +251,7 @@ def device_of(given: Any) -> Device:
         for name, (forbidden, length, _) in _DEVICE.items()
         if isinstance(text := given.get(name), str)
     }
-    return {name: text for name, text in kept.items() if text}
+    return cast("Device", {name: text for name, text in kept.items() if text})
 
 
 def user_out(session: Session, profile: Profile) -> User:
@@ -260,7 +267,7 @@ def session_out(session: Session, profile: Profile) -> SessionOut:
         "expires_at": epoch(session.absolute_expires_at),
     }
     if profile.device:
-        shown["device"] = cast("DeviceOut", profile.device)
+        shown["device"] = profile.device
     return shown
 
 
@@ -284,6 +291,19 @@ def revocation_out(revocation: Revocation) -> RevocationOut:
     if revocation.subject is not None:
         shown["sub"] = revocation.subject
     return shown
+
+
+def history_out(told: Sequence[HistoryEvent], language: Language) -> History:
+    """The history, with the explanation of each end in this language."""
+    return {"events": [_explained(each, language) for each in told]}
+
+
+def _explained(event: HistoryEvent, language: Language) -> HistoryEvent:
+    if "reason" not in event:
+        return event
+    variant = f"{event['reason']}.{event.get('kind') or event.get('by')}"
+    texts = EXPLANATIONS.get(variant) or EXPLANATIONS[event["reason"]]
+    return {**event, "explanation": texts[language]}
 
 
 def token_response(pair: TokenPair, refresh_after: int) -> TokenResponse:

@@ -7,20 +7,28 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from textwrap import fill, indent
 
-from app.api.history import explanation, history_out
-from app.api.problems import Language, preferred_language
+from app.api.problems import preferred_language
+from app.api.schemas import history_out
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.errors import NotFound, StartupError, StoreUnavailable
 from app.main import store_address, system_clock
-from app.sessions.history import Happening, HistoryService
+from app.sessions.history import HistoryEvent, HistoryService
+from app.sessions.models import instant
 from app.stores import open_history
 from app.telemetry.logs import LoggedEvents
 
 _UNKNOWN = 1
+_DETAILS = {
+    "reason": "{}",
+    "by": "by {}",
+    "kind": "{}",
+    "refreshes": "refreshes: {}",
+    "count": "{} times",
+}
 _COLUMNS = "{:20} {:22} {:16} {:16} {}"
 _WIDTH = 96
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -40,13 +48,13 @@ def run(name: str, *, as_json: bool) -> int:
         return _UNKNOWN
     # The first of these variables that is set decides (POSIX).
     locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
-    language = preferred_language(locale)
-    text = json.dumps(history_out(told, language), ensure_ascii=False, indent=2)
-    print(text if as_json else "\n".join(_lines(told, language)))
+    history = history_out(told, preferred_language(locale))
+    text = json.dumps(history, ensure_ascii=False, indent=2)
+    print(text if as_json else "\n".join(_lines(history["events"])))
     return 0
 
 
-async def _read(settings: Settings, name: str) -> Sequence[Happening]:
+async def _read(settings: Settings, name: str) -> Sequence[HistoryEvent]:
     async with open_history(store_address(settings), LoggedEvents()) as store:
         history = HistoryService(store, system_clock, settings.events_ttl)
         try:
@@ -58,22 +66,23 @@ async def _read(settings: Settings, name: str) -> Sequence[Happening]:
             raise StartupError(f"STORE_URL: cannot be read ({reason})") from error
 
 
-def _lines(told: Sequence[Happening], language: Language) -> Iterator[str]:
+def _lines(told: Sequence[HistoryEvent]) -> Iterator[str]:
     yield _COLUMNS.format("time (UTC)", "session", "device", "event", "details")
     for each in told:
-        session = each.session
-        device = f"{session.device_type} {session.app_version}".strip() if session else ""
-        where = f"{each.at:{_TIME}}", session.id if session else "", device, each.event
-        yield _COLUMNS.format(*where, ", ".join(filter(None, _details(each)))).rstrip()
-        if each.reason:
-            yield indent(fill(explanation(each, language), _WIDTH), " " * 4)
+        device = each.get("device", {})
+        phone = f"{device.get('type', '')} {device.get('app_version', '')}".strip()
+        where = _time(each["at"]), each.get("session_id", ""), phone, each["event"]
+        yield _COLUMNS.format(*where, ", ".join(_details(each))).rstrip()
+        if "explanation" in each:
+            yield indent(fill(each["explanation"], _WIDTH), " " * 4)
 
 
-def _details(each: Happening) -> Iterator[str | None]:
-    yield from (each.reason, each.by and f"by {each.by}", each.kind)
-    if each.reason and each.session:
-        yield f"refreshes: {each.session.refreshes}"
-    if each.event == "refreshed" or each.count > 1:
-        yield f"{each.count} times"
-    if each.first_at and each.count > 1:
-        yield f"since {each.first_at:{_TIME}}"
+def _details(each: HistoryEvent) -> Iterator[str]:
+    members: Mapping[str, object] = each
+    yield from (form.format(members[name]) for name, form in _DETAILS.items() if name in members)
+    if "first_at" in each:
+        yield f"since {_time(each['first_at'])}"
+
+
+def _time(seconds: int) -> str:
+    return f"{instant(seconds):{_TIME}}"

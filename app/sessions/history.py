@@ -4,12 +4,14 @@ The stores keep records and notes. Here they become events, and each end gets an
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, NotRequired, TypeAlias, cast
+
+from typing_extensions import TypedDict
 
 from app.errors import NotFound
-from app.sessions.models import EndReason, Note, SessionRecord
+from app.sessions.models import Device, EndReason, Note, SessionRecord, epoch
 from app.sessions.ports import Clock, HistoryStore
 
 Author: TypeAlias = Literal[
@@ -31,24 +33,28 @@ EVENTS = (
 """All events, in the order in which they follow each other within one second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """One event, or the last of `count` equal ones.
+class HistoryEvent(TypedDict):
+    """One event, or `count` equal ones from `first_at` to `at`.
 
-    `session` is None for bans. `kind` is the kind of reuse, the fault of a proof, the limit of an
-    expiry (`idle`, `absolute`), or the limit that a login exceeded. `ended_by` is the session that
-    asked for the end.
+    A ban has no `session_id`. `kind` is the kind of reuse, the fault of a proof, or the limit that
+    ended the session. `ended_by` is the session that asked for the end. `replaced_by` is a type of
+    device. `refreshes` counts all that the session had. An end has an `explanation` in the language
+    of the reader.
     """
 
     event: str
-    at: datetime
-    session: SessionRecord | None
-    kind: str = ""
-    count: int = 1
-    first_at: datetime | None = None
-    reason: EndReason | None = None
-    by: Author | None = None
-    ended_by: str = ""
+    at: int
+    session_id: NotRequired[str]
+    device: NotRequired[Device]
+    kind: NotRequired[str]
+    count: NotRequired[int]
+    first_at: NotRequired[int]
+    reason: NotRequired[EndReason]
+    by: NotRequired[Author]
+    ended_by: NotRequired[str]
+    replaced_by: NotRequired[str]
+    refreshes: NotRequired[int]
+    explanation: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,60 +65,71 @@ class HistoryService:
     clock: Clock
     ttl: timedelta
 
-    async def of_user(self, subject: str) -> Sequence[Happening]:
-        """Return what happened to the user's sessions, newest first.
-
-        Raises:
-            NotFound: nothing is known of the user.
-            StoreUnavailable: the store cannot be asked.
-        """
+    async def of_user(self, subject: str) -> Sequence[HistoryEvent]:
+        """Return what happened to the user's sessions, newest first; NotFound if nothing did."""
         return self._told(*await self.store.of_user(subject))
 
-    async def of_session(self, session_id: str) -> Sequence[Happening]:
-        """Return what happened to one session, newest first, or raise as `of_user`."""
+    async def of_session(self, session_id: str) -> Sequence[HistoryEvent]:
+        """Return what happened to one session, newest first; NotFound if it is not known."""
         return self._told(*await self.store.of_session(session_id))
 
-    def _told(self, sessions: Sequence[SessionRecord], bans: Sequence[Note]) -> Sequence[Happening]:
+    def _told(
+        self, sessions: Sequence[SessionRecord], bans: Sequence[Note]
+    ) -> Sequence[HistoryEvent]:
         now = self.clock()
-        since = now - self.ttl
-        told = [_from_note(note, None) for note in bans if note.last_at > since]
+        since = epoch(now - self.ttl)
+        told = [_from_note(note, None) for note in bans if epoch(note.last_at) > since]
         for session in sessions:
             end = _end(session) if session.end_reason or session.expires_at <= now else None
-            if end is None or end.at > since:
-                last = end.at if end else now  # another clock may have dated events later
-                told += [replace(each, at=min(each.at, last)) for each in _life(session)]
-                told.append(end or _refreshed(session))
+            if end is None or end["at"] > since:
+                last = end["at"] if end else epoch(now)  # another clock may have dated events later
+                told += [{**each, "at": min(each["at"], last)} for each in _life(session)]
+                told += [end] if end else _refreshed(session)
         if not told:
             raise NotFound
-        return sorted(filter(lambda each: each.count, told), key=_place, reverse=True)
+        return sorted(told, key=_place, reverse=True)
 
 
-def _place(each: Happening) -> tuple[datetime, int, str]:
-    return each.at, EVENTS.index(each.event), each.kind
+def _place(each: HistoryEvent) -> tuple[int, int, str]:
+    return each["at"], EVENTS.index(each["event"]), each.get("kind", "")
 
 
-def _life(session: SessionRecord) -> Iterator[Happening]:
-    yield Happening("opened", session.created_at, session)
+def _life(session: SessionRecord) -> Iterator[HistoryEvent]:
+    yield _event("opened", session.created_at, session)
     yield from (_from_note(note, session) for note in session.notes)
     if session.end_reason == EndReason.REFRESH_REUSED:
-        yield Happening("refresh_reused", session.expires_at, session, session.end_cause)
+        yield _event("refresh_reused", session.expires_at, session, kind=session.end_cause)
 
 
-def _from_note(note: Note, session: SessionRecord | None) -> Happening:
-    return Happening(note.event, note.last_at, session, note.kind, note.count, note.first_at)
+def _refreshed(session: SessionRecord) -> Iterator[HistoryEvent]:
+    if session.refreshes:
+        yield _event("refreshed", session.last_used_at, session, count=session.refreshes)
 
 
-def _refreshed(session: SessionRecord) -> Happening:
-    return Happening("refreshed", session.last_used_at, session, count=session.refreshes)
-
-
-def _end(session: SessionRecord) -> Happening:
+def _end(session: SessionRecord) -> HistoryEvent:
     reason = EndReason(session.end_reason or EndReason.EXPIRED)
-    kind, by, ended_by = session.end_cause, _AUTHORS.get(reason), ""
+    cause = {"by": _AUTHORS.get(reason), "kind": session.end_cause}
     if reason is EndReason.EXPIRED:
-        kind = "absolute" if session.expires_at >= session.absolute_expires_at else "idle"
-    elif reason is EndReason.REVOKED and kind:
-        kind, ended_by = "", kind
-        by = "this_device" if ended_by == session.id else "other_device"
-    at = session.expires_at
-    return Happening("ended", at, session, kind, reason=reason, by=by, ended_by=ended_by)
+        is_absolute = session.expires_at >= session.absolute_expires_at
+        cause["kind"] = "absolute" if is_absolute else "idle"
+    elif reason is EndReason.REVOKED and session.end_cause:
+        author = "this_device" if session.end_cause == session.id else "other_device"
+        cause = {"by": author, "ended_by": session.end_cause}
+    more = {"replaced_by": session.replaced_by, "refreshes": session.refreshes}
+    return _event("ended", session.expires_at, session, reason=reason, **cause, **more)
+
+
+def _from_note(note: Note, session: SessionRecord | None) -> HistoryEvent:
+    more = {"count": note.count, "first_at": epoch(note.first_at)} if note.count > 1 else {}
+    return _event(note.event, note.last_at, session, kind=note.kind, **more)
+
+
+def _event(
+    event: str, at: datetime, session: SessionRecord | None, **members: object
+) -> HistoryEvent:
+    if session is not None:
+        device = {"type": session.device_type, "app_version": session.app_version}
+        members["session_id"] = session.id
+        members["device"] = {name: text for name, text in device.items() if text}
+    known = {name: value for name, value in members.items() if value not in (None, "", {})}
+    return cast("HistoryEvent", {"event": event, "at": epoch(at), **known})

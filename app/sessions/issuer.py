@@ -6,6 +6,7 @@ It knows the keys, the form of tokens and all lifetimes. It does not decide who 
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 from app.events import add_context
 from app.sessions.models import Device, Identity, Profile, Session, TokenPair
@@ -58,8 +59,8 @@ class TokenIssuer:
             if plaintext is not None:
                 stored = json.loads(plaintext)
                 # Older versions stored null for what was not known.
-                device = {name: text for name, text in (stored["device"] or {}).items() if text}
-                return Profile(stored["claims"], device)
+                known = {name: text for name, text in (stored["device"] or {}).items() if text}
+                return Profile(stored["claims"], cast("Device", known))
         return Profile({}, {})
 
     def token_pair(

@@ -45,7 +45,7 @@ class Login:
     """
 
     ticket: str = field(repr=False)
-    device: Device = field(default_factory=dict, repr=False)
+    device: Device = field(default_factory=Device, repr=False)
     idempotency_key: str | None = field(default=None, repr=False)
     network: str = field(default="", repr=False)
     proof: SentProof | None = None

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
+from typing_extensions import TypedDict
+
 
 def epoch(moment: datetime) -> int:
     """The seconds since 1970, as stores and tokens hold an instant."""
@@ -33,11 +35,13 @@ class Identity:
     authenticated_at: datetime
 
 
-Device: TypeAlias = Mapping[str, str]
-"""The phone as the app describes it: `id`, `type`, `name` and `app_version`, each if it is known.
+class Device(TypedDict, total=False):
+    """The device as described at login. It is shown to the user, never trusted."""
 
-Shown to the user, never trusted.
-"""
+    id: str
+    type: str
+    name: str
+    app_version: str
 
 
 class EndReason(StrEnum):

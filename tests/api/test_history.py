@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, get_args
 import httpx
 import pytest
 
-from app.api.history import EXPLANATIONS
+from app.api.schemas import EXPLANATIONS
 from app.sessions.models import EndReason
 from app.sessions.outcomes import ReuseKind
 from tests.stores.user_journey import DEVICE, everything_that_happens_to

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.api.history import EXPLANATIONS
 from app.api.problems import Language
+from app.api.schemas import EXPLANATIONS
 from app.main import system_clock
 from app.sessions.models import EndReason
 from app.sessions.ports import SessionLimits, Stores

@@ -71,7 +71,7 @@ def as_bytes(text: str) -> bytes:
 def test_what_is_left_of_every_text_of_a_device_is_one_short_line() -> None:
     for text in NAUGHTY.values():
         device = device_of(dict.fromkeys(DEVICE, text))
-        for kept in device.values():
+        for kept in map(str, device.values()):
             assert len(kept) <= 128
             assert kept == "".join(kept.split("\n")).strip()
 

@@ -8,13 +8,13 @@ import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Profile, TokenPair
+from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.sessions import SessionService
 from tests.sessions.builders import SECOND, ending_of
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import IDENTITY, FakeClock, RecordedEvents
 
-DEVICE = {"type": "android", "name": "a phone"}
+DEVICE: Device = {"type": "android", "name": "a phone"}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import InvalidRequest, NotFound, StoreUnavailable
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Ban, EndReason, Profile, TokenPair
+from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
@@ -16,7 +16,7 @@ from tests.sessions.controlled_store import ControlledStore
 from tests.support.fakes import IDENTITY, START, FakeClock, RecordedEvents
 
 USER = IDENTITY.subject
-PHONES = [{"type": "ios", "name": "one"}, {"type": "android", "name": "two"}, {}]
+PHONES: list[Device] = [{"type": "ios", "name": "one"}, {"type": "android", "name": "two"}, {}]
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from typing import cast
 
 import jwt
 import pytest
 
 from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.sessions.login import Login, LoginService
-from app.sessions.models import Profile, TokenPair
+from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import Stores
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import new_session_id, verify_refresh_token
@@ -119,4 +120,4 @@ async def test_a_profile_of_an_older_version_has_nulls_for_what_it_does_not_know
         session = replace(login.session, id=new_session_id())
         plaintext = json.dumps({"claims": claims, "device": stored}).encode()
         session = replace(session, encrypted_profile=key.encrypt(plaintext, session.id.encode()))
-        assert service.issuer.profile(session) == Profile(claims, device)
+        assert service.issuer.profile(session) == Profile(claims, cast("Device", device))

@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.sessions.issuer import Lifetimes
 from app.sessions.login import LeaseTimes, Login, LoginService
-from app.sessions.models import Profile, TokenPair
+from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import RefreshClaims, verify_refresh_token
@@ -45,7 +45,7 @@ from tests.support.fakes import (
 
 TICKET = "made-up-ticket"
 KEY = "made-up-idempotency-key"
-DEVICE = {"id": "phone-1", "type": "ios", "name": "小明's phone", "app_version": "1.2.3"}
+DEVICE: Device = {"id": "phone-1", "type": "ios", "name": "小明's phone", "app_version": "1.2.3"}
 LOGIN = Login(TICKET, DEVICE, KEY)
 LEASE = 10 * SECOND
 CALLERS = 100

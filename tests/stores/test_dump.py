@@ -22,7 +22,7 @@ from app.main import open_services
 from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.sessions.login import Login
-from app.sessions.models import TokenPair
+from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
 from tests.stores.dump import AtRest, Files, Keys
 from tests.stores.encodings import Dump
@@ -87,8 +87,7 @@ async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
         for number in range(LOGINS):
             person = Persona.named(f"made-up-person-{number}")
             ticket = sandbox.state.issue(Consent(person.name))
-            device = {"id": f"id-of-phone-{number}", "type": "ios", "name": f"phone of {number}"}
-            device["app_version"] = "1.2.3"
+            device: Device = {"id": f"id-of-phone-{number}", "name": f"phone of {number}"}
             login = Login(ticket, device, f"made-up-idempotency-key-{number}")
             pair = await services.logins.log_in(login)
             successor = await services.sessions.refresh(pair.refresh_token)

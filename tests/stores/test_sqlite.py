@@ -214,9 +214,9 @@ async def test_a_file_of_a_version_without_the_history_tells_what_it_knows(path:
     with open_sqlite_store(path) as store:
         history = HistoryService(store.history, lambda: NOW, 7 * DAY)
         told = [
-            (each.event, each.reason, each.session and each.session.id)
+            (each["event"], each.get("reason"), each["session_id"])
             for each in await history.of_user(SUBJECT)
-            if each.event != "opened"
+            if each["event"] != "opened"
         ]
     assert told == [
         ("ended", "refresh_reused", "reused"),

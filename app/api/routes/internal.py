@@ -15,14 +15,21 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict, override
 
 from app.api.deps import BearerToken, ServicesDep, services
-from app.api.history import History, history_out
 from app.api.openapi import problems
 from app.api.problems import preferred_language
 from app.api.routing import new_router
-from app.api.schemas import Identifier, ListedSession, Revocations, listed_session, revocation_out
+from app.api.schemas import (
+    History,
+    Identifier,
+    ListedSession,
+    Revocations,
+    history_out,
+    listed_session,
+    revocation_out,
+)
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
-from app.sessions.history import Happening
+from app.sessions.history import HistoryEvent
 from app.sessions.models import Ban, EndReason, Revocation, RevocationPage
 from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
@@ -229,7 +236,7 @@ class _EventStream(StreamingResponse):
             yield "".join(events) or ":\n\n"
 
 
-def _history_response(request: Request, told: Sequence[Happening]) -> JSONResponse:
+def _history_response(request: Request, told: Sequence[HistoryEvent]) -> JSONResponse:
     language = preferred_language(",".join(request.headers.getlist("accept-language")))
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     return JSONResponse(history_out(told, language), headers=headers)
