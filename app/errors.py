@@ -5,28 +5,23 @@ free text, because texts end up in logs and may hold a secret. Beyond the code, 
 word of a closed vocabulary (`outcome`) or a number.
 
     TicketgateError
-    ├── RequestError       the request itself is wrong
-    ├── LoginRefused       no session will be made from this ticket
-    ├── TryLater           the same request may be sent again, later
-    ├── AuthingError       Authing gave no result that can be believed
-    ├── RefreshRefused     the refresh token in the body is refused
-    ├── ProofError         the proof of possession is missing or not good
-    ├── AccessRefused      the bearer token is refused
-    ├── EndedSession       the session of a refresh token or of a bearer token has ended
-    ├── ServiceKeyInvalid  there is no service key, or a wrong one
-    ├── StoreUnavailable   the store cannot be reached
-    └── InternalError      a bug in this service, or it stops
+    ├── RequestError    the request itself is wrong
+    ├── LoginRefused    no session will be made from this ticket
+    ├── AuthingError    Authing gave no result that can be believed
+    ├── RefreshRefused, ProofError, AccessRefused, EndedSession    of an existing session
+    └── TryLater, ServiceKeyInvalid, StoreUnavailable, InternalError
 """
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 
+@dataclass_transform(eq_default=False)
 class TicketgateError(Exception):
-    """The root of all errors that a request can cause. Each class that is raised has a code."""
+    """The root of all errors that a request can cause. Every subclass becomes a dataclass."""
 
     code: ClassVar[str]
 
@@ -34,6 +29,10 @@ class TicketgateError(Exception):
         super().__init_subclass__()
         if code is not None:
             cls.code = code
+        dataclass(eq=False, repr=False)(cls)
+
+    def __post_init__(self) -> None:
+        self.args = ()  # they would be the text of the error
 
 
 class RequestError(TicketgateError):
@@ -55,9 +54,7 @@ class FieldError:
 class InvalidRequest(RequestError, code="invalid_request"):
     """Well-formed JSON with fields that are missing or wrong. Never carries the input."""
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__()
-        self.errors = tuple(errors)
+    errors: Sequence[FieldError]
 
 
 class IdempotencyKeyMismatch(RequestError, code="idempotency_key_mismatch"):
@@ -71,9 +68,7 @@ class NotFound(RequestError, code="not_found"):
 class MethodNotAllowed(RequestError, code="method_not_allowed"):
     """The path exists, but not with this method. `allowed` lists its methods."""
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        super().__init__()
-        self.allowed = tuple(allowed)
+    allowed: Sequence[str]
 
 
 class BodyTooLarge(RequestError, code="body_too_large"):
@@ -105,15 +100,9 @@ class LoginRefused(TicketgateError):
 
 
 class TicketRejected(LoginRefused, code="ticket_rejected"):
-    """Authing refused the ticket: expired, unknown or used there.
+    """Authing refused the ticket: expired, unknown or used there."""
 
-    `authing_code` is Authing's business code. No public source says which number means what for
-    this endpoint, so it is logged and never interpreted.
-    """
-
-    def __init__(self, authing_code: int) -> None:
-        super().__init__()
-        self.authing_code = authing_code
+    authing_code: int  # logged, never interpreted: no public source says what each number means
 
 
 class TicketUsed(LoginRefused, code="ticket_used"):
@@ -123,25 +112,19 @@ class TicketUsed(LoginRefused, code="ticket_used"):
 class AccountBlocked(LoginRefused, code="account_blocked"):
     """Authing knows the user and has blocked or deleted them; `authing_code` if a code says so."""
 
-    def __init__(self, authing_code: int | None = None) -> None:
-        super().__init__()
-        self.authing_code = authing_code
+    authing_code: int | None = None
 
 
 class UserBanned(LoginRefused, code="user_banned"):
     """The user is banned here, until an instant or (None) until the ban is lifted."""
 
-    def __init__(self, until: datetime | None) -> None:
-        super().__init__()
-        self.until = until
+    until: datetime | None
 
 
 class TryLater(TicketgateError):
     """Nothing was done. The same request may be sent again after `retry_after` seconds."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__()
-        self.retry_after = retry_after
+    retry_after: int
 
 
 class LoginInProgress(TryLater, code="login_in_progress"):
@@ -153,19 +136,11 @@ class RateLimited(TryLater, code="rate_limited"):
 
 
 class AuthingError(TicketgateError):
-    """Authing gave no result that can be believed; the user is not judged.
+    """Authing gave no result that can be believed; the user is not judged."""
 
-    `outcome` is a word of a closed vocabulary for logs and metrics. `retry_after` is in seconds.
-    `authing_code` is Authing's business code, if one decided.
-    """
-
-    def __init__(
-        self, outcome: str, *, retry_after: int = 2, authing_code: int | None = None
-    ) -> None:
-        super().__init__()
-        self.outcome = outcome
-        self.retry_after = retry_after
-        self.authing_code = authing_code
+    outcome: str
+    retry_after: int = 2
+    authing_code: int | None = None
 
 
 class AuthingUnavailable(AuthingError, code="authing_unavailable"):
@@ -197,15 +172,10 @@ class AuthingUntrusted(AuthingError, code="authing_untrusted"):
 
 
 class EndedSession(TicketgateError, code="session_ended"):
-    """The session has ended; `reason` is an EndReason.
+    """The session has ended. `replaced_by` is the device type of the login that replaced it."""
 
-    `replaced_by` is the device type of the login that replaced it, if known.
-    """
-
-    def __init__(self, reason: str, replaced_by: str | None = None) -> None:
-        super().__init__()
-        self.reason = reason
-        self.replaced_by = replaced_by
+    reason: str
+    replaced_by: str | None = None
 
 
 class RefreshRefused(TicketgateError):
@@ -223,10 +193,8 @@ class RefreshSessionEnded(EndedSession, RefreshRefused):
 class ProofError(TicketgateError):
     """There is no good proof of possession (RFC 9449). `nonce` is for the next proof."""
 
-    def __init__(self, nonce: str, outcome: str) -> None:
-        super().__init__()
-        self.nonce = nonce
-        self.outcome = outcome
+    nonce: str
+    outcome: str
 
 
 class ProofRequired(ProofError, code="proof_required"):
@@ -262,22 +230,16 @@ class ServiceKeyInvalid(TicketgateError, code="service_key_invalid"):
 
 
 class StoreUnavailable(TicketgateError, code="store_unavailable"):
-    """The store cannot be reached. Says nothing about any session: they live on.
+    """The store cannot be reached. Says nothing about any session: they live on."""
 
-    `retry_after` is 1 to 3 seconds at random, so that those refused at once do not return at once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.retry_after = 1 + secrets.randbelow(3)
+    # At random, so that those refused at once do not return at once.
+    retry_after: int = field(init=False, default_factory=lambda: 1 + secrets.randbelow(3))
 
 
 class InternalError(TicketgateError, code="internal_error"):
     """A bug in this service; or, with the outcome `shutdown`, the process stopped first."""
 
-    def __init__(self, outcome: str | None = None) -> None:
-        super().__init__()
-        self.outcome = outcome
+    outcome: str | None = None
 
 
 class StartupError(Exception):
