@@ -5,16 +5,19 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.api.error_scenarios import Scenario, log_in
-from tests.support.running_app import SERVICE_KEY, RunningApp
+from tests.api.error_scenarios import Scenario
+from tests.support.running_app import SERVICE_KEY, RunningApp, bearer
 
 Tokens: TypeAlias = dict[str, Any]
-End: TypeAlias = Callable[[RunningApp, Tokens], Awaitable[None]]
+End: TypeAlias = Callable[[RunningApp, Tokens], Awaitable[object]]
+
+
+async def log_out(app: RunningApp, tokens: Tokens) -> None:
+    await app.log_out(tokens)
 
 
 async def revoke(app: RunningApp, tokens: Tokens) -> None:
-    other = await app.log_in()
-    await app.delete(f"/v1/sessions/{tokens['session']['id']}", other)
+    await app.delete(f"/v1/sessions/{tokens['session']['id']}", await app.log_in())
 
 
 async def kick(app: RunningApp, tokens: Tokens) -> None:
@@ -31,23 +34,29 @@ async def erase(app: RunningApp, tokens: Tokens) -> None:
     await app.delete("/v1/me", tokens)
 
 
-def replace_by(device_type: str | None) -> End:
-    """For a app in which a user may have one session."""
+async def steal(app: RunningApp, tokens: Tokens) -> None:
+    """Present a token again whose successor was used."""
+    second = await app.refresh(tokens["refresh_token"])
+    await app.refresh(second["refresh_token"])
+    await app.try_refresh(tokens["refresh_token"])
 
-    async def end(app: RunningApp, tokens: Tokens) -> None:
-        await app.log_in(device={"type": device_type})
+
+def replace_by(device_type: str | None) -> End:
+    """For an app in which a user may have one session."""
+    return lambda app, _tokens: app.log_in(device={"type": device_type})
+
+
+def wait(**span: float) -> End:
+    async def end(app: RunningApp, _tokens: Tokens) -> None:
+        app.clock.advance(**span)
 
     return end
 
 
-ENDINGS: dict[str, End] = {"revoked": revoke, "kicked": kick, "banned": ban, "erased": erase}
-
-
 def login_of_the_banned(until: str | None = None) -> Scenario:
     async def scenario(app: RunningApp) -> httpx.Response:
-        tokens = await app.log_in()
-        await ban(app, tokens, until=until)
-        return await log_in(app)
+        await ban(app, await app.log_in(), until=until)
+        return await app.try_log_in(app.ticket())
 
     return scenario
 
@@ -61,11 +70,18 @@ def refresh_after(end: End) -> Scenario:
     return scenario
 
 
-def list_after(end: End) -> Scenario:
+def get_after(end: End, path: str, method: str = "GET") -> Scenario:
     async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         await end(app, tokens)
-        return await app.get("/v1/sessions", tokens)
+        return await app.phone.request(method, path, headers=bearer(tokens))
+
+    return scenario
+
+
+def delete(path: str) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
+        return await app.delete(path, await app.log_in())
 
     return scenario
 
@@ -75,19 +91,11 @@ async def revoke_the_session_of_another(app: RunningApp) -> httpx.Response:
     return await app.delete(f"/v1/sessions/{theirs['session']['id']}", mine)
 
 
-async def end_several_without_a_scope(app: RunningApp) -> httpx.Response:
-    return await app.delete("/v1/sessions", await app.log_in())
-
-
-async def end_an_odd_scope(app: RunningApp) -> httpx.Response:
-    return await app.delete("/v1/sessions?scope=mine", await app.log_in())
-
-
 # --- the rest of the backend ---
 
 
-async def backend_without_a_key(app: RunningApp) -> httpx.Response:
-    return await app.phone.get("/internal/v1/users/somebody/sessions")
+def as_backend(method: str, what: str, body: object = None) -> Scenario:
+    return lambda app: app.backend(method, "somebody", what, body)
 
 
 async def backend_with_the_wrong_key(app: RunningApp) -> httpx.Response:
@@ -97,11 +105,3 @@ async def backend_with_the_wrong_key(app: RunningApp) -> httpx.Response:
 async def backend_with_an_access_token(app: RunningApp) -> httpx.Response:
     tokens = await app.log_in()
     return await app.backend("GET", tokens["user"]["sub"], "ban", key=tokens["access_token"])
-
-
-async def show_a_ban_that_is_none(app: RunningApp) -> httpx.Response:
-    return await app.backend("GET", "somebody", "ban")
-
-
-async def ban_for_an_odd_reason(app: RunningApp) -> httpx.Response:
-    return await app.backend("PUT", "somebody", "ban", {"reason": "two words"})

@@ -1,32 +1,68 @@
-"""The table of errors, with a request that causes each row."""
+"""The table of errors, with a request that causes each row.
+
+docs/api.md gives the status and the client action of each code.
+"""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
-from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
 from tests.api import endings as e
-from tests.api import error_scenarios as p
+from tests.api import error_scenarios as s
+
+
+def documented_rows() -> list[tuple[int, str, str]]:
+    """Read the table of docs/api.md between its markers: status, code, client action."""
+    page = Path(__file__).parents[2].joinpath("docs", "api.md").read_text("utf-8")
+    table, end, _ = page.partition("<!-- errors -->")[2].partition("<!-- /errors -->")
+    assert end, "docs/api.md has no table of errors between its two markers"
+    _head, _rule, *lines = table.strip().splitlines()
+    cells = [[cell.strip().strip("`") for cell in line.strip("| ").split("|")] for line in lines]
+    return [(int(status), code, action) for status, code, action, *_ in cells]
+
+
+ROWS = documented_rows()
+BINDING = {"session_device_binding": "required"}
+ONE_SESSION = {"session_max_per_user": 1}
+HURRY = {"authing_timeout": timedelta(milliseconds=50)}
+SESSION_ALIVE: Mapping[str, bool | Literal["unknown"]] = {
+    **dict.fromkeys(("proof_required", "proof_invalid"), True),
+    **dict.fromkeys(("refresh_token_invalid", "session_ended"), False),
+    **dict.fromkeys(("rate_limited", "store_unavailable", "internal_error"), "unknown"),
+    **dict.fromkeys((code for _, code, _ in ROWS if code.startswith("access_token")), "unknown"),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One row of the table of errors. A member that is None is absent from the response."""
+    """One row of the table of errors. A member that is None is absent from the response.
+
+    `status` is needed if the page has several for the code.
+    """
 
     code: str
-    status: int
-    client_action: str
-    scenario: p.Scenario
+    scenario: s.Scenario
+    status: int = 0
     _: KW_ONLY
-    session_alive: bool | Literal["unknown"] | None = None
     retry_after: int | range | None = None
     reason: str | None = None
     replaced_by: str | None = None
     until: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    client_action: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        (row,) = (r for r in ROWS if r[1] == self.code and self.status in {0, r[0]})
+        object.__setattr__(self, "status", row[0])
+        object.__setattr__(self, "client_action", row[2])
+
+    @property
+    def session_alive(self) -> bool | str | None:
+        return SESSION_ALIVE.get(self.code)
 
     def __str__(self) -> str:
         return "-".join(filter(None, [str(self.status), self.code, self.reason]))
@@ -48,159 +84,110 @@ class AllOutcomes:
     log: str
 
 
-def unavailable(scenario: p.Scenario, retry_after: int = 2) -> Case:
-    return Case("authing_unavailable", 503, "retry_after", scenario, retry_after=retry_after)
-
-
-def bad_answer(scenario: p.Scenario) -> Case:
-    return Case("authing_bad_answer", 502, "retry", scenario)
-
-
-def ended(status: int, scenario: p.Scenario, reason: str, **more: Any) -> Case:
-    return Case(
-        "session_ended",
-        status,
-        "relaunch_wechat",
-        scenario,
-        session_alive=False,
-        reason=reason,
-        **more,
+def after(end: e.End, reason: str, **more: Any) -> tuple[Case, Case]:
+    """A refresh and a list after this end of the session."""
+    return (
+        Case("session_ended", e.refresh_after(end), 400, reason=reason, **more),
+        Case("session_ended", e.get_after(end, "/v1/sessions"), 401, reason=reason, **more),
     )
 
 
-refresh_of_ended = partial(ended, 400)
-access_to_ended = partial(ended, 401)
+def store_down(scenario: s.Scenario) -> Case:
+    return Case("store_unavailable", scenario, retry_after=range(1, 4))
 
 
-def store_down(scenario: p.Scenario) -> Case:
-    return Case(
-        "store_unavailable",
-        503,
-        "retry_after",
-        scenario,
-        session_alive="unknown",
-        retry_after=range(1, 4),
-    )
+def rate_limited(scenario: s.Scenario, setting: str) -> Case:
+    # The whole minute, and then a moment.
+    return Case("rate_limited", scenario, retry_after=61, settings={setting: "1/minute"})
 
 
-def rate_limited(scenario: p.Scenario, setting: str) -> Case:
-    return Case(
-        "rate_limited",
-        429,
-        "retry_after",
-        scenario,
-        session_alive="unknown",
-        retry_after=61,  # the whole minute, and then a moment
-        settings={setting: "1/minute"},
-    )
+def unavailable(fault: str, retry_after: int = 2) -> Case:
+    return Case("authing_unavailable", s.login_when_authing_has(fault), retry_after=retry_after)
 
 
-def access(code: str, client_action: str, scenario: p.Scenario) -> Case:
-    return Case(code, 401, client_action, scenario, session_alive="unknown")
-
-
-BINDING = {"session_device_binding": "required"}
-ONE_SESSION: dict[str, Any] = {"settings": {"session_max_per_user": 1}}
 CASES = (
-    Case("malformed_request", 400, "none", p.login_with_body(b"{")),
-    Case("malformed_request", 400, "none", p.ticket_in_the_query),
-    Case("malformed_request", 400, "none", p.access_token_in_the_query),
-    Case("malformed_request", 400, "none", e.end_several_without_a_scope),
-    Case("login_cancelled", 400, "none", p.login_with(ext_msg="code=400&message=用户取消授权")),
-    Case("ext_msg_unsupported", 400, "none", p.login_with(ext_msg='{"code":"made-up"}')),
-    Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_unknown_ticket),
-    Case("ticket_rejected", 400, "relaunch_wechat", p.login_with_an_old_ticket),
-    Case("ticket_used", 400, "relaunch_wechat", p.login_with_a_used_ticket),
-    Case("ticket_used", 400, "relaunch_wechat", p.login_again_after_a_refresh),
-    Case(
-        "refresh_token_invalid",
-        400,
-        "relaunch_wechat",
-        p.refresh_with_a_made_up_token,
-        session_alive=False,
-    ),
-    Case("proof_required", 400, "retry", p.log_in, session_alive=True, settings=BINDING),
-    Case("proof_invalid", 400, "retry", p.login_with_a_made_up_proof, session_alive=True),
-    refresh_of_ended(p.refresh_after_logout, "logged_out"),
-    refresh_of_ended(p.refresh_after_two_weeks, "expired"),
-    refresh_of_ended(p.refresh_with_a_spent_token, "refresh_reused"),
-    *(refresh_of_ended(e.refresh_after(end), reason) for reason, end in e.ENDINGS.items()),
-    refresh_of_ended(
-        e.refresh_after(e.replace_by("android")), "replaced", replaced_by="android", **ONE_SESSION
-    ),
-    refresh_of_ended(e.refresh_after(e.replace_by(None)), "replaced", **ONE_SESSION),
-    access("access_token_missing", "none", p.get("/v1/me")),
-    Case("service_key_invalid", 401, "none", e.backend_without_a_key),
-    Case("service_key_invalid", 401, "none", e.backend_with_the_wrong_key),
-    Case("service_key_invalid", 401, "none", e.backend_with_an_access_token),
-    access("access_token_missing", "none", p.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
-    access("access_token_invalid", "refresh", p.me_with_a_made_up_token),
-    access("access_token_invalid", "refresh", p.me_with_a_forged_token),
-    access("access_token_invalid", "refresh", p.me_with_two_tokens),
-    access("access_token_expired", "refresh", p.me_after_ten_minutes),
-    access_to_ended(p.me_after_logout, "logged_out"),
-    access_to_ended(p.current_after_theft, "refresh_reused"),
-    *(access_to_ended(e.list_after(end), reason) for reason, end in e.ENDINGS.items()),
-    access_to_ended(
-        e.list_after(e.replace_by("android")), "replaced", replaced_by="android", **ONE_SESSION
-    ),
-    access_to_ended(e.list_after(e.replace_by(None)), "replaced", **ONE_SESSION),
-    Case("account_blocked", 403, "contact_support", p.login_of("blocked")),
-    Case("account_blocked", 403, "contact_support", p.login_of("deleted")),
-    Case("user_banned", 403, "contact_support", e.login_of_the_banned()),
+    Case("malformed_request", s.login_with_body(b"{")),
+    Case("malformed_request", s.ticket_in_the_query),
+    Case("malformed_request", s.access_token_in_the_query),
+    Case("malformed_request", e.delete("/v1/sessions")),
+    Case("login_cancelled", s.login_with(ext_msg="code=400&message=用户取消授权")),
+    Case("ext_msg_unsupported", s.login_with(ext_msg='{"code":"made-up"}')),
+    Case("ticket_rejected", s.login_with_an_unknown_ticket),
+    Case("ticket_rejected", s.login_with_an_old_ticket),
+    Case("ticket_used", s.login_with_a_used_ticket),
+    Case("ticket_used", s.login_again_after_a_refresh),
+    Case("refresh_token_invalid", s.refresh_with_a_made_up_token),
+    Case("proof_required", s.log_in, settings=BINDING),
+    Case("proof_invalid", s.login_with_a_made_up_proof),
+    *after(e.log_out, "logged_out"),
+    *after(e.steal, "refresh_reused"),
+    *after(e.revoke, "revoked"),
+    *after(e.kick, "kicked"),
+    *after(e.ban, "banned"),
+    *after(e.erase, "erased"),
+    *after(e.replace_by("android"), "replaced", replaced_by="android", settings=ONE_SESSION),
+    *after(e.replace_by(None), "replaced", settings=ONE_SESSION),
+    Case("session_ended", e.refresh_after(e.wait(days=14)), 400, reason="expired"),
+    Case("service_key_invalid", s.get("/internal/v1/users/somebody/sessions")),
+    Case("service_key_invalid", e.backend_with_the_wrong_key),
+    Case("service_key_invalid", e.backend_with_an_access_token),
+    Case("access_token_missing", s.get("/v1/me")),
+    Case("access_token_missing", s.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
+    Case("access_token_invalid", s.me_with_a_made_up_token),
+    Case("access_token_invalid", s.me_with_a_forged_token),
+    Case("access_token_invalid", s.me_with_two_tokens),
+    Case("access_token_expired", e.get_after(e.wait(minutes=10), "/v1/me")),
+    Case("account_blocked", s.login_of("blocked")),
+    Case("account_blocked", s.login_of("deleted")),
+    Case("user_banned", e.login_of_the_banned()),
     Case(
         "user_banned",
-        403,
-        "contact_support",
         e.login_of_the_banned("2027-01-01T08:00:00+08:00"),
         until="2027-01-01T00:00:00+00:00",
     ),
-    Case("not_found", 404, "none", p.get("/v1/nothing")),
-    Case("not_found", 404, "none", e.revoke_the_session_of_another),
-    Case("not_found", 404, "none", e.show_a_ban_that_is_none),
-    Case("login_in_progress", 409, "retry_after", p.login_beside_another(10), retry_after=2),
-    Case("login_in_progress", 409, "retry_after", p.login_beside_another(1), retry_after=1),
-    Case("method_not_allowed", 405, "none", p.get("/v1/sessions/refresh")),
-    rate_limited(p.login_after_another, "rate_limit_login"),
-    rate_limited(p.refresh_after_another, "rate_limit_refresh"),
-    Case("body_too_large", 413, "none", p.login_with_body(b" " * 8193)),
-    Case("body_too_large", 413, "none", p.login_with_endless_body),
-    Case("uri_too_long", 414, "none", p.get("/v1/launch?" + "x" * 2048)),
-    Case("unsupported_media_type", 415, "none", p.login_with_a_form),
-    Case("header_too_large", 431, "none", p.get("/v1/launch", Cookie="x" * 16384)),
-    Case("invalid_request", 422, "none", p.login_with(ticket="two words")),
-    Case("invalid_request", 422, "none", p.login_with_an_odd_key),
-    Case("invalid_request", 422, "none", e.end_an_odd_scope),
-    Case("invalid_request", 422, "none", e.ban_for_an_odd_reason),
-    Case("idempotency_key_mismatch", 422, "none", p.login_with_the_key_of_another_ticket),
-    Case("internal_error", 500, "retry", p.login_with_a_bug_of_ours, session_alive="unknown"),
-    bad_answer(p.login_when_authing_has("html")),
-    bad_answer(p.login_when_authing_has("redirect")),
-    bad_answer(p.login_when_authing_has("truncated")),
-    Case("authing_token_invalid", 502, "contact_support", p.login_when_authing_has("bad_token")),
-    Case("authing_untrusted", 502, "contact_support", p.login_without_tls_to_believe),
-    unavailable(p.login_when_authing_has("drop")),
-    unavailable(p.login_when_authing_has("accept_then_drop")),
-    unavailable(p.login_when_authing_has("http_500")),
-    unavailable(p.login_when_authing_has("http_503"), retry_after=7),
-    unavailable(p.login_when_authing_has("rate_limited"), retry_after=7),
-    Case(
-        "authing_timeout",
-        503,
-        "retry_after",
-        p.login_when_authing_has("slow"),
-        retry_after=2,
-        settings={"authing_timeout": timedelta(milliseconds=50)},
+    Case("not_found", s.get("/v1/nothing")),
+    Case("not_found", e.revoke_the_session_of_another),
+    Case("not_found", e.as_backend("GET", "ban")),
+    Case("login_in_progress", s.login_beside_another(10), retry_after=2),
+    Case("login_in_progress", s.login_beside_another(1), retry_after=1),
+    Case("method_not_allowed", s.get("/v1/sessions/refresh")),
+    rate_limited(s.login_after_another, "rate_limit_login"),
+    rate_limited(s.refresh_after_another, "rate_limit_refresh"),
+    Case("body_too_large", s.login_with_body(b" " * 8193)),
+    Case("body_too_large", s.login_with_endless_body),
+    Case("uri_too_long", s.get("/v1/launch?" + "x" * 2048)),
+    Case("unsupported_media_type", s.login_with_a_form),
+    Case("header_too_large", s.get("/v1/launch", Cookie="x" * 16384)),
+    Case("invalid_request", s.login_with(ticket="two words")),
+    Case("invalid_request", s.login_with_an_odd_key),
+    Case("invalid_request", e.delete("/v1/sessions?scope=mine")),
+    Case("invalid_request", e.as_backend("PUT", "ban", {"reason": "two words"})),
+    Case("idempotency_key_mismatch", s.login_with_the_key_of_another_ticket),
+    Case("internal_error", s.login_with_a_bug_of_ours),
+    *(
+        Case("authing_bad_answer", s.login_when_authing_has(fault))
+        for fault in ("html", "redirect", "truncated")
     ),
-    Case("authing_overloaded", 503, "retry_after", p.login_in_a_crowd, retry_after=2),
-    Case(
-        "authing_misconfigured",
-        503,
-        "contact_support",
-        p.login_with_the_wrong_pool_secret,
-        retry_after=2,
+    Case("authing_token_invalid", s.login_when_authing_has("bad_token")),
+    Case("authing_untrusted", s.login_without_tls_to_believe),
+    *map(unavailable, ("drop", "accept_then_drop", "http_500")),
+    *(unavailable(fault, retry_after=7) for fault in ("http_503", "rate_limited")),
+    Case("authing_timeout", s.login_when_authing_has("slow"), retry_after=2, settings=HURRY),
+    Case("authing_overloaded", s.login_in_a_crowd, retry_after=2),
+    Case("authing_misconfigured", s.login_with_the_wrong_pool_secret, retry_after=2),
+    store_down(s.login_without_store),
+    store_down(e.refresh_after(s.break_store)),
+    *(
+        store_down(e.get_after(s.break_store, path, method))
+        for method, path in (
+            *(("GET", "/v1/me"), ("DELETE", "/v1/me"), ("GET", "/v1/sessions")),
+            *(("DELETE", "/v1/sessions/current"), ("DELETE", "/v1/sessions/somebodys")),
+            ("DELETE", "/v1/sessions?scope=all"),
+        )
     ),
-    store_down(p.login_without_store),
-    store_down(p.refresh_without_store),
-    *(store_down(scenario) for scenario in p.EVERYTHING_ELSE_WITHOUT_STORE),
+    *(
+        store_down(s.as_backend_without_store(method, what))
+        for what, methods in (("sessions", ("GET", "DELETE")), ("ban", ("GET", "PUT", "DELETE")))
+        for method in methods
+    ),
 )

@@ -1,11 +1,17 @@
-"""Every error over HTTP: status, members and headers."""
+"""Every error over HTTP: status, members and headers; and the table of errors is complete."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.api.problems import PROBLEMS
-from tests.api.error_cases import CASES, Case, Outcome
+from app.api.problems import MESSAGES, PROBLEMS
+from app.errors import TicketgateError
+from tests.api.error_cases import CASES, ROWS, AllOutcomes, Case, Outcome
+from tests.api.error_scenarios import CANARY
+from tests.api.routes import OAUTH, ROUTES, WEBHOOKS
+from tests.support.leaks import found
 
 ALWAYS = {"type", "title", "status", "detail", "instance", "code", "client_action", "request_id"}
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -77,6 +83,65 @@ def test_a_401_asks_for_a_bearer_and_says_whether_one_was_no_good(
     assert ('error="invalid_token"' in parameters) == (not none)
 
 
-def test_every_error_of_the_table_has_a_case() -> None:
-    rows = {(row.status, error.code, row.client_action) for error, row in PROBLEMS.items()}
-    assert rows == {(case.status, case.code, case.client_action) for case in CASES}
+def found_in(text: str, secrets: frozenset[str]) -> set[str]:
+    return found({secret: secret for secret in secrets | {CANARY}}, text)
+
+
+@every_case
+def test_an_error_holds_no_secret(case: Case, outcome: Outcome) -> None:
+    headers = [f"{name}: {value}" for name, value in outcome.response.headers.items()]
+    assert found_in("\n".join([outcome.response.text, *headers]), outcome.secrets) == set()
+
+
+def test_the_logs_of_all_errors_hold_no_secret(all_outcomes: AllOutcomes) -> None:
+    secrets = frozenset[str]().union(*(one.secrets for one in all_outcomes.outcomes.values()))
+    assert len(all_outcomes.log.splitlines()) > len(CASES)
+    assert found_in(all_outcomes.log, secrets) == set()
+
+
+# --- the table ---
+
+
+def leaves(kind: type[TicketgateError]) -> list[type[TicketgateError]]:
+    """Walk down to the errors that are raised; those above only group them."""
+    below = [child for child in kind.__subclasses__() if child.__module__ == kind.__module__]
+    return [leaf for child in below for leaf in leaves(child)] or [kind]
+
+
+def test_every_error_has_a_row_texts_and_a_case() -> None:
+    errors = set(leaves(TicketgateError))
+    assert PROBLEMS.keys() == errors
+    assert MESSAGES.keys() == {error.code for error in errors}
+    assert {(case.status, case.code) for case in CASES} == {(row[0], row[1]) for row in ROWS}
+
+
+def test_the_page_has_the_same_table_as_the_code() -> None:
+    assert len(set(ROWS)) == len(ROWS)
+    assert set(ROWS) == {(row.status, e.code, row.client_action) for e, row in PROBLEMS.items()}
+
+
+@pytest.mark.parametrize("code", sorted(MESSAGES))
+def test_an_error_is_worded_in_english_and_in_chinese(code: str) -> None:
+    english, chinese = MESSAGES[code]["en"], MESSAGES[code]["zh"]
+    assert all(english)
+    assert all(text.isascii() for text in english)
+    assert not any(text.isascii() for text in chinese)
+
+
+def test_the_page_has_the_same_routes_as_the_code() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "api.md").read_text("utf-8")
+    section = page.partition("\n## Routes\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[A-Z].*?`) \| ", section.replace("\\|", "or"), re.MULTILINE)
+    told = {
+        (method, re.sub(r"\{\w+\}", "{}", path))
+        for cell in cells
+        for path in re.findall(r"(/[^\s?`,]*)", cell)
+        for method in re.findall(r"[A-Z]{3,}", cell)
+    }
+    # HEAD is told in a sentence; the pages that API_DOCS turns on are no part of the API.
+    served = {
+        (method, re.sub(r"\{\w+\}", "{}", path))
+        for path, methods in (ROUTES | OAUTH | WEBHOOKS).items()
+        for method in methods - {"HEAD"}
+    }
+    assert told == served | {("GET", "/docs"), ("GET", "/openapi.json")}
