@@ -5,10 +5,12 @@ before it is recorded or told to the app. How a session begins is in `login`.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
-from typing import Literal, assert_never
+from typing import assert_never
 
 from app.errors import (
     AccessRefused,
@@ -33,9 +35,8 @@ _SUSPICIOUS = 3
 
 @dataclass(frozen=True, slots=True)
 class ValidToken:
-    """A token that is good now, and its active session. `issued_at` is known of access tokens."""
+    """A token that is good now, and its active session. Only an access token has `issued_at`."""
 
-    kind: Literal["access_token", "refresh_token"]
     session: Session
     expires_at: datetime
     issued_at: datetime | None = None
@@ -60,13 +61,8 @@ class SessionService:
         """Rotate the refresh token, or return its one successor again (promises 3 and 4).
 
         A rotation is replayed only to its own idempotency key, or to none if it had none. A bound
-        session needs a proof of its device key; a proof binds any other session to its key.
-
-        Raises:
-            ProofError: the proof is missing or not good; the session lives.
-            RefreshTokenInvalid: not issued by this service, or of an unknown session.
-            RefreshSessionEnded: the session has ended, perhaps because this token was reused.
-            RateLimited: too many refreshes; nothing has changed.
+        session needs a proof of its device key; a proof binds any other session to its key. After
+        RefreshRefused the token is of no use; after ProofError and RateLimited the session lives.
         """
         presented = self._read_refresh_token(refresh_token)
         proof = self.proofs.read(sent)
@@ -100,57 +96,45 @@ class SessionService:
                 assert_never(unreachable)
 
     async def inspect(self, token: str) -> ValidToken:
-        """Return what an access or refresh token is worth, from the store: an end counts at once.
+        """Return what an access or refresh token is worth, or raise AccessRefused, RefreshRefused.
 
         A refresh token is good if a refresh with it, without an idempotency key and with a good
         proof of possession, would succeed. Nothing changes by looking at one.
-
-        Raises:
-            AccessRefused: the access token is refused, or its session has ended.
-            RefreshRefused: the same for a refresh token.
         """
-        claims = self._read(token)
-        if isinstance(claims, AccessClaims):
-            return await self._inspect_access(claims)
-        rotation = self._rotation(claims, None, "ignored", dry_run=True)
+        if not token.startswith(PREFIX):
+            return await self.authorize(token)
+        presented = self._read_refresh_token(token)
+        rotation = self._rotation(presented, None, "ignored", dry_run=True)
         match await self.store.rotate(rotation):
             case Rotated(session):
-                return ValidToken("refresh_token", session, session.expires_at)
+                return ValidToken(session, session.expires_at)
             case Replayed(session):
                 window_ends_at = session.last_used_at + rotation.recovery_window
-                expires_at = min(session.expires_at, window_ends_at)
-                return ValidToken("refresh_token", session, expires_at)
+                return ValidToken(session, min(session.expires_at, window_ends_at))
             case _:
                 raise RefreshTokenInvalid
 
     async def authorize(self, access_token: str) -> ValidToken:
-        """Return what an access token is worth, and accept no other kind of token.
+        """Return what an access token is worth now, from the store: an end counts at once.
 
-        Raises:
-            AccessRefused: the token is refused, or its session has ended.
+        AccessRefused if it is nothing, or if this is another kind of token.
         """
-        return await self._inspect_access(self.verify(access_token))
-
-    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
-        """Return the active session of an access token and its profile.
-
-        Raises:
-            AccessRefused: the token is refused, or its session has ended.
-        """
-        session = (await self.authorize(access_token)).session
-        return session, self.issuer.profile(session)
-
-    async def _inspect_access(self, claims: AccessClaims) -> ValidToken:
+        claims = self.verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
             case Active(session) if session.subject == claims.subject:
                 if claims.generation < session.generation:
                     # A thief with an old token must not learn when the owner refreshes.
                     session = replace(session, last_used_at=session.created_at)
-                return ValidToken("access_token", session, claims.expires_at, claims.issued_at)
+                return ValidToken(session, claims.expires_at, claims.issued_at)
             case Ended(reason, replaced_by):
                 raise AccessSessionEnded(reason, replaced_by)
             case _:
                 raise AccessTokenInvalid
+
+    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
+        """Return the active session of an access token and its profile, or raise AccessRefused."""
+        session = (await self.authorize(access_token)).session
+        return session, self.issuer.profile(session)
 
     async def active_sessions(self, subject: str) -> Sequence[tuple[Session, Profile]]:
         """Return the user's active sessions, oldest first, with their profiles."""
@@ -158,12 +142,7 @@ class SessionService:
         return [(session, self.issuer.profile(session)) for session in found]
 
     async def log_out(self, access_token: str) -> None:
-        """End the session of an access token. It may have ended already.
-
-        Raises:
-            AccessRefused: the token is refused.
-            StoreUnavailable: the session may not have ended.
-        """
+        """End the session of an access token, which may have ended already."""
         claims = self.verify(access_token)
         await self._end(claims.session_id, claims.subject, EndReason.LOGGED_OUT)
 
@@ -171,26 +150,19 @@ class SessionService:
         """End the session of an access or refresh token of any generation (RFC 7009).
 
         A token that is not genuine ends nothing, and an access token that has expired neither.
-
-        Raises:
-            StoreUnavailable: the session may not have ended.
         """
-        try:
-            claims = self._read(token)
-        except (AccessRefused, RefreshRefused):
-            return
-        subject = claims.subject if isinstance(claims, AccessClaims) else None
-        await self._end(claims.session_id, subject, EndReason.REVOKED, by=claims.session_id)
+        with suppress(AccessRefused, RefreshRefused):
+            read = self._read_refresh_token if token.startswith(PREFIX) else self.verify
+            claims = read(token)
+            subject = claims.subject if isinstance(claims, AccessClaims) else None
+            await self._end(claims.session_id, subject, EndReason.REVOKED, by=claims.session_id)
 
     async def revoke(self, subject: str, session_id: str, *, by: str = "") -> None:
-        """End one of the user's sessions; the session `by` asks for it. It may have ended already.
+        """End a session of the user; the session `by` asks for it. It may have ended already.
 
-        Raises:
-            NotFound: the user has and had no such session.
-            StoreUnavailable: the session may not have ended.
+        NotFound if the user has and had no such session.
         """
-        outcome = await self._end(session_id, subject, EndReason.REVOKED, by=by)
-        if isinstance(outcome, Unknown):
+        if not await self._end(session_id, subject, EndReason.REVOKED, by=by):
             raise NotFound
 
     async def end_all(
@@ -206,21 +178,12 @@ class SessionService:
         self._record_ended(ended, EndReason.ERASED)
 
     def verify(self, access_token: str) -> AccessClaims:
-        """Return the claims of a genuine access token. The store is not asked.
-
-        Raises:
-            AccessRefused: the token is refused.
-        """
+        """Return the claims of a genuine access token, or raise AccessRefused; ask no store."""
         ring = self.issuer.keys.ring
         claims = self.issuer.access_tokens.verify(ring, access_token, self.clock())
         user = ring.current_secret_key.pseudonym(claims.subject)
         add_context(session_id=claims.session_id, user=user)
         return claims
-
-    def _read(self, token: str) -> AccessClaims | RefreshClaims:
-        if token.startswith(PREFIX):
-            return self._read_refresh_token(token)
-        return self.verify(token)
 
     def _read_refresh_token(self, token: str) -> RefreshClaims:
         claims = verify_refresh_token(self.issuer.keys.ring, token)
@@ -256,24 +219,19 @@ class SessionService:
 
     async def _end(
         self, session_id: str, subject: str | None, reason: EndReason, *, by: str = ""
-    ) -> Ended | Unknown:
+    ) -> bool:
+        """Return whether there is or was such a session."""
         outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
         if isinstance(outcome, Ended) and outcome.changed:
             self._record_ended([session_id], reason)
-        return outcome
+        return isinstance(outcome, Ended)
 
     def _record_replay(self, replay: Replayed) -> None:
-        first, session_id = replay.replays == 1, replay.session.id
-        kind = "first" if first else "again"
-        self.events.record(
-            "refresh_replayed", session_id=session_id, kind=kind, count=replay.replays
-        )
+        record = partial(self.events.record, session_id=replay.session.id)
+        first = replay.replays == 1
+        record("refresh_replayed", kind="first" if first else "again", count=replay.replays)
         if first and replay.replayed_generations >= _SUSPICIOUS:
-            self.events.record(
-                "refresh_replayed_repeatedly",
-                session_id=session_id,
-                count=replay.replayed_generations,
-            )
+            record("refresh_replayed_repeatedly", count=replay.replayed_generations)
 
     def _record_ended(self, session_ids: Sequence[str], reason: EndReason) -> None:
         for session_id in session_ids:

@@ -42,12 +42,6 @@ class AccessClaims(NamedTuple):
     subject: str
     issued_at: datetime
     expires_at: datetime
-
-
-class _Genuine(NamedTuple):
-    """A token whose signature and claims have been verified. Its times depend on the clock."""
-
-    claims: AccessClaims
     not_before: datetime
 
 
@@ -65,7 +59,7 @@ class AccessTokenCodec:
     client_id: str
     max_lifetime: timedelta
     _ring: KeyRing | None = field(default=None, init=False)
-    _read_once: Callable[[str], _Genuine] = field(init=False, repr=False)
+    _read_once: Callable[[str], AccessClaims] = field(init=False, repr=False)
 
     def issue(self, ring: KeyRing, session: Session, now: datetime) -> tuple[str, int]:
         """Sign an access token; return it with its lifetime in seconds.
@@ -94,27 +88,25 @@ class AccessTokenCodec:
     def verify(self, ring: KeyRing, token: str, now: datetime) -> AccessClaims:
         """Return the claims of a token whose every part is as `issue` writes it.
 
-        `exp` has no leeway; `iat` and `nbf` may be 30 s ahead.
-
-        Raises:
-            AccessTokenExpired: genuine, but expired.
-            AccessTokenInvalid: anything else; the reason is not told.
+        `exp` has no leeway; `iat` and `nbf` may be 30 s ahead. AccessTokenExpired if it is genuine
+        but expired; AccessTokenInvalid for anything else: the reason is not told.
         """
         if ring is not self._ring:
             self._ring = ring
             # An exception is not remembered, so only genuine tokens take up places.
             self._read_once = lru_cache(_REMEMBERED)(partial(self._read, ring))
         try:
-            genuine = self._read_once(token)
+            claims = self._read_once(token)
         except jws.InvalidJws:
             raise AccessTokenInvalid from None
-        if genuine.not_before > now + _CLOCK_SKEW:
+        if max(claims.issued_at, claims.not_before) > now + _CLOCK_SKEW:
             raise AccessTokenInvalid
-        if genuine.claims.expires_at <= now:  # last: only a genuine token is called expired
+        if claims.expires_at <= now:  # last: only a genuine token is called expired
             raise AccessTokenExpired
-        return genuine.claims
+        return claims
 
-    def _read(self, ring: KeyRing, token: str) -> _Genuine:
+    def _read(self, ring: KeyRing, token: str) -> AccessClaims:
+        """Verify all but the times, which depend on the clock."""
         unverified = jws.read(token, allowed=_HEADER_MEMBERS)
         key = ring.verification_key(unverified.header.get("kid"))
         if key is None or unverified.header.get("typ") != _TYPE:
@@ -127,11 +119,9 @@ class AccessTokenCodec:
             raise jws.InvalidJws
         jws.instant(claims, "auth_time")
         found = _access_claims(claims)
-        # `issue` writes no `nbf`, but a verifier must obey it (RFC 7519 section 4.1.5).
-        not_before = jws.instant(claims, "nbf") if "nbf" in claims else found.issued_at
         if found.expires_at - found.issued_at > self.max_lifetime:
             raise jws.InvalidJws
-        return _Genuine(found, max(found.issued_at, not_before))
+        return found
 
 
 @lru_cache
@@ -146,8 +136,11 @@ def _access_claims(claims: Any) -> AccessClaims:
     parsed = _JTI.fullmatch(token_id)
     if parsed is None:
         raise jws.InvalidJws
-    times = jws.instant(claims, "iat"), jws.instant(claims, "exp")
-    return AccessClaims(session_id, int(parsed["generation"]), subject, *times)
+    issued_at, expires_at = jws.instant(claims, "iat"), jws.instant(claims, "exp")
+    # `issue` writes no `nbf`, but a verifier must obey it (RFC 7519 section 4.1.5).
+    not_before = jws.instant(claims, "nbf") if "nbf" in claims else issued_at
+    generation = int(parsed["generation"])
+    return AccessClaims(session_id, generation, subject, issued_at, expires_at, not_before)
 
 
 def new_session_id() -> str:
@@ -169,11 +162,7 @@ def issue_refresh_token(key: SecretKey, session_id: str, generation: int) -> str
 
 
 def verify_refresh_token(ring: KeyRing, token: str) -> RefreshClaims:
-    """Verify the MAC with every accepted key and return the content.
-
-    Raises:
-        RefreshTokenInvalid: not issued with one of these keys.
-    """
+    """Return the content, or raise RefreshTokenInvalid if no accepted key made the MAC."""
     if not _REFRESH_TOKEN.fullmatch(token):
         raise RefreshTokenInvalid
     try:

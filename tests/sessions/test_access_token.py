@@ -33,7 +33,7 @@ from tests.sessions.builders import (
 
 RING = make_ring()
 TOKEN, _ = ACCESS_TOKENS.issue(RING, make_session(), NOW)
-CLAIMS = AccessClaims(SESSION_ID, 3, SUBJECT, NOW, NOW + 600 * SECOND)
+CLAIMS = AccessClaims(SESSION_ID, 3, SUBJECT, NOW, NOW + 600 * SECOND, NOW)
 
 
 def outcome(token: str, now: datetime) -> object:
