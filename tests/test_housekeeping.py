@@ -1,8 +1,7 @@
 """Files are followed and the store is purged while the service runs."""
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,18 +19,13 @@ from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import keep, make_session
 from tests.support.fakes import RecordedEvents
+from tests.support.processes import until
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     keyfile.create(tmp_path / "keys.json", "ES256")
     return tmp_path
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # the condition has no event
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

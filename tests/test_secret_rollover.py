@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from app.api.deps import Services
 from app.sandbox.personas import SigningKeys
+from tests.support.processes import until
 from tests.support.running_app import POOL_SECRET, SERVICE_KEY, RunningApp, running_app
 
 pytestmark = pytest.mark.long
@@ -59,12 +60,6 @@ class Users:
             await asyncio.gather(*self._logins)
 
 
-async def soon(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(FOLLOWED_WITHIN):
-        while not condition():  # noqa: ASYNC110  # the files are read by a timer
-            await asyncio.sleep(0.05)
-
-
 def accepts(services: Services, key: str) -> bool:
     return services.service_keys.accept(key)
 
@@ -88,7 +83,7 @@ async def test_a_roll_over_of_the_pool_secret_costs_no_login(
         async def write(secrets: str, step: str) -> None:
             (folder / "AUTHING_USER_POOL_SECRET").write_text(secrets)
             (folder / "SERVICE_API_KEYS").write_text(keys[step])
-            await soon(lambda: accepts(app.services, keys[step]))
+            await until(lambda: accepts(app.services, keys[step]), FOLLOWED_WITHIN)
 
         async with users.come():
             await write(both, "both")

@@ -1,11 +1,14 @@
 """The headers that every response has, and those that none has."""
 
+import asyncio
+
 import httpx
 import pytest
 
 from tests.api.error_cases import CASES, Case, Outcome
 from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
 from tests.support.running_app import SERVICE, RunningApp, bearer
+from tests.support.serving import served
 
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
 JSON = {"Content-Type": "application/json"}
@@ -133,3 +136,18 @@ async def test_an_origin_is_not_let_in(phone: httpx.AsyncClient) -> None:
     origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
     for method in ("GET", "OPTIONS"):
         check_headers(await phone.request(method, "/livez", headers=origin))
+
+
+async def test_a_head_over_a_socket_has_no_body_and_no_response_names_the_server(
+    app: RunningApp,
+) -> None:
+    async with served(app.serve(), drain=app.drain) as running:
+        for path in ("/livez", "/readyz", "/v1/launch", "/.well-known/jwks.json"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            request = f"HEAD {path} HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n"
+            writer.write(request.encode())
+            async with asyncio.timeout(30):
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert (body, b"\r\nserver:" in head.lower()) == (b"", False)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 
 from app.sandbox import Fault
 from app.sandbox.personas import Persona
+from tests.support.processes import until
 from tests.support.running_app import RunningApp
 
 SECRET = "made-up-webhook-secret-0123456789"
@@ -22,12 +22,6 @@ SETTINGS = {
 }
 USER = Persona.named("lin").user_id
 rechecked = pytest.mark.parametrize("app", [SETTINGS], indirect=True)
-
-
-async def soon(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # what is waited for knows no tests
-            await asyncio.sleep(0.002)
 
 
 def suspend(app: RunningApp, persona: str = "lin", status: str = "Suspended") -> None:
@@ -51,7 +45,7 @@ async def is_ended(app: RunningApp, tokens: dict[str, Any]) -> bool:
 
 async def soon_ended(app: RunningApp, tokens: dict[str, Any]) -> None:
     async with asyncio.timeout(30):
-        while not await is_ended(app, tokens):  # noqa: ASYNC110  # as above
+        while not await is_ended(app, tokens):  # noqa: ASYNC110  # it has no event
             await asyncio.sleep(0.002)
 
 
@@ -67,7 +61,7 @@ async def test_a_refresh_succeeds_and_then_the_sessions_of_a_blocked_user_end(
     app.clock.advance(seconds=1)
     tokens = await app.refresh(tokens["refresh_token"])
     await app.refresh(other["refresh_token"])
-    await soon(lambda: app.sandbox.state.users_read == 2)
+    await until(lambda: app.sandbox.state.users_read == 2)
     response = await app.try_refresh(tokens["refresh_token"])
     while response.status_code == 200:
         response = await app.try_refresh(response.json()["refresh_token"])
@@ -159,7 +153,7 @@ async def test_a_hint_that_claims_a_block_is_not_believed(app: RunningApp) -> No
     tokens = await app.log_in()
     body = {"eventName": "user:blocked", "data": {"user": {"id": USER, "status": "Suspended"}}}
     assert await webhook(app, json.dumps(body)) == 204
-    await soon(lambda: app.sandbox.state.users_read == 1)
+    await until(lambda: app.sandbox.state.users_read == 1)
     assert not await is_ended(app, tokens)
 
 
@@ -185,7 +179,7 @@ async def test_every_secret_that_is_given_must_be_right(
     suspend(app)
     assert await webhook(app, BODIES[0], **headers) == status
     if status == 204:
-        await soon(lambda: app.sandbox.state.users_read == 1)
+        await until(lambda: app.sandbox.state.users_read == 1)
     else:
         assert not await is_ended(app, tokens)
 
@@ -243,6 +237,6 @@ async def test_blocked_users_are_gone_within_the_bound_whatever_the_webhooks_do(
                 assert name in blocked_at
                 tally[f"gone after {10 * (step - blocked_at[name])} minutes"] += 1
                 del alive[name]
-        await soon(lambda: not recheck._causes)
+        await until(lambda: not recheck._causes)
     print(f"seed {seed}: {len(blocked_at)} blocked, {dict(sorted(tally.items()))}")  # noqa: T201
     assert set(names) - set(alive) >= {n for n, step in blocked_at.items() if step < 62}

@@ -13,11 +13,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from app.server.draining import DrainingServer, bind
+from app.server.draining import DrainingServer
 from app.sessions.models import EndReason, Revocation, RevocationPage
 from app.sessions.ports import SessionStore
 from app.sessions.revocations import MAX_FOLLOWERS
+from tests.support.processes import until
 from tests.support.running_app import SERVICE, RunningApp
+from tests.support.serving import served
 
 PATH = "/internal/v1/revocations"
 STREAM = {**SERVICE, "Accept": "text/event-stream"}
@@ -164,34 +166,20 @@ class Feed:
 
     async def closes(self) -> bool:
         """Wait until no connection is open."""
-        async with asyncio.timeout(30):
-            while self.server.server_state.connections:  # noqa: ASYNC110  # it has no event
-                await asyncio.sleep(0.01)
+        await until(lambda: not self.server.server_state.connections)
         return True
 
 
 @pytest.fixture
 async def feed(app: RunningApp) -> AsyncIterator[Feed]:
-    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    server = DrainingServer(
-        app.serve(),
-        drain=app.drain,
-        drain_delay=0,
-        shutdown_timeout=5,
-        keep_alive=60,
-        on_start=started.set_result,
-        deadline=1,
-    )
-    with bind("127.0.0.1", 0) as listener:
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        url = f"http://127.0.0.1:{await started}"
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        async with httpx.AsyncClient(
-            base_url=url, timeout=30, trust_env=False, limits=limits
-        ) as http:
-            yield Feed(server, running, http)
-            server.should_exit = True
-            await running
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with (
+        served(app.serve(), drain=app.drain, deadline=1) as running,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{running.port}", timeout=30, trust_env=False, limits=limits
+        ) as http,
+    ):
+        yield Feed(running.server, running.running, http)
 
 
 async def test_a_stream_pushes_each_end_within_100_ms(app: RunningApp, feed: Feed) -> None:
@@ -258,8 +246,7 @@ async def test_a_stream_ends_when_the_store_cannot_be_asked(app: RunningApp, fee
     session_id = await ended(app)
     async with feed.stream() as stream:
         assert (await stream.event())[1]["sid"] == session_id
-        while not app.services.revocations._news._waiters:  # noqa: ASYNC110  # it waits for news
-            await asyncio.sleep(0.002)
+        await until(lambda: app.services.revocations._news._waiters)
         app.break_store()
         began = time.monotonic()
         assert await stream.ends()
@@ -298,8 +285,6 @@ async def test_a_client_that_does_not_read_its_stream_is_disconnected(
     _, writer = await asyncio.open_connection(url.host, url.port, limit=1)
     lines = [f"GET {PATH} HTTP/1.1", "Host: api.test", *(f"{n}: {v}" for n, v in STREAM.items())]
     writer.write("\r\n".join([*lines, "", ""]).encode())
-    async with asyncio.timeout(30):
-        while not feed.server.server_state.connections:  # noqa: ASYNC110  # it has no event
-            await asyncio.sleep(0.01)
+    await until(lambda: feed.server.server_state.connections)
     assert await feed.closes()
     writer.close()

@@ -15,9 +15,10 @@ from uvicorn.server import ServerState
 
 from app.api.middleware import RequestContext
 from app.server.connections import ConnectionLimiter
-from app.server.draining import DrainingServer, bind
+from app.server.draining import DrainingServer
 from app.server.protocol import StrictHttpProtocol, strict_protocol
 from tests.support.fakes import RecordedEvents
+from tests.support.serving import served
 
 TIMEOUT = 30.0
 
@@ -214,28 +215,10 @@ def server(shared_server: EchoServer) -> EchoServer:
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[EchoServer]:
     echo = EchoServer()
-    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    settings: dict[str, Any] = {
-        "drain": asyncio.Event(),
-        "drain_delay": 0,
-        "shutdown_timeout": 5,
-        "keep_alive": 60,
-        "on_start": started.set_result,
-    } | options
-    echo.server = DrainingServer(echo.app, **settings)
-    with bind("127.0.0.1", 0) as listener:
-        echo.running = asyncio.create_task(echo.server.serve(sockets=[listener]))
-        echo.port = await started
+    async with served(echo.app, **options) as running:
+        echo.server, echo.running, echo.port = running.server, running.running, running.port
         yield echo
         echo.release.set()
-        echo.server.should_exit = True
-        await echo.running
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():  # noqa: ASYNC110  # the condition has no event
-            await asyncio.sleep(0.005)
 
 
 async def until_end(reader: asyncio.StreamReader) -> bytes:

@@ -15,9 +15,9 @@ import pytest
 import uvloop
 
 from app.server.draining import DrainingServer, bind
-from tests.server.conftest import TIMEOUT, Echo, Serve, next_response, responses, until, until_end
+from tests.server.conftest import TIMEOUT, Echo, Serve, next_response, responses, until_end
 from tests.server.examples import CHUNKED, EMPTY, get
-from tests.support.processes import ROOT, Program, machine, soon
+from tests.support.processes import ROOT, Program, machine, soon, until
 
 FOREVER = 60.0
 LATE = 20

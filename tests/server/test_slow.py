@@ -16,11 +16,11 @@ from tests.server.conftest import (
     EchoServer,
     Serve,
     next_response,
-    until,
     until_end,
     until_end_or_reset,
 )
 from tests.server.examples import CHUNKED, GET, get, post
+from tests.support.processes import until
 
 DEADLINE = 0.3
 SLOW: dict[str, Sequence[bytes]] = {

@@ -19,6 +19,7 @@ from app.sessions.users import MAX_QUEUED, Recheck
 from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import NOW, keep, make_session
 from tests.support.fakes import FakeClock, RecordedEvents
+from tests.support.processes import until
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 _BARRIER = "barrier-"
@@ -94,11 +95,6 @@ async def worked_off(recheck: Recheck, directory: Directory) -> AsyncIterator[No
                 recheck.refreshed(f"{_BARRIER}{next(_numbers)}")
             await asyncio.sleep(0)
         directory.gate.set()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  # what is waited for knows no tests
-        await asyncio.sleep(0)
 
 
 async def sign_in(stores: Stores, *subjects: str) -> None:

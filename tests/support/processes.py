@@ -1,5 +1,6 @@
 """Python programs as processes, whose output can be read at any time."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -24,6 +25,13 @@ def soon(look: Callable[[], T]) -> T:
         assert time.monotonic() < deadline, f"not within {_PATIENCE} s"
         time.sleep(0.005)
     return value
+
+
+async def until(condition: Callable[[], object], seconds: float = _PATIENCE) -> None:
+    """Let the event loop run until the condition is true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # the condition has no event
+            await asyncio.sleep(0.002)
 
 
 def free_port() -> int:
