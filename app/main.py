@@ -43,7 +43,7 @@ from app.ratelimits.limiter import RateLimiter
 from app.ratelimits.shared import redis_storage
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
-from app.sessions.login import LeaseTimes, LoginService
+from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, Maintenance, SessionLimits
 from app.sessions.proofs import ProofVerifier
@@ -137,10 +137,8 @@ async def open_services(
                 tickets=stores.tickets,
                 issuer=issuer,
                 proofs=proofs,
-                times=LeaseTimes(
-                    lease=settings.authing_timeout + _LEASE_MARGIN,
-                    ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
-                ),
+                lease_life=settings.authing_timeout + _LEASE_MARGIN,
+                ticket_life=settings.authing_ticket_ttl + _CLOCK_SKEW,
                 limits=SessionLimits(
                     max_per_user=settings.session_max_per_user,
                     one_per_device_type=settings.session_one_per_device_type,

@@ -30,6 +30,7 @@ from app.sessions.models import Device, EndReason, GivenProof, Session, TokenPai
 from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import Clock, IdentityProvider, SessionLimits, TicketLease, TicketStore
 from app.sessions.proofs import ProofVerifier, SentProof, note_proof
+from app.sessions.sessions import record_ended
 
 _MAX_RETRY_AFTER = 2
 _VERSION = re.compile(r"v?[0-9][0-9A-Za-z._+() -]{0,31}")
@@ -52,25 +53,19 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseTimes:
-    """`lease`: longer than any exchange takes. `ticket_life`: longer than any ticket lives."""
-
-    lease: timedelta
-    ticket_life: timedelta
-
-
-@dataclass(frozen=True, slots=True)
 class LoginService:
     """Exchanges tickets for sessions.
 
     One object for each process: concurrent logins with the same ticket wait for each other here.
+    `lease_life` is longer than any exchange takes, `ticket_life` longer than any ticket lives.
     """
 
     identity_provider: IdentityProvider
     tickets: TicketStore
     issuer: TokenIssuer
     proofs: ProofVerifier
-    times: LeaseTimes
+    lease_life: timedelta
+    ticket_life: timedelta
     limits: SessionLimits
     clock: Clock
     events: Events
@@ -79,18 +74,10 @@ class LoginService:
     _in_flight: dict[bytes, asyncio.Task[TokenPair]] = field(default_factory=dict, init=False)
 
     async def log_in(self, login: Login) -> TokenPair:
-        """Exchange a ticket for its one session.
+        """Exchange a ticket for its one session. A proof of possession binds it to its key.
 
-        A proof of possession binds the session to its key.
-
-        Raises:
-            ProofError: the proof is missing or not good; the ticket may be retried.
-            TicketUsed: the ticket has a session already, and this is no retry of that login.
-            IdempotencyKeyMismatch: the key was used with another ticket.
-            LoginInProgress: another instance is exchanging the ticket.
-            LoginRefused, UserBanned: the ticket or the user is refused for good.
-            AuthingError: Authing gave no usable result; the ticket may be retried.
-            StoreUnavailable: the session could not be stored.
+        After LoginRefused and UserBanned, the ticket is of no use. After ProofError, AuthingError
+        and StoreUnavailable it may be sent again.
         """
         ticket_hash, proof = _sha256(login.ticket), self.proofs.read(login.proof)
         self.proofs.check(proof)
@@ -134,16 +121,14 @@ class LoginService:
                 lease, session, self.limits, _plain_version(login.device)
             )
         except Exception:
-            await self._release(lease)
+            with suppress(StoreUnavailable):  # then the lease expires
+                await self.tickets.release(lease)
             raise
         match outcome:
             case Opened(replaced):
                 self.after_login(session.subject)
                 self.events.record("session_opened", session_id=session.id)
-                for session_id in replaced:
-                    self.events.record(
-                        "session_ended", session_id=session_id, reason=EndReason.REPLACED
-                    )
+                record_ended(self.events, replaced, EndReason.REPLACED)
                 return self.issuer.token_pair(session, profile, session.created_at)
             case AlreadyUsed(other):
                 return self._replay(other, proof)
@@ -151,10 +136,6 @@ class LoginService:
                 raise UserBanned(until)
             case also_unreachable:
                 assert_never(also_unreachable)
-
-    async def _release(self, lease: TicketLease) -> None:
-        with suppress(StoreUnavailable):  # then the lease expires
-            await self.tickets.release(lease)
 
     def _replay(self, session: Session | None, proof: GivenProof) -> TokenPair:
         if session is None:
@@ -165,15 +146,14 @@ class LoginService:
         return self.issuer.token_pair(session, profile, self.clock(), replayed=True)
 
     def _new_lease(self, login: Login, ticket_hash: bytes) -> TicketLease:
-        now = self.clock()
-        key = login.idempotency_key
+        now, key = self.clock(), login.idempotency_key
         return TicketLease(
             ticket_hash=ticket_hash,
             key_hash=_sha256(key) if key is not None else None,
             holder=os.urandom(16).hex(),
             now=now,
-            lease_ends_at=now + self.times.lease,
-            expires_at=now + max(self.times.ticket_life, self.times.lease),
+            lease_ends_at=now + self.lease_life,
+            expires_at=now + max(self.ticket_life, self.lease_life),
         )
 
 

@@ -33,7 +33,7 @@ class Unknown:
 class Rotated:
     """The refresh token was the current one; its successor is current now.
 
-    `rolled_forward`: it was one generation ahead of the store, which must have lost a write.
+    `rolled_forward`: it was one generation ahead of a store that must have lost a write.
     """
 
     session: Session
@@ -92,8 +92,7 @@ class Held:
 class AlreadyUsed:
     """The ticket has a session already.
 
-    `session` is set only for a login with the same idempotency key, while that session is active
-    and not refreshed.
+    It is given only to its own idempotency key, while it is active and not refreshed.
     """
 
     session: Session | None

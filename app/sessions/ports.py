@@ -37,11 +37,8 @@ class IdentityProvider(Protocol):
     async def exchange(self, ticket: str, network: str) -> Identity:
         """Exchange the ticket. The provider may consume it, so do not repeat the call.
 
-        `network` names the client's network. One network cannot use up what is for all.
-
-        Raises:
-            LoginRefused: the ticket or the user is refused for good.
-            AuthingError: the provider gave no result that can be believed.
+        `network` names the client's network. One network cannot use up what is for all. Raise
+        LoginRefused if the ticket or the user is refused for good, AuthingError without a result.
         """
 
 
@@ -49,11 +46,7 @@ class UserDirectory(Protocol):
     """Knows the users of the identity provider."""
 
     async def may_sign_in(self, subject: str) -> bool:
-        """Return whether the user may sign in; False if they are blocked or unknown.
-
-        Raises:
-            AuthingError: there is no definite answer.
-        """
+        """Return whether the user is known and not blocked, or raise AuthingError."""
         ...
 
 
@@ -69,20 +62,15 @@ class RateLimit(Protocol):
     """Limits requests by name, such as a client address or a session id."""
 
     async def __call__(self, name: str, /) -> None:
-        """Count one request of this name.
-
-        Raises:
-            RateLimited: there were too many of this name.
-        """
+        """Count one request of this name, or raise RateLimited if there were too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class TicketLease:
-    """One login's exclusive use of a ticket while it is exchanged.
+    """One login's exclusive use of a ticket while it is exchanged; `holder` is unique to it.
 
-    The ticket and the idempotency key are SHA-256 hashes. `holder` is unique to the attempt. After
-    `lease_ends_at` another login may take over. At `expires_at` the ticket itself has expired, and
-    the lease is deleted.
+    Ticket and idempotency key are SHA-256 hashes. After `lease_ends_at` another login may take
+    over. At `expires_at` the ticket itself has expired, and the lease is deleted.
     """
 
     ticket_hash: bytes
@@ -119,8 +107,7 @@ class TicketStore(Protocol):
     ) -> Opened | AlreadyUsed | Banned:
         """Store the session as the one of this ticket, unless the ticket has another already.
 
-        A ban of the user is found in the same step, and releases the lease. `app_version` is for
-        the history.
+        A ban of the user releases the lease in the same step. `app_version` is for the history.
         """
 
 
@@ -129,8 +116,8 @@ class Rotation:
     """One presented refresh token, as a command to the store.
 
     `presented` is its generation. `secret_kid` names the key of the successor, if one is made.
-    `key_hash` is the hash (SHA-256) of the app's idempotency key for this refresh. With `dry_run`,
-    the store only tells what would happen: nothing changes, and the session is as it is now.
+    `key_hash` is the SHA-256 hash of the app's idempotency key. With `dry_run` nothing changes: the
+    store tells the outcome and the session as it is now.
     """
 
     session_id: str
@@ -209,9 +196,8 @@ class SessionStore(Protocol):
     async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
         """The sessions that ended after this cursor, in the order of the commits.
 
-        Those whose last access token has expired at `now` are left out, and so are expiries. With a
-        cursor that the store does not know, the page begins with the oldest. A page has at most
-        MAX_SESSIONS.
+        Those whose last access token has expired at `now` are left out, and so are expiries. After
+        an unknown cursor the page begins with the oldest. A page has at most MAX_SESSIONS.
         """
 
 

@@ -45,10 +45,7 @@ class RevocationFeed:
     async def read_page(self, after: str) -> RevocationPage:
         """Return sessions that ended after this cursor and whose access tokens may be valid.
 
-        With a cursor that the store does not know, the page begins with the oldest.
-
-        Raises:
-            StoreUnavailable: the store cannot be asked.
+        After a cursor that the store does not know, the page begins with the oldest.
         """
         await asyncio.sleep(0)  # between two pages, other requests have their turn
         return await self.store.revocations(after, self.clock(), self.access_ttl)
@@ -64,10 +61,9 @@ class RevocationFeed:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Count one follower while the context is open. One task looks at the store for all.
+        """Count one follower while the context is open, or raise RateLimited if there are too many.
 
-        Raises:
-            RateLimited: there are too many.
+        One task looks at the store for all.
         """
         if self._followers >= MAX_FOLLOWERS:
             raise RateLimited(POLL_AFTER)

@@ -42,6 +42,12 @@ class ValidToken:
     issued_at: datetime | None = None
 
 
+def record_ended(events: Events, session_ids: Sequence[str], reason: EndReason) -> None:
+    """Record that these sessions have ended, after the store has confirmed it."""
+    for session_id in session_ids:
+        events.record("session_ended", session_id=session_id, reason=reason)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionService:
     """Refreshes, shows and ends sessions. Every method may raise StoreUnavailable."""
@@ -170,12 +176,12 @@ class SessionService:
     ) -> None:
         """End the user's sessions for this reason, except `keep`. The session `by` asks for it."""
         ended = await self.store.end_all(subject, reason, self.clock(), keep=keep, by=by)
-        self._record_ended(ended, reason)
+        record_ended(self.events, ended, reason)
 
     async def erase(self, subject: str) -> None:
         """End the user's sessions and erase what is stored of the user."""
         ended = await self.store.erase(subject, self.clock())
-        self._record_ended(ended, EndReason.ERASED)
+        record_ended(self.events, ended, EndReason.ERASED)
 
     def verify(self, access_token: str) -> AccessClaims:
         """Return the claims of a genuine access token, or raise AccessRefused; ask no store."""
@@ -223,7 +229,7 @@ class SessionService:
         """Return whether there is or was such a session."""
         outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
         if isinstance(outcome, Ended) and outcome.changed:
-            self._record_ended([session_id], reason)
+            record_ended(self.events, [session_id], reason)
         return isinstance(outcome, Ended)
 
     def _record_replay(self, replay: Replayed) -> None:
@@ -232,7 +238,3 @@ class SessionService:
         record("refresh_replayed", kind="first" if first else "again", count=replay.replays)
         if first and replay.replayed_generations >= _SUSPICIOUS:
             record("refresh_replayed_repeatedly", count=replay.replayed_generations)
-
-    def _record_ended(self, session_ids: Sequence[str], reason: EndReason) -> None:
-        for session_id in session_ids:
-            self.events.record("session_ended", session_id=session_id, reason=reason)

@@ -22,6 +22,7 @@ from app.errors import (
 from app.events import Events
 from app.sessions.models import Ban, EndReason
 from app.sessions.ports import BanStore, Clock, SessionStore, UserDirectory
+from app.sessions.sessions import record_ended
 
 MAX_QUEUED = 1000
 """Users in the queue. Further ones are left out until their next refresh."""
@@ -43,8 +44,7 @@ class BanService:
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
         if until is not None and until <= ban.created_at:
             raise InvalidRequest([FieldError("/until", "must be in the future")])
-        for session_id in await self.store.put(ban):
-            self.events.record("session_ended", session_id=session_id, reason=EndReason.BANNED)
+        record_ended(self.events, await self.store.put(ban), EndReason.BANNED)
         return ban
 
     async def find(self, subject: str) -> Ban:
@@ -158,6 +158,6 @@ class Recheck:
         else:
             reason = EndReason.ACCOUNT_BLOCKED
             # The clock anew: while Authing was asked, the user may have got new access tokens.
-            for session_id in await self.store.end_all(subject, reason, self.clock()):
-                self.events.record("session_ended", session_id=session_id, reason=reason)
+            ended = await self.store.end_all(subject, reason, self.clock())
+            record_ended(self.events, ended, reason)
         self.events.record("user_looked_at", outcome="ok" if may_sign_in else "account_blocked")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.sessions.issuer import Lifetimes, TokenIssuer
-from app.sessions.login import LeaseTimes, Login, LoginService
+from app.sessions.login import Login, LoginService
 from app.sessions.models import TokenPair
 from app.sessions.ports import SessionLimits, Stores
 from app.sessions.proofs import ProofVerifier
@@ -20,7 +20,6 @@ from tests.support.fakes import FakeClock, FakeIdentityProvider, FakeKeys, Recor
 LIFETIMES = Lifetimes(
     idle=timedelta(days=14), absolute=timedelta(days=30), recovery_window=timedelta(hours=24)
 )
-TIMES = LeaseTimes(lease=timedelta(seconds=10), ticket_life=timedelta(seconds=150))
 UNLIMITED = SessionLimits(max_per_user=1000, one_per_device_type=False)
 
 
@@ -73,7 +72,8 @@ def logins(
         tickets=stores.tickets,
         issuer=issuer,
         proofs=ProofVerifier(issuer.keys, ISSUER, "optional", clock),
-        times=TIMES,
+        lease_life=timedelta(seconds=10),
+        ticket_life=timedelta(seconds=150),
         limits=UNLIMITED,
         clock=clock,
         events=events,

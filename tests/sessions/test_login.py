@@ -26,7 +26,7 @@ from app.errors import (
     UserBanned,
 )
 from app.sessions.issuer import Lifetimes
-from app.sessions.login import LeaseTimes, Login, LoginService
+from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
@@ -404,7 +404,7 @@ async def test_a_slow_process_without_a_key_makes_no_second_session(
 async def test_a_lease_longer_than_the_life_of_tickets_is_kept(
     logins: LoginService, clock: FakeClock
 ) -> None:
-    patient = replace(logins, times=LeaseTimes(lease=300 * SECOND, ticket_life=150 * SECOND))
+    patient = replace(logins, lease_life=300 * SECOND)
     async with exchange_under_way(patient):
         clock.advance(299 * SECOND)
         with pytest.raises(LoginInProgress):

@@ -39,7 +39,7 @@ from app.errors import (
     UserBanned,
 )
 from app.sessions.issuer import Lifetimes, TokenIssuer
-from app.sessions.login import LeaseTimes, Login, LoginService
+from app.sessions.login import Login, LoginService
 from app.sessions.models import EndReason, Identity, TokenPair
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits
 from app.sessions.proofs import ProofVerifier
@@ -140,13 +140,13 @@ class Sessions(RuleBasedStateMachine):
         issuer = TokenIssuer(FakeKeys(RING), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
         common: dict[str, Any] = {"clock": lambda: self.now, "events": RecordedEvents()}
         proofs = ProofVerifier(issuer.keys, "https://i", "optional", common["clock"])
-        times = LeaseTimes(timedelta(seconds=10), TICKET_LIFE)
         self.logins = LoginService(
             identity_provider=self.provider,
             tickets=self.stores.tickets,
             issuer=issuer,
             proofs=proofs,
-            times=times,
+            lease_life=10 * SECOND,
+            ticket_life=TICKET_LIFE,
             limits=self.limits,
             **common,
         )
