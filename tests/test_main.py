@@ -218,9 +218,9 @@ async def test_a_login_outlives_its_deadline_in_the_store_and_its_ticket_at_auth
     sandbox: Sandbox,
 ) -> None:
     async with opened(sandbox, authing_timeout="9", authing_ticket_ttl="300") as services:
-        times = services.logins.times
-    assert times.lease > timedelta(seconds=9)
-    assert times.ticket_life > timedelta(seconds=300)
+        logins = services.logins
+    assert logins.lease_life > timedelta(seconds=9)
+    assert logins.ticket_life > timedelta(seconds=300)
 
 
 @pytest.mark.parametrize(
