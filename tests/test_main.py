@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app.api.app import create_app
 from app.api.deps import Services
-from app.authing.in_process import HttpxTransport
+from app.authing.in_process import AsgiTransport
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, StartupError
 from app.main import open_services, store_address, system_clock
@@ -52,16 +53,12 @@ def load(**given: Any) -> Settings:
     )
 
 
-@dataclass
-class Wire(httpx.AsyncBaseTransport):
+class Wire(AsgiTransport):
     """The way to the fake Authing, which remembers whether it has been closed."""
 
-    sandbox: Sandbox
-    closed: bool = False
+    closed = False
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await httpx.ASGITransport(self.sandbox.app).handle_async_request(request)
-
+    @override
     async def aclose(self) -> None:
         self.closed = True
 
@@ -72,7 +69,7 @@ async def opened(
 ) -> AsyncIterator[Any]:
     settings = load(**given)
     async with open_services(
-        settings, drain=drain or asyncio.Event(), transport=HttpxTransport(Wire(sandbox))
+        settings, drain=drain or asyncio.Event(), transport=Wire(sandbox.app)
     ) as services:
         yield services
 
@@ -101,7 +98,7 @@ def test_redis_is_addressed_with_its_ca_file_and_the_password_of_its_sentinels()
 
 async def test_everything_opened_is_closed_again(sandbox: Sandbox) -> None:
     settings, wire, before = load(), Wire(sandbox), asyncio.all_tasks()
-    async with open_services(settings, drain=asyncio.Event(), transport=HttpxTransport(wire)):
+    async with open_services(settings, drain=asyncio.Event(), transport=wire):
         assert len(asyncio.all_tasks()) > len(before)
         assert not wire.closed
     assert wire.closed

@@ -52,8 +52,8 @@ class AuthingClient(IdentityProvider):
         Raises:
             AuthingError: there was no response.
         """
-        async with await send(self.transport, "GET", self.base_url) as response:
-            return http_date(response.header("date"))
+        response = await send(self.transport, "GET", self.base_url)
+        return http_date(response.headers.get("date", ""))
 
     async def _send_ticket(self, ticket: str, secret: str) -> UserRecord:
         # The secret is always sent, because only some pools require it. Ticket and secret are not

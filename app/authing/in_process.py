@@ -1,47 +1,47 @@
-"""Authing in this process, for the sandbox and the tests: a transport of httpx instead of sockets.
+"""Authing in this process, for the sandbox and the tests: an application instead of sockets."""
 
-httpx.ASGITransport calls an application. `serve` does not load httpx.
-"""
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
-from collections.abc import Mapping
-
-import httpx
 from typing_extensions import override
+from yarl import URL
 
 from app.authing.transport import Response, Transport
 
 
-class HttpxTransport(Transport):
-    """Sends through a transport of httpx."""
+class AsgiTransport(Transport):
+    """Calls an ASGI application; an error of it is that of the connection."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
+    def __init__(self, app: Any) -> None:
+        self._app = app
 
     @override
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        request = httpx.Request(method, url, headers=headers, content=body)
-        return _Response(await self._inner.handle_async_request(request))
+        target = URL(url)
+        fields = {"host": target.authority, "content-length": str(len(body)), **headers}
+        scope = {
+            "type": "http",
+            "method": method,
+            "scheme": target.scheme,
+            "path": target.path,
+            "query_string": target.raw_query_string.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+        }
+        messages: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, send)
+        start, *parts = messages
+        received = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Response(start["status"], received, b"".join(part["body"] for part in parts))
 
     @override
     async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _Response(Response):
-    def __init__(self, inner: httpx.Response) -> None:  # there is no connection
-        self.status = inner.status_code
-        self._inner = inner
-
-    @override
-    def header(self, name: str) -> str:
-        return str(self._inner.headers.get(name, ""))
-
-    @override
-    async def read(self, limit: int) -> bytes:
-        return b"".join([part async for part in self._inner.aiter_raw()])
-
-    @override
-    async def __aexit__(self, *_error: object) -> None:
-        await self._inner.aclose()
+        """There is no connection."""

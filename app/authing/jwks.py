@@ -87,13 +87,11 @@ class RemoteJwks(TokenKeys):
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with (
-            Deadline(self._timeout),
-            await send(self._transport, "GET", self._url) as response,
-        ):
-            if response.status != HTTPStatus.OK:
-                raise AuthingBadAnswer("bad_status")
-            return read_jwk_set(await read_json(response), self._events)
+        async with Deadline(self._timeout):
+            response = await send(self._transport, "GET", self._url)
+        if response.status != HTTPStatus.OK:
+            raise AuthingBadAnswer("bad_status")
+        return read_jwk_set(read_json(response), self._events)
 
 
 def read_jwk_set(document: JsonValue, events: Events) -> Sequence[TokenKey]:

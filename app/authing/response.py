@@ -15,12 +15,11 @@ from urllib.parse import urlencode
 
 from app.authing.documents import loads
 from app.authing.result import is_success, raise_for_status
-from app.authing.transport import CLIENT_ERRORS, Response, Transport, raise_mapped
+from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, raise_mapped
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue
 from app.sessions.ports import Clock
 
-MAX_BODY = 256 * 1024
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}
@@ -44,16 +43,16 @@ async def request(
     Raises:
         AuthingError: there is no response, or its status or form decides.
     """
-    async with await send(transport, method, url, **content) as response:
-        wait = retry_after(response, clock)
-        raise_for_status(response.status, retry_after=wait)
-        try:
-            document = await read_json(response)
-        except AuthingBadAnswer:
-            if is_success(response.status):
-                raise
-            document = None
-        return Reply(response.status, document, wait)
+    response = await send(transport, method, url, **content)
+    wait = retry_after(response.headers.get("retry-after", ""), clock)
+    raise_for_status(response.status, retry_after=wait)
+    try:
+        document = read_json(response)
+    except AuthingBadAnswer:
+        if is_success(response.status):
+            raise
+        document = None
+    return Reply(response.status, document, wait)
 
 
 async def send(
@@ -65,11 +64,7 @@ async def send(
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Send one request, once; return the response before its body is read.
-
-    Raises:
-        AuthingError: there was no response.
-    """
+    """Send one request, once; raise AuthingError if there is no response."""
     fields = {**_HEADERS, **(headers or {})}
     body = b""
     if json is not None:
@@ -83,29 +78,19 @@ async def send(
         raise_mapped(exc)
 
 
-async def read_json(response: Response) -> Any:
-    """Read the body, at most 256 KiB of it.
-
-    Raises:
-        AuthingBadAnswer: compressed, another media type, too large, cut off, or not JSON.
-        AuthingUnavailable: the connection broke.
-    """
-    if (response.header("content-encoding") or "identity").strip().lower() != "identity":
+def read_json(response: Response) -> Any:
+    """Decode the body, or raise AuthingBadAnswer: compressed, another type, too large, not JSON."""
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise AuthingBadAnswer("bad_encoding")
-    if not _JSON.fullmatch(response.header("content-type")):
+    if not _JSON.fullmatch(response.headers.get("content-type", "")):
         raise AuthingBadAnswer("bad_content_type")
-    try:
-        body = await response.read(MAX_BODY)
-    except CLIENT_ERRORS as exc:
-        raise_mapped(exc)
-    if len(body) > MAX_BODY:
+    if len(response.body) > MAX_BODY:
         raise AuthingBadAnswer("too_large")
-    return loads(body)
+    return loads(response.body)
 
 
-def retry_after(response: Response, clock: Clock) -> int:
+def retry_after(text: str, clock: Clock) -> int:
     """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
-    text = response.header("retry-after").strip()
     if not text:
         return _DEFAULT_RETRY_AFTER
     if text.isascii() and text.isdigit():

@@ -9,6 +9,7 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeAlias
@@ -35,6 +36,7 @@ LookUp: TypeAlias = Callable[
 ]
 """Resolves a host name for a port and an address family; raises OSError."""
 
+MAX_BODY = 256 * 1024
 _LOOKUP_SECONDS = 1.5
 _CONNECT_SECONDS = 2.0  # name lookup, TCP, TLS and the wait for a free connection together
 _IDLE_SECONDS = 15.0
@@ -58,35 +60,13 @@ _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome
 )
 
 
+@dataclass(frozen=True, slots=True)
 class Response:
-    """A response whose body is not read yet. `status` is never 1xx, except 101."""
+    """A final response. A body of more than MAX_BODY bytes is cut somewhere behind this limit."""
 
-    def __init__(self, connection: Connection, message: Any, content: aiohttp.StreamReader) -> None:
-        self.status: int = message.code
-        self._headers = message.headers
-        self._content = content
-        self._connection = connection
-
-    def header(self, name: str) -> str:
-        """Return all values of a header, joined by commas (RFC 9110 section 5.3); "" if none."""
-        return ", ".join(self._headers.getall(name, ()))
-
-    async def read(self, limit: int) -> bytes:
-        """Return the body, or the first part of it that is longer than `limit` bytes."""
-        body = await self._content.readany()
-        while len(body) <= limit and not self._content.at_eof():
-            body += await self._content.readany()
-        return body
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        # A connection whose response was not read to its end cannot be used again.
-        if self._content.is_eof():
-            self._connection.release()
-        else:
-            self._connection.close()
+    status: int
+    headers: Mapping[str, str]  # by names in lower case; one value of a repeated header
+    body: bytes = field(repr=False)
 
 
 class Transport(ABC):
@@ -96,7 +76,10 @@ class Transport(ABC):
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        """Send one request without retries. Host and Content-Length are added to `headers`."""
+        """Send one request without retries, and read its response.
+
+        Host and Content-Length are added to `headers`.
+        """
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -143,10 +126,13 @@ class AuthingTransport(Transport):
             message, content = await protocol.read()
             while message.code in _INFORMATIONAL:
                 message, content = await protocol.read()
+            # A redirect or a 5xx decides alone: its body may be slow, or without end.
+            received = b"" if message.code // 100 in (3, 5) else await _read(content)
         except BaseException:
             connection.close()
             raise
-        return Response(connection, message, content)
+        connection.release()  # closes it, if the response was not read to its end
+        return Response(message.code, message.headers, received)
 
     @override
     async def aclose(self) -> None:
@@ -183,6 +169,13 @@ class AuthingTransport(Transport):
             connection.close()
 
 
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    body = await content.readany()
+    while len(body) <= MAX_BODY and not content.at_eof():
+        body += await content.readany()
+    return body
+
+
 def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> bytes:
     """Write the head of a request (RFC 9112 section 3).
 
@@ -193,7 +186,7 @@ def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> 
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if length:
         lines.append(f"content-length: {length}")
-    if not all(map(str.isprintable, lines)):
+    if not "".join(lines).isprintable():
         raise UnicodeError
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import uvloop
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import keyfile
 from app.api.middleware import RequestContext
 from app.api.problems import problem_response
-from app.authing.in_process import HttpxTransport
+from app.authing.in_process import AsgiTransport
 from app.commands.serve import serve
 from app.config import Settings, load_settings
 from app.config.field_types import DurationOrZero
@@ -135,7 +134,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
     uvloop.run(
         serve(
             settings,
-            transport=HttpxTransport(httpx.ASGITransport(fake.app)),
+            transport=AsgiTransport(fake.app),
             extra_routes=[*fake.pages, *(grader.routes() if grade else ())],
             around=around,
             on_start=announce,

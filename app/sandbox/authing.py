@@ -4,8 +4,8 @@ The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in J
 envelope with a business code and `data: null`: 2224 another pool, 1001 another secret, 2231 no
 ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket.
 
-docs/sandbox.md says of each fault what the client sees. In one process (`httpx.ASGITransport`)
-there is no connection: a drop raises ConnectionResetError through the transport, and a truncated
+docs/sandbox.md says of each fault what the client sees. In one process there
+is no connection: a drop raises ConnectionResetError out of the application, and a truncated
 response ends early.
 """
 

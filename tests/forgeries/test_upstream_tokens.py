@@ -5,8 +5,9 @@ from contextlib import closing
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 
-from app.authing.in_process import HttpxTransport
+from app.authing.in_process import AsgiTransport
 from app.errors import AuthingTokenInvalid
 from app.sandbox.personas import Persona, SigningKeys
 from app.sessions.models import Identity
@@ -18,7 +19,6 @@ from tests.authing.builders import (
     UNIONID,
     USER_ID,
     authing_over,
-    encoded,
     make_user,
 )
 from tests.forgeries.outbound import watched
@@ -37,12 +37,8 @@ FORGE = upstream_forge(
 
 async def exchange(token: str) -> Identity:
     """Exchange a ticket while Authing returns this token."""
-    # As a stream, because a response made of bytes counts as read already.
-    body = httpx.ByteStream(encoded(make_user(token=token)).encode())
-    response = httpx.Response(200, headers={"Content-Type": "application/json"}, stream=body)
-    async with authing_over(
-        HttpxTransport(httpx.MockTransport(lambda _request: response))
-    ) as client:
+    transport = AsgiTransport(JSONResponse(make_user(token=token)))
+    async with authing_over(transport) as client:
         return await client.exchange(TICKET)
 
 

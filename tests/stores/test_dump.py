@@ -7,19 +7,20 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
+from typing_extensions import override
 
 from app import keyfile
-from app.authing.in_process import HttpxTransport
+from app.authing.in_process import AsgiTransport
+from app.authing.transport import Response
 from app.config import Settings, load_settings
 from app.main import open_services
-from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox import Consent, SandboxOptions, create_sandbox
 from app.sandbox.personas import Persona
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
@@ -31,19 +32,20 @@ JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))
 
 
-@dataclass
-class Wire(httpx.AsyncBaseTransport):
+class Wire(AsgiTransport):
     """The transport to the fake Authing; keeps the tokens that it carries."""
 
-    sandbox: Sandbox
-    tokens: list[str] = field(default_factory=list)
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self.tokens: list[str] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await httpx.ASGITransport(self.sandbox.app).handle_async_request(request)
-        body = await response.aread()
-        self.tokens += JWS.findall(body.decode())
-        stream = httpx.ByteStream(body)
-        return httpx.Response(response.status_code, headers=response.headers, stream=stream)
+    @override
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        response = await super().send(method, url, headers, body)
+        self.tokens += JWS.findall(response.body.decode())
+        return response
 
 
 def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
@@ -79,11 +81,10 @@ async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     settings: Settings, store: AtRest
 ) -> None:
     sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
-    wire = Wire(sandbox)
+    wire = Wire(sandbox.app)
     secrets: list[str | bytes] = []
     ids: list[str] = []
-    transport = HttpxTransport(wire)
-    async with open_services(settings, drain=asyncio.Event(), transport=transport) as services:
+    async with open_services(settings, drain=asyncio.Event(), transport=wire) as services:
         for number in range(LOGINS):
             person = Persona.named(f"made-up-person-{number}")
             ticket = sandbox.state.issue(Consent(person.name))

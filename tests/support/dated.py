@@ -1,6 +1,7 @@
 """A wire to Authing whose responses have a time."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -18,14 +19,8 @@ class Dated(Transport):
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        response, date = await self._inner.send(method, url, headers, body), self._date()
-        answered = response.header
-
-        def header(name: str) -> str:
-            return date if name.lower() == "date" else answered(name)
-
-        response.header = header  # type: ignore[method-assign]
-        return response
+        response = await self._inner.send(method, url, headers, body)
+        return replace(response, headers={**response.headers, "date": self._date()})
 
     @override
     async def aclose(self) -> None:

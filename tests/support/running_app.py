@@ -27,7 +27,7 @@ from typing_extensions import override
 from app import keyfile
 from app.api.app import create_app
 from app.api.deps import Services
-from app.authing.in_process import HttpxTransport
+from app.authing.in_process import AsgiTransport
 from app.authing.transport import Response, Transport
 from app.config import Settings, load_settings
 from app.main import open_services
@@ -236,7 +236,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
         user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
     sandbox = create_sandbox(options)
-    wire = Wire(HttpxTransport(httpx.ASGITransport(sandbox.app)))
+    wire = Wire(AsgiTransport(sandbox.app))
     async with open_services(
         settings,
         drain=drain,

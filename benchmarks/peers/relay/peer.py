@@ -31,13 +31,10 @@ async def app(
     body = await _body(receive)
     if scope["method"] == "POST":
         ticket = json.loads(body)["ticket"]
-        async with (
-            Deadline(6),
-            await send(
-                _transport, "POST", _URL, json={"ticket": ticket, "secret": _SECRET}
-            ) as response,
-        ):
-            body = json.dumps(await read_json(response)).encode()
+        async with Deadline(6):
+            request = {"ticket": ticket, "secret": _SECRET}
+            response = await send(_transport, "POST", _URL, json=request)
+        body = json.dumps(read_json(response)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await reply({"type": "http.response.start", "status": 200, "headers": headers})
     await reply({"type": "http.response.body", "body": body})
