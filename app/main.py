@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from limits.aio.storage import Storage
-
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
@@ -39,8 +37,7 @@ from app.errors import AuthingError, StartupError, StoreUnavailable
 from app.events import Events
 from app.housekeeping import housekeeping
 from app.keyfile import KeyFile
-from app.ratelimits.limiter import RateLimiter
-from app.ratelimits.shared import redis_storage
+from app.ratelimits import Count, RateLimiter
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LoginService
@@ -337,14 +334,14 @@ def store_address(settings: Settings) -> StoreUrl:
 
 
 @asynccontextmanager
-async def _shared_counts(address: StoreUrl) -> AsyncIterator[Storage | None]:
+async def _shared_counts(address: StoreUrl) -> AsyncIterator[Count | None]:
     if isinstance(address, SqliteUrl):
         yield None
         return
-    from app.stores.redis import open_client  # noqa: PLC0415  # an extra that SQLite does not need
+    from app.stores.redis import open_redis_counts  # noqa: PLC0415  # an extra: SQLite needs none
 
-    async with open_client(address) as client:
-        yield redis_storage(client)
+    async with open_redis_counts(address) as count:
+        yield count
 
 
 def _mini_program(settings: Settings) -> MiniProgram:

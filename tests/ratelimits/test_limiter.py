@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import RateLimited
-from app.ratelimits.limiter import RateLimiter
+from app.ratelimits import RateLimiter
 from tests.ratelimits.conftest import ADDRESS, Timer, admitted
 from tests.support.fakes import RecordedEvents
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ratelimits.limiter import MAX_NAMES, MemoryCounter
+from app.ratelimits import MAX_NAMES, MemoryCounter
 from tests.ratelimits.conftest import Timer
 
 NAME, OTHER = hash("a name"), hash("another")

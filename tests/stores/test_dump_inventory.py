@@ -32,7 +32,7 @@ KINDS = {
     "tickets": r"\{tg\}:ticket:[0-9a-f]{64}",
     "keys": r"\{tg\}:idempotency-key:[0-9a-f]{64}",
     "probe": r"\{tg\}:writable",
-    "counts": r"\{tg\}:limit:\{LIMITER/(login|list|refresh)/[0-9a-f]{32}/.+",
+    "counts": r"\{tg\}:limit:(login|list|refresh):[0-9a-f]{32}",
 }
 WRITES_FIELDS = {"HSET", "HSETNX", "XADD"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}

@@ -31,11 +31,10 @@ class RedisBans(RedisPort, BanStore):
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
-        # For plain commands the client library makes a dict of the reply.
         row = await self._engine.execute("HGETALL", ban_key(subject))
         if not row:
             return None
-        ban = decode_ban(subject, {name.decode(): value for name, value in row.items()})
+        ban = decode_ban(subject, decode_row(row))
         return ban if ban.until is None or ban.until > now else None
 
     @override

@@ -23,7 +23,7 @@ from app.sessions.models import (
 )
 from app.sessions.outcomes import Ended, Unknown
 
-RedisArg: TypeAlias = str | bytes | int
+Argument: TypeAlias = str | bytes | int
 _ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"), "")
 """What the record of an active session may lack."""
 
@@ -52,6 +52,8 @@ RECORDS_PREFIX = _PREFIX + "records-of:"
 """Before the subject. The ids of sessions with a record, by their creation: a sorted set."""
 BAN_NOTES_PREFIX = _PREFIX + "ban-notes-of:"
 """Before the subject. The last bans and lifts, with their times: a list."""
+LIMIT_PREFIX = _PREFIX + "limit:"
+"""Before the name of a limit and a hash of its subject. The counts of two windows: a string."""
 BAN_PREFIX = _PREFIX + "ban:"
 BAN_INDEX = _PREFIX + "bans"
 """The banned users by the end of their bans, in epoch seconds: a sorted set."""
@@ -88,9 +90,9 @@ def reply_key(command_id: str) -> str:
 # --- values ---
 
 
-def encode_session(session: Session) -> list[RedisArg]:
+def encode_session(session: Session) -> list[Argument]:
     """Fields and values in turn; a field that is None is left out."""
-    flat: list[RedisArg] = []
+    flat: list[Argument] = []
     for field in fields(Session):
         value = getattr(session, field.name)
         if value is not None:

@@ -10,16 +10,16 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
 
 from app.errors import StoreUnavailable
 from app.events import Events
 from app.sessions.models import epoch
 from app.sessions.ports import TOMBSTONE_TTL
-from app.stores.redis.codec import RedisArg
+from app.stores.redis.codec import Argument
+from app.stores.redis.connections import LOST, Command, Connections
 from app.stores.redis.scripts import Script
 from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
 
@@ -31,17 +31,11 @@ TIMEOUT = 1.0
 """Seconds for one command, the queue and a second run included."""
 _FAIL_FAST_FOR = 0.5
 """After a time-out without any reply, fail commands immediately for the next 0.5 s."""
-_FAILURES = (
-    exceptions.RedisError,
-    OSError,
-    TimeoutError,
-    RuntimeError,  # uvloop's error for writing to a connection that has just closed
-)
+_FAILURES = (*LOST, exceptions.RedisError, OSError, TimeoutError)
 _WAIT = ("WAIT", 1, 100)
 """One replica, within so many milliseconds."""
 _INFO = ("INFO", "replication")
 _INFO_EVERY = 5.0
-Question: TypeAlias = tuple[str | int, ...]
 
 
 class RedisEngine:
@@ -49,14 +43,12 @@ class RedisEngine:
 
     def __init__(
         self,
-        client: Redis,
+        connections: Connections,
         events: Events,
         timeout: float = TIMEOUT,
         history_ttl: timedelta = TOMBSTONE_TTL,
     ) -> None:
-        self._client = client
-        callbacks: Any = client  # the library's annotations have gaps
-        callbacks.set_response_callback("INFO", parse_info)
+        self._connections = connections
         self._events = events
         self._timeout = timeout
         self._history_ttl = int(history_ttl.total_seconds())
@@ -72,7 +64,7 @@ class RedisEngine:
         script: Script,
         keys: Sequence[str],
         now: datetime,
-        *arguments: RedisArg,
+        *arguments: Argument,
         command_id: str = "",
         confirm: bool = False,
     ) -> Any:
@@ -83,15 +75,16 @@ class RedisEngine:
         wait is recorded and is not an error.
         """
         name = command_id or secrets.token_urlsafe(12)
-        send = self._send_confirmed if confirm else self._send
 
         async def run(*, again: bool, deadline: float) -> Any:
             times = f"{epoch(now)} {self._server_clock.window(deadline)} {self._history_ttl}"
             args = (len(keys), *keys, name, int(again), times, *arguments)
-            try:
-                reply = await send("EVALSHA", script.digest, *args)
-            except exceptions.NoScriptError:  # the server has restarted and forgotten it
-                reply = await send("EVAL", script.text, *args)
+            questions = self._replicas.questions() if confirm else ()
+            reply, *answers = await self._connections.run(script, *args, then=questions)
+            if questions and not self._replicas.confirmed(
+                dict(zip(questions, answers, strict=True))
+            ):
+                self._events.record("write_unconfirmed")
             server_now, verdict, *result = reply
             stale = verdict == b"stale"  # the first command, or a clock has jumped
             self._server_clock.learn(server_now, anew=stale)
@@ -101,16 +94,21 @@ class RedisEngine:
 
         return await self._bounded(run)
 
-    async def execute(self, *command: RedisArg) -> Any:
+    async def execute(self, *command: Argument) -> Any:
         """Run one plain command that may safely run twice."""
-        return await self._bounded(lambda **_: self._send(*command))
+
+        async def run(**_: object) -> Any:
+            (reply,) = await self._connections.send(command)
+            return reply
+
+        return await self._bounded(run)
 
     async def describe(self) -> Mapping[str, str]:
         """Return what the master reports about itself (INFO); nothing if it refuses to."""
 
         async def ask(**_: object) -> Mapping[str, str]:
             try:
-                info: Mapping[str, str] = await self._send("INFO")
+                info = parse_info(*await self._connections.send(("INFO",)))
             except exceptions.ResponseError:
                 info = {}
             self._replicas.learn(info)
@@ -142,28 +140,8 @@ class RedisEngine:
     async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]], deadline: float) -> T:
         try:
             return await run(again=False, deadline=deadline)
-        except (exceptions.RedisError, RuntimeError) as error:
-            if not _is_lost_or_moved(error):
-                raise
-            # The known master is dead or has become a replica. New connections find the new master.
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+        except LOST:
             return await run(again=True, deadline=deadline)
-
-    async def _send(self, *command: RedisArg) -> Any:
-        client: Any = self._client  # the library's annotations have gaps
-        return await client.execute_command(*command)
-
-    async def _send_confirmed(self, *command: RedisArg) -> Any:
-        questions = self._replicas.questions()
-        pipeline: Any = self._client.pipeline(transaction=False)
-        for args in (command, *questions):
-            pipeline.execute_command(*args)
-        reply, *answers = await pipeline.execute(raise_on_error=False)
-        if isinstance(reply, Exception):
-            raise reply
-        if not self._replicas.confirmed(dict(zip(questions, answers, strict=True))):
-            self._events.record("write_unconfirmed")
-        return reply
 
 
 class RedisPort:
@@ -179,12 +157,6 @@ def _kind(error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return "SSLCertVerificationError"
     return "SSLError" if "[SSL" in str(error) else type(error).__name__
-
-
-def _is_lost_or_moved(error: Exception) -> bool:
-    # On a former master, the error of a script contains READONLY.
-    lost = (exceptions.ConnectionError, RuntimeError)
-    return isinstance(error, lost) or "READONLY" in str(error)
 
 
 class Replicas:
@@ -204,23 +176,23 @@ class Replicas:
         count = info.get("connected_slaves", "")
         self._count, self._asked_at = int(count) if count.isdecimal() else 0, time.monotonic()
 
-    def questions(self) -> Sequence[Question]:
+    def questions(self) -> Sequence[Command]:
         """The commands to send directly after a write, on the same connection."""
         due = time.monotonic() - self._asked_at > _INFO_EVERY
         return ([_WAIT] if self._count != 0 else []) + ([_INFO] if due else [])
 
-    def confirmed(self, replies: Mapping[Question, Any]) -> bool:
+    def confirmed(self, replies: Mapping[Command, Any]) -> bool:
         """Whether a replica has the write, by the replies to the questions."""
         match replies.get(_INFO):
-            case Mapping() as info:
-                self.learn(info)
+            case bytes() as info:
+                self.learn(parse_info(info))
             case exceptions.ResponseError():  # it refuses to say
                 self.learn({})
         return not self._count or replies.get(_WAIT, 1) == 1
 
 
-def parse_info(reply: object, **_options: object) -> Mapping[str, str]:
-    """Parse the reply to INFO. The library's parser fails on fields that it does not expect."""
+def parse_info(reply: object) -> Mapping[str, str]:
+    """Parse the reply to INFO as far as it goes."""
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
     lines = (line.partition(":") for line in text.splitlines())
     return {name: value for name, colon, value in lines if colon}

@@ -51,7 +51,7 @@ class RedisMaintenance(Maintenance):
     @override
     async def purge(self, now: datetime) -> int:
         seconds, _ = await self._engine.execute("TIME")  # our own clock may be wrong
-        oldest = int(1000 * (seconds - (self._feed_ttl + _CLOCK_SKEW).total_seconds()))
+        oldest = int(1000 * (int(seconds) - (self._feed_ttl + _CLOCK_SKEW).total_seconds()))
         await self._engine.execute("XTRIM", EVENTS, "MINID", max(oldest, 0))
         # The append-only file holds what was erased until the server rewrites it. A rewrite that
         # runs already may have begun before the erasure.

@@ -30,7 +30,7 @@ class Script:
     """One script. A server that has run it once accepts the digest instead of the text.
 
     The reply is the server's time in epoch milliseconds, then `stale`, or `run` and the command's
-    own reply if there is one.
+    own reply if there is one. LIMIT only has the latter.
     """
 
     name: str
@@ -38,12 +38,19 @@ class Script:
     digest: str
 
 
-def _load(name: str) -> Script:
-    prelude, body = [(_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
-    constants = "".join(f"local {name} = {value!r}\n" for name, value in _CONSTANTS.items())
-    text = f"{constants}{prelude}\nlocal function run()\n{body}\nend\n{_RETURN}"
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")
+
+
+def _script(name: str, text: str) -> Script:
     # EVALSHA identifies scripts by SHA-1. Security does not depend on it.
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _load(name: str) -> Script:
+    constants = "".join(f"local {name} = {value!r}\n" for name, value in _CONSTANTS.items())
+    body = f"local function run()\n{_read(name)}\nend\n{_RETURN}"
+    return _script(name, f"{constants}{_read('prelude')}\n{body}")
 
 
 ACQUIRE = _load("acquire")
@@ -56,6 +63,7 @@ END_ALL = _load("end_all")
 ERASE = _load("erase")
 HISTORY = _load("history")
 LIFT = _load("lift")
+LIMIT = _script("limit", _read("limit"))
 LIST = _load("list")
 LIST_BANS = _load("list_bans")
 RELEASE = _load("release")

@@ -12,7 +12,7 @@ from app.stores.redis import scripts
 from app.stores.redis.codec import (
     SESSION_PREFIX,
     TICKET_PREFIX,
-    RedisArg,
+    Argument,
     ban_key,
     decode_ids,
     decode_session,
@@ -78,7 +78,7 @@ class RedisTickets(RedisPort, TicketStore):
                 return _already_used(reply)
 
 
-def _args(lease: TicketLease) -> tuple[RedisArg, ...]:
+def _args(lease: TicketLease) -> tuple[Argument, ...]:
     key_hash = lease.key_hash.hex() if lease.key_hash is not None else ""
     return (
         TICKET_PREFIX,

@@ -1,5 +1,6 @@
 """Opens stores on real servers, and measures how long they take to recover."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -7,17 +8,16 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from redis.asyncio import Redis
-
 from app.errors import StoreUnavailable
 from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.sessions.tokens import new_session_id
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
-from app.stores.redis.engine import TIMEOUT, RedisEngine
+from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
 from app.stores.redis.maintenance import RedisMaintenance
 from tests.stores.builders import NOW
 from tests.support.fakes import RecordedEvents
+from tests.support.valkey.proxy import Proxy
 
 SESSION = new_session_id()
 PATIENCE = 30.0
@@ -56,12 +56,11 @@ def engine_of(store: Stores) -> RedisEngine:
     return store.maintenance._engine
 
 
-def connections(store: Stores) -> tuple[int, int]:
-    """How many connections to its one server are idle, and how many in use."""
-    client = engine_of(store)._client
-    assert isinstance(client, Redis)
-    (idle, _), (used, _) = client.connection_pool.get_connection_count()
-    return idle, used
+async def leaks_no_connection(store: Stores, proxy: Proxy) -> None:
+    """Check that no connection is open but those that are ready for the next command."""
+    idle = len(engine_of(store)._connections._idle)
+    assert idle <= MAX_CONCURRENT
+    await asyncio.to_thread(proxy.wait_until, lambda: proxy.open == idle)
 
 
 async def fails(command: Awaitable[object]) -> bool:

@@ -18,7 +18,7 @@ from app.sessions.ports import Stores
 from app.sessions.tokens import new_session_id
 from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import NOW, keep, make_session, rotation_of
-from tests.stores.redis.opening import PATIENCE, connections, opened
+from tests.stores.redis.opening import PATIENCE, leaks_no_connection, opened
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
 
@@ -99,9 +99,7 @@ def test_cancelled_commands_mix_up_no_replies_and_leak_no_connection(
             await crowd.settle()
             proxy.delay(LONGEST / 4)
             await crowd.rush()
-            idle, used = connections(store)
-            assert used == 0
-            assert idle <= MAX_CONCURRENT
+            await leaks_no_connection(store, proxy)
             assert crowd.right > CANCELLED / 4
         await asyncio.to_thread(proxy.wait_until, lambda: proxy.open == 0)
 

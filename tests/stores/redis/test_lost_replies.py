@@ -39,7 +39,7 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
-from tests.stores.redis.opening import SESSION, fails
+from tests.stores.redis.opening import SESSION, engine_of, fails
 from tests.support.proofs import proof_of
 from tests.support.valkey.proxy import Proxy
 
@@ -251,3 +251,15 @@ async def test_a_cut_connection_does_not_affect_the_next_command(
     assert await fails(store.sessions.touch(SESSION, 0, NOW))
     proxy.pass_through()
     assert await store.sessions.touch(new_session_id(), 0, NOW) == Unknown()
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
+    store: Stores, proxy: Proxy
+) -> None:
+    await keep(store, make_session(SESSION, generation=5))
+    proxy.cut()
+    (idle,) = engine_of(store)._connections._idle
+    assert idle._reader is not None
+    assert await idle._reader.read() == b""  # it knows that it is closed
+    # This is the first run: a second one never ends a session.
+    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")

@@ -19,9 +19,9 @@ from tests.stores.builders import NOW, keep, make_session, rotation_of
 from tests.stores.redis.opening import (
     RECOVERY,
     SESSION,
-    connections,
     fails,
     fields_of,
+    leaks_no_connection,
     opened,
     seconds_until_it_works,
 )
@@ -164,16 +164,10 @@ def test_repeated_network_cuts_raise_only_store_unavailable(
                 await asyncio.to_thread(proxy.cut)
                 kinds.update(map(str, await asyncio.gather(*calls)))
             assert kinds.total() == 300
-            await _has_no_leak(store)
+            await leaks_no_connection(store, proxy)
 
     with Proxy(valkey.port) as proxy:
         runner.run(scenario(proxy))
-
-
-async def _has_no_leak(store: Stores) -> None:
-    idle, used = connections(store)
-    assert used == 0
-    assert idle <= MAX_CONCURRENT
 
 
 def test_a_host_that_drops_every_connection_at_once_is_unavailable(runner: asyncio.Runner) -> None:

@@ -4,27 +4,34 @@ With a shared store all instances count together. Without one, and while it is d
 process counts for itself. So a failure neither switches a limit off nor refuses every request.
 """
 
+import asyncio
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-
-import limits
-from limits.aio.storage import Storage
+from typing import TypeAlias
 
 from app.errors import RateLimited
 from app.events import Events
-from app.ratelimits.shared import CounterUnavailable, SharedCounter
 from app.sessions.ports import RateLimit
 
 TIMEOUT = 0.3
 """Seconds. A count that takes the shared store longer is made in this process instead."""
+COOLDOWN = 5.0
+"""Seconds for which the store is not asked after a failure. A slow one delays no other request."""
 MAX_NAMES = 100_000
 """Names in one window: 12 MB. A limit has two windows."""
+_MAX_CONCURRENT = 8
+"""Further counts in the shared store wait, within their time-out."""
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _PSEUDONYM_BYTES = 16
 _AFTER = 0.001
 """Seconds. The next request is possible only after the computed instant, and that was rounded."""
+
+Count: TypeAlias = Callable[[str, int, int], Awaitable[float | None]]
+"""Counts one request of a name, of which `amount` are possible in `seconds`, and returns None; or
+returns the seconds until one more is possible."""
 
 
 class MemoryCounter:
@@ -34,14 +41,11 @@ class MemoryCounter:
     how much of that window lies within the last `seconds`. When more names come than fit, the
     current window ends early: old counts then weigh less than they should, but memory stays
     bounded. A client with that many addresses would not be stopped by a limit per address anyway.
-
-    The memory storage of the `limits` library is not used: it has no bound, and scans all its keys
-    on every hit (8 ms with 50,000 keys).
     """
 
     def __init__(self, amount: int, seconds: int, clock: Callable[[], float]) -> None:
-        self._amount = amount
-        self._seconds = seconds
+        self.amount = amount
+        self.seconds = seconds
         self._clock = clock
         self._started_at = clock()
         self._current: dict[int, int] = {}
@@ -50,15 +54,15 @@ class MemoryCounter:
     def count(self, name: int) -> float | None:
         """Count one and return None, or return the seconds until one more is possible."""
         self._turn_windows()
-        weight = 1 - (self._clock() - self._started_at) / self._seconds
+        weight = 1 - (self._clock() - self._started_at) / self.seconds
         previous, current = self._previous.get(name, 0), self._current.get(name, 0)
-        room = self._amount - current
+        room = self.amount - current
         if previous * weight < room:
             self._add(name, current + 1)
             return None
         # Either the previous count fades until it fits beside the current one; or the current one
         # alone is at the limit, and its window must become the previous one first.
-        return (weight - room / previous if room else weight) * self._seconds
+        return (weight - room / previous if room else weight) * self.seconds
 
     def _add(self, name: int, count: int) -> None:
         if len(self._current) >= MAX_NAMES and name not in self._current:
@@ -66,15 +70,67 @@ class MemoryCounter:
         self._current[name] = count
 
     def _turn_windows(self) -> None:
-        passed = (self._clock() - self._started_at) // self._seconds
+        passed = (self._clock() - self._started_at) // self.seconds
         if passed >= 1:
-            self._start_window(self._started_at + passed * self._seconds)
+            self._start_window(self._started_at + passed * self.seconds)
         if passed > 1:
             self._previous = {}
 
     def _start_window(self, at: float) -> None:
         self._previous, self._current = self._current, {}
         self._started_at = at
+
+
+class CounterUnavailable(Exception):
+    """The shared store was not asked, or has not replied in time."""
+
+
+class SharedCounter:
+    """Counts in the shared store, unless that has just failed.
+
+    A failure is recorded once, as `rate_limits_local`, and its end once, as `rate_limits_shared`.
+    `timeout` in seconds.
+    """
+
+    def __init__(
+        self, count: Count, events: Events, clock: Callable[[], float], timeout: float
+    ) -> None:
+        self._count = count
+        self._events = events
+        self._clock = clock
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._down = False
+        self._retry_at = clock()
+
+    async def count(self, name: str, amount: int, seconds: int) -> float | None:
+        """Count as `Count`, or raise CounterUnavailable."""
+        was_down = self._down
+        if was_down:
+            self._half_open()
+        try:
+            async with asyncio.timeout(self._timeout), self._slots:
+                wait = await self._count(name, amount, seconds)
+        # Not even a bug in the client library may stop logins.
+        except Exception as error:
+            self._fail(error)
+            raise CounterUnavailable from error
+        if was_down:  # a count that was asked before the outage says nothing about its end
+            self._down = False
+            self._events.record("rate_limits_shared")
+        return wait
+
+    def _half_open(self) -> None:
+        now = self._clock()
+        if now < self._retry_at:
+            raise CounterUnavailable
+        self._retry_at = now + COOLDOWN  # for all others while this one is trying
+
+    def _fail(self, error: Exception) -> None:
+        self._retry_at = self._clock() + COOLDOWN
+        if not self._down:
+            self._down = True
+            self._events.record("rate_limits_local", kind=type(error).__name__)
 
 
 async def unlimited(_name: str) -> None:
@@ -90,7 +146,7 @@ class RateLimiter:
 
     def __init__(
         self,
-        shared: Storage | None,
+        shared: Count | None,
         *,
         secret: Callable[[], bytes],
         events: Events,
@@ -108,23 +164,19 @@ class RateLimiter:
         """
         if rate is None:
             return unlimited
-        item = limits.parse(rate)
-        item.amount *= times
-        local = MemoryCounter(item.amount, item.get_expiry(), self._clock)
-        return partial(self._limit, kind, item, local)
+        number, unit = rate.split("/")
+        local = MemoryCounter(times * int(number), _SECONDS[unit], self._clock)
+        return partial(self._limit, kind, local)
 
-    async def _limit(
-        self, kind: str, rate: limits.RateLimitItem, local: MemoryCounter, name: str
-    ) -> None:
-        seconds = await self._count(kind, rate, local, name)
+    async def _limit(self, kind: str, local: MemoryCounter, name: str) -> None:
+        seconds = await self._count(kind, local, name)
         if seconds is not None:
             raise RateLimited(retry_after=math.ceil(seconds + _AFTER))
 
-    async def _count(
-        self, kind: str, rate: limits.RateLimitItem, local: MemoryCounter, name: str
-    ) -> float | None:
+    async def _count(self, kind: str, local: MemoryCounter, name: str) -> float | None:
         if self._shared is not None:
             digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
+            pseudonym = f"{kind}:{digest[:_PSEUDONYM_BYTES].hex()}"
             with suppress(CounterUnavailable):  # recorded as an event already
-                return await self._shared.count(rate, kind, digest[:_PSEUDONYM_BYTES].hex())
+                return await self._shared.count(pseudonym, local.amount, local.seconds)
         return local.count(hash(name))  # short, and no readable name
