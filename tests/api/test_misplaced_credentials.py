@@ -6,40 +6,120 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.api.misplaced_credentials import ROWS, Row
-from tests.support.running_app import RunningApp, bearer
+from tests.support.running_app import RunningApp
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
+GOOD = ("Authorization", "Bearer ACCESS")
+LOGIN, REFRESH, ME = "POST /v1/sessions", "POST /v1/sessions/refresh", "GET /v1/me"
+TICKET, TOKEN = '{"ticket": "TICKET"}', '{"refresh_token": "REFRESH"}'
+PART = '--x\r\nContent-Disposition: form-data; name="ticket"\r\n\r\nTICKET\r\n--x--'
+MALFORMED, UNSUPPORTED = (400, "malformed_request"), (415, "unsupported_media_type")
+INVALID, MISSING = (422, "invalid_request"), (401, "access_token_missing")
+BAD_TOKEN, NO_SERVICE_KEY = (401, "access_token_invalid"), (401, "service_key_invalid")
+NOT_FOUND, WRONG_METHOD = (404, "not_found"), (405, "method_not_allowed")
 
 
-def filled(text: str, held: dict[str, str]) -> str:
-    for name, value in held.items():
-        text = text.replace(name, value)
-    return text
+def row(
+    id_: str,
+    request: str,
+    refusal: tuple[int, str],
+    body: str = "",
+    *headers: tuple[str, str],
+    label: str = JSON,
+) -> Any:
+    """A request in which TICKET, ACCESS and REFRESH stand for good ones, and its refusal.
+
+    A body has this label.
+    """
+    labels = [("Content-Type", label)] if body else []
+    return pytest.param(request, refusal, body, [*headers, *labels], id=id_)
 
 
-def request(confused: Row, held: dict[str, str]) -> httpx.Request:
-    quoted = {name: quote(value, safe="") for name, value in held.items()}
-    return httpx.Request(
-        confused.method,
-        f"http://api.test{filled(confused.path, quoted)}",
-        content=filled(confused.body, held),
-        headers=[(name, filled(value, held)) for name, value in confused.headers],
-    )
+ROWS = (
+    # in the query
+    row("query-ticket", f"{LOGIN}?ticket=TICKET", MALFORMED, " "),
+    row("query-ticket-beside-a-body", f"{LOGIN}?ticket=a", MALFORMED, TICKET),
+    row("query-ext-msg", f"{LOGIN}?ext_msg=ticket%3DTICKET", MALFORMED, " "),
+    row("query-refresh-token", f"{REFRESH}?refresh_token=REFRESH", MALFORMED, " "),
+    row("query-access-token", f"{ME}?access_token=ACCESS", MALFORMED),
+    row("query-access-token-beside-a-header", f"{ME}?access_token=ACCESS", MALFORMED, "", GOOD),
+    row("query-semicolon", f"{ME}?a=b;access_token=ACCESS", MISSING),
+    row("query-brackets", f"{ME}?access_token[]=ACCESS", MISSING),
+    row("query-authorization", f"{ME}?authorization=Bearer%20ACCESS", MISSING),
+    # in another form
+    row("form-ticket", LOGIN, UNSUPPORTED, "ticket=TICKET", label=FORM),
+    row("form-refresh-token", REFRESH, UNSUPPORTED, "refresh_token=REFRESH", label=FORM),
+    row("form-access-token", ME, MISSING, "access_token=ACCESS", label=FORM),
+    row("json-labelled-form", LOGIN, UNSUPPORTED, TICKET, label=FORM),
+    row("multipart-ticket", LOGIN, UNSUPPORTED, PART, label="multipart/form-data; boundary=x"),
+    row("xml-refresh-token", REFRESH, MALFORMED, "<a>REFRESH</a>"),
+    # in another type
+    row("ticket-list", LOGIN, INVALID, '{"ticket": ["TICKET"]}'),
+    row("ext-msg-object", LOGIN, INVALID, '{"ext_msg": {"a": "TICKET"}}'),
+    row("refresh-list", REFRESH, INVALID, '{"refresh_token": ["REFRESH"]}'),
+    row("ticket-and-ext-msg", LOGIN, INVALID, '{"ticket":"TICKET","ext_msg":"a"}'),
+    row("ticket-twice", LOGIN, MALFORMED, '{"ticket":"TICKET","ticket":"a"}'),
+    row("ticket-in-capitals", LOGIN, INVALID, '{"TICKET": "a"}'),
+    row("ticket-in-a-list", LOGIN, INVALID, f"[{TICKET}]"),
+    row("ticket-in-a-wrapper", LOGIN, INVALID, f'{{"data": {TICKET}}}'),
+    row("ticket-as-text", LOGIN, INVALID, '"TICKET"'),
+    # in another header
+    row("two-same-authorizations", ME, BAD_TOKEN, "", GOOD, GOOD),
+    row("two-authorizations", ME, BAD_TOKEN, "", GOOD, ("Authorization", "Basic dTpw")),
+    row("bad-then-good", ME, BAD_TOKEN, "", ("Authorization", "Bearer a"), GOOD),
+    row("joined", ME, BAD_TOKEN, "", ("Authorization", "Bearer ACCESS, Bearer ACCESS")),
+    row("basic", ME, MISSING, "", ("Authorization", "Basic ACCESS")),
+    row("proxy-authorization", ME, MISSING, "", ("Proxy-Authorization", "Bearer ACCESS")),
+    row("x-access-token", ME, MISSING, "", ("X-Access-Token", "ACCESS")),
+    row("cookie", ME, MISSING, "", ("Cookie", "access_token=ACCESS")),
+    row("refresh-token", ME, BAD_TOKEN, "", ("Authorization", "Bearer REFRESH")),
+    row("ticket", ME, BAD_TOKEN, "", ("Authorization", "Bearer TICKET")),
+    row("service-key-place", "GET /internal/v1/users/a/ban", NO_SERVICE_KEY, "", GOOD),
+    row("access-token-at-refresh", REFRESH, UNSUPPORTED, "", GOOD),
+    row("ticket-as-bearer", LOGIN, UNSUPPORTED, "", ("Authorization", "Bearer TICKET")),
+    row("ticket-header", LOGIN, INVALID, "{}", ("X-Ticket", "TICKET")),
+    row("ticket-cookie", LOGIN, INVALID, "{}", ("Cookie", "ticket=TICKET")),
+    row("two-keys", LOGIN, INVALID, TICKET, *[("Idempotency-Key", KEY)] * 2),
+    # with another method, at another path
+    row("get-with-a-body", "GET /v1/sessions", MISSING, TICKET),
+    row("get-refresh", "GET /v1/sessions/refresh", WRONG_METHOD, TOKEN),
+    row("delete-refresh", "DELETE /v1/sessions/refresh", WRONG_METHOD, "", GOOD),
+    row("overridden", "POST /v1/me", WRONG_METHOD, "", GOOD, ("X-HTTP-Method-Override", "DELETE")),
+    row("overridden-by-query", "POST /v1/me?_method=DELETE", WRONG_METHOD, "", GOOD),
+    row("path-parameter", f"{ME};a=b", NOT_FOUND, "", GOOD),
+    row("path-ticket", f"{LOGIN}/TICKET", WRONG_METHOD, "{}"),
+    row("path-matrix-ticket", f"{LOGIN};ticket=TICKET", NOT_FOUND, "{}"),
+)
 
 
-@pytest.mark.parametrize("confused", [pytest.param(each, id=each.id) for each in ROWS])
+@pytest.mark.parametrize(("request_", "refusal", "body", "headers"), ROWS)
 async def test_a_misplaced_credential_is_neither_accepted_nor_used_up(
-    app: RunningApp, confused: Row
+    app: RunningApp,
+    request_: str,
+    refusal: tuple[int, str],
+    body: str,
+    headers: list[tuple[str, str]],
 ) -> None:
-    tokens: dict[str, Any] = await app.log_in()
-    ticket, exchanges = app.ticket(), app.sandbox.state.exchanges
+    tokens, ticket, exchanges = await app.log_in(), app.ticket(), app.sandbox.state.exchanges
     held = {"TICKET": ticket, "ACCESS": tokens["access_token"], "REFRESH": tokens["refresh_token"]}
-    response = await app.phone.send(request(confused, held))
-    assert (response.status_code, response.json()["code"]) == confused.refusal
+
+    def filled(text: str, *, quoted: bool = False) -> str:
+        for name, value in held.items():
+            text = text.replace(name, quote(value, safe="") if quoted else value)
+        return text
+
+    method, path = request_.split()
+    request = httpx.Request(
+        method,
+        f"http://api.test{filled(path, quoted=True)}",
+        content=filled(body),
+        headers=[(name, filled(value)) for name, value in headers],
+    )
+    response = await app.phone.send(request)
+    assert (response.status_code, response.json()["code"]) == refusal
     assert app.sandbox.state.exchanges == exchanges
-    assert (await app.phone.get("/v1/sessions", headers=bearer(tokens))).json()[0]["current"]
+    assert (await app.get("/v1/sessions", tokens)).json()[0]["current"]
     assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
     assert (await app.try_log_in(ticket)).status_code == 201
-
-
-async def test_every_row_has_a_unique_name() -> None:
-    assert len({each.id for each in ROWS}) == len(ROWS)
