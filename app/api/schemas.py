@@ -285,8 +285,8 @@ def revocation_out(revocation: Revocation) -> RevocationOut:
     shown: RevocationOut = {
         "sid": revocation.session_id,
         "reason": revocation.reason,
-        "ended_at": int(revocation.ended_at.timestamp()),
-        "expires_at": int(revocation.expires_at.timestamp()),
+        "ended_at": epoch(revocation.ended_at),
+        "expires_at": epoch(revocation.expires_at),
     }
     if revocation.subject is not None:
         shown["sub"] = revocation.subject

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
 from fastapi import Header, Path, Request, Security
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
@@ -30,7 +30,7 @@ from app.api.schemas import (
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
 from app.sessions.history import HistoryEvent
-from app.sessions.models import Ban, EndReason, Revocation, RevocationPage
+from app.sessions.models import Ban, EndReason, Revocation, RevocationPage, epoch
 from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
 _EVENT_STREAM = "text/event-stream"
@@ -74,11 +74,7 @@ class ListedBan(BanOut):
 class _ServiceKey(BearerToken):
     @override
     async def __call__(self, request: Request) -> str:
-        """Authenticate the rest of the backend.
-
-        Raises:
-            ServiceKeyInvalid: there is no bearer token, or it is not one of the service keys.
-        """
+        """Authenticate the rest of the backend, or raise ServiceKeyInvalid."""
         try:
             key = await super().__call__(request)
         except AccessRefused:
@@ -98,77 +94,58 @@ _SERVICE_KEY = _ServiceKey(
     "`python -m app keys service` makes a key.",
 )
 router = new_router("backend", prefix="/internal/v1", dependencies=[Security(_SERVICE_KEY)])
+_ERRORS = problems(401, 404, 422, 503)
 
 
-@router.get(
-    "/users/{subject}/sessions", summary="A user's sessions", responses=problems(401, 404, 422, 503)
-)
+@router.get("/users/{subject}/sessions", summary="A user's sessions", responses=_ERRORS)
 async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
     """List the user's active sessions, oldest first."""
     listed = await services.sessions.active_sessions(subject)
     return [listed_session(*each, current_id=None) for each in listed]
 
 
-@router.delete(
-    "/users/{subject}/sessions",
-    status_code=204,
-    summary="Kick",
-    responses=problems(401, 404, 422, 503),
-)
+@router.delete("/users/{subject}/sessions", status_code=204, summary="Kick", responses=_ERRORS)
 async def kick(subject: Subject, services: ServicesDep) -> None:
     """End all sessions of the user; they may sign in again."""
     await services.sessions.end_all(subject, EndReason.KICKED)
 
 
-@router.put("/users/{subject}/ban", summary="Ban", responses=problems(401, 404, 415, 422, 503))
+@router.put("/users/{subject}/ban", summary="Ban", responses=_ERRORS | problems(415))
 async def ban(subject: Subject, body: BanIn, services: ServicesDep) -> BanOut:
     """Ban the user or change the ban, and end all sessions of the user."""
     return _ban_out(await services.bans.ban(subject, body.reason, body.until))
 
 
-@router.get(
-    "/users/{subject}/ban", summary="The ban in force", responses=problems(401, 404, 422, 503)
-)
+@router.get("/users/{subject}/ban", summary="The ban in force", responses=_ERRORS)
 async def show_ban(subject: Subject, services: ServicesDep) -> BanOut:
     """Show the ban, if there is one in force."""
     return _ban_out(await services.bans.find(subject))
 
 
-@router.delete(
-    "/users/{subject}/ban",
-    status_code=204,
-    summary="Lift the ban",
-    responses=problems(401, 404, 422, 503),
-)
+@router.delete("/users/{subject}/ban", status_code=204, summary="Lift the ban", responses=_ERRORS)
 async def lift_ban(subject: Subject, services: ServicesDep) -> None:
     """Lift the ban. Lifting none is no error."""
     await services.bans.lift(subject)
 
 
 @router.get(
-    "/users/{subject}/history",
-    summary="What happened to a user's sessions",
-    response_model=History,
-    responses=problems(401, 404, 422, 503),
+    "/users/{subject}/history", summary="What happened to a user's sessions", responses=_ERRORS
 )
 async def show_user_history(
-    subject: Subject, request: Request, services: ServicesDep
-) -> JSONResponse:
+    subject: Subject, request: Request, response: Response, services: ServicesDep
+) -> History:
     """List what happened, newest first: at most the 1,000 newest sessions, and bans."""
-    return _history_response(request, await services.history.of_user(subject))
+    return _explained(await services.history.of_user(subject), request, response)
 
 
 @router.get(
-    "/sessions/{session_id}/history",
-    summary="What happened to a session",
-    response_model=History,
-    responses=problems(401, 404, 422, 503),
+    "/sessions/{session_id}/history", summary="What happened to a session", responses=_ERRORS
 )
 async def show_session_history(
-    session_id: Subject, request: Request, services: ServicesDep
-) -> JSONResponse:
+    session_id: Subject, request: Request, response: Response, services: ServicesDep
+) -> History:
     """List what happened to one session, newest first. `Accept-Language` chooses the language."""
-    return _history_response(request, await services.history.of_session(session_id))
+    return _explained(await services.history.of_session(session_id), request, response)
 
 
 @router.get("/bans", summary="The bans in force", responses=problems(401, 404, 503))
@@ -236,14 +213,14 @@ class _EventStream(StreamingResponse):
             yield "".join(events) or ":\n\n"
 
 
-def _history_response(request: Request, told: Sequence[HistoryEvent]) -> JSONResponse:
+def _explained(told: Sequence[HistoryEvent], request: Request, response: Response) -> History:
     language = preferred_language(",".join(request.headers.getlist("accept-language")))
-    headers = {"Content-Language": language, "Vary": "Accept-Language"}
-    return JSONResponse(history_out(told, language), headers=headers)
+    response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
+    return history_out(told, language)
 
 
 def _ban_out(ban: Ban) -> BanOut:
-    shown: BanOut = {"reason": ban.reason, "created_at": int(ban.created_at.timestamp())}
+    shown: BanOut = {"reason": ban.reason, "created_at": epoch(ban.created_at)}
     if ban.until is not None:
         shown["until"] = ban.until.isoformat()
     return shown

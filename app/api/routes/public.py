@@ -67,25 +67,21 @@ async def discovery(response: Response, services: ServicesDep) -> Discovery:
     return document
 
 
-async def openid_configuration(response: Response, services: ServicesDep) -> Discovery:
-    """The same, for gateways that know only OpenID Connect Discovery's name."""
-    return await discovery(response, services)
-
-
-_DOCUMENTS = {"oauth-authorization-server": discovery, "openid-configuration": openid_configuration}
-for _name, _document in _DOCUMENTS.items():
-    _add = partial(router.add_api_route, f"/.well-known/{_name}", _document)
+_NAMES = {"oauth-authorization-server": "discovery", "openid-configuration": "openid_configuration"}
+"""Of the document, each with its operation. Some gateways know only the second."""
+for _document, _operation in _NAMES.items():
+    _add = partial(router.add_api_route, f"/.well-known/{_document}", discovery, name=_operation)
     _add(methods=["GET"], summary="Discovery", responses=_CACHEABLE)
     _add(methods=["HEAD"], include_in_schema=False)
 
 
 def discovery_below(issuer_path: str) -> APIRouter:
-    """The same documents where RFC 8414 section 3.1 looks for those of an issuer with a path.
+    """The same document where RFC 8414 section 3.1 looks for that of an issuer with a path.
 
     The path stands behind the well-known name, so no proxy strips it.
     """
     below = new_router("public")
-    for name, document in _DOCUMENTS.items():
+    for name in _NAMES:
         path = f"/.well-known/{name}{unquote(issuer_path)}"
-        below.add_api_route(path, document, methods=["GET", "HEAD"], include_in_schema=False)
+        below.add_api_route(path, discovery, methods=["GET", "HEAD"], include_in_schema=False)
     return below

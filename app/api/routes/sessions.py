@@ -25,7 +25,7 @@ from app.api.schemas import (
 from app.errors import FieldError, InvalidRequest, MalformedRequest, TicketRejected, TicketUsed
 from app.sessions.login import Login
 from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
-from app.sessions.models import EndReason, TokenPair
+from app.sessions.models import EndReason, TokenPair, epoch
 from app.sessions.proofs import SentProof
 
 router = new_router("app")
@@ -142,7 +142,7 @@ async def show_current(found: SessionDep) -> CurrentSession:
     session, profile = found
     return {
         **session_out(session, profile),
-        "last_used_at": int(session.last_used_at.timestamp()),
+        "last_used_at": epoch(session.last_used_at),
         "user": user_out(session, profile),
     }
 

@@ -6,6 +6,7 @@ nothing. So this route never refuses a body, and Authing is asked about each use
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,18 +20,14 @@ from app.errors import ServiceKeyInvalid
 router = new_router("webhooks")
 _SECRET_HEADERS = ("x-authing-webhook-secret", "x-authing-token", "x-genauth-token")
 _IDS = ("id", "_id", "userId")
-_PARENTS = frozenset({"data", "user", "users"})
+_PARENTS = ("data", "user", "users")
 _USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _STEPS = re.compile(r"[^\[\].]+")
 
 
 @router.post("/webhooks/authing", status_code=204, include_in_schema=False)
 async def authing(request: Request, services: ServicesDep) -> None:
-    """Look at the users that the body names. Every secret that is given must be right.
-
-    Raises:
-        ServiceKeyInvalid: there is no secret in the known headers, or a wrong one.
-    """
+    """Look at the users that the body names. Every secret that is given must be right."""
     given = [value for name in _SECRET_HEADERS for value in request.headers.getlist(name)]
     right = [services.webhook_secrets.accept(value) for value in given]
     if not right or not all(right):
@@ -40,6 +37,7 @@ async def authing(request: Request, services: ServicesDep) -> None:
 
 
 def _user_ids(body: bytes) -> Iterator[str]:
+    """Yield the id of each user in the body: JSON, or a form whose fields may hold JSON."""
     text = body.decode(errors="replace")
     document = _decoded(text)
     if isinstance(document, dict):
@@ -48,25 +46,22 @@ def _user_ids(body: bytes) -> Iterator[str]:
     for name, value in parse_qsl(text):
         *path, last = _STEPS.findall(name) or [""]  # such as data[users][0][id]
         if all(step in _PARENTS or step.isdecimal() for step in path):
-            yield from _of_users([{last: value}])
-        yield from _of_document({name: value})
+            yield from _of_document({last: value})
 
 
 def _of_document(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids of `data.user`, of `data.users[]`, and of a bare user."""
-    for level in (document, _decoded(document.get("data"))):
-        if isinstance(level, dict):
-            users = _decoded(level.get("users"))
-            listed = users if isinstance(users, list) else []
-            yield from _of_users([level, _decoded(level.get("user")), *listed])
-
-
-def _of_users(users: list[Any]) -> Iterator[str]:
-    for user in users:
-        for name in _IDS if isinstance(user, dict) else ():
-            value = user.get(name)
-            if isinstance(value, str) and _USER_ID.fullmatch(value):
-                yield value
+    """Yield the ids of a bare user, and of users anywhere below `data`, `user` and `users`."""
+    levels: deque[Any] = deque([document])
+    while levels:
+        level = levels.popleft()
+        if isinstance(level, list):
+            levels += level
+        elif isinstance(level, dict):
+            levels += [_decoded(level[name]) for name in _PARENTS if name in level]
+            given = [level.get(name) for name in _IDS]
+            yield from (
+                each for each in given if isinstance(each, str) and _USER_ID.fullmatch(each)
+            )
 
 
 def _decoded(value: Any) -> Any:
