@@ -6,7 +6,11 @@ import pytest
 from tests.api.error_scenarios import KEY
 from tests.support.running_app import RunningApp
 
-OTHER_KEY = KEY[::-1]
+ODD = (
+    *(b"", b"x" * 15, b"x" * 256, b"two words in the key", b"a\ttab-in-the-key-here"),
+    *(b"delete\x7fdelete-delete", "schlüssel-schlüssel".encode(), b"\xff" * 20),
+    b"ends-with-a-newline-\n",
+)
 
 
 def same_session(first: httpx.Response, second: httpx.Response) -> bool:
@@ -14,10 +18,6 @@ def same_session(first: httpx.Response, second: httpx.Response) -> bool:
     return bool(
         (one["session"], one["refresh_token"]) == (other["session"], other["refresh_token"])
     )
-
-
-def refused(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
 
 
 async def test_a_lost_login_costs_nothing(app: RunningApp) -> None:
@@ -46,35 +46,32 @@ async def test_a_key_is_16_to_255_visible_characters(app: RunningApp, key: str) 
 
 
 @pytest.mark.parametrize(
-    "key",
-    [
-        *(b"", b"x" * 15, b"x" * 256, b"two words in the key", b"a\ttab-in-the-key-here"),
-        *(b"delete\x7fdelete-delete", "schlüssel-schlüssel".encode(), b"\xff" * 20),
-        b"ends-with-a-newline-\n",
-    ],
+    "keys", [[KEY.encode()] * 2, [KEY.encode(), KEY[::-1].encode()], *([odd] for odd in ODD)]
 )
-async def test_an_odd_key_is_refused_before_authing_is_asked(app: RunningApp, key: bytes) -> None:
-    headers = {b"Idempotency-Key": key}
+async def test_an_odd_or_second_key_is_refused_before_authing_is_asked(
+    app: RunningApp, keys: list[bytes]
+) -> None:
+    headers = [(b"Idempotency-Key", key) for key in keys]
     response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
-    assert refused(response) == (422, "invalid_request")
-    assert [e["pointer"] for e in response.json()["errors"]] == ["header/idempotency-key"]
-    assert app.sandbox.state.exchanges == 0
-
-
-@pytest.mark.parametrize("second", [KEY, OTHER_KEY])
-async def test_two_idempotency_keys_are_refused(app: RunningApp, second: str) -> None:
-    headers = [("Idempotency-Key", KEY), ("Idempotency-Key", second)]
-    response = await app.phone.post("/v1/sessions", json={"ticket": app.ticket()}, headers=headers)
-    assert refused(response) == (422, "invalid_request")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert [e["pointer"] for e in response.json()["errors"]] == ["header/idempotency-key"]
     assert app.sandbox.state.exchanges == 0
 
 
 async def test_an_odd_key_is_refused_at_a_refresh_too(app: RunningApp) -> None:
     tokens = await app.log_in()
-    body = {"refresh_token": tokens["refresh_token"]}
-    response = await app.phone.post(
-        "/v1/sessions/refresh", json=body, headers={"Idempotency-Key": "short"}
-    )
-    assert refused(response) == (422, "invalid_request")
+    response = await app.try_refresh(tokens["refresh_token"], "short")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
+
+
+async def test_a_refresh_with_a_key_is_replayed_to_the_same_key_and_ends_for_another(
+    app: RunningApp,
+) -> None:
+    token = (await app.log_in())["refresh_token"]
+    first, again = [(await app.try_refresh(token, "key-of-this-refresh")).json() for _ in range(2)]
+    assert (first["outcome"], again["outcome"]) == ("rotated", "replayed")
+    assert again["refresh_token"] == first["refresh_token"]
+    for copy in (token, first["refresh_token"]):
+        response = await app.try_refresh(copy, "key-of-a-thief-who-follows")
+        assert (response.status_code, response.json()["reason"]) == (400, "refresh_reused")

@@ -74,9 +74,14 @@ def objects(node: object) -> Iterator[dict[str, Any]]:
         yield from objects(value)
 
 
-def headers_missing(described: dict[str, Any], response: httpx.Response) -> set[str]:
+def conforms(document: dict[str, Any], described: dict[str, Any], response: httpx.Response) -> bool:
+    """Whether the response has the headers and the shape of its description."""
     required = {name for name, header in described["headers"].items() if header["required"]}
-    return {name for name in required if name not in response.headers}
+    media_type = response.headers["Content-Type"].partition(";")[0]
+    schema = described["content"][media_type]["schema"]
+    whole = {**schema, "components": document["components"]}
+    is_shaped = Draft202012Validator(whole).is_valid(response.json())
+    return is_shaped and all(name in response.headers for name in required)
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/swagger/swagger-ui.css"])
@@ -86,10 +91,14 @@ async def test_nothing_is_described_unless_asked_for(phone: httpx.AsyncClient, p
 
 async def test_the_description_is_sound(document: dict[str, Any]) -> None:
     OpenAPI.model_validate(document)
-    for reference in (each["$ref"] for each in objects(document) if "$ref" in each):
-        node: Any = document
-        for step in reference.removeprefix("#/").split("/"):
-            node = node[step]
+    for each in objects(document):
+        assert each.get("type") != "null"
+        if "$ref" in each:
+            node: Any = document
+            for step in each["$ref"].removeprefix("#/").split("/"):
+                node = node[step]
+    for schema in objects(document["components"]["schemas"]):
+        assert {*schema.get("required", ())} <= schema.get("properties", {}).keys(), schema
 
 
 async def test_the_committed_description_is_the_one_that_is_served(
@@ -115,22 +124,15 @@ async def test_routes_without_service_keys_are_not_described(tmp_path: Path) -> 
     assert described["paths"].keys() == DESCRIBED.keys() - INTERNAL - {"/oauth2/introspect"}
 
 
-async def test_every_operation_has_a_name_of_its_own_and_a_summary(
+async def test_every_operation_has_a_name_of_its_own_a_summary_and_a_described_tag(
     document: dict[str, Any],
 ) -> None:
-    names = [operation["operationId"] for *_, operation in operations(document)]
-    assert len(set(names)) == len(names)
-    assert all(operation["summary"] for *_, operation in operations(document))
-
-
-async def test_every_operation_has_one_tag_that_is_described(document: dict[str, Any]) -> None:
-    tags = {tag for *_, operation in operations(document) for (tag,) in [operation["tags"]]}
+    described = [operation for *_, operation in operations(document)]
+    assert len({operation["operationId"] for operation in described}) == len(described)
+    assert all(operation["summary"] for operation in described)
+    tags = {tag for operation in described for (tag,) in [operation["tags"]]}
     assert tags == {tag["name"] for tag in document["tags"] if tag["description"]}
     assert document["info"]["description"]
-
-
-async def test_nothing_is_nullable(document: dict[str, Any]) -> None:
-    assert [each for each in objects(document) if each.get("type") == "null"] == []
 
 
 async def test_the_examples_are_responses_of_the_service(
@@ -166,15 +168,14 @@ async def test_every_error_has_a_schema_of_its_own(document: dict[str, Any]) -> 
         assert error.code in mapping
 
 
-async def test_every_required_member_is_described(document: dict[str, Any]) -> None:
-    for schema in objects(document["components"]["schemas"]):
-        assert {*schema.get("required", ())} <= schema.get("properties", {}).keys(), schema
-
-
-async def test_the_description_says_how_a_credential_is_sent(document: dict[str, Any]) -> None:
+async def test_the_description_says_which_operations_need_which_credential(
+    document: dict[str, Any],
+) -> None:
     schemes = document["components"]["securitySchemes"]
     assert "`Authorization: Bearer <access_token>`" in schemes["access_token"]["description"]
     assert "`Authorization: Bearer <key>`" in schemes["service_key"]["description"]
+    needed = {(path, method) for path, method, op in operations(document) if "security" in op}
+    assert needed == FOR_BEARERS | BY_SERVICE_KEY
 
 
 async def test_the_examples_of_bodies_are_read_when_they_are_executed(
@@ -217,11 +218,6 @@ async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) 
     assert len(control) == 9
 
 
-async def test_only_bearers_and_the_backend_need_a_credential(document: dict[str, Any]) -> None:
-    needed = {(path, method) for path, method, op in operations(document) if "security" in op}
-    assert needed == FOR_BEARERS | BY_SERVICE_KEY
-
-
 async def test_the_errors_that_came_are_those_that_were_described(
     document: dict[str, Any], all_outcomes: AllOutcomes
 ) -> None:
@@ -247,12 +243,7 @@ async def test_errors_are_described_in_the_shape_that_they_have(
                 assert response == {"$ref": f"#/components/responses/{form}{status}"}
     for case, outcome in all_outcomes.outcomes.items():
         described = document["components"]["responses"][str(case.status)]
-        assert headers_missing(described, outcome.response) == set()
-        schema = described["content"][outcome.response.headers["Content-Type"].partition(";")[0]][
-            "schema"
-        ]
-        whole = {**schema, "components": document["components"]}
-        assert Draft202012Validator(whole).is_valid(outcome.response.json()), outcome.response.text
+        assert conforms(document, described, outcome.response), outcome.response.text
 
 
 async def test_errors_of_oauth_have_the_shape_that_is_described(
@@ -269,10 +260,7 @@ async def test_errors_of_oauth_have_the_shape_that_is_described(
     assert [response.status_code for response in refused] == [401, 400, 413, 503]
     for response in refused:
         described = document["components"]["responses"][f"OAuth{response.status_code}"]
-        assert headers_missing(described, response) == set()
-        schema = described["content"]["application/json"]["schema"]
-        whole = {**schema, "components": document["components"]}
-        assert Draft202012Validator(whole).is_valid(response.json()), response.text
+        assert conforms(document, described, response), response.text
 
 
 async def test_the_parameters_are_these(document: dict[str, Any]) -> None:
@@ -284,16 +272,15 @@ async def test_the_parameters_are_these(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")  # by fastapi_swagger, to read files
-async def test_the_docs_load_everything_from_here(reader: httpx.AsyncClient) -> None:
+async def test_the_docs_load_everything_from_here_and_do_not_keep_the_bearer(
+    reader: httpx.AsyncClient,
+) -> None:
     page = await reader.get("/docs")
     assert page.status_code == 200
+    assert '"persistAuthorization": false' in page.text
     addresses = ["".join(found) for found in ADDRESSES.findall(page.text)]
     assert len(addresses) == 4
     for address in addresses:
         absolute = urljoin("http://api.test/docs", address)
         assert urlsplit(absolute).netloc == "api.test"
         assert (await reader.get(absolute)).status_code == 200
-
-
-async def test_the_docs_do_not_keep_the_bearer(reader: httpx.AsyncClient) -> None:
-    assert '"persistAuthorization": false' in (await reader.get("/docs")).text

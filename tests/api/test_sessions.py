@@ -1,10 +1,12 @@
-"""`/v1/sessions`: the user lists and ends sessions."""
+"""`/v1/sessions` and `/v1/me`: the user lists and ends sessions, and is erased."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.running_app import RunningApp
+from tests.support.leaks import found
+from tests.support.running_app import RunningApp, running_app
 
 
 def ids(sessions: list[dict[str, Any]]) -> list[str]:
@@ -24,6 +26,38 @@ async def fate(app: RunningApp, tokens: dict[str, Any]) -> str:
     response = (await app.try_refresh(tokens["refresh_token"])).json()
     assert response.get("reason", "alive") == bearer
     return str(bearer)
+
+
+# --- this session ---
+
+
+async def test_current_shows_this_session_and_its_user(app: RunningApp) -> None:
+    tokens = await app.log_in(device={"type": "harmony"})
+    app.clock.advance(seconds=60)
+    refreshed = await app.refresh(tokens["refresh_token"])
+    app.clock.advance(seconds=60)
+    response = await app.get("/v1/sessions/current", refreshed)
+    assert response.status_code == 200
+    assert response.json() == {
+        **tokens["session"],
+        "last_used_at": tokens["server_time"] + 60,
+        "user": tokens["user"],
+    }
+
+
+async def test_me_is_the_user_of_the_login(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    response = await app.get("/v1/me", tokens)
+    assert response.status_code == 200
+    assert response.json() == tokens["user"]
+
+
+async def test_logging_out_twice_is_no_error(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    for _ in range(2):
+        response = await app.log_out(tokens)
+        assert (response.status_code, response.content) == (204, b"")
+        assert "Content-Type" not in response.headers
 
 
 # --- the list ---
@@ -130,3 +164,38 @@ async def test_a_missing_token_is_401_before_any_other_error(app: RunningApp) ->
     for query in ("", "?scope=mine"):
         response = await app.phone.delete(f"/v1/sessions{query}")
         assert (response.status_code, response.json()["code"]) == (401, "access_token_missing")
+
+
+# --- `DELETE /v1/me`: the store names an erased user no longer ---
+
+
+def at_rest(folder: Path) -> str:
+    """All that the store has on the disk, byte for byte."""
+    files = folder.glob("sessions.db*")
+    return "".join(file.read_bytes().decode("latin-1") for file in files)
+
+
+async def test_an_erased_user_is_nowhere_in_the_store_at_once(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
+        subject, remaining = await erase_one_of_two(app)
+        running = at_rest(tmp_path)
+    for stored in (running, at_rest(tmp_path)):
+        assert remaining in stored
+        assert found({"sub": subject}, stored) == set()
+
+
+async def erase_one_of_two(app: RunningApp) -> tuple[str, str]:
+    """Leave traces of two users wherever there may be some, and erase one."""
+    ended, theirs = await app.log_in(), await app.log_in("chen")
+    await app.log_out(ended)
+    subject = ended["user"]["sub"]
+    await app.backend("PUT", subject, "ban", {"reason": "spam"})
+    await app.backend("DELETE", subject, "ban")
+    tokens, other = await app.log_in(), await app.log_in()
+    response = await app.delete("/v1/me", tokens)
+    assert (response.status_code, response.content) == (204, b"")
+    for erased in (tokens, other):
+        assert (await app.get("/v1/me", erased)).json()["reason"] == "erased"
+        assert (await app.try_refresh(erased["refresh_token"])).json()["reason"] == "erased"
+    assert (await app.get("/v1/me", theirs)).status_code == 200
+    return subject, theirs["user"]["sub"]
