@@ -17,20 +17,12 @@ from typing import assert_never
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
-from app.authing.client import AuthingClient
+from app.authing.client import AuthingClient, PoolSecrets
 from app.authing.jwks import RemoteJwks
 from app.authing.management import ManagementClient
-from app.authing.online import OnlineVerifier
-from app.authing.pool_secrets import PoolSecrets
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
 from app.authing.transport import AuthingTransport, Deadline, Transport
-from app.authing.verifier import (
-    ExpectedAudience,
-    LocalVerifier,
-    SharedSecretKeys,
-    TokenKeys,
-    Verifier,
-)
+from app.authing.verifier import OnlineCheck, SharedSecretKeys, SignatureCheck, Verifier
 from app.config import SECRETS_DIR, Settings
 from app.config.secret_files import SecretFiles
 from app.errors import AuthingError, StartupError, StoreUnavailable
@@ -271,25 +263,25 @@ def authing_client(
 def _verifier(
     settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
 ) -> Verifier:
-    max_age = settings.authing_token_max_age
-    expected = ExpectedAudience(
+    check: OnlineCheck | SignatureCheck
+    match settings.authing_token_mode:  # the URL of a mode is required in it
+        case "online":
+            check = OnlineCheck(transport, settings.authing_online_url or "", clock)
+        case "jwks":
+            check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
+        case "hs256":
+            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
+            check = SignatureCheck(SharedSecretKeys(lambda: own() or pool()))
+        case unreachable:
+            assert_never(unreachable)
+    return Verifier(
+        check,
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
+        max_age=settings.authing_token_max_age,
+        clock=clock,
     )
-    keys: TokenKeys
-    match settings.authing_token_mode:
-        case "online":
-            url = settings.authing_online_url or ""  # required in this mode
-            return OnlineVerifier(transport, url, expected, max_age=max_age, clock=clock)
-        case "jwks":
-            keys = RemoteJwks(transport, settings.authing_jwks_url or "", events)
-        case "hs256":
-            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
-            keys = SharedSecretKeys(lambda: own() or pool())
-        case unreachable:
-            assert_never(unreachable)
-    return LocalVerifier(keys, expected, max_age=max_age, clock=clock)
 
 
 def management_client(

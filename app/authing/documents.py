@@ -5,16 +5,14 @@ twice. A value that JSON readers disagree about becomes AMBIGUOUS. `decisive` re
 of a claim sees a value of no known type.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from app.errors import AuthingBadAnswer
+from app.jose.strict_json import decoder
 
 MAX_DEPTH = 64
 """Maximum nesting of a document; each JSON string inside counts from zero."""
-_MAX_INTEGER_DIGITS = 15  # every integer of this length is the same in a double
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -58,35 +56,8 @@ def decisive(members: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        counts = Counter(name for name, _value in pairs)
-        members |= {name: AMBIGUOUS for name, count in counts.items() if count > 1}
-    return members
-
-
-def _integer(text: str) -> Any:
-    return int(text) if len(text) <= _MAX_INTEGER_DIGITS else AMBIGUOUS
-
-
-def _float(text: str) -> Any:
-    number = float(text)
-    return AMBIGUOUS if number in (float("inf"), float("-inf")) else number
-
-
-def _constant(_name: str) -> Any:
-    return AMBIGUOUS
-
-
 # Not strict: control characters need no escape.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_members,
-    parse_int=_integer,
-    parse_float=_float,
-    parse_constant=_constant,
-    strict=False,
-)
+_DECODER = decoder(lambda _rule: AMBIGUOUS, strict=False)
 
 
 def _check_depth(value: Any, depth_left: int) -> None:

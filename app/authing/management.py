@@ -12,10 +12,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from app.authing.client import PoolSecrets
 from app.authing.documents import decisive
-from app.authing.pool_secrets import PoolSecrets
-from app.authing.response import Reply, request
-from app.authing.result import code_of, is_success, raise_for_code
+from app.authing.response import request
+from app.authing.result import Reply, code_of, is_success, raise_for_code
 from app.authing.transport import Deadline, Transport
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
 from app.sessions.ports import Clock, UserDirectory
@@ -114,25 +114,24 @@ class ManagementClient(UserDirectory):
     async def _send(self, method: str, name: str, **content: Any) -> tuple[Reply, int | None]:
         url = f"{self._url}/api/v3/{name}"
         reply = await request(self._transport, method, url, self._clock, **content)
-        return reply, code_of(reply.document) if isinstance(reply.document, dict) else None
+        return reply, code_of(reply.members)
 
 
 def _is_unauthorized(reply: Reply) -> bool:
     """Return whether the token has ended. An `apiCode` beside the 401 says why, and is not read."""
-    document = reply.document if isinstance(reply.document, dict) else {}
-    stated = [decisive(document, name) for name in ("code", "statusCode")]
+    stated = [decisive(reply.members, name) for name in ("code", "statusCode")]
     return any(code in [401, "401"] for code in [reply.status, *stated])
 
 
 def _raise_for(reply: Reply, code: int | None) -> None:
     try:
-        raise_for_code(code, reply.status, retry_after=reply.retry_after)
+        raise_for_code(code, reply)
     except LoginRefused:  # a code that is about a ticket in an exchange, and here about us
         raise AuthingMisconfigured("auth_config", authing_code=code) from None
 
 
 def _data(reply: Reply) -> Any:
-    data = decisive(reply.document, "data") if isinstance(reply.document, dict) else None
+    data = decisive(reply.members, "data")
     if not isinstance(data, dict):
         raise AuthingBadAnswer("bad_shape")
     return data

@@ -6,7 +6,6 @@ This module knows HTTP and JSON, and not what Authing's documents mean.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from json import dumps
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.authing.documents import loads
-from app.authing.result import is_success, raise_for_status
+from app.authing.result import Reply, is_success, raise_for_status
 from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, raise_mapped
 from app.errors import AuthingBadAnswer
 from app.jose.strict_json import JsonValue
@@ -24,15 +23,6 @@ _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}
 _JSON = re.compile(r"(?is)\s*(application/json|[^/;\s]+/[^/;\s]+\+json)\s*(;.*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response that may decide something. An error page has no document: its status decides."""
-
-    status: int
-    document: Any = field(repr=False)
-    retry_after: int
 
 
 async def request(

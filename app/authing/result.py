@@ -54,11 +54,17 @@ _WITH_RETRY_AFTER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
-    """The code that decides, and the innermost content."""
+class Reply:
+    """A response that may decide something. An error page has no document: its status decides."""
 
-    code: int | None
-    content: Any = field(repr=False)
+    status: int
+    document: Any = field(repr=False)
+    retry_after: int
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """The document, if it is an object; else none."""
+        return self.document if isinstance(self.document, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def raise_for_status(status: int, *, retry_after: int) -> None:
             raise AuthingBadAnswer("redirect")
 
 
-def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
+def raise_for_code(code: int | None, reply: Reply) -> None:
     """Raise for the business code; for the status if there is no code.
 
     Raises:
@@ -107,9 +113,9 @@ def raise_for_code(code: int | None, status: int, *, retry_after: int) -> None:
         AuthingBadAnswer: status and code contradict each other, or both are unknown.
     """
     if code is not None and code != OK:
-        raise _refusal(code, retry_after)
-    if not is_success(status):
-        if code is None and status in _OURS_TO_FIX:
+        raise _refusal(code, reply.retry_after)
+    if not is_success(reply.status):
+        if code is None and reply.status in _OURS_TO_FIX:
             raise AuthingMisconfigured("auth_config")
         raise AuthingBadAnswer("bad_status")
 
@@ -124,8 +130,10 @@ def _refusal(code: int, retry_after: int) -> AuthingError | LoginRefused:
     return AccountBlocked(code) if code == _USER_LOCKED else TicketRejected(code)
 
 
-def unwrap(document: Any) -> Envelope:
-    """Remove at most two envelopes. The first code that is not success decides.
+def unwrap(document: Any) -> tuple[int | None, Any]:
+    """Return the code that decides, which is the first that is not success, and the content.
+
+    At most two envelopes are removed.
 
     Raises:
         AuthingBadAnswer: a code is neither an integer nor the text of one, or is ambiguous.
@@ -139,9 +147,9 @@ def unwrap(document: Any) -> Envelope:
         found = code_of(content)
         code = code if found is None else found
         if code not in (None, OK) or decisive(content, "data") is None:
-            return Envelope(code, content)
+            return code, content
         content = content["data"]
-    return Envelope(code, None)
+    return code, None
 
 
 def read_user(content: Any) -> UserRecord:

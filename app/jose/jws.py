@@ -12,6 +12,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jwt
@@ -84,15 +85,22 @@ def read(token: str, *, allowed: frozenset[str]) -> UnverifiedJws:
     """
     if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise InvalidJws
-    signed = token.rpartition(".")[0]
+    encoded_header, encoded_payload, encoded_signature = token.split(".")
     try:
-        encoded_header, payload, signature = map(base64url_decode, token.split("."))
+        header = _header(encoded_header)
+        payload, signature = base64url_decode(encoded_payload), base64url_decode(encoded_signature)
     except ValueError:
         raise InvalidJws from None
-    header = _object(encoded_header)
     if not allowed >= header.keys() or not isinstance(header.get("alg"), str):
         raise InvalidJws
-    return UnverifiedJws(header, signed.encode(), payload, signature)
+    signed = f"{encoded_header}.{encoded_payload}".encode()
+    return UnverifiedJws(header, signed, payload, signature)
+
+
+@lru_cache(maxsize=8)
+def _header(encoded: str) -> Mapping[str, Any]:
+    """Decode a JOSE header. The tokens of one key have the same."""
+    return MappingProxyType(_object(base64url_decode(encoded)))
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""The strict JSON decoder: for request bodies, key sets of ours and the parts of tokens.
+"""Strict JSON: for request bodies, key sets of ours and the parts of tokens.
 
 Python's own decoder accepts NaN, keeps only the last of duplicate keys, and passes lone surrogates,
 which fail when they are encoded later. If two readers disagree about a document, a check can be
@@ -6,9 +6,15 @@ bypassed. So a document that allows two readings is refused.
 """
 
 import json
-from typing import NoReturn, TypeAlias
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
+
+_SAFE_DIGITS = 15  # every integer of this length is the same in a double
+_MAX_DIGITS = 400  # the largest double has 309
 
 
 class StrictJsonError(ValueError):
@@ -38,41 +44,48 @@ def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
     return value
 
 
-def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise StrictJsonError("duplicate key")
-    return members
+def decoder(ambiguous: Callable[[str], Any], *, strict: bool = True) -> json.JSONDecoder:
+    """Return a decoder that calls `ambiguous` with the rule where JSON readers disagree.
+
+    It raises, or returns the value to use. Without `strict`, control characters need no escape.
+    """
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            counts = Counter(name for name, _value in pairs)
+            found |= {name: ambiguous("duplicate key") for name in counts if counts[name] > 1}
+        return found
+
+    def integer(text: str) -> Any:
+        if len(text) <= _SAFE_DIGITS:
+            return int(text)
+        # The length is checked first, because int() of thousands of digits takes long.
+        number = int(text) if len(text) <= _MAX_DIGITS else None
+        try:
+            held = number is not None and int(float(number)) == number
+        except OverflowError:
+            held = False
+        return number if held else ambiguous("number out of range")
+
+    def real(text: str) -> Any:
+        number = float(text)
+        return number if math.isfinite(number) else ambiguous("number out of range")
+
+    return json.JSONDecoder(
+        object_pairs_hook=members,
+        parse_int=integer,
+        parse_float=real,
+        parse_constant=lambda _name: ambiguous("not a JSON number"),
+        strict=strict,
+    )
 
 
-def _integer(text: str) -> int:
-    # The length is checked first, because int() of thousands of digits takes long.
-    if len(text) > 400:  # noqa: PLR2004  # the largest double has 309 digits
-        raise StrictJsonError("number out of range")
-    number = int(text)
-    try:
-        held = int(float(number))
-    except OverflowError:
-        held = None
-    if held != number:
-        raise StrictJsonError("number out of range")
-    return number
+def _refuse(rule: str) -> NoReturn:
+    raise StrictJsonError(rule)
 
 
-def _float(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise StrictJsonError("number out of range")
-    return number
-
-
-def _refuse(_constant: str) -> NoReturn:
-    raise StrictJsonError("not a JSON number")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_refuse
-)
+_DECODER = decoder(_refuse)
 
 
 def _check(value: JsonValue, depth_left: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 import jwt
 
-from app.authing.client import AuthingClient
-from app.authing.pool_secrets import PoolSecrets
+from app.authing.client import AuthingClient, PoolSecrets
 from app.authing.transport import AuthingTransport, Transport
-from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys
+from app.authing.verifier import SharedSecretKeys, SignatureCheck, Verifier
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -243,13 +242,16 @@ async def peer(
 # --- the client, wired as in production ---
 
 
-def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> LocalVerifier:
-    return LocalVerifier(
-        SharedSecretKeys(lambda: secrets or (SECRET,)),
-        ExpectedAudience(POOL, **expected),
-        max_age=timedelta(seconds=max_age),
-        clock=clock,
-    )
+def verifier(
+    check: Callable[[str], Awaitable[Mapping[str, Any]]], max_age: int = 600, **expected: Any
+) -> Verifier:
+    age = timedelta(seconds=max_age)
+    return Verifier(check, user_pool_id=POOL, max_age=age, clock=clock, **expected)
+
+
+def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> Verifier:
+    check = SignatureCheck(SharedSecretKeys(lambda: secrets or (SECRET,)))
+    return verifier(check, max_age, **expected)
 
 
 @asynccontextmanager

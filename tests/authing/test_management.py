@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.authing.client import PoolSecrets
 from app.authing.management import ManagementClient
-from app.authing.pool_secrets import PoolSecrets
 from app.authing.transport import AuthingTransport
 from app.errors import (
     AuthingBadAnswer,

@@ -1,13 +1,12 @@
 """The token verified by Authing: where it is sent, and what each response means."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.authing.online import OnlineVerifier
-from app.authing.verifier import ExpectedAudience
+from app.authing.transport import AuthingTransport
+from app.authing.verifier import OnlineCheck
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -21,12 +20,13 @@ from app.sessions.models import Identity
 from tests.authing.builders import (
     EPOCH,
     POOL,
+    SMALL_CA_FILE,
     TICKET,
     USER_ID,
     Answer,
     Peer,
     Request,
-    authing,
+    authing_over,
     clock,
     http_response,
     json_response,
@@ -34,6 +34,7 @@ from tests.authing.builders import (
     make_user,
     peer,
     sign_token,
+    verifier,
 )
 
 ISSUER, AUDIENCE = "https://made-up.authing.cn/oidc", "made-up-app-id"
@@ -58,19 +59,13 @@ async def exchanged(
     async with peer(says) as seen:
         if received is not None:
             received.append(seen)
-        expected = ExpectedAudience(
-            POOL, *((ISSUER, AUDIENCE) if path == OIDC_PATH else (None, None))
+        expected: dict[str, Any] = (
+            {"issuer": ISSUER, "audience": AUDIENCE} if path == OIDC_PATH else {}
         )
-        async with authing(seen.url) as client:
-            verifier = OnlineVerifier(
-                client.transport,
-                seen.url + path,
-                expected,
-                max_age=timedelta(seconds=600),
-                clock=clock,
-            )
-            async with authing(seen.url, verifier=verifier) as online:
-                return await online.exchange(TICKET)
+        transport = AuthingTransport(SMALL_CA_FILE)
+        check = verifier(OnlineCheck(transport, seen.url + path, clock), **expected)
+        async with authing_over(transport, seen.url, verifier=check) as client:
+            return await client.exchange(TICKET)
 
 
 @pytest.mark.parametrize(

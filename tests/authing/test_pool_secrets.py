@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from app.authing.pool_secrets import PoolSecrets
+from app.authing.client import PoolSecrets
 from app.authing.transport import Deadline
 from app.errors import (
     AccountBlocked,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.authing.documents import loads
-from app.authing.result import Envelope, UserRecord, raise_for_code, read_user, unwrap
+from app.authing.result import Reply, UserRecord, raise_for_code, read_user, unwrap
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -19,9 +19,9 @@ from tests.support.json_documents import REFUSED, YES
 
 
 def read(document: Any) -> UserRecord:
-    envelope = unwrap(document)
-    assert envelope.code in (None, 200)
-    return read_user(envelope.content)
+    code, content = unwrap(document)
+    assert code in (None, 200)
+    return read_user(content)
 
 
 def without(user: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_an_answer_without_a_user_is_a_bad_answer(document: Any) -> None:
 def test_a_code_is_a_number_or_its_text_under_one_of_three_names(
     level: dict[str, Any], code: int | None
 ) -> None:
-    assert unwrap(level).code == code
+    assert unwrap(level)[0] == code
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_business_code_decides_in_every_status(
     code: int, error: type[TicketgateError], status: int
 ) -> None:
     with pytest.raises(error) as refusal:
-        raise_for_code(code, status, retry_after=7)
+        raise_for_code(code, Reply(status, None, 7))
     assert type(refusal.value) is error
     assert getattr(refusal.value, "authing_code", None) == code
     assert getattr(refusal.value, "retry_after", 7) == (2 if code in OUR_FAULT else 7)
@@ -143,16 +143,16 @@ def test_a_business_code_decides_in_every_status(
 
 @pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
 def test_a_code_inside_decides_as_well(inner: Any) -> None:
-    assert unwrap({"code": 200, "data": inner}).code == 2206
+    assert unwrap({"code": 200, "data": inner})[0] == 2206
 
 
 @pytest.mark.parametrize("data", [None, "", {}, "not JSON", [], make_user(), {"code": 200}])
 def test_a_refusal_with_any_data_is_a_refusal(data: Any) -> None:
-    assert unwrap({"code": 400, "message": "", "data": data}).code == 400
+    assert unwrap({"code": 400, "message": "", "data": data})[0] == 400
 
 
-def test_the_repr_of_an_envelope_holds_no_user_data() -> None:
-    assert repr(Envelope(200, make_user())) == "Envelope(code=200)"
+def test_the_repr_of_a_reply_holds_no_user_data() -> None:
+    assert repr(Reply(200, make_user(), 2)) == "Reply(status=200, retry_after=2)"
     assert repr(read(make_user())) == f"UserRecord(user_id='{USER_ID}')"
 
 

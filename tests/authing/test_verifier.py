@@ -4,7 +4,6 @@ In addition to the tables in tests/forgeries.
 """
 
 import hmac
-from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -12,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.authing.verifier import ExpectedAudience, LocalVerifier, SharedSecretKeys, TokenKey
+from app.authing.verifier import SharedSecretKeys, SignatureCheck, TokenKey, Verifier
 from app.errors import AuthingTokenInvalid
 from tests.authing.builders import (
     EPOCH,
@@ -22,11 +21,11 @@ from tests.authing.builders import (
     UNIONID,
     USER_ID,
     base64url,
-    clock,
     encoded,
     hs256_verifier,
     legacy_claims,
     sign_token,
+    verifier,
 )
 
 ISSUER = "https://app.example.com/oidc"
@@ -55,18 +54,13 @@ class FixedKeys:
         return self._keys
 
 
-def oidc_verifier(*keys: TokenKey) -> LocalVerifier:
-    return LocalVerifier(
-        FixedKeys(*keys),
-        ExpectedAudience(POOL, issuer=ISSUER, audience=APP_ID),
-        max_age=timedelta(seconds=600),
-        clock=clock,
-    )
+def oidc_verifier(*keys: TokenKey) -> Verifier:
+    return verifier(SignatureCheck(FixedKeys(*keys)), issuer=ISSUER, audience=APP_ID)
 
 
-async def refuses(token: str, verifier: LocalVerifier | None = None) -> None:
+async def refuses(token: str, by: Verifier | None = None) -> None:
     with pytest.raises(AuthingTokenInvalid) as refusal:
-        await (verifier or hs256_verifier()).verify(token)
+        await (by or hs256_verifier()).verify(token)
     assert refusal.value.outcome == "bad_token"
 
 
@@ -126,11 +120,11 @@ def hybrid_claims(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("expected", [{}, {"issuer": ISSUER, "audience": APP_ID}])
 async def test_a_hybrid_token_is_read_like_a_legacy_one(expected: dict[str, Any]) -> None:
-    verifier = hs256_verifier(**expected)
-    signed = await verifier.verify(sign_token(hybrid_claims()))
+    by = hs256_verifier(**expected)
+    signed = await by.verify(sign_token(hybrid_claims()))
     assert (signed.user_id, signed.unionid) == (USER_ID, UNIONID)
     for wrong in ({"iat": EPOCH - 700}, {"sub": "5e00000000000000000000bb"}, {"exp": EPOCH - 40}):
-        await refuses(sign_token(hybrid_claims(**wrong)), verifier)
+        await refuses(sign_token(hybrid_claims(**wrong)), by)
 
 
 @pytest.mark.parametrize("headers", [{}, {"typ": "jwt"}, {"typ": None}, {"kid": "any"}])
@@ -140,16 +134,16 @@ async def test_a_header_may_have_a_type_and_a_key_name(headers: dict[str, Any]) 
 
 
 async def test_an_id_token_is_accepted_if_issuer_and_audience_match() -> None:
-    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
+    by = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
     token = sign_token(id_token_claims(), key=RSA_KEY, algorithm="RS256")
-    signed = await verifier.verify(token)
+    signed = await by.verify(token)
     assert (signed.user_id, signed.unionid) == (USER_ID, None)
 
 
 async def test_an_audience_may_be_a_list_of_one() -> None:
-    verifier = oidc_verifier(TokenKey("ES256", EC_KEY.public_key()))
+    by = oidc_verifier(TokenKey("ES256", EC_KEY.public_key()))
     token = sign_token(id_token_claims(aud=[APP_ID]), key=EC_KEY, algorithm="ES256")
-    assert (await verifier.verify(token)).user_id == USER_ID
+    assert (await by.verify(token)).user_id == USER_ID
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -169,10 +163,7 @@ async def test_a_secret_that_is_not_listed_signs_nothing() -> None:
 
 
 async def test_every_token_is_refused_without_keys() -> None:
-    verifier = LocalVerifier(
-        SharedSecretKeys(list), ExpectedAudience(POOL), max_age=timedelta(seconds=600), clock=clock
-    )
-    await refuses(sign_token(), verifier)
+    await refuses(sign_token(), verifier(SignatureCheck(SharedSecretKeys(list))))
 
 
 # --- times ---
@@ -268,8 +259,8 @@ async def test_a_token_for_another_pool_or_without_a_user_is_refused(
     ],
 )
 async def test_issuer_and_audience_must_match_exactly(claims: dict[str, Any]) -> None:
-    verifier = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
-    await refuses(sign_token(claims, key=RSA_KEY, algorithm="RS256"), verifier)
+    by = oidc_verifier(TokenKey("RS256", RSA_KEY.public_key()))
+    await refuses(sign_token(claims, key=RSA_KEY, algorithm="RS256"), by)
 
 
 @pytest.mark.parametrize("expected", [{}, {"issuer": ISSUER}, {"audience": APP_ID}])
@@ -280,8 +271,8 @@ async def test_a_token_that_names_no_pool_needs_both_issuer_and_audience(
 
 
 async def test_an_hs256_id_token_is_accepted_with_issuer_and_audience() -> None:
-    verifier = hs256_verifier(issuer=ISSUER, audience=APP_ID)
-    assert (await verifier.verify(sign_token(id_token_claims()))).user_id == USER_ID
+    by = hs256_verifier(issuer=ISSUER, audience=APP_ID)
+    assert (await by.verify(sign_token(id_token_claims()))).user_id == USER_ID
 
 
 # --- forgeries ---
