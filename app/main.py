@@ -5,12 +5,12 @@ so that a refusal is one line. It is closed in reverse order after the server ha
 """
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -25,16 +25,16 @@ from app.authing.transport import AuthingTransport, Deadline, Transport
 from app.authing.verifier import OnlineCheck, SharedSecretKeys, SignatureCheck, Verifier
 from app.config import SECRETS_DIR, Settings
 from app.config.secret_files import SecretFiles
-from app.errors import AuthingError, StartupError, StoreUnavailable
+from app.errors import StartupError
 from app.events import Events
 from app.housekeeping import housekeeping
-from app.keyfile import KeyFile
+from app.keyfile.followed import KeyFile
 from app.ratelimits import Count, RateLimiter
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
-from app.sessions.ports import Clock, Maintenance, SessionLimits
+from app.sessions.ports import Clock, SessionLimits
 from app.sessions.proofs import ProofVerifier
 from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
@@ -44,8 +44,7 @@ from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
-from app.telemetry.metrics import CountedEvents, Labels
-from app.telemetry.stores import Wrap, timed, wrapped, wrapped_stores
+from app.telemetry.metrics import CountedEvents, Wrap, ask_every, wrapped, wrapped_stores
 
 _LEASE_MARGIN = timedelta(seconds=4)
 """A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
@@ -88,7 +87,7 @@ async def open_services(
         opened = await stack.enter_async_context(
             open_store(address, events, settings.session_access_ttl, settings.events_ttl)
         )
-        stores = wrapped_stores(opened, timed(events.count_command))
+        stores = wrapped_stores(opened, events.timed)
         if trace is not None:
             stores = wrapped_stores(stores, trace("store"))
         wire = await stack.enter_async_context(transport or authing_transport(settings))
@@ -174,67 +173,38 @@ async def open_services(
             ),
         )
         if settings.metrics_port is not None:
-            events.before_scrape = _scraped(
-                events.gauges,
-                services,
-                keys,
-                stores.maintenance,
-                client=client,
-                breaker=breaker,
-                bulkhead=bulkhead,
-                clock=clock,
-                timer=timer,
-            )
+
+            async def ready() -> bool:
+                return await services.store_writable() and not drain.is_set()
+
+            events.gauges |= {
+                "breaker_open": lambda: {(): breaker.is_open},
+                "draining": lambda: {(): drain.is_set()},
+                "exchanges_in_flight": lambda: {(): bulkhead.in_flight},
+                "key_created_timestamp_seconds": lambda: keys.created,
+                "reload_failing": lambda: {
+                    ("keys",): keys.state != "ok",
+                    ("secrets",): secrets.state != "ok",
+                },
+            }
+            maintenance, skew = stores.maintenance, partial(_clock_skew, client, clock)
+            events.asked = {
+                "ready": ready,
+                "open_sessions": ask_every(
+                    _ASK_EVERY, lambda: maintenance.count_sessions(clock()), timer
+                ),
+                "authing_clock_skew_seconds": ask_every(_ASK_EVERY, skew, timer),
+            }
             await stack.enter_async_context(
                 exposition.serve(events.render, settings.host, settings.metrics_port)
             )
         yield services
 
 
-def _scraped(
-    gauges: dict[str, dict[Labels, float]],
-    services: Services,
-    keys: KeyFile,
-    maintenance: Maintenance,
-    *,
-    client: AuthingClient,
-    breaker: Breaker,
-    bulkhead: Bulkhead,
-    clock: Clock,
-    timer: Callable[[], float],
-) -> Callable[[], Awaitable[None]]:
-    """Return a function that sets the gauges before a scrape."""
-    ask_at = -math.inf
-
-    async def ask_others() -> None:
-        with suppress(StoreUnavailable):
-            count = await maintenance.count_sessions(clock())
-            gauges["open_sessions"] = {} if count is None else {(): count}
-        with suppress(AuthingError):
-            async with Deadline(_SKEW_TIMEOUT):
-                theirs = await client.probe()
-            if theirs is not None:
-                gauges["authing_clock_skew_seconds"] = {(): (theirs - clock()).total_seconds()}
-
-    async def scraped() -> None:
-        nonlocal ask_at
-        if timer() >= ask_at:
-            ask_at = timer() + _ASK_EVERY
-            await ask_others()
-        gauges["key_created_timestamp_seconds"] = {
-            (key.kid, use, "accepted" if key is not group[0] else "current"): keys.made[key.kid]
-            for use, group in (("sign", keys.ring.signing_keys), ("secret", keys.ring.secret_keys))
-            for key in group
-        }
-        gauges["breaker_open"] = {(): breaker.is_open}
-        gauges["exchanges_in_flight"] = {(): bulkhead.in_flight}
-        draining = services.is_draining()
-        gauges["draining"] = {(): draining}
-        gauges["ready"] = {(): await services.store_writable() and not draining}
-        states = {"keys": services.keys_state(), "secrets": services.secrets_state()}
-        gauges["reload_failing"] = {(file,): state != "ok" for file, state in states.items()}
-
-    return scraped
+async def _clock_skew(client: AuthingClient, clock: Clock) -> float | None:
+    async with Deadline(_SKEW_TIMEOUT):
+        theirs = await client.probe()
+    return None if theirs is None else (theirs - clock()).total_seconds()
 
 
 def authing_transport(settings: Settings) -> Transport:

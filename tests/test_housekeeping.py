@@ -13,7 +13,7 @@ from typing_extensions import override
 from app import keyfile
 from app.events import EventName
 from app.housekeeping import PurgeClock, housekeeping
-from app.keyfile import KeyFile
+from app.keyfile.followed import KeyFile
 from app.sessions.outcomes import Active, Unknown
 from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store

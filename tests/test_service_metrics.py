@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import keyfile
 from app.authing.resilience import FAILURE_THRESHOLD
 from app.jose.key_ring import KeyRing
+from app.keyfile.followed import KeyFile
 from app.main import _ASK_EVERY
 from tests.support.dated import Dated
 from tests.support.logging_state import entries_of, logging_as_in_production
@@ -127,7 +128,7 @@ async def test_each_key_is_shown_with_its_age_and_a_broken_file_until_it_is_repa
     path = app.settings.session_keys_file
     keyfile.add(path, "ES256", clock=lambda: 1_800_000_000)
     keys = app.services.keys
-    assert isinstance(keys, keyfile.KeyFile)
+    assert isinstance(keys, KeyFile)
     keys.follow()
     shown = await scrape()
     ring = KeyRing.from_jwk_set(path.read_bytes())

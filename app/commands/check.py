@@ -25,7 +25,7 @@ from app.errors import (
 )
 from app.events import EventName, Events
 from app.jose.jws import InvalidJws, read
-from app.keyfile import KeyFile
+from app.keyfile.followed import KeyFile
 from app.main import (
     authing_client,
     authing_transport,

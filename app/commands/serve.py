@@ -22,7 +22,7 @@ from app.main import open_services
 from app.server.draining import DrainingServer, bind
 from app.store_url import RedisUrl, StoreUrl
 from app.telemetry import logs
-from app.telemetry.stores import Wrap
+from app.telemetry.metrics import Wrap
 
 _LOOPBACK = re.compile(r"(?i)localhost|127(\.[0-9]+){3}|::1")
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -6,13 +6,19 @@ first event of a series that begins at 1. Only the event loop counts, in plain d
 library's own metrics take a lock and some microseconds for each event.
 """
 
+import math
+import time
 import tomllib
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
 from http import HTTPStatus
 from importlib.resources import files
+from inspect import iscoroutinefunction
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, core, generate_latest
@@ -20,9 +26,14 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from app import __version__
-from app.errors import RateLimited
+from app.errors import AuthingError, RateLimited, StoreUnavailable
 from app.events import EventName, Events
+from app.sessions.ports import Stores
 
+Command: TypeAlias = Callable[..., Awaitable[Any]]
+Wrap: TypeAlias = Callable[[str, Command], Command]
+"""Gets the name of a command and the command."""
+Ask: TypeAlias = Callable[[], Awaitable[float | None]]
 Labels: TypeAlias = tuple[str, ...]
 """The values of labels."""
 _TABLE = tomllib.loads(files(__package__).joinpath("metrics.toml").read_text("utf-8"))
@@ -41,13 +52,15 @@ class CountedEvents(Events, Collector):
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
-        self.gauges: dict[str, dict[Labels, float]] = {
-            "build_info": {(__version__,): 1.0},
-            "store_durable": {(): 1.0},
+        self._durable = True
+        self.gauges: dict[str, Callable[[], Mapping[Labels, float]]] = {
+            "build_info": lambda: {(__version__,): 1},
+            "store_durable": lambda: {(): self._durable},
         }
-        """The values of each gauge, by label values."""
-        self.before_scrape: Callable[[], Awaitable[None]] | None = None
-        """Sets the other gauges."""
+        """What reads the values of each gauge at a scrape, by label values."""
+        self.asked: dict[str, Ask] = {}
+        """What asks for the value of another gauge before a scrape."""
+        self._told: dict[str, Mapping[Labels, float]] = {}
         self._requests: defaultdict[Labels, int] = defaultdict(int)
         self._labels: dict[tuple[str, str, int], Labels] = {}
         """Of each kind of request."""
@@ -74,27 +87,38 @@ class CountedEvents(Events, Collector):
             result = _RESULTS.get(str(fields["outcome"]), "failed")
             self._observe("exchange_duration_seconds", result, int(fields["duration_ms"]) / 1000)
         elif event == "store_not_durable":
-            self.gauges["store_durable"] = {(): 0}
+            self._durable = False
         for counter, source in self._counted.get(event, ()):
             self._count(counter, source[1:] if source[0] == "=" else str(fields[source]))
         self._inner.record(event, error=error, **fields)
 
-    def count_command(self, name: str, seconds: float) -> None:
-        """Count a command of the store, which is no event."""
+    def timed(self, name: str, command: Command) -> Command:
+        """Wrap a command of the store, to observe its duration."""
         histogram = "store_command_duration_seconds"
-        self._observe(histogram, name if name in self._durations[histogram] else "other", seconds)
+        value = name if name in self._durations[histogram] else "other"
+
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return await command(*args, **kwargs)
+            finally:
+                self._observe(histogram, value, time.perf_counter() - started)
+
+        return run
 
     async def render(self) -> bytes:
-        """Set the gauges, and return the exposition in Prometheus' text format."""
-        if self.before_scrape is not None:
-            await self.before_scrape()
+        """Ask for the gauges, and return the exposition in Prometheus' text format."""
+        for name, ask in self.asked.items():
+            value = await ask()
+            self._told[name] = {} if value is None else {(): value}
         return generate_latest(self.registry)
 
     @override
     def collect(self) -> Iterator[core.Metric]:
         for name, (text, *labels) in _TABLE["gauges"].items():
             gauge = core.GaugeMetricFamily(f"ticketgate_{name}", text, labels=labels)
-            for values, number in self.gauges.get(name, {}).items():
+            found = self.gauges[name]() if name in self.gauges else self._told.get(name, {})
+            for values, number in found.items():
                 gauge.add_metric(values, number)
             yield gauge
         for name, each in _TABLE["counters"].items():
@@ -153,3 +177,32 @@ class CountedEvents(Events, Collector):
             series[value] = [0.0] * (len(bounds) + 2)
         series[value][bisect_left(bounds, seconds)] += 1
         series[value][-1] += seconds
+
+
+def ask_every(seconds: float, ask: Ask, timer: Callable[[], float]) -> Ask:
+    """Ask at most once in so many seconds of `timer`. A failure keeps the last value."""
+    next_at, value = -math.inf, None
+
+    async def run() -> float | None:
+        nonlocal next_at, value
+        if timer() >= next_at:
+            next_at = timer() + seconds
+            with suppress(AuthingError, StoreUnavailable):
+                value = await ask()
+        return value
+
+    return run
+
+
+def wrapped_stores(stores: Stores, wrap: Wrap) -> Stores:
+    """Return the same ports with each command wrapped."""
+    ports = {port.name: getattr(stores, port.name) for port in fields(stores)}
+    return Stores(**{name: wrapped(port, wrap) for name, port in ports.items()})
+
+
+def wrapped(port: object, wrap: Wrap) -> Any:
+    """Return a port with the same commands, each of them wrapped."""
+    public = {name: getattr(port, name) for name in dir(port) if not name.startswith("_")}
+    return SimpleNamespace(
+        **{name: wrap(name, each) for name, each in public.items() if iscoroutinefunction(each)}
+    )

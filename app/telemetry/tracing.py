@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app import __version__
 from app.errors import AuthingError, TicketgateError
 from app.events import CONTEXT
-from app.telemetry.stores import Command, Wrap
+from app.telemetry.metrics import Command, Wrap
 
 _Application: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

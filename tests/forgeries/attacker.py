@@ -10,7 +10,7 @@ import jwt
 
 from app import keyfile
 from app.jose.key_ring import SigningKey
-from app.keyfile import KeyFile
+from app.keyfile.followed import KeyFile
 from app.sandbox.authing import user_token
 from app.sandbox.personas import Persona
 from tests.forgeries.forge import AccessForge, access_parts

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from app.authing.result import Outcome
-from app.errors import AuthingError, LoginRefused, ProofError, RefreshRefused
+from app.errors import AuthingError, LoginRefused, ProofError, RefreshRefused, StoreUnavailable
 from app.events import EventName
 from app.sessions.models import EndReason
 from app.sessions.outcomes import ProofFault, ReuseKind
@@ -217,17 +217,27 @@ def test_a_store_that_loses_data_is_shown(events: CountedEvents) -> None:
 
 
 def test_durations_are_counted_up_to_the_bound_of_each_bucket(events: CountedEvents) -> None:
-    for seconds in (0.0001, 0.00011, 0.9, 1.1):
-        events.count_command("touch", seconds)
-    events.count_command("list_bans", 0.5)
-    name = "store_command_duration_seconds"
+    for milliseconds in (50, 51, 5900, 6001):
+        events.record("exchange", outcome="ok", duration_ms=milliseconds)
+    name = "exchange_duration_seconds"
     counts = [
-        value(events, f"{name}_bucket", command="touch", le=bound)
-        for bound in ("0.0001", "0.0003", "1.0", "+Inf")
+        value(events, f"{name}_bucket", result="ok", le=bound)
+        for bound in ("0.05", "0.1", "6.0", "+Inf")
     ]
     assert counts == [1, 2, 3, 4]
-    assert value(events, f"{name}_sum", command="touch") == pytest.approx(2.00021)
-    assert value(events, f"{name}_count", command="other") == 1
+    assert value(events, f"{name}_sum", result="ok") == pytest.approx(12.002)
+
+
+@pytest.mark.parametrize(("command", "label"), [("touch", "touch"), ("list_bans", "other")])
+async def test_a_command_is_timed_even_if_it_fails(
+    events: CountedEvents, command: str, label: str
+) -> None:
+    async def fail() -> None:
+        raise StoreUnavailable
+
+    with pytest.raises(StoreUnavailable):
+        await events.timed(command, fail)()
+    assert value(events, "store_command_duration_seconds_count", command=label) == 1
 
 
 @pytest.mark.parametrize(

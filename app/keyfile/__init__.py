@@ -1,11 +1,10 @@
-"""The key file on disk: create it, roll its keys over, and follow it while the service runs.
+"""The key file on disk: create it, and roll its keys over.
 
 The file is a private JWK Set (RFC 7517) that only its owner can read. It is replaced in one step,
 so a reader never sees half of it. `app.jose.key_ring` knows the meaning of its keys.
 """
 
 import codecs
-import errno
 import fcntl
 import json
 import os
@@ -13,7 +12,7 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import StartupError
-from app.events import Events
 from app.jose.jwk import ALGORITHMS, SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm, thumbprint
 from app.jose.key_ring import KeyRing, jwk_set_members
 
@@ -40,56 +38,6 @@ _FOLLOWED_WITHIN = timedelta(seconds=60)
 """By then every instance has read the changed file and signs with the promoted key."""
 
 
-class KeyFile:
-    """A `KeySource` that follows a file. A broken new file keeps the keys that work.
-
-    A file without any of the secret keys in force counts as broken: it would end all sessions.
-    """
-
-    def __init__(self, path: Path, events: Events) -> None:
-        """Load the keys, or raise StartupError. Reloads and failed ones are events."""
-        self._path = path
-        self._events = events
-        self.state: Literal["ok", "reload_failed"] = "ok"
-        with refusals(path):
-            self._seen = _stamp(path)
-            self._ring = read_keys(path)
-            self.made = _made(path)
-            """When each key was made, in epoch seconds, by its kid."""
-
-    @property
-    def ring(self) -> KeyRing:
-        """The current keys."""
-        return self._ring
-
-    def follow(self) -> None:
-        """Load the file again if it has changed since the last call."""
-        stamp = _stamp(self._path)
-        if stamp == self._seen:
-            return
-        self._seen = stamp
-        try:
-            self._ring, self.made = self._successor(), _made(self._path)
-        except (InvalidKey, OSError) as error:
-            self.state = "reload_failed"
-            self._events.record("keys_reload_failed", reason=_reason(error))
-        else:
-            self.state = "ok"
-            self._events.record("keys_reloaded")
-
-    def _successor(self) -> KeyRing:
-        ring, kids = read_keys(self._path), {key.kid for key in self._ring.secret_keys}
-        if kids.isdisjoint(key.kid for key in ring.secret_keys):
-            raise InvalidKey("the file has none of the secret keys in force", "other_secret_keys")
-        return ring
-
-
-def _reason(error: InvalidKey | OSError) -> str:
-    if isinstance(error, InvalidKey):
-        return error.reason
-    return errno.errorcode.get(error.errno or 0, "unreadable")
-
-
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
     """Turn an error of the file into a StartupError."""
@@ -102,7 +50,7 @@ def refusals(path: Path) -> Iterator[None]:
 
 def read_keys(path: Path) -> KeyRing:
     """Load the ring; raise OSError or InvalidKey if the file is not usable."""
-    return KeyRing.from_jwk_set(_content(path))
+    return KeyRing.from_jwk_set(read_content(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +67,7 @@ def create(
     """Make a file with a signing key and a secret key; return their kids. Never overwrites."""
     keys = [_generate(algorithm, clock), _generate("oct", clock)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A link instead of a rename fails if the file exists by now.
-    _write(path, keys, put=_link_new)
+    _write(path, keys, new=True)
     return [thumbprint(key) for key in keys]
 
 
@@ -159,6 +106,37 @@ def retire(
         keys.remove(chosen)
 
 
+def created(content: bytes, before: datetime) -> dict[tuple[str, ...], float]:
+    """Return when each key was made, in epoch seconds, by its kid, use and state.
+
+    A key that does not say when was made `before` the file was.
+    """
+    keys = jwk_set_members(content)
+    return {
+        (
+            thumbprint(key),
+            "secret" if _is_oct(key) else "sign",
+            "current" if key is _in_use(keys, key) else "accepted",
+        ): (_moment(key, _CREATED) or before).timestamp()
+        for key in keys
+    }
+
+
+def describe(path: Path) -> list[str]:
+    """Return one line a key, in order: kid, kind, when it was made, its use. No secrets."""
+    keys, lines = sorted(_members(path), key=_is_oct), []
+    for key in keys:
+        created, unused_since = _moment(key, _CREATED), _moment(key, _UNUSED_SINCE)
+        made = f"made {_text(created)}" if created else f"made before {_text(modified(path))}"
+        words = [thumbprint(key), "oct" if _is_oct(key) else ALGORITHMS[key["kty"]], made]
+        if key is _in_use(keys, key):
+            words.append("binds refresh tokens" if _is_oct(key) else "signs access tokens")
+        elif unused_since:
+            words.append(f"not used since {_text(unused_since)}")
+        lines.append("  ".join(words))
+    return lines
+
+
 @contextmanager
 def _changed(path: Path) -> Iterator[list[dict[str, Any]]]:
     """Yield the keys, and write them as they are then. Concurrent changes wait for each other."""
@@ -181,33 +159,12 @@ def _tokens_until(path: Path, key: dict[str, Any], lives: TokenLives) -> datetim
     if unused_since is None:
         if _moment(key, _CREATED) is not None:
             return None
-        unused_since = _modified(path)  # another program made it: this bounds its last use
+        unused_since = modified(path)  # another program made it: this bounds its last use
     return unused_since + (lives.session if _is_oct(key) else lives.access) + _FOLLOWED_WITHIN
 
 
-def describe(path: Path) -> list[str]:
-    """Return one line a key, in order: kid, kind, when it was made, its use. No secrets."""
-    keys = sorted(_members(path), key=_is_oct)
-    return ["  ".join(_words(key, _in_use(keys, key), _modified(path))) for key in keys]
-
-
-def _words(key: dict[str, Any], in_use: dict[str, Any], modified: datetime) -> Iterator[str]:
-    yield thumbprint(key)
-    yield "oct" if _is_oct(key) else ALGORITHMS[key["kty"]]
-    created, unused_since = _moment(key, _CREATED), _moment(key, _UNUSED_SINCE)
-    yield f"made {_text(created)}" if created else f"made before {_text(modified)}"
-    if key is in_use:
-        yield "binds refresh tokens" if _is_oct(key) else "signs access tokens"
-    elif unused_since:
-        yield f"not used since {_text(unused_since)}"
-
-
-def _made(path: Path) -> Mapping[str, float]:
-    keys, modified = _members(path), _modified(path)
-    return {thumbprint(key): (_moment(key, _CREATED) or modified).timestamp() for key in keys}
-
-
-def _modified(path: Path) -> datetime:
+def modified(path: Path) -> datetime:
+    """Return when the file was written."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
@@ -227,19 +184,6 @@ def _in_use(keys: Sequence[dict[str, Any]], like: dict[str, Any]) -> dict[str, A
     return next(key for key in keys if _is_oct(key) == _is_oct(like))
 
 
-def _members(path: Path) -> list[dict[str, Any]]:
-    read_keys(path)  # refuse to change a file that the service would refuse
-    return jwk_set_members(_content(path))
-
-
-def _content(path: Path) -> bytes:
-    # The event loop reads it: a pipe would make it wait for ever, and a huge file for seconds.
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-        raise InvalidKey(f"not a file of at most {_MAX_BYTES // 1024} KiB", "not_a_small_file")
-    return path.read_bytes().removeprefix(codecs.BOM_UTF8)
-
-
 def _named(keys: Sequence[dict[str, Any]], kid: str) -> dict[str, Any]:
     for key in keys:
         if thumbprint(key) == kid:
@@ -251,62 +195,56 @@ def _is_oct(key: dict[str, Any]) -> bool:
     return bool(key["kty"] == "oct")
 
 
+def _members(path: Path) -> list[dict[str, Any]]:
+    read_keys(path)  # refuse to change a file that the service would refuse
+    return jwk_set_members(read_content(path))
+
+
+def read_content(path: Path) -> bytes:
+    """Read the file; raise OSError or InvalidKey if it is no small file."""
+    # The event loop reads it: a pipe would make it wait for ever, and a huge file for seconds.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+        raise InvalidKey(f"not a file of at most {_MAX_BYTES // 1024} KiB", "not_a_small_file")
+    return path.read_bytes().removeprefix(codecs.BOM_UTF8)
+
+
 def _generate(kind: KeyKind, clock: Callable[[], float]) -> dict[str, Any]:
-    return {**_new_key(kind), _CREATED: int(clock())}
-
-
-def _new_key(kind: KeyKind) -> dict[str, Any]:
     match kind:
         case "ES256":
-            return ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
+            key = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
         case "EdDSA":
-            return OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
+            key = OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate(), as_dict=True)
         case "RS256":
-            return RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
+            key = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, _RSA_BITS), as_dict=True)
         case "oct":
-            return {"kty": "oct", "k": secrets.token_urlsafe(_OCT_BYTES)}
+            key = {"kty": "oct", "k": secrets.token_urlsafe(_OCT_BYTES)}
         case unreachable:
             assert_never(unreachable)
+    return {**key, _CREATED: int(clock())}
 
 
-def _link_new(temporary: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise InvalidKey("exists already and is not overwritten") from None
-    temporary.unlink()
-
-
-def _write(
-    path: Path,
-    keys: Sequence[dict[str, Any]],
-    *,
-    put: Callable[[Path, Path], object] = Path.replace,
-) -> None:
+def _write(path: Path, keys: Sequence[dict[str, Any]], *, new: bool = False) -> None:
+    """Write the file in one step. A new one is never written over another."""
     text = json.dumps({"keys": [{**key, "kid": thumbprint(key)} for key in keys]}, indent=2)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
+    temporary = Path(name)
     try:
-        if path.exists():
-            # Root may roll over the keys; the service must still be able to read them.
-            old = path.stat()
-            with suppress(PermissionError):
-                os.chown(handle, old.st_uid, old.st_gid)
-            os.fchmod(handle, stat.S_IMODE(old.st_mode))
         with os.fdopen(handle, "w") as file:
+            if not new:
+                # Root may roll over the keys; the service must still be able to read them.
+                old = path.stat()
+                with suppress(PermissionError):
+                    os.chown(handle, old.st_uid, old.st_gid)
+                os.fchmod(handle, stat.S_IMODE(old.st_mode))
             file.write(text + "\n")
             file.flush()
-            os.fsync(file.fileno())
-        put(Path(temporary), path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    # The time of change covers new owners and modes too. Swapping the link of a mounted secret
-    # changes the inode. Two changes within one tick of the clock differ in size.
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ctime_ns, status.st_ino, status.st_size
+            os.fsync(handle)
+        if new:
+            path.hardlink_to(temporary)  # unlike a rename, it fails if the file exists by now
+        else:
+            temporary.replace(path)
+    except FileExistsError:
+        raise InvalidKey("exists already and is not overwritten") from None
+    finally:
+        temporary.unlink(missing_ok=True)
