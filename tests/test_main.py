@@ -18,7 +18,7 @@ from app.authing.in_process import AsgiTransport
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, StartupError
 from app.main import open_services, store_address, system_clock
-from app.sandbox import Consent, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox import Consent, Sandbox, SandboxOptions
 from app.sandbox.personas import SigningKeys
 from app.sessions.login import Login
 from app.sessions.miniprogram import Launch
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sandbox() -> Sandbox:
-    return create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
+    return Sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
 
 
 def load(**given: Any) -> Settings:

@@ -30,7 +30,7 @@ from app.errors import (
     StoreUnavailable,
     TicketgateError,
 )
-from app.sandbox import SandboxOptions, create_sandbox
+from app.sandbox import Sandbox, SandboxOptions
 from app.sandbox.grading import Grader
 from app.server.draining import bind
 from app.store_url import SqliteUrl
@@ -119,7 +119,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
     if not settings.session_keys_file.exists():
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
-    fake = create_sandbox(options)
+    fake = Sandbox(options)
     grader = Grader(fake.state, _show)
 
     def announce(port: int) -> None:
@@ -128,7 +128,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
 
     def around(service: ASGIApp) -> ASGIApp:
         make = partial(problem, settings)
-        service = fake.desk.around(service, make)
+        service = fake.around(service, make)
         return grader.around(service, make) if grade else service
 
     uvloop.run(

@@ -5,40 +5,33 @@ demand. It imports nothing else of the product, neither the client nor the verif
 tests both independently. It is not part of production.
 """
 
-from dataclasses import dataclass
-
-from starlette.routing import Route, Router
+from starlette.routing import Router
+from starlette.types import ASGIApp
 
 from app.sandbox.authing import authing_routes
-from app.sandbox.faults import FaultDesk, fault_routes
-from app.sandbox.pages import control_routes, page_routes, service_route
-from app.sandbox.state import Consent, Fault, SandboxOptions, SandboxState
+from app.sandbox.control import Control, page_routes, service_route
+from app.sandbox.faults import Problem, with_faults
+from app.sandbox.state import NO_FAULT, Consent, Fault, SandboxOptions, SandboxState
 
-__all__ = ["Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState", "create_sandbox"]
+__all__ = ["NO_FAULT", "Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState"]
 
 
-@dataclass(frozen=True)
 class Sandbox:
-    """One fake Authing.
+    """One fake Authing with its own state. It needs no lifespan.
 
     `app` is the exchange, the JWKS, the page and the control API over one state. `pages` are the
     routes of the last two, with their whole path, so that the service can have them too: a Mount
-    would not answer `/sandbox` itself. Among them is one more, which changes that service. `desk`
-    has the faults of the service's own answers.
+    would not answer `/sandbox` itself. Among them is one more, which changes that service.
     """
 
-    state: SandboxState
-    app: Router
-    pages: list[Route]
-    desk: FaultDesk
+    def __init__(self, options: SandboxOptions) -> None:
+        self.state = SandboxState(options)
+        pages = [*page_routes(), *Control(self.state).routes()]
+        # A bare router, because a Starlette application's middleware would wrap the `send` through
+        # which a fault reaches the connection.
+        self.app = Router([*authing_routes(self.state), *pages], redirect_slashes=False)
+        self.pages = [*pages, service_route(self.state)]
 
-
-def create_sandbox(options: SandboxOptions) -> Sandbox:
-    """Build a sandbox with its own state. It needs no lifespan."""
-    state = SandboxState(options)
-    desk = FaultDesk(state)
-    pages = [*page_routes(), *control_routes(state), *fault_routes(desk)]
-    # A bare router, because a Starlette application's middleware would wrap the `send` through
-    # which a fault reaches the connection.
-    app = Router([*authing_routes(state), *pages], redirect_slashes=False)
-    return Sandbox(state, app, [*pages, service_route(state)], desk)
+    def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
+        """Return the service with the faults of its answers."""
+        return with_faults(service, self.state, problem)

@@ -1,35 +1,32 @@
-"""The fake Authing: the exchange of a ticket for a user, the JWKS, the online check of a token.
+"""The fake Authing: the exchange of a ticket for a user, its keys, its management API.
 
 The exchange is `POST /oauth/app2wxapp/auth/{pool}` with `{ticket, secret}` in JSON. A refusal is an
 envelope with a business code and `data: null`: 2224 another pool, 1001 another secret, 2231 no
-ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket.
-
-docs/sandbox.md says of each fault what the client sees. In one process there
-is no connection: a drop raises ConnectionResetError out of the application, and a truncated
-response ends early.
+ticket in the body, 2207 an unknown or used ticket, 2206 an expired ticket. The management API
+gives a token for the pool id and the secret, and shows users; its refusals have HTTP 200, as in
+Authing's v3. docs/sandbox.md says of each fault what the client sees.
 """
 
-import asyncio
 import hmac
 import json
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from typing_extensions import override
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp
 
-from app.sandbox.management import Answer, management_answers
+from app.sandbox.faults import Answering, Call, Spoil
 from app.sandbox.personas import Persona, SigningKeys, user_record
-from app.sandbox.state import Fault, Refusal, SandboxOptions, SandboxState, Ticket, json_object
+from app.sandbox.state import Fault, Refusal, SandboxOptions, SandboxState, json_object
 
 _FIFTEEN_DAYS = 1_296_000
 _HOUR = 3_600
+_TWO_HOURS = 7_200
 _PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 _BUSY = "<!doctype html><title>503</title><p>Service Unavailable"
 
@@ -46,103 +43,94 @@ def authing_routes(state: SandboxState) -> list[Route]:
         code = 200 if claims else 2207
         return JSONResponse({"status": bool(claims), "code": code, "token": claims})
 
+    def arrive(body: bytes) -> Fault:
+        return state.arrive(_text(json_object(body) or {}, "ticket"))
+
+    def managed(_body: bytes) -> Fault:
+        return state.next_fault("management")
+
+    exchange, new_token, get_user = (
+        _faulty(partial(endpoint, state), next_fault)
+        for endpoint, next_fault in (
+            (_exchange, arrive),
+            (_new_management_token, managed),
+            (_get_user, managed),
+        )
+    )
     return [
-        Route("/oauth/app2wxapp/auth/{pool}", Exchange(state), methods=["POST"]),
+        Route("/oauth/app2wxapp/auth/{pool}", exchange, methods=["POST"]),
         Route("/oidc/.well-known/jwks.json", jwks),
         Route("/authing/token", check_token),
-        *(
-            Route(path, ManagementCall(state, answer), methods=[method])
-            for path, (method, answer) in management_answers(state).items()
-        ),
+        Route("/api/v3/get-management-token", new_token, methods=["POST"]),
+        Route("/api/v3/get-user", get_user),
     ]
 
 
-class Call(ABC):
-    """Answers a call, or makes its fault. A plain ASGI app: faults need the connection's `send`."""
+def _faulty(
+    endpoint: Callable[[Request], Awaitable[Response]], next_fault: Callable[[bytes], Fault]
+) -> Answering:
+    """Return the endpoint with faults. It finds the kind of the fault in the request's state."""
+    app = request_response(endpoint)
 
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
+    async def answer(call: Call) -> Response | None:
+        fault = next_fault(call.body)
+        call.request.state.fault = fault.kind
+        return await _spoil(fault, call.request.url.path).answer(call, app)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        response = await self._response(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _response(self, request: Request) -> ASGIApp:
-        fault = await self._next_fault(request)
-        if not await _wait_if_slow(fault, request):
-            return drop
-        if instead := _answer_instead(fault, request):
-            return instead
-        return _spoil(fault, await self._answer(request, fault))
-
-    async def _next_fault(self, _request: Request) -> Fault:
-        return self._state.next_fault("management")
-
-    @abstractmethod
-    async def _answer(self, request: Request, fault: Fault) -> Response:
-        """Answer the request."""
+    return Answering(answer)
 
 
-class ManagementCall(Call):
-    """A call of the management API."""
+def _spoil(fault: Fault, path: str) -> Spoil:
+    retry = {"Retry-After": str(math.ceil(fault.seconds))}
+    spoils = {
+        "slow": Spoil(before=fault.seconds),
+        "drop": Spoil(times=0, lost=True),
+        "accept_then_drop": Spoil(lost=True),
+        "truncated": Spoil(half=True),
+    }
+    refusals: dict[str, ASGIApp] = {
+        "http_500": JSONResponse({"code": 500, "message": "服务器错误", "data": None}, 500),
+        "http_503": HTMLResponse(_BUSY, 503, retry),
+        "rate_limited": JSONResponse({"code": 429, "message": "请求过于频繁"}, 429, retry),
+        "html": HTMLResponse(_PORTAL),
+        "redirect": RedirectResponse(path),
+    }
+    return spoils.get(fault.kind) or Spoil(instead=refusals.get(fault.kind))
 
-    def __init__(self, state: SandboxState, answer: Answer) -> None:
-        super().__init__(state)
-        self._answer_to = answer
 
-    @override
-    async def _answer(self, request: Request, fault: Fault) -> Response:
-        return await self._answer_to(request)
-
-
-class Exchange(Call):
-    """Exchanges a ticket."""
-
-    @override
-    async def _next_fault(self, request: Request) -> Fault:
-        return self._state.arrive(_text(await _json_body(request), "ticket"))
-
-    @override
-    async def _answer(self, request: Request, fault: Fault) -> Response:
-        return self._exchange(request.path_params["pool"], await _json_body(request), fault.kind)
-
-    def _exchange(self, pool: str, body: Mapping[str, Any], fault: str) -> Response:
-        options = self._state.options
-        try:
-            _check_caller(options, pool, _text(body, "secret"))
-            ticket = self._state.redeem(_text(body, "ticket"))
-        except Refusal as refusal:
-            if options.refusal_spends:
-                self._state.tickets.pop(_text(body, "ticket"), None)
-            return _json(_envelope(refusal.code, refusal.message, None), options.refusal_status)
-        return _json(_dressed(self._user(ticket, fault), options))
-
-    def _user(self, ticket: Ticket, fault: str) -> dict[str, Any]:
-        options, keys = self._state.options, self._state.keys
-        persona = Persona.named(ticket.persona)
-        now = int(options.clock()) + (_HOUR if fault == "clock_ahead" else 0)
-        signer = keys.impostor() if fault == "bad_token" else keys
-        token, expires_at = user_token(options, signer, persona, now)
-        return user_record(
-            persona, token, now=now, expires_at=expires_at, get_phone=ticket.get_phone
-        )
+async def _exchange(state: SandboxState, request: Request) -> Response:
+    options, keys = state.options, state.keys
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    given = await request.body() if media_type == "application/json" else b""
+    body = json_object(given) or {}
+    try:
+        _check_caller(options, request.path_params["pool"], _text(body, "secret"))
+        ticket = state.redeem(_text(body, "ticket"))
+    except Refusal as refusal:
+        if options.refusal_spends:
+            state.tickets.pop(_text(body, "ticket"), None)
+        code, message = refusal.args
+        return _json(_envelope(code, message, None), options.refusal_status)
+    persona = Persona.named(ticket.persona)
+    now = int(options.clock()) + (_HOUR if request.state.fault == "clock_ahead" else 0)
+    signer = keys.impostor() if request.state.fault == "bad_token" else keys
+    token, expires_at = user_token(options, signer, persona, now)
+    user = user_record(persona, token, now=now, expires_at=expires_at, get_phone=ticket.get_phone)
+    return _json(_dressed(user, options))
 
 
 def user_token(
     options: SandboxOptions, keys: SigningKeys, persona: Persona, now: int
 ) -> tuple[str, int]:
     """Return the `token` of the user object and its expiry in seconds since 1970."""
-    legacy = options.token_algorithm == "HS256"
-    times = {"iat": now, "exp": now + (_FIFTEEN_DAYS if legacy else _HOUR)}
-    if legacy:
-        return keys.hs256({"data": _legacy_data(options, persona), **times}), times["exp"]
-    return keys.rs256({**_oidc_claims(options, persona), **times}), times["exp"]
-
-
-def _legacy_data(options: SandboxOptions, persona: Persona) -> dict[str, Any]:
+    if options.token_algorithm == "RS256":
+        expires_at = now + _HOUR
+        claims = _oidc_claims(options, persona)
+        return keys.rs256({**claims, "iat": now, "exp": expires_at}), expires_at
+    expires_at = now + _FIFTEEN_DAYS
     pools = {"userPoolId": options.user_pool_id, "clientId": options.user_pool_id}
-    return {"type": "user", "unionid": persona.unionid, "id": persona.user_id, **pools}
+    data = {"type": "user", "unionid": persona.unionid, "id": persona.user_id, **pools}
+    return keys.hs256({"data": data, "iat": now, "exp": expires_at}), expires_at
 
 
 def _oidc_claims(options: SandboxOptions, persona: Persona) -> dict[str, Any]:
@@ -179,75 +167,33 @@ def _json(content: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(content, status, media_type="application/json; charset=utf-8")
 
 
-async def _json_body(request: Request) -> Mapping[str, Any]:
-    body = await request.body()
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return {}
-    return json_object(body) or {}
-
-
 def _text(body: Mapping[str, Any], member: str) -> str:
     value = body.get(member)
     return value if isinstance(value, str) else ""
 
 
-async def _wait_if_slow(fault: Fault, request: Request) -> bool:
-    """Wait if the fault is `slow`; return False if the client has disconnected meanwhile."""
-    if fault.kind != "slow":
-        return True
-    await asyncio.sleep(fault.seconds)
-    return not await request.is_disconnected()
+async def _new_management_token(state: SandboxState, request: Request) -> Response:
+    body = json_object(await request.body()) or {}
+    expected = f"{state.options.user_pool_id} {state.options.user_pool_secret}"
+    given = f"{body.get('accessKeyId')} {body.get('accessKeySecret')}"
+    if not hmac.compare_digest(given.encode(), expected.encode()):
+        return _managed(401, apiCode=1010)
+    token = secrets.token_hex(32)
+    state.management_tokens[token] = state.options.clock() + _TWO_HOURS
+    return _managed(data={"access_token": token, "expires_in": _TWO_HOURS})
 
 
-def _answer_instead(fault: Fault, request: Request) -> ASGIApp | None:
-    """Return the response that replaces the exchange; None if the fault does not replace it."""
-    retry = {"Retry-After": str(math.ceil(fault.seconds))}
-    answers: dict[str, ASGIApp] = {
-        "drop": drop,
-        "http_500": JSONResponse({"code": 500, "message": "服务器错误", "data": None}, 500),
-        "http_503": HTMLResponse(_BUSY, 503, retry),
-        "rate_limited": JSONResponse({"code": 429, "message": "请求过于频繁"}, 429, retry),
-        "html": HTMLResponse(_PORTAL),
-        "redirect": RedirectResponse(request.url.path),
-    }
-    return answers.get(fault.kind)
+async def _get_user(state: SandboxState, request: Request) -> Response:
+    state.users_read += 1
+    token = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if state.management_tokens.get(token, 0) <= state.options.clock():
+        return _managed(401, apiCode=1010)
+    user_id = request.query_params.get("userId", "")
+    status = state.statuses.get(user_id, "Activated")
+    if status == "Deleted":
+        return _managed(404, apiCode=2004)
+    return _managed(data={"userId": user_id, "status": status})
 
 
-def _spoil(fault: Fault, response: Response) -> ASGIApp:
-    """Return the response as the fault changes it."""
-    if fault.kind == "accept_then_drop":
-        return drop
-    return _truncated(response) if fault.kind == "truncated" else response
-
-
-async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Close the connection without a byte."""
-    if not await _hang_up(receive, send):
-        raise ConnectionResetError
-
-
-def _truncated(response: Response) -> ASGIApp:
-    """Return an app that sends the head and half of the body, and closes the connection."""
-
-    async def send_half(_scope: Scope, receive: Receive, send: Send) -> None:
-        head = {"status": response.status_code, "headers": response.raw_headers}
-        await send({"type": "http.response.start", **head})
-        half = bytes(response.body)[: len(response.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        if not await _hang_up(receive, send):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    return send_half
-
-
-async def _hang_up(receive: Receive, send: Send) -> bool:
-    # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
-    # that owns the socket's transport. Elsewhere there is no transport, and nothing happens.
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        return False
-    transport.close()
-    # The request has been read, so the next message is the disconnect. uvicorn would send 500 for
-    # an app that returns before that.
-    await receive()
-    return True
+def _managed(status: int = 200, **members: object) -> Response:
+    return JSONResponse({"statusCode": status, "message": "...", **members})

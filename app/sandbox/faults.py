@@ -1,38 +1,21 @@
-"""The fault desk: faults of Authing by plain names, and faults of the answers of our service.
+"""How a fault spoils the answer to a call, of the fake Authing as of the service itself.
 
-`FaultyAnswers` is ASGI middleware around the whole service. It spoils answers of `/v1/` only. So
-`/sandbox`, the health routes and the routes of the backend work while a fault is set.
+In one process there is no connection: a lost answer raises ConnectionResetError out of the
+application, and a truncated one ends early.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
-from app.sandbox.authing import drop
-from app.sandbox.pages import ControlRoute, only
-from app.sandbox.state import BadInput, Fault, SandboxState
-
-AUTHING_FAULTS: Mapping[str, str] = {
-    "slow": "slow",
-    "dropped_after_accept": "accept_then_drop",
-    "5xx": "http_503",
-    "rate_limited": "rate_limited",
-    "html": "html",
-    "truncated": "truncated",
-    "wrong_signature": "bad_token",
-    "clock_ahead": "clock_ahead",
-}
-"""The names of the desk and the kinds of `Fault`."""
-PROBLEMS: Mapping[str, str] = {"503": "store_unavailable", "429": "rate_limited"}
-"""The answers that replace ours, by the code of their problem document."""
-ANSWER_FAULTS = ("dropped", "doubled", "delayed", *PROBLEMS)
+from app.sandbox.state import PROBLEMS, SandboxState
 
 Problem: TypeAlias = Callable[..., ASGIApp]
 """Makes the application that refuses every request: `(code, retry_after=1, nonce="")`."""
@@ -42,7 +25,7 @@ Problem: TypeAlias = Callable[..., ASGIApp]
 class Call:
     """One request, which can be performed any number of times."""
 
-    scope: Scope
+    request: Request
     body: bytes
 
     async def perform(self, app: ASGIApp) -> Response:
@@ -55,102 +38,128 @@ class Call:
         async def send(message: Message) -> None:
             messages.append(message)
 
-        await app({**self.scope, "state": dict(self.scope.get("state", {}))}, receive, send)
+        scope = self.request.scope
+        await app({**scope, "state": dict(scope.get("state", {}))}, receive, send)
         body = b"".join(message.get("body", b"") for message in messages)
         response = Response(body, messages[0]["status"])
         response.raw_headers = messages[0]["headers"]
         return response
 
 
+Answer: TypeAlias = Callable[[Call], Awaitable[Response | None]]
+"""Answers a call; None closes the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """How a call is answered: `app`, or else the service, performs it `times` times in a row.
+    """How a call is answered: `times` times in a row, by `instead` or else by the service.
 
-    The last response is sent after `seconds`. With `lost` the connection is closed instead.
+    `before` and `after` are pauses in seconds. Then the last response is sent: whole, half of it,
+    or not at all if it is `lost`.
     """
 
+    before: float = 0
     times: int = 1
-    seconds: float = 0
+    instead: ASGIApp | None = None
+    after: float = 0
+    half: bool = False
     lost: bool = False
-    app: ASGIApp | None = None
 
     async def answer(self, call: Call, service: ASGIApp) -> Response | None:
         """Perform the call and return the response; None if it is lost."""
         response = None
+        await asyncio.sleep(self.before)
+        if self.before and await call.request.is_disconnected():
+            return None
         for _ in range(self.times):
-            response = await call.perform(self.app or service)
-        await asyncio.sleep(self.seconds)
+            response = await call.perform(self.instead or service)
+        await asyncio.sleep(self.after)
+        if response and self.half:
+            return Truncated(response)
         return None if self.lost else response
 
 
-class FaultyAnswers:
-    """Middleware: `answer` answers requests below `/v1/`; None closes the connection."""
+ANSWER_SPOILS = {
+    "dropped": Spoil(lost=True),
+    "unreached": Spoil(times=0, lost=True),
+    "doubled": Spoil(times=2),
+}
+"""Faults of answers by name, for the fault desk and the grader."""
 
-    def __init__(
-        self, service: ASGIApp, answer: Callable[[Call], Awaitable[Response | None]]
-    ) -> None:
-        self._service = service
+
+class Answering:
+    """An ASGI application: `answer` answers each request."""
+
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request. A preflight (Fetch standard) is answered without a fault."""
-        if not scope.get("path", "").startswith("/v1/") or scope["method"] == "OPTIONS":
-            await self._service(scope, receive, send)
-            return
-        response = await self._answer(Call(scope, await Request(scope, receive).body()))
+        """Handle one request."""
+        request = Request(scope, receive)
+        response = await self._answer(Call(request, await request.body()))
         await (response or drop)(scope, receive, send)
 
 
-class FaultDesk:
-    """The fault of Authing and the fault of our answers."""
+def answering_apps(service: ASGIApp, answer: Answer) -> ASGIApp:
+    """Return the service with other answers below `/v1/`.
 
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
-        self._answers: str | None = None
-        self._left: int | None = None
-        self._seconds: float = 0
+    So `/sandbox`, the health routes and the routes of the backend work while a fault is set. A
+    preflight (Fetch standard) is answered without a fault.
+    """
+    answering = Answering(answer)
 
-    def faults(self, _body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the two faults that are set, and the names of all faults."""
-        kinds = {kind: name for name, kind in AUTHING_FAULTS.items()}
-        return {
-            "authing": kinds.get(self._state.fault.kind),
-            "answers": self._answers,
-            "choices": {"authing": list(AUTHING_FAULTS), "answers": list(ANSWER_FAULTS)},
-        }
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_of_an_app = scope.get("path", "").startswith("/v1/") and scope["method"] != "OPTIONS"
+        await (answering if is_of_an_app else service)(scope, receive, send)
 
-    def set_faults(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Set both faults, or end the absent one: `{authing?, answers?, times?, seconds?}`."""
-        only(body, ("authing", "answers", "times", "seconds"))
-        for member, names in self.faults(body)["choices"].items():
-            if body.get(member) not in (None, *names):
-                raise BadInput(f"{member}: null or one of {', '.join(names)}")
-        how = {name: body[name] for name in ("times", "seconds") if name in body}
-        self._state.fault = fault = Fault(
-            AUTHING_FAULTS.get(body.get("authing") or "", "none"), **how
-        )
-        self._answers, self._left, self._seconds = body.get("answers"), fault.times, fault.seconds
-        return self.faults(body)
+    return app
 
-    def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
-        """Return the service with the fault of its answers."""
-        return FaultyAnswers(service, lambda call: self._next(problem).answer(call, service))
 
-    def _next(self, problem: Problem) -> Spoil:
-        name, seconds = self._answers or "", self._seconds
-        if name and self._left is not None:
-            self._left -= 1
-            self._answers = name if self._left else None
+class Truncated(Response):
+    """Sends the head and half of the body, and closes the connection."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(whole.body, whole.status_code)
+        self.raw_headers = whole.raw_headers
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        half = bytes(self.body)[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        if not await _hang_up(receive, send):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Close the connection without a byte."""
+    if not await _hang_up(receive, send):
+        raise ConnectionResetError
+
+
+async def _hang_up(receive: Receive, send: Send) -> bool:
+    # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
+    # that owns the socket's transport. Elsewhere there is no transport, and nothing happens.
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        return False
+    transport.close()
+    # The request has been read, so the next message is the disconnect. uvicorn would send 500 for
+    # an app that returns before that.
+    await receive()
+    return True
+
+
+def with_faults(service: ASGIApp, state: SandboxState, problem: Problem) -> ASGIApp:
+    """Return the service with the fault of its answers that the fault desk has set."""
+
+    async def answer(call: Call) -> Response | None:
+        faults = state.next_answer_fault()
+        name, seconds = faults.answers or "", faults.seconds
+        spoil = ANSWER_SPOILS.get(name, Spoil(after=seconds if name == "delayed" else 0))
         if name in PROBLEMS:
-            return Spoil(app=problem(PROBLEMS[name], math.ceil(seconds)))
-        spoils = {"dropped": Spoil(lost=True), "doubled": Spoil(times=2)}
-        return spoils.get(name, Spoil(seconds=seconds if name == "delayed" else 0))
+            spoil = Spoil(instead=problem(PROBLEMS[name], math.ceil(seconds)))
+        return await spoil.answer(call, service)
 
-
-def fault_routes(desk: FaultDesk) -> list[Route]:
-    """Return the routes of the fault desk."""
-    path, example = "/sandbox/api/faults", {"answers": "dropped", "times": 1}
-    return [
-        ControlRoute("GET", path, desk.faults),
-        ControlRoute("PUT", path, desk.set_faults, example),
-    ]
+    return answering_apps(service, answer)

@@ -15,14 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.sandbox.faults import Call, FaultyAnswers, Problem, Spoil
+from app.sandbox.control import ControlRoute, mini_program_answer
+from app.sandbox.faults import ANSWER_SPOILS, Call, Problem, Spoil, answering_apps
 from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
-from app.sandbox.pages import ControlRoute, mini_program_answer
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
 _DATA = tomllib.loads(Path(__file__).with_name("grading.toml").read_text("utf-8"))
@@ -32,15 +32,13 @@ SCENARIOS: Mapping[str, list[Step]] = {
     for name, steps in _DATA["scenarios"].items()
 }
 _MONTH = 31 * 86_400
-_FAULTS = {
+_SPOILS = ANSWER_SPOILS | {
     "": Spoil(),
     "held": Spoil(),
     "old_times": Spoil(),
-    "dropped": Spoil(lost=True),
-    "unreached": Spoil(times=0, lost=True),
-    "delayed": Spoil(seconds=0.3),
-    "empty_500": Spoil(app=Response(status_code=500)),
-    "page_502": Spoil(app=HTMLResponse("<h1>Bad Gateway", 502)),
+    "delayed": Spoil(after=0.3),
+    "empty_500": Spoil(instead=Response(status_code=500)),
+    "page_502": Spoil(instead=HTMLResponse("<h1>Bad Gateway", 502)),
 }
 """The faults by name. Any other name is the code of a problem document that replaces the answer."""
 _OPERATIONS = {
@@ -72,16 +70,16 @@ class Grader:
     def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
         """Return the service under observation."""
         self._service, self._problem = service, problem
-        return FaultyAnswers(service, self._answer)
+        return answering_apps(service, self._answer)
 
     def routes(self) -> list[Route]:
         """Return the routes of the grader."""
         return [
-            ControlRoute("GET", "/sandbox/api/grade", self.grade),
-            ControlRoute("POST", "/sandbox/api/grade/next", self.next_instruction, {}),
+            ControlRoute("GET /sandbox/api/grade", self.grade),
+            ControlRoute("POST /sandbox/api/grade/next", self.next_instruction),
         ]
 
-    def grade(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+    def grade(self) -> dict[str, Any]:
         """Return the grade so far, with the mistakes in each scenario."""
         passed = sum(not names for names in self._results.values())
         return {
@@ -98,7 +96,7 @@ class Grader:
         """Whether the last round is complete and without a mistake."""
         return set(self._results) == set(self.scenarios) and not any(self._results.values())
 
-    async def next_instruction(self, _body: Mapping[str, Any]) -> dict[str, Any]:
+    async def next_instruction(self) -> dict[str, Any]:
         """Return the next instruction for the app; after the last one, `stop` and the grade."""
         self._move()
         name, step = next(self._plan, ("", Step("stop")))
@@ -107,7 +105,7 @@ class Grader:
         if step.do == "stop":
             self._plan = self._round()
             self._finished(self._text())
-            return {"do": "stop", **self.grade({})}
+            return {"do": "stop", **self.grade()}
         await asyncio.sleep(step.pause)
         told = await self._prepare(step)
         self._story.steps.append(step)
@@ -128,7 +126,7 @@ class Grader:
         self._persona = f"grade-{secrets.token_hex(6)}"
 
     def _text(self) -> str:
-        grade = self.grade({})
+        grade = self.grade()
         lines = [f"Grade: {grade['grade']}"]
         for scenario in grade["scenarios"]:
             lines.append(f"  {'FAILED' if scenario['findings'] else 'passed'}  {scenario['name']}")
@@ -172,7 +170,7 @@ class Grader:
             "client": ("127.0.0.1", 1),
         }
         members = {name: text.format_map(self._values) for name, text in body.items()}
-        await Call(scope, json.dumps(members).encode()).perform(self._service)
+        await Call(Request(scope), json.dumps(members).encode()).perform(self._service)
 
     def _move(self) -> None:
         """Release the held answer, if there is one."""
@@ -193,16 +191,15 @@ class Grader:
         return response
 
     def _seen(self, call: Call) -> Seen:
-        headers, body = Headers(scope=call.scope), json_object(call.body) or {}
-        route = (call.scope["method"], call.scope["path"])
-        operation, members = _OPERATIONS.get(route, ("call", ()))
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        request, body = call.request, json_object(call.body) or {}
+        operation, members = _OPERATIONS.get((request.method, request.url.path), ("call", ()))
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         seen = Seen(
             step=len(self._story.steps) - 1,
             operation=operation,
             token=next((str(body[each]) for each in members if each in body), bearer),
-            key=headers.get("idempotency-key", ""),
-            proof=headers.get("dpop", ""),
+            key=request.headers.get("idempotency-key", ""),
+            proof=request.headers.get("dpop", ""),
             began=time.monotonic(),
         )
         seen.fault = self._fault(seen) if self._story.steps else ""
@@ -223,7 +220,7 @@ class Grader:
 
     async def _spoiled(self, fault: str, call: Call) -> Response | None:
         moved = self._moved
-        spoil = _FAULTS.get(fault) or Spoil(app=self._problem(fault, nonce=self._nonce))
+        spoil = _SPOILS.get(fault) or Spoil(instead=self._problem(fault, nonce=self._nonce))
         response = await spoil.answer(call, self._service)
         if fault == "held":  # until the app has given up waiting
             with suppress(TimeoutError):

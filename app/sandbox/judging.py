@@ -1,7 +1,7 @@
 """Judges an app by its requests: rules that name each mistake in one scenario.
 
-A rule reads the requests of a scenario and yields names of `findings` in grading.toml. It does
-not depend on the scenario, so it finds its mistake in each of them.
+A rule yields names of `findings` in grading.toml. It does not depend on the scenario, so it finds
+its mistake in each of them.
 """
 
 import base64
@@ -161,6 +161,8 @@ def _refused(story: Story) -> Iterator[str]:
         final = first.body.get("client_action") in _FINAL and not first.is_end
         if same and final and first.token and again.began > first.ended:
             yield "ignored_client_action"
+        if first.proof and first.proof == again.proof:
+            yield "proof_repeated"
 
 
 def _ends(story: Story) -> Iterator[str]:
@@ -216,10 +218,7 @@ def _calls(story: Story) -> Iterator[str]:
             yield "no_refresh_when_due"
 
 
-def _proofs(story: Story) -> Iterator[str]:
-    for first, again in combinations([s for s in story.seen if s.proof], 2):
-        if first.proof == again.proof:
-            yield "proof_repeated"
+def _nonces(story: Story) -> Iterator[str]:
     for operation in ("login", "refresh"):
         for first, again in pairwise(story.of(operation)):
             told = first.is_nonce and again.began > first.ended
@@ -247,8 +246,10 @@ def _outcomes(story: Story) -> Iterator[str]:
             yield missing
         elif operation == "call":
             yield from _after_calls(step, requests, story.of("refresh", index))
-        elif operation != "log_out" and requests[-1].asks_to_retry:
-            yield from () if "kill_after" in step.tell else ("gave_up",)
+        elif (
+            operation != "log_out" and "kill_after" not in step.tell and requests[-1].asks_to_retry
+        ):
+            yield "gave_up"
 
 
 def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterator[str]:
@@ -263,4 +264,4 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
         yield "gave_up"
 
 
-_RULES = (_keys, _retries, _refused, _ends, _stale, _needless, _calls, _proofs, _outcomes)
+_RULES = (_keys, _retries, _refused, _ends, _stale, _needless, _calls, _nonces, _outcomes)

@@ -1,120 +1,87 @@
-"""The options of a sandbox and its state: tickets, counts and the current fault. No HTTP.
+"""The options of a sandbox and its state: tickets, counts and the faults in force. No HTTP.
 
-Values are checked when they are made. A refusal names the member and the rule, never the value.
+pydantic checks values when they are made. Its message names the member and the rule.
 """
 
 import json
-import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import field, replace
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from app.sandbox.personas import SigningKeys, new_ticket
 
-SHAPES = ("bare", "envelope_object", "envelope_string", "nested")
-ALGORITHMS = ("HS256", "RS256")
-REFUSAL_STATUSES = (200, 400)
-FAULTY = ("exchange", "management")
-STATUSES = ("Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted")
-FAULTS = (
-    "none",
-    "slow",
-    "drop",
-    "accept_then_drop",
-    "http_500",
-    "http_503",
-    "rate_limited",
-    "html",
-    "truncated",
-    "redirect",
-    "bad_token",
-    "clock_ahead",
-)
-SWITCHES = (
-    "shape",
-    "code_as_text",
-    "need_secret",
-    "ticket_ttl",
-    "single_use",
-    "token_algorithm",
-    "refusal_status",
-    "refusal_spends",
-)
-"""The options that may change while the sandbox runs."""
+FAULTS = {
+    "none": "",
+    "slow": "slow",
+    "accept_then_drop": "dropped_after_accept",
+    "drop": "",
+    "http_500": "",
+    "http_503": "5xx",
+    "rate_limited": "rate_limited",
+    "html": "html",
+    "truncated": "truncated",
+    "redirect": "",
+    "bad_token": "wrong_signature",
+    "clock_ahead": "clock_ahead",
+}
+"""The faults of Authing, and their names at the fault desk if they are there."""
+AUTHING_FAULTS = {name: kind for kind, name in FAULTS.items() if name}
+PROBLEMS = {"503": "store_unavailable", "429": "rate_limited"}
+"""The answers that replace those of the service, and the codes of their problem documents."""
+ANSWER_FAULTS = ("dropped", "doubled", "delayed", *PROBLEMS)
 
-_DAY = 86_400
-_TEN_MINUTES = 600
+STRICT = ConfigDict(strict=True, extra="forbid")
+Times: TypeAlias = Annotated[int, Field(ge=1)] | None
+"""How many requests have a fault; None means all, until it is cleared."""
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=600)]
+Name: TypeAlias = Annotated[str, Field(pattern="^[a-z0-9_-]{1,32}$")]
+Status: TypeAlias = Literal[
+    "Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted"
+]
+
 _MAX_TICKETS = 100_000  # a long load test must not fill the memory; the oldest are dropped
 
 
-class BadInput(ValueError):
-    """A value that the sandbox refuses; the text names the member and the rule."""
+def one_of(*names: str) -> Any:
+    """Return the rule of a text that is one of these."""
+    return Field(pattern=f"^({'|'.join(names)})$")
 
 
-def _one_of(choices: tuple[Any, ...]) -> tuple[str, Callable[[Any], bool]]:
-    return f"one of {', '.join(map(str, choices))}", choices.__contains__
-
-
-_is_name = re.compile(r"[a-z0-9_-]{1,32}").fullmatch
-_FLAG = ("true or false", lambda value: type(value) is bool)
-_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "shape": _one_of(SHAPES),
-    "token_algorithm": _one_of(ALGORITHMS),
-    "refusal_status": _one_of(REFUSAL_STATUSES),
-    "ticket_ttl": ("whole seconds, 1 to 86400", lambda v: type(v) is int and 0 < v <= _DAY),
-    **dict.fromkeys(
-        (
-            *("code_as_text", "need_secret", "single_use", "refusal_spends"),
-            *("get_phone", "approve", "expired", "one_per_device_type"),
-        ),
-        _FLAG,
-    ),
-    "kind": _one_of(FAULTS),
-    "of": _one_of(FAULTY),
-    "status": _one_of(STATUSES),
-    "times": (
-        "a whole number from 1, or absent",
-        lambda v: v is None or (type(v) is int and v > 0),
-    ),
-    "seconds": ("a number, 0 to 600", lambda v: type(v) in (int, float) and 0 <= v <= _TEN_MINUTES),
-    "persona": ("1 to 32 of a-z, 0-9, _ and -", lambda v: type(v) is str and bool(_is_name(v))),
-}
-
-
-class _Checked:
-    """Checks the members of a dataclass by their rules."""
-
-    def __post_init__(self) -> None:
-        for member, (rule, holds) in _RULES.items():
-            if hasattr(self, member) and not holds(getattr(self, member)):
-                raise BadInput(f"{member}: {rule}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SandboxOptions(_Checked):
-    """The settings of the fake user pool.
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Switches:
+    """The options that may change while the sandbox runs.
 
     `need_secret` and `ticket_ttl` (seconds) are the two switches of Authing's console. `shape` and
     `code_as_text` choose among the responses that Authing has sent over the years. No public source
     gives the HTTP status of a refused exchange: `refusal_status` is 200 or 400. Nor does one say
-    whether a refusal of the secret uses the ticket: with `refusal_spends` it does. `issuer` and
-    `audience` are for RS256. `clock` returns seconds since 1970. `service_key` is a key of the
-    service, which the page uses to read the history of a session. `graded` says whether the
-    sandbox grades an app.
+    whether a refusal of the secret uses the ticket: with `refusal_spends` it does.
+    """
+
+    shape: Literal["bare", "envelope_object", "envelope_string", "nested"] = "bare"
+    code_as_text: bool = False
+    need_secret: bool = True
+    ticket_ttl: Annotated[int, Field(ge=1, le=86_400)] = 120
+    single_use: bool = True
+    token_algorithm: Literal["HS256", "RS256"] = "HS256"
+    refusal_status: Literal[200, 400] = 200
+    refusal_spends: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SandboxOptions(Switches):
+    """The fake user pool. `issuer` and `audience` are for RS256.
+
+    `clock` returns seconds since 1970. `service_key` is a key of the service, which the page uses
+    to read the history of a session. `graded` says whether the sandbox grades an app.
     """
 
     user_pool_id: str
     user_pool_secret: str = field(repr=False)
-    shape: str = "bare"
-    code_as_text: bool = False
-    need_secret: bool = True
-    ticket_ttl: int = 120
-    single_use: bool = True
-    token_algorithm: str = "HS256"
-    refusal_status: int = 200
-    refusal_spends: bool = False
     issuer: str = "https://sandbox.example/oidc"
     audience: str = "sandbox-app"
     service_key: str = field(default="", repr=False)
@@ -122,55 +89,50 @@ class SandboxOptions(_Checked):
     clock: Callable[[], float] = time.time
 
 
-@dataclass(frozen=True)
-class Fault(_Checked):
-    """A fault of the next `times` exchanges; None means all, until it is cleared.
+@dataclass(frozen=True, config=STRICT)
+class Fault:
+    """A fault of the next `times` calls of the exchange or of the management API.
 
-    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`. `of`
-    says whether exchanges or the management API fail.
+    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`.
     """
 
-    kind: str = "none"
-    times: int | None = None
-    seconds: float = 3
-    of: str = "exchange"
+    kind: Annotated[str, one_of(*FAULTS)]
+    times: Times = None
+    seconds: Seconds = 3
+    of: Literal["exchange", "management"] = "exchange"
 
 
-@dataclass(frozen=True)
-class Consent(_Checked):
+NO_FAULT = Fault("none")
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeskFaults:
+    """The faults by the names of the fault desk; an absent one ends."""
+
+    authing: Annotated[str, one_of(*AUTHING_FAULTS)] | None = None
+    answers: Annotated[str, one_of(*ANSWER_FAULTS)] | None = None
+    times: Times = None
+    seconds: Seconds = 3
+
+
+AnyFault = TypeVar("AnyFault", Fault, DeskFaults)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Consent:
     """The user's choices in the mini program. `expired`: the ticket reaches the app too late."""
 
-    persona: str = "lin"
+    persona: Name = "lin"
     get_phone: bool = True
     approve: bool = True
     expired: bool = False
 
 
-@dataclass(frozen=True)
-class ServiceChoice(_Checked):
-    """Settings of the service that the page changes while it runs."""
-
-    one_per_device_type: bool
-
-
-@dataclass(frozen=True)
-class Standing(_Checked):
-    """Whether a persona may sign in. Authing does not know one that is `Deleted`."""
-
-    persona: str = "lin"
-    status: str = "Suspended"
-
-
 class Refusal(Exception):
-    """The pool refuses an exchange, with a business code and a message like Authing's."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(code)
-        self.code = code
-        self.message = message
+    """The pool refuses an exchange: a business code and a message like Authing's."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Ticket:
     """An issued ticket. `attempts` counts its exchanges, `logins` the successful ones."""
 
@@ -182,12 +144,16 @@ class Ticket:
 
 
 class SandboxState:
-    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys."""
+    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys.
+
+    `fault` is that of Authing, `answers` that of the service's answers.
+    """
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.keys = SigningKeys(options.user_pool_secret)
-        self.fault = Fault()
+        self.fault = NO_FAULT
+        self.answers = DeskFaults()
         self.tickets: OrderedDict[str, Ticket] = OrderedDict()
         self.tickets_issued = 0
         self.exchanges = 0
@@ -218,11 +184,15 @@ class SandboxState:
         """Return the fault of this call, and count it."""
         fault = self.fault
         if fault.of != of:
-            return Fault()
-        if fault.times is not None:
-            left = fault.times - 1
-            self.fault = replace(fault, times=left) if left else Fault()
+            return NO_FAULT
+        self.fault = _left(fault, NO_FAULT)
         return fault
+
+    def next_answer_fault(self) -> DeskFaults:
+        """Return the fault of this answer of the service, and count it."""
+        faults = self.answers
+        self.answers = _left(faults, DeskFaults())
+        return faults
 
     def redeem(self, ticket: str) -> Ticket:
         """Use a ticket, or raise Refusal with a code. Authing's own codes are not known."""
@@ -236,6 +206,13 @@ class SandboxState:
         known.logins += 1
         self.logins += 1
         return known
+
+
+def _left(fault: AnyFault, none: AnyFault) -> AnyFault:
+    """Return what is left of a fault after one call."""
+    if fault.times is None:
+        return fault
+    return replace(fault, times=fault.times - 1) if fault.times > 1 else none
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

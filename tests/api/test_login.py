@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.sandbox import Consent
-from app.sandbox.pages import mini_program_answer
+from app.sandbox.control import mini_program_answer
 from app.sandbox.personas import Persona, SigningKeys
 from tests.support.running_app import RunningApp
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from pydantic import SecretStr
 
-from app.sandbox import Fault
+from app.sandbox import NO_FAULT, Fault
 from app.sandbox.personas import Persona
 from tests.support.processes import until
 from tests.support.running_app import RunningApp
@@ -89,7 +89,7 @@ async def test_trouble_of_the_management_api_ends_no_session(app: RunningApp, ki
         app.clock.advance(hours=1)
         tokens = await app.refresh(tokens["refresh_token"])
         assert not await is_ended(app, tokens), number
-    app.sandbox.state.fault = Fault()
+    app.sandbox.state.fault = NO_FAULT
     assert await webhook(app, json.dumps({"data": {"user": {"id": USER}}})) == 204
     await soon_ended(app, tokens)
 

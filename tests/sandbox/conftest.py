@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sandbox import Sandbox, SandboxOptions, create_sandbox
+from app.sandbox import Sandbox, SandboxOptions
 
 
 @dataclass
@@ -30,7 +30,7 @@ def sandbox(clock: Clock) -> Sandbox:
         user_pool_secret="made-up-pool-secret-0123456789abcdef",
         clock=clock,
     )
-    return create_sandbox(options)
+    return Sandbox(options)
 
 
 @pytest.fixture

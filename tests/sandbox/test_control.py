@@ -1,5 +1,6 @@
 """The control API over HTTP."""
 
+import json
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -7,7 +8,8 @@ import fastapi
 import httpx
 import pytest
 
-from app.sandbox import Fault, Sandbox
+from app.sandbox import NO_FAULT, Fault, Sandbox
+from app.sandbox.state import DeskFaults
 
 DEFAULTS = {
     "shape": "bare",
@@ -62,7 +64,7 @@ async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.A
     assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5, of="management")
     cleared = await control.delete("/sandbox/fault")
     assert cleared.json()["kind"] == "none"
-    assert sandbox.state.fault == Fault()
+    assert sandbox.state.fault == NO_FAULT
 
 
 async def test_the_stats_hold_counts_and_no_secret(
@@ -87,22 +89,32 @@ async def test_the_stats_hold_counts_and_no_secret(
 
 
 @pytest.mark.parametrize(
-    ("request_line", "body", "error"),
+    ("request_line", "body", "member"),
     [
-        ("POST tickets", {"persona": "Lin Xiao"}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
-        ("POST tickets", {"persona": "x" * 33}, "persona: 1 to 32 of a-z, 0-9, _ and -"),
-        ("POST tickets", {"get_phone": "yes"}, "get_phone: true or false"),
-        ("POST tickets", {"who": "lin"}, "body: only the members persona, get_phone, approve"),
-        ("PATCH settings", {"shape": "round"}, "shape: one of bare, envelope_object, "),
-        ("PATCH settings", {"token_algorithm": "none"}, "token_algorithm: one of HS256, RS256"),
-        ("PATCH settings", {"refusal_status": 500}, "refusal_status: one of 200, 400"),
-        ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl: whole seconds, 1 to 86400"),
-        ("PATCH settings", {"user_pool_secret": "x"}, "body: only the members shape, "),
-        ("PUT fault", {"kind": "slow", "of": "pages"}, "of: one of exchange, management"),
-        ("PUT status", {}, "status: one of Activated, Suspended, "),
-        ("PUT status", {"status": "Suspended", "persona": "Lin"}, "persona: "),
-        ("PUT fault", {}, "kind: one of none, slow, drop, "),
-        ("PUT fault", {"kind": "slow", "colour": 1}, "body: only the members kind, times, "),
+        *(("POST tickets", {"persona": name}, "persona") for name in ("Lin Xiao", "x" * 33, "")),
+        ("POST tickets", {"get_phone": "yes"}, "get_phone"),
+        ("POST tickets", {"who": "lin"}, "who"),
+        ("PATCH settings", {"shape": "round"}, "shape"),
+        ("PATCH settings", {"token_algorithm": "none"}, "token_algorithm"),
+        ("PATCH settings", {"refusal_status": 500}, "refusal_status"),
+        ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl"),
+        ("PATCH settings", {"user_pool_secret": "x"}, "user_pool_secret"),
+        ("PUT status", {}, "status"),
+        ("PUT status", {"status": "Suspended", "persona": "Lin"}, "persona"),
+        ("PUT fault", {}, "kind"),
+        ("PUT fault", {"kind": "loud"}, "kind"),
+        ("PUT fault", {"kind": ["slow"]}, "kind"),
+        ("PUT fault", {"kind": "slow", "colour": 1}, "colour"),
+        ("PUT fault", {"kind": "slow", "of": "pages"}, "of"),
+        *(("PUT fault", {"kind": "slow", "times": times}, "times") for times in (0, True, 1.5)),
+        *(
+            ("PUT fault", {"kind": "slow", "seconds": seconds}, "seconds")
+            for seconds in (-1, 601, "1", True, float("nan"))
+        ),
+        ("PUT api/faults", {"authing": "tired"}, "authing"),
+        ("PUT api/faults", {"answers": ["dropped"]}, "answers"),
+        ("PUT api/faults", {"answers": "dropped", "times": 0}, "times"),
+        ("PUT api/faults", {"colour": 1}, "colour"),
     ],
 )
 async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
@@ -110,15 +122,16 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     control: httpx.AsyncClient,
     request_line: str,
     body: dict[str, Any],
-    error: str,
+    member: str,
 ) -> None:
     method, path = request_line.split()
     before = sandbox.state.options
-    response = await control.request(method, f"/sandbox/{path}", json=body)
+    response = await control.request(method, f"/sandbox/{path}", content=json.dumps(body))
     assert response.status_code == 422
-    assert response.json()["error"].startswith(error)
+    assert response.json()["error"].startswith(f"{member}: ")
     assert sandbox.state.options is before
-    assert sandbox.state.fault == Fault()
+    assert sandbox.state.fault == NO_FAULT
+    assert sandbox.state.answers == DeskFaults()
     assert sandbox.state.statuses == {}
     assert sandbox.state.tickets_issued == 0
 
@@ -129,7 +142,7 @@ async def test_a_body_that_is_not_a_json_object_is_refused(
 ) -> None:
     response = await control.put("/sandbox/fault", content=body)
     assert response.status_code == 422
-    assert response.json() == {"error": "body: one JSON object"}
+    assert response.json()["error"].startswith("body: ")
 
 
 async def test_the_routes_join_another_server_with_their_whole_path(sandbox: Sandbox) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox import Consent, Fault, Sandbox
+from app.sandbox.state import DeskFaults
 
 
 @asynccontextmanager
@@ -96,8 +97,8 @@ async def test_a_dropped_answer_of_the_service_closes_the_connection_without_a_b
         performed.append((await receive())["body"])
         await Response("a body")(_scope, receive, send)
 
-    sandbox.desk.set_faults({"answers": "dropped"})
-    around = sandbox.desk.around(service, lambda *_: service)
+    sandbox.state.answers = DeskFaults(answers="dropped")
+    around = sandbox.around(service, lambda *_: service)
     async with serving(around) as port, asyncio.timeout(5):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")

@@ -70,7 +70,7 @@ async def test_each_mistake_is_found_by_its_name(tmp_path: Path) -> None:
 
     async def found(number: int, bad: type[GoodApp], scenario: str) -> set[str]:
         async with turns, grading(tmp_path / str(number), scenario) as (grader, phone):
-            grader.hold_seconds = 5.0
+            grader.hold_seconds = 8.0
             grade = await be_graded(phone, ISSUER, bad)
         return {name for each in grade["scenarios"] for name in each["findings"]}
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from app.sandbox import Sandbox
-from app.sandbox.pages import _STATIC
+from app.sandbox.control import _STATIC
+from app.sandbox.state import ANSWER_FAULTS, AUTHING_FAULTS
 from app.sessions.history import EVENTS
 from tests.support.running_app import RunningApp, bearer, phone_of
 
@@ -128,12 +129,11 @@ async def test_the_page_learns_the_users_and_the_service_key(
     }
 
 
-def test_the_page_has_a_text_for_each_name_that_the_service_tells(sandbox: Sandbox) -> None:
-    choices = sandbox.desk.faults({})["choices"]
+def test_the_page_has_a_text_for_each_name_that_the_service_tells() -> None:
     names = {
         *(f"event_{name}" for name in EVENTS),
         *(f"persona_{name}" for name in json.loads(TEXTS["records.json"])["familiar"]),
-        *(f"fault_{name}" for name in (*choices["authing"], *choices["answers"])),
+        *(f"fault_{name}" for name in (*AUTHING_FAULTS, *ANSWER_FAULTS)),
     }
     assert names <= WORDS
 
@@ -141,16 +141,17 @@ def test_the_page_has_a_text_for_each_name_that_the_service_tells(sandbox: Sandb
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ({"one_per_device_type": "yes"}, "one_per_device_type: true or false"),
-        ({"max_per_user": 1}, "body: only the members one_per_device_type"),
-        ([], "body: one JSON object"),
+        ({"one_per_device_type": "yes"}, "one_per_device_type: "),
+        ({"max_per_user": 1}, "max_per_user: "),
+        ([], "body: "),
     ],
 )
 async def test_wrong_input_changes_nothing_in_the_service(
     served: httpx.AsyncClient, body: object, error: str
 ) -> None:
     refused = await served.patch("/sandbox/api/service", json=body)
-    assert (refused.status_code, refused.json()) == (422, {"error": error})
+    assert refused.status_code == 422
+    assert refused.json()["error"].startswith(error)
     assert (await served.get("/sandbox/api/service")).json()["one_per_device_type"] is False
 
 

@@ -20,7 +20,7 @@ from app.authing.in_process import AsgiTransport
 from app.authing.transport import Response
 from app.config import Settings, load_settings
 from app.main import open_services
-from app.sandbox import Consent, SandboxOptions, create_sandbox
+from app.sandbox import Consent, Sandbox, SandboxOptions
 from app.sandbox.personas import Persona
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
@@ -80,7 +80,7 @@ def settings(tmp_path: Path, store: AtRest, monkeypatch: pytest.MonkeyPatch) -> 
 async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     settings: Settings, store: AtRest
 ) -> None:
-    sandbox = create_sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
+    sandbox = Sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
     wire = Wire(sandbox.app)
     secrets: list[str | bytes] = []
     ids: list[str] = []

@@ -31,7 +31,7 @@ from app.authing.in_process import AsgiTransport
 from app.authing.transport import Response, Transport
 from app.config import Settings, load_settings
 from app.main import open_services
-from app.sandbox import Consent, Fault, Sandbox, SandboxOptions, create_sandbox
+from app.sandbox import Consent, Fault, Sandbox, SandboxOptions
 from app.sandbox.personas import Persona
 from app.sessions.ports import TicketLease
 from app.store_url import SqliteUrl
@@ -235,7 +235,7 @@ async def running_app(folder: Path, **changes: Any) -> AsyncIterator[RunningApp]
     options = SandboxOptions(
         user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET, clock=clock.seconds
     )
-    sandbox = create_sandbox(options)
+    sandbox = Sandbox(options)
     wire = Wire(AsgiTransport(sandbox.app))
     async with open_services(
         settings,

@@ -9,12 +9,12 @@ import sys
 
 import uvicorn
 
-from app.sandbox import SandboxOptions, create_sandbox
+from app.sandbox import Sandbox, SandboxOptions
 
 
 def main(pool: str, secret: str, port: str = "0") -> None:
     options = SandboxOptions(user_pool_id=pool, user_pool_secret=secret)
-    config = uvicorn.Config(create_sandbox(options).app, log_level="warning")
+    config = uvicorn.Config(Sandbox(options).app, log_level="warning")
     with socket.create_server(("127.0.0.1", int(port))) as listener:
         sys.stdout.write(f"sandbox listening on http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
