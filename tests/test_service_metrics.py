@@ -158,12 +158,13 @@ async def test_commands_of_the_store_are_timed(app: RunningApp, scrape: Scrape) 
     tokens = await app.log_in()
     await app.refresh(tokens["refresh_token"])
     await app.get("/v1/me", tokens)
+    await app.get("/authz", tokens)
     shown = await scrape()
     name = "store_command_duration_seconds_count"
     assert [
         shown[f"{name}{{{command}}}"]
-        for command in ("acquire", "create_session", "rotate", "touch")
-    ] == [1, 1, 1, 1]
+        for command in ("acquire", "create_session", "rotate", "check", "touch")
+    ] == [1, 1, 1, 1, 1]
 
 
 async def test_a_login_over_its_limit_is_counted_and_is_one_line(

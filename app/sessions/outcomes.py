@@ -16,6 +16,14 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
+class Bearer:
+    """The session of an access token is active: its user and its device type."""
+
+    subject: str
+    device_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The session has ended for this reason. `changed`: this command ended it."""
 

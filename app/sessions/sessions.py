@@ -24,7 +24,16 @@ from app.errors import (
 from app.events import Events, add_context
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import EndReason, GivenProof, Profile, Proof, Session, TokenPair
-from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
+from app.sessions.outcomes import (
+    Active,
+    Bearer,
+    Ended,
+    ProofRefused,
+    Replayed,
+    Reused,
+    Rotated,
+    Unknown,
+)
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.proofs import ProofVerifier, SentProof
 from app.sessions.tokens import PREFIX, AccessClaims, RefreshClaims, verify_refresh_token
@@ -35,9 +44,11 @@ _SUSPICIOUS = 3
 
 @dataclass(frozen=True, slots=True)
 class ValidToken:
-    """A token that is good now, and its active session. Only an access token has `issued_at`."""
+    """A token of an active session that is good now. Only an access token has `issued_at`."""
 
-    session: Session
+    subject: str
+    session_id: str
+    device_type: str | None
     expires_at: datetime
     issued_at: datetime | None = None
 
@@ -113,12 +124,13 @@ class SessionService:
         rotation = self._rotation(presented, None, "ignored", dry_run=True)
         match await self.store.rotate(rotation):
             case Rotated(session):
-                return ValidToken(session, session.expires_at)
+                expires_at = session.expires_at
             case Replayed(session):
                 window_ends_at = session.last_used_at + rotation.recovery_window
-                return ValidToken(session, min(session.expires_at, window_ends_at))
+                expires_at = min(session.expires_at, window_ends_at)
             case _:
                 raise RefreshTokenInvalid
+        return ValidToken(session.subject, session.id, session.device_type, expires_at)
 
     async def authorize(self, access_token: str) -> ValidToken:
         """Return what an access token is worth now, from the store: an end counts at once.
@@ -126,21 +138,24 @@ class SessionService:
         AccessRefused if it is nothing, or if this is another kind of token.
         """
         claims = self.verify(access_token)
+        match await self.store.check(claims.session_id, claims.generation, self.clock()):
+            case Bearer(subject, device_type) if subject == claims.subject:
+                times = claims.expires_at, claims.issued_at
+                return ValidToken(subject, claims.session_id, device_type, *times)
+            case other:
+                raise _refusal(other)
+
+    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
+        """Return the active session of an access token and its profile, or raise AccessRefused."""
+        claims = self.verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
             case Active(session) if session.subject == claims.subject:
                 if claims.generation < session.generation:
                     # A thief with an old token must not learn when the owner refreshes.
                     session = replace(session, last_used_at=session.created_at)
-                return ValidToken(session, claims.expires_at, claims.issued_at)
-            case Ended(reason, replaced_by):
-                raise AccessSessionEnded(reason, replaced_by)
-            case _:
-                raise AccessTokenInvalid
-
-    async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
-        """Return the active session of an access token and its profile, or raise AccessRefused."""
-        session = (await self.authorize(access_token)).session
-        return session, self.issuer.profile(session)
+                return session, self.issuer.profile(session)
+            case other:
+                raise _refusal(other)
 
     async def active_sessions(self, subject: str) -> Sequence[tuple[Session, Profile]]:
         """Return the user's active sessions, oldest first, with their profiles."""
@@ -238,3 +253,9 @@ class SessionService:
         record("refresh_replayed", kind="first" if first else "again", count=replay.replays)
         if first and replay.replayed_generations >= _SUSPICIOUS:
             record("refresh_replayed_repeatedly", count=replay.replayed_generations)
+
+
+def _refusal(found: object) -> AccessRefused:
+    if isinstance(found, Ended):
+        return AccessSessionEnded(found.reason, found.replaced_by)
+    return AccessTokenInvalid()  # of no session, or of another user

@@ -238,7 +238,7 @@ async def test_a_disk_that_hangs_fails_all_commands_soon_and_blocks_nothing_else
         await asyncio.sleep(0.1)
         waiting = asyncio.create_task(_fails_soon(engine, "waiting"))
         await asyncio.sleep(0.1)
-        assert engine.read(read_all) == ["before"]
+        assert [row["text"] for row in engine.read("SELECT text FROM notes", ())] == ["before"]
         assert not waiting.done()
         assert 0.5 < await stuck < SOON
         await waiting
@@ -298,7 +298,7 @@ async def test_a_command_after_closing_is_refused(file: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await asyncio.wait_for(engine.run(read_all), timeout=1)
     with pytest.raises(StoreUnavailable):
-        engine.read(read_all)
+        engine.read("SELECT text FROM notes", ())
 
 
 def test_a_command_is_committed_even_if_its_event_loop_is_gone(file: Path) -> None:

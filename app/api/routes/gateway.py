@@ -32,12 +32,11 @@ class _Authorize:
             if error.reason == EndReason.BANNED:
                 await core.bans.check(core.sessions.verify(token).subject)
             raise
-        session = valid.session
         headers = [
             (b"content-length", b"0"),
-            (b"x-auth-user-id", session.subject.encode()),
-            (b"x-auth-session-id", session.id.encode()),
-            (b"x-auth-device-type", (session.device_type or "").encode()),
+            (b"x-auth-user-id", valid.subject.encode()),
+            (b"x-auth-session-id", valid.session_id.encode()),
+            (b"x-auth-device-type", (valid.device_type or "").encode()),
             (b"x-auth-expires-at", b"%d" % valid.expires_at.timestamp()),
             (b"x-auth-error-code", b""),
         ]

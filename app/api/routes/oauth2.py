@@ -43,12 +43,12 @@ async def introspect(request: Request, services: ServicesDep) -> Introspection:
         valid = await services.sessions.inspect(token)
     except (AccessRefused, RefreshRefused):
         return {"active": False}
-    session, codec = valid.session, services.sessions.issuer.access_tokens
+    codec = services.sessions.issuer.access_tokens
     shown: Introspection = {
         "active": True,
         "iss": codec.issuer,
-        "sub": session.subject,
-        "sid": session.id,
+        "sub": valid.subject,
+        "sid": valid.session_id,
         "client_id": codec.client_id,
         "exp": int(valid.expires_at.timestamp()),
         "token_type": "refresh_token",

@@ -18,13 +18,12 @@ from app.errors import StartupError
 from app.events import Events
 from app.sessions.models import epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Maintenance, Stores
-from app.stores.sqlite.bans import SqliteBans
 from app.stores.sqlite.database import open_reader
 from app.stores.sqlite.engine import SqliteEngine, SqlitePort, command
 from app.stores.sqlite.history import SqliteHistory
+from app.stores.sqlite.logins import SqliteBans, SqliteTickets
 from app.stores.sqlite.schema import MIGRATIONS
 from app.stores.sqlite.sessions import SqliteSessions
-from app.stores.sqlite.tickets import SqliteTickets
 
 _CHUNK = 200
 """Rows that one command deletes: a millisecond of the event loop."""
@@ -78,7 +77,7 @@ def open_sqlite_history(path: Path) -> Iterator[HistoryStore]:
     """Open the file to read, or raise StartupError. Another process may have it open."""
     try:
         with closing(open_reader(path)) as reader:
-            yield SqliteHistory(lambda query: query(reader))
+            yield SqliteHistory(lambda sql, values: reader.execute(sql, values).fetchall())
     except sqlite3.Error as error:
         raise StartupError(f"STORE_URL: {path} cannot be read ({error})") from error
 

@@ -110,12 +110,15 @@ class SqliteEngine:
         result: T = await job.future
         return result
 
-    def read(self, query: Command[T]) -> T:
-        """Run a query, or raise StoreUnavailable. It sees all commands that have returned."""
+    def read(self, sql: str, values: Sequence[Any]) -> Sequence[sqlite3.Row]:
+        """Return the rows of a query, or raise StoreUnavailable.
+
+        It sees all commands that have returned.
+        """
         if self._closed:
             raise StoreUnavailable
         try:
-            return query(self._reader)
+            return self._reader.execute(sql, values).fetchall()
         except (sqlite3.Error, MemoryError) as error:
             raise self._unavailable(error) from error
 
@@ -253,13 +256,3 @@ def command(method: Method[S, P, T]) -> StoreMethod[S, P, T]:
         return await self._engine.run(lambda db: method(self, db, *args, **kwargs))
 
     return run
-
-
-def query(method: Method[S, P, T]) -> StoreMethod[S, P, T]:
-    """Turn a method over a connection into a store command that only reads."""
-
-    @wraps(method)
-    async def read(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._engine.read(lambda db: method(self, db, *args, **kwargs))
-
-    return read

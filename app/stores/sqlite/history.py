@@ -1,16 +1,29 @@
-"""What has happened to sessions: their rows, active or not, and notes about the rest."""
+"""What has happened to sessions: their rows, notes about the rest, and the order of their ends.
 
-from collections.abc import Callable
-from datetime import datetime
-from sqlite3 import Connection
-from typing import Any
+All of it is written in the transaction that changes the session.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from sqlite3 import Connection, Row
+from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from app.sessions.models import Found, Note, Session, epoch, instant, session_record
+from app.sessions.models import (
+    EndReason,
+    Found,
+    Note,
+    Revocation,
+    RevocationPage,
+    epoch,
+    instant,
+    session_record,
+)
 from app.sessions.ports import MAX_SESSIONS, HistoryStore
-from app.stores.sqlite.engine import Command
 
+Read: TypeAlias = Callable[[str, Sequence[Any]], Sequence[Any]]
+"""Runs a query and returns its rows."""
 _NOTE = (
     "INSERT INTO notes (subject, session_id, event, kind, first_at, last_at)"
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, event, kind)"
@@ -24,12 +37,19 @@ _RECORDS = """
     FROM sessions WHERE {} = ? AND subject <> '' ORDER BY created_at DESC, rowid DESC LIMIT {}
 """
 _NOTES = "SELECT session_id, event, kind, count, first_at, last_at FROM notes WHERE {} = ? LIMIT {}"
+_REVOCATIONS = """
+    SELECT e.id, e.session_id, s.subject, s.end_reason, s.expires_at AS ended_at,
+        min(s.expires_at + ?, s.absolute_expires_at) AS tokens_expire_at
+    FROM events e JOIN sessions s ON s.id = e.session_id
+    WHERE e.id > coalesce((SELECT id FROM events WHERE id = ? AND session_id = ?), 0)
+        AND e.id <= ? AND tokens_expire_at > ? ORDER BY e.id LIMIT ?
+"""
 
 
 class SqliteHistory(HistoryStore):
-    """`HistoryStore` over one SQLite file. `read` runs a query on a connection that only reads."""
+    """`HistoryStore` over one SQLite file."""
 
-    def __init__(self, read: Callable[[Command[Any]], Any]) -> None:
+    def __init__(self, read: Read) -> None:
         self._read = read
 
     @override
@@ -41,23 +61,55 @@ class SqliteHistory(HistoryStore):
         return self._find("id", "session_id", session_id)
 
     def _find(self, column: str, column_of_notes: str, name: str) -> Found:
-        sql = (
-            _RECORDS.format(column, MAX_SESSIONS),
-            _NOTES.format(column_of_notes, 8 * MAX_SESSIONS),
-        )
-        rows, notes = self._read(lambda db: [db.execute(each, (name,)).fetchall() for each in sql])
+        rows = self._read(_RECORDS.format(column, MAX_SESSIONS), (name,))
+        notes = self._read(_NOTES.format(column_of_notes, 8 * MAX_SESSIONS), (name,))
         of: dict[str | None, list[Note]] = {}
         for session_id, event, kind, count, *times in notes:
             of.setdefault(session_id, []).append(Note(event, kind, count, *map(instant, times)))
         return [session_record(row, of.get(row["id"], ())) for row in rows], of.get(None, ())
 
 
-def add_note(db: Connection, event: str, session: Session, now: datetime, kind: str = "") -> None:
-    """Note an event of the session."""
-    values = session.subject, session.id, event, kind, epoch(now), epoch(now)
-    db.execute(_NOTE, values)
+def add_note(
+    db: Connection,
+    event: str,
+    now: datetime,
+    subject: str,
+    session_id: str | None = None,
+    *,
+    kind: str = "",
+) -> None:
+    """Note an event of the session; without one, of the user's bans."""
+    db.execute(_NOTE, (subject, session_id, event, kind, epoch(now), epoch(now)))
 
 
-def add_ban_note(db: Connection, event: str, subject: str, now: datetime) -> None:
-    """Note an event of the user's bans."""
-    db.execute(_NOTE, (subject, None, event, "", epoch(now), epoch(now)))
+def find_revocations(
+    read: Read, after: str, now: datetime, access_ttl: timedelta
+) -> RevocationPage:
+    """The sessions that ended after the cursor. Other commits may come between the queries.
+
+    A cursor is the number and the session of an event. So the cursor of another database, or of one
+    that was restored from a backup, is not taken for one of this database.
+    """
+    (newest,) = read("SELECT max(id) AS id, session_id FROM events", ())
+    number, _, session_id = after.partition(".")
+    ttl = int(access_ttl.total_seconds())
+    values = (ttl, number, session_id, newest["id"], epoch(now), MAX_SESSIONS)
+    rows = read(_REVOCATIONS, values)
+    full = len(rows) == MAX_SESSIONS
+    cursor = _cursor(rows[-1] if full else newest)
+    return RevocationPage([_revocation(row) for row in rows], cursor, more=full)
+
+
+def _revocation(row: Row) -> Revocation:
+    return Revocation(
+        session_id=row["session_id"],
+        subject=row["subject"] or None,
+        reason=EndReason(row["end_reason"]),
+        ended_at=instant(row["ended_at"]),
+        expires_at=instant(row["tokens_expire_at"]),
+        cursor=_cursor(row),
+    )
+
+
+def _cursor(event: Row) -> str:
+    return f"{event['id'] or 0}.{event['session_id'] or ''}"  # 0: there is no event

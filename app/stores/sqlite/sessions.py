@@ -15,6 +15,7 @@ from typing_extensions import override
 from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
 from app.sessions.outcomes import (
     Active,
+    Bearer,
     Ended,
     ProofRefused,
     Replayed,
@@ -23,36 +24,58 @@ from app.sessions.outcomes import (
     Rotated,
     Unknown,
 )
-from app.sessions.ports import MAX_SESSIONS, Rotation, SessionLimits, SessionStore
+from app.sessions.ports import MAX_SESSIONS, Rotation, SessionStore
 from app.sessions.proofs import fault_of, note_proof
-from app.stores.sqlite.engine import SqlitePort, command, query
-from app.stores.sqlite.events import add_event, find_revocations
-from app.stores.sqlite.history import add_note
+from app.stores.sqlite.engine import SqlitePort, command
+from app.stores.sqlite.history import add_note, find_revocations
 
 _NAMES = tuple(field.name for field in fields(Session))
-_INSTANTS = tuple(place for place, field in enumerate(fields(Session)) if field.type is datetime)
+_TIMES = slice(_NAMES.index("authenticated_at"), _NAMES.index("absolute_expires_at") + 1)
 _COLUMNS = ", ".join(_NAMES)
 _values_of = attrgetter(*_NAMES)
 _STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
 _FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}, app_version) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608  # constants
-_ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at > ?"
+ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at > ?"
+"""Selects the active sessions of a user. Its index has all that a count reads."""
 # Within one second, in the order of writing.
-_OLDEST_FIRST = "ORDER BY created_at, rowid"
-_NEWEST = f"SELECT {_COLUMNS} {_ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
+_NEWEST = f"SELECT {_COLUMNS} {ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
+_BEARER = (
+    "SELECT subject, device_type FROM sessions WHERE id = ? AND end_reason IS NULL"
+    " AND expires_at > ? AND (in_use OR generation <> ?)"
+)
+_NOT_ENDED = (
+    "SELECT id FROM sessions WHERE end_reason IS NULL AND {} ORDER BY created_at, rowid LIMIT ?"
+)
+_TOMBSTONE = "SELECT end_reason, replaced_by FROM sessions WHERE {}"
+# The tombstone keeps the reason; the profile and the device key are deleted at once.
+_END = (
+    "UPDATE sessions SET end_reason = ?, end_cause = ?, replaced_by = ?,"
+    " ended_at = min(expires_at, ?), expires_at = ?,"
+    " encrypted_profile = x'', key_thumbprint = NULL, seen_proofs = NULL WHERE id = ?"
+)
 
 
 class SqliteSessions(SqlitePort, SessionStore):
     """`SessionStore` over one SQLite file."""
 
     @override
+    async def check(
+        self, session_id: str, generation: int, now: datetime
+    ) -> Bearer | Ended | Unknown:
+        # The most frequent command. So it reads two columns, if there is nothing to write or tell.
+        rows = self._engine.read(_BEARER, (session_id, epoch(now), generation))
+        return Bearer(*rows[0]) if rows else await super().check(session_id, generation, now)
+
+    @override
     async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        row = self._engine.read(lambda db: _find(db, session_id))
-        found = _state(row, now)
+        rows = self._engine.read(_FIND, (session_id,))
+        found = _state(rows, now)
         if isinstance(found, Active) and found.session.generation == generation:
-            return found if _in_use(row) else await self._mark_in_use(session_id, generation, now)
+            used = rows[0]["in_use"]
+            return found if used else await self._mark_in_use(session_id, generation, now)
         return found
 
     @command
@@ -70,34 +93,31 @@ class SqliteSessions(SqlitePort, SessionStore):
     def rotate(
         self, db: Connection, rotation: Rotation
     ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
-        row = _find(db, rotation.session_id)
-        found = _state(row, rotation.now)
+        rows = db.execute(_FIND, (rotation.session_id,)).fetchall()
+        found, now = _state(rows, rotation.now), rotation.now
         if not isinstance(found, Active):
             return found
-        session, now = found.session, rotation.now
+        session, (row,) = found.session, rows
         if (fault := fault_of(rotation.proof, session)) is not None:
             if fault != "nonce":  # an app that has no nonce yet gets it in this way
-                add_note(db, "proof_refused", session, now, fault)
+                add_note(db, "proof_refused", now, session.subject, session.id, kind=fault)
             return ProofRefused(fault)
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
-            if rotation.dry_run:
-                return Rotated(session, rolled_forward=ahead == 1)
-            if ahead == 1:
-                add_note(db, "rolled_forward", session, now)
-            return Rotated(_advance(db, session, rotation), rolled_forward=ahead == 1)
-        kind = _kind_of_reuse(ahead, row, rotation)
+            if not rotation.dry_run:
+                session = _advance(db, session, rotation)
+            return Rotated(session, rolled_forward=ahead == 1)
+        kind = _kind_of_reuse(ahead, row["rotation_key_hash"], rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
-        if kind == "recent_previous" and not _in_use(row) and now < window_ends_at:
+        if kind == "recent_previous" and not row["in_use"] and now < window_ends_at:
             return Replayed(session) if rotation.dry_run else _replay(db, session, rotation)
         if not rotation.dry_run:
-            _end(db, session.id, EndReason.REFRESH_REUSED, now, kind)
+            end_sessions(db, "id = ?", (session.id,), EndReason.REFRESH_REUSED, now, cause=kind)
         return Reused(kind)
 
     @override
-    @query
-    def active_sessions(self, db: Connection, subject: str, now: datetime) -> Sequence[Session]:
-        newest_first = db.execute(_NEWEST, (subject, epoch(now))).fetchall()
+    async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
+        newest_first = self._engine.read(_NEWEST, (subject, epoch(now)))
         return [_session(row) for row in reversed(newest_first)]
 
     @override
@@ -112,13 +132,11 @@ class SqliteSessions(SqlitePort, SessionStore):
         *,
         by: str = "",
     ) -> Ended | Unknown:
-        row = _find(db, session_id)
-        if row is None or subject not in (None, row["subject"]):
-            return Unknown()
-        if row["end_reason"] is not None:
-            return _tombstone(row)
-        _end(db, session_id, reason, now, by)
-        return Ended(reason, changed=True)
+        which, values = "id = ? AND subject = coalesce(?, subject)", (session_id, subject)
+        if end_sessions(db, which, values, reason, now, cause=by):
+            return Ended(reason, changed=True)
+        row = db.execute(_TOMBSTONE.format(which), values).fetchone()
+        return Unknown() if row is None else _tombstone(row)
 
     @override
     @command
@@ -132,7 +150,9 @@ class SqliteSessions(SqlitePort, SessionStore):
         keep: str | None = None,
         by: str = "",
     ) -> Sequence[str]:
-        return end_all_sessions(db, subject, reason, now, keep=keep, by=by)
+        return end_sessions(
+            db, "subject = ? AND id IS NOT ?", (subject, keep), reason, now, cause=by
+        )
 
     @override
     @command
@@ -150,104 +170,66 @@ class SqliteSessions(SqlitePort, SessionStore):
         return await self._engine.run(lambda db: _erase(db, subject, now), scrub=True)
 
     @override
-    @query
-    def revocations(
-        self, db: Connection, after: str, now: datetime, access_ttl: timedelta
-    ) -> RevocationPage:
-        return find_revocations(db, after, now, access_ttl)
+    async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
+        return find_revocations(self._engine.read, after, now, access_ttl)
 
 
 def find_session(db: Connection, session_id: str, now: datetime) -> Active | Ended | Unknown:
     """The session as it is now."""
-    return _state(_find(db, session_id), now)
+    return _state(db.execute(_FIND, (session_id,)).fetchall(), now)
 
 
 def insert_session(db: Connection, session: Session, app_version: str) -> None:
     """Store a new session."""
     values = [*_values_of(session), app_version]
-    for place in _INSTANTS:
-        values[place] = epoch(values[place])
+    values[_TIMES] = map(epoch, values[_TIMES])
     db.execute(_INSERT, values)
 
 
-def end_all_sessions(
+def end_sessions(
     db: Connection,
-    subject: str,
+    which: str,
+    values: Sequence[str | int | None],
     reason: EndReason,
     now: datetime,
     *,
-    keep: str | None = None,
-    by: str = "",
+    cause: str = "",
+    replaced_by: str | None = None,
+    limit: int = -1,
 ) -> Sequence[str]:
-    """End the user's sessions except `keep`; return the ids of those that had not ended.
+    """End the oldest of these sessions; return the ids of those that had not ended.
 
-    For another clock, a session that has expired here may still be active. So it ends too.
+    For another clock, a session that has expired here may still be active. So it ends too, unless
+    `which` says otherwise.
     """
-    sql = (
-        "SELECT id FROM sessions WHERE subject = ? AND id IS NOT ? AND end_reason IS NULL"
-        " ORDER BY created_at, rowid"
-    )
-    ids = [row["id"] for row in db.execute(sql, (subject, keep)).fetchall()]
-    for session_id in ids:
-        _end(db, session_id, reason, now, by)
+    rows = db.execute(_NOT_ENDED.format(which), (*values, limit)).fetchall()
+    ids = [row["id"] for row in rows]
+    change = reason, cause, replaced_by, epoch(now), epoch(now)
+    db.executemany(_END, [(*change, session_id) for session_id in ids])
+    event = "INSERT INTO events (session_id, created_at) VALUES (?, ?)"
+    db.executemany(event, [(session_id, epoch(now)) for session_id in ids])
     return ids
 
 
-def evict_over_limit(db: Connection, newcomer: Session, limits: SessionLimits) -> Sequence[str]:
-    """End the sessions that the newcomer replaces; return their ids.
-
-    At most MAX_SESSIONS of the oldest go at once. The next logins replace the rest.
-    """
-    user = newcomer.subject, epoch(newcomer.created_at)
-    replaced, kind = list[str](), newcomer.device_type
-    of_type, oldest = f"{_ACTIVE} AND device_type = ?", f"{_ACTIVE} {_OLDEST_FIRST} LIMIT ?"
-    if limits.one_per_device_type and kind is not None:
-        replaced = _replace(db, newcomer, "one_per_device_type", of_type, *user, kind)
-    (active,) = db.execute(f"SELECT count(*) {_ACTIVE}", user).fetchone()
-    surplus = min(active + 1 - limits.max_per_user, MAX_SESSIONS)
-    if surplus > 0:
-        replaced += _replace(db, newcomer, "max_per_user", oldest, *user, surplus)
-    return replaced
-
-
-def _replace(
-    db: Connection, newcomer: Session, limit: str, which: str, *values: str | int
-) -> list[str]:
-    replaced = [row["id"] for row in db.execute(f"SELECT id {which}", values).fetchall()]
-    now, device_type = newcomer.created_at, newcomer.device_type
-    for session_id in replaced:
-        _end(db, session_id, EndReason.REPLACED, now, limit, replaced_by=device_type)
-    return replaced
-
-
-def _find(db: Connection, session_id: str) -> Row | None:
-    row: Row | None = db.execute(_FIND, (session_id,)).fetchone()
-    return row
-
-
-def _state(row: Row | None, now: datetime) -> Active | Ended | Unknown:
-    if row is None:
+def _state(rows: Sequence[Row], now: datetime) -> Active | Ended | Unknown:
+    if not rows:
         return Unknown()
+    (row,) = rows
     if row["end_reason"] is not None:
         return _tombstone(row)
-    if instant(row["expires_at"]) <= now:
-        return Ended(EndReason.EXPIRED)
-    return Active(_session(row))
+    session = _session(row)
+    return Active(session) if session.expires_at > now else Ended(EndReason.EXPIRED)
 
 
 def _tombstone(row: Row) -> Ended:
     return Ended(EndReason(row["end_reason"]), row["replaced_by"])
 
 
-def _in_use(row: Row | None) -> bool:
-    return row is not None and bool(row["in_use"])
-
-
 def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     db.execute("DELETE FROM looks WHERE subject = ?", (subject,))
-    ended = end_all_sessions(db, subject, EndReason.ERASED, now)
+    ended = end_sessions(db, "subject = ?", (subject,), EndReason.ERASED, now)
     db.execute("DELETE FROM notes WHERE subject = ?", (subject,))
     db.execute(
         "UPDATE sessions SET subject = '', device_type = NULL, app_version = NULL,"
@@ -257,35 +239,17 @@ def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     return ended
 
 
-def _end(
-    db: Connection,
-    session_id: str,
-    reason: EndReason,
-    now: datetime,
-    cause: str = "",
-    *,
-    replaced_by: str | None = None,
-) -> None:
-    # The tombstone keeps the reason; the profile and the device key are deleted at once.
-    db.execute(
-        "UPDATE sessions SET end_reason = ?, end_cause = ?, replaced_by = ?,"
-        " ended_at = min(expires_at, ?), expires_at = ?,"
-        " encrypted_profile = x'', key_thumbprint = NULL, seen_proofs = NULL WHERE id = ?",
-        (reason, cause, replaced_by, epoch(now), epoch(now), session_id),
-    )
-    if reason is not EndReason.EXPIRED:
-        add_event(db, session_id, now)
-
-
 def _bind(db: Connection, session: Session, rotation: Rotation) -> Session:
     """The session with this proof. The first one binds it, which is noted."""
     bound = note_proof(session, rotation.proof)
     if bound.key_thumbprint != session.key_thumbprint:
-        add_note(db, "session_bound", session, rotation.now)
+        add_note(db, "session_bound", rotation.now, session.subject, session.id)
     return bound
 
 
 def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
+    if rotation.presented > session.generation:
+        add_note(db, "rolled_forward", rotation.now, session.subject, session.id)
     session = _bind(db, session, rotation)
     advanced = replace(
         session,
@@ -307,7 +271,7 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
 
 def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
     session = _bind(db, session, rotation)
-    add_note(db, "refresh_replayed", session, rotation.now)
+    add_note(db, "refresh_replayed", rotation.now, session.subject, session.id)
     sql = (
         "UPDATE sessions SET key_thumbprint = ?, seen_proofs = ?, replays = replays + 1,"
         " replayed_generations = replayed_generations + (replays = 0) WHERE id = ?"
@@ -317,16 +281,14 @@ def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
     return Replayed(session, *db.execute(sql, values).fetchone())
 
 
-def _kind_of_reuse(ahead: int, row: Row | None, rotation: Rotation) -> ReuseKind:
+def _kind_of_reuse(ahead: int, key_hash: bytes | None, rotation: Rotation) -> ReuseKind:
     if ahead != -1:
         return "ahead" if ahead > 0 else "stale"
-    expected = row["rotation_key_hash"] if row is not None else None
-    return "recent_previous" if expected == rotation.key_hash else "other_key"
+    return "recent_previous" if key_hash == rotation.key_hash else "other_key"
 
 
 def _session(row: Row) -> Session:
-    # By position, because each check of a token comes here. `_COLUMNS` come first in every query.
+    # By position: `_COLUMNS` come first in every query.
     values = list(row)[: len(_NAMES)]
-    for place in _INSTANTS:
-        values[place] = instant(values[place])
+    values[_TIMES] = map(instant, values[_TIMES])
     return Session(*values)

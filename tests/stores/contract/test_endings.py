@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Active, Ended, Rotated, Unknown
+from app.sessions.outcomes import Active, Bearer, Ended, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
@@ -187,3 +187,30 @@ async def test_about_as_many_sessions_are_counted_as_have_not_ended(store: Store
         await store.sessions.end(f"session-{number}", subject, EndReason.LOGGED_OUT, NOW)
     assert 90 <= (await store.maintenance.count_sessions(NOW) or 0) <= 210
     assert await store.maintenance.count_sessions(NOW + IDLE) == 0
+
+
+# --- the check of an access token ---
+
+
+async def test_a_check_tells_the_user_and_the_device_type_until_the_session_ends(
+    store: Stores,
+) -> None:
+    await keep(store, make_session(device_type="ios"))
+    bearer = Bearer(SUBJECT, "ios")
+    last = NOW + IDLE - SECOND
+    for generation, at in [(0, NOW), (0, last), (5, last)]:
+        assert await store.sessions.check("session-a", generation, at) == bearer
+    assert await store.sessions.check("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
+    await store.sessions.end("session-a", SUBJECT, EndReason.KICKED, NOW)
+    assert await store.sessions.check("session-a", 0, NOW) == Ended(EndReason.KICKED)
+    assert await store.sessions.check("nothing", 0, NOW) == Unknown()
+
+
+@pytest.mark.parametrize(("generation", "again"), [(0, Replayed), (1, Reused)])
+async def test_a_check_of_the_current_generation_closes_the_recovery_window(
+    store: Stores, generation: int, again: type
+) -> None:
+    await keep(store, make_session())
+    await store.sessions.rotate(rotation_of(0))
+    assert await store.sessions.check("session-a", generation, NOW) == Bearer(SUBJECT, None)
+    assert isinstance(await store.sessions.rotate(rotation_of(0)), again)

@@ -84,7 +84,6 @@ async def test_an_expiry_is_not_in_the_feed(store: Stores) -> None:
     later = NOW + IDLE
     await store.sessions.rotate(rotation_of(0, at=later))
     await keep(store, make_session("session-b", created_at=later), ONE)
-    await store.sessions.end("session-b", SUBJECT, EndReason.EXPIRED, later)
     assert await ids(store, at=later) == []
 
 
