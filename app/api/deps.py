@@ -83,7 +83,12 @@ class Services:
 
 async def services(request: Request) -> Services:
     """Return the services of this application."""
-    found: Services = request.app.state.services
+    return services_of(request)
+
+
+def services_of(request: Request) -> Services:
+    """The same, for a route that FastAPI does not describe."""
+    found: Services = request.scope["app"].state.services
     return found
 
 
@@ -95,20 +100,20 @@ class BearerToken(SecurityBase):
         self.model = HTTPBearer(description=description)
 
     async def __call__(self, request: Request) -> str:
-        """Return the one bearer token (RFC 6750 section 2.1, RFC 9110 section 11.4).
+        """Return the token, or raise AccessRefused."""
+        return bearer_token(request)
 
-        Raises:
-            AccessTokenMissing: there is no bearer token.
-            AccessTokenInvalid: there are several credentials.
-        """
-        values = request.headers.getlist("authorization")
-        if len(values) > 1:
-            raise AccessTokenInvalid
-        scheme, _, token = (values[0] if values else "").partition(" ")
-        token = token.lstrip(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise AccessTokenMissing
-        return token
+
+def bearer_token(request: Request) -> str:
+    """Return the one bearer token (RFC 6750 section 2.1), or raise AccessRefused."""
+    values = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    if len(values) > 1:
+        raise AccessTokenInvalid
+    scheme, _, token = (values[0] if values else b"").partition(b" ")
+    token = token.lstrip(b" ")  # RFC 9110 section 11.4 allows several spaces
+    if scheme.lower() != b"bearer" or not token:
+        raise AccessTokenMissing
+    return token.decode("latin-1")
 
 
 ACCESS_TOKEN = BearerToken(

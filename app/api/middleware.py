@@ -1,4 +1,4 @@
-"""The ASGI middleware around every request: request id, safe headers, one log line, early refusals.
+"""What surrounds every request: its id, early refusals, safe headers, one log line.
 
 It is outermost. So every response has our shape and headers, even after a bug, and the error page
 of the server is never sent.
@@ -8,14 +8,13 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.api.problems import MEDIA_TYPE, is_authz, problem_response
 from app.errors import InternalError, MalformedRequest, RequestError, TicketgateError
@@ -24,12 +23,10 @@ from app.events import CONTEXT, Events
 REFUSAL = "ticketgate.refusal"
 """The key of `scope["state"]` under which the server puts the RequestError of a refused request."""
 
-_Field: TypeAlias = tuple[bytes, bytes]
+Respond: TypeAlias = Callable[[Request], Awaitable[Response]]
+"""Makes the response to a request, or raises. Each response is a new object."""
 # JSON has no such parameter, but clients exist that read Latin-1 without it.
-_WITH_CHARSET: dict[_Field, _Field] = {
-    (b"content-type", each.encode()): (b"content-type", f"{each}; charset=utf-8".encode())
-    for each in ("application/json", MEDIA_TYPE)
-}
+_WITHOUT_CHARSET = frozenset({b"application/json", MEDIA_TYPE.encode()})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _EXPOSED = "X-Request-Id, Retry-After, Location, Idempotency-Replayed, WWW-Authenticate, DPoP-Nonce"
@@ -46,68 +43,92 @@ _CREDENTIALS = frozenset(
 
 
 class RequestContext:
-    """Gives each request an id, adds headers to each response, and records one event for both.
+    """The ASGI application around `respond`, which makes the response to a request or raises.
 
-    It sends the refusals of the server, and refuses credentials in the query, which proxies log.
-    It answers the preflights of `cors_origins`.
+    It gives each request an id, adds headers to each response, and records one event for both. It
+    sends the refusals of the server, and refuses credentials in the query, which proxies log. It
+    answers the preflights of `cors_origins`.
     """
 
-    def __init__(self, app: ASGIApp, events: Events, cors_origins: Sequence[str] = ()) -> None:
-        self._app = app
+    def __init__(self, respond: Respond, events: Events, cors_origins: Sequence[str] = ()) -> None:
+        self._respond = respond
         self._events = events
         self._cors_origins = frozenset(cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        started = time.monotonic()
+        request = Request(scope, receive)
         scope["ticketgate.request_id"] = request_id = _request_id(scope)
         context = CONTEXT.set({**CONTEXT.get({}), "request_id": request_id})
-        origin = Headers(scope=scope).get("origin", "") if self._cors_origins else ""
-        started = time.monotonic()
         status = 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = _complete(message["headers"], request_id)
-                if self._cors_origins:
-                    self._add_cors(MutableHeaders(scope=message), origin)
-            await send(message)
-
         try:
-            respond = _early_response(scope, preflight=origin in self._cors_origins) or self._app
-            await respond(scope, receive, send_with_headers)
-        except ClientDisconnect:
-            pass  # the client is gone, so there is no response
-        except asyncio.CancelledError:  # the server stops
-            if not status:
-                problem = problem_response(scope, InternalError("shutdown"))
-                await problem(scope, receive, send_with_headers)
+            response = await self._response_to(request)
+            status = response.status_code
+            self._add_headers(response, request)
+            await response(scope, receive, send)
+        except (ClientDisconnect, asyncio.CancelledError):
+            pass  # the client is gone, or the server stops while the response is sent
         except Exception as bug:
             scope["ticketgate.bug"] = bug
-            if status:  # the response has begun: the server closes the connection
-                raise
-            await problem_response(scope, InternalError())(scope, receive, send_with_headers)
+            raise  # the response has begun: the server closes the connection
         finally:
-            self._record_request(scope, status, time.monotonic() - started)
+            self._record(scope, status, time.monotonic() - started)
             CONTEXT.reset(context)
 
-    def _add_cors(self, headers: MutableHeaders, origin: str) -> None:
-        """Let pages of CORS_ORIGINS read the response (Fetch standard); never with cookies."""
-        headers.add_vary_header("Origin")
-        if origin in self._cors_origins:
-            headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
+    async def _response_to(self, request: Request) -> Response:
+        scope = request.scope
+        error: TicketgateError | None = _refusal(scope)
+        try:
+            if error is None:
+                if self._cors_origins and self._is_preflight(request):
+                    return Response(status_code=204, headers=_PREFLIGHT)
+                return await self._respond(request)
+        except TicketgateError as raised:
+            error = raised
+        except asyncio.CancelledError:
+            error = InternalError("shutdown")
+        except ClientDisconnect:
+            raise
+        except Exception as bug:  # noqa: BLE001  # recorded, and answered as every other error
+            scope["ticketgate.bug"] = bug
+            error = InternalError()
+        return problem_response(scope, error)
 
-    def _record_request(self, scope: Scope, status: int, seconds: float) -> None:
-        problem: TicketgateError | None = scope.get("ticketgate.problem")
+    def _is_preflight(self, request: Request) -> bool:
+        """Whether a page of CORS_ORIGINS asks what it may send (Fetch standard)."""
+        return (
+            request.method == "OPTIONS"
+            and not is_authz(request.scope["path"])  # to a gateway, 204 would mean "may pass"
+            and request.headers.get("origin") in self._cors_origins
+            and "access-control-request-method" in request.headers
+        )
+
+    def _add_headers(self, response: Response, request: Request) -> None:
+        added, known = response.raw_headers, dict(response.raw_headers)
+        if known.get(b"content-type") in _WITHOUT_CHARSET:
+            response.headers["Content-Type"] += "; charset=utf-8"
+        if b"cache-control" not in known:
+            added.append((b"cache-control", b"no-store"))
+        added.append((b"x-content-type-options", b"nosniff"))
+        added.append((b"x-request-id", request.scope["ticketgate.request_id"].encode()))
+        if self._cors_origins:  # pages may read the response, but never with cookies
+            origin = request.headers.get("origin", "")
+            response.headers.add_vary_header("Origin")
+            if origin in self._cors_origins:
+                response.headers["Access-Control-Allow-Origin"] = origin
+                response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"]
         fields: dict[str, str | int] = {
-            "method": scope["method"] if scope["method"] in _METHODS else "other",
+            "method": method if method in _METHODS else "other",
             # The template and not the path, because a path may hold personal data.
-            "route": getattr(scope.get("route"), "path", "none"),
+            "route": scope["route"].path if "route" in scope else "none",
             "status": status,
             "duration_ms": round(seconds * 1000),
         }
+        problem: TicketgateError | None = scope.get("ticketgate.problem")
         if problem is not None:
             fields["code"] = problem.code
             for name in ("outcome", "authing_code", "reason"):
@@ -121,25 +142,6 @@ def _request_id(scope: Scope) -> str:
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return str(given[0].decode())
     return f"{random.getrandbits(128):032x}"  # it must be unique, not secret
-
-
-def _complete(headers: list[_Field], request_id: str) -> list[_Field]:
-    """Add ours to the fields of a response. All names are in lower case (ASGI)."""
-    added = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
-    if b"cache-control" not in dict(headers):
-        added.append((b"cache-control", b"no-store"))
-    return [_WITH_CHARSET.get(field, field) for field in headers] + added
-
-
-def _early_response(scope: Scope, *, preflight: bool) -> Response | None:
-    error = _refusal(scope)
-    if error is not None:
-        return problem_response(scope, error)
-    # To a gateway, 204 would mean that the client's request may pass.
-    asks = preflight and scope["method"] == "OPTIONS" and not is_authz(scope["path"])
-    if asks and "access-control-request-method" in Headers(scope=scope):
-        return Response(status_code=204, headers=_PREFLIGHT)
-    return None
 
 
 def _refusal(scope: Scope) -> RequestError | None:

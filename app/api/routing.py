@@ -1,4 +1,4 @@
-"""Finds the route of a request, fetches what its function asks for, and sends the result.
+"""Finds the route of a request, fetches what its function asks for, and encodes the result.
 
 FastAPI reads the signatures and describes them (OpenAPI). Its solver, its validation of responses
 and Starlette's layers are not run: they cost a request more than all of our own work
@@ -17,18 +17,11 @@ from fastapi.routing import APIRoute
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.api.bodies import read_json
-from app.api.problems import problem_response
-from app.errors import (
-    FieldError,
-    InvalidRequest,
-    MalformedRequest,
-    MethodNotAllowed,
-    NotFound,
-    TicketgateError,
-)
+from app.api.middleware import Respond
+from app.errors import FieldError, InvalidRequest, MalformedRequest, MethodNotAllowed, NotFound
 
 _Input: TypeAlias = tuple[Any, object, tuple[str, ...]]
 """A field of FastAPI, the value that is given for it, and the place of that value."""
@@ -50,17 +43,16 @@ def new_router(tag: str, prefix: str = "", dependencies: Sequence[Depends] = ())
 
 
 class _Path(NamedTuple):
-    """A path template and what answers each of its methods."""
+    """A path template, and what responds to each of its methods."""
 
     path: str
-    methods: dict[str, ASGIApp]
+    methods: dict[str, Respond]
 
 
 class Dispatcher:
-    """The ASGI application over the routes of a FastAPI object, which describes them.
+    """Responds to requests with the routes of a FastAPI object, which describes them.
 
-    Paths are exact. A path without parameters has precedence. An error of ours becomes its problem
-    response; any other exception is raised.
+    Paths are exact. A path without parameters has precedence.
     """
 
     def __init__(self, described: FastAPI) -> None:
@@ -77,22 +69,19 @@ class Dispatcher:
             _, found = self._templates.setdefault(route.path, (pattern, found))
         else:
             found = self._exact.setdefault(route.path, found)
-        handle = Operation(route) if isinstance(route, APIRoute) else route.app
+        respond = Operation(route) if isinstance(route, APIRoute) else route.endpoint
         for method in route.methods:
-            found.methods.setdefault(method, handle)
+            found.methods.setdefault(method, respond)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def __call__(self, request: Request) -> Response:
+        """Respond to one request, or raise the error of its route."""
+        scope = request.scope
         scope["app"] = self._described
-        try:
-            scope["route"] = found = self._find(scope)
-            methods = found.methods
-            handle = methods.get(scope["method"]) or methods.get(ANY_METHOD)
-            if handle is None:
-                raise MethodNotAllowed(sorted(methods))
-            await handle(scope, receive, send)
-        except TicketgateError as error:
-            await problem_response(scope, error)(scope, receive, send)
+        scope["route"] = found = self._find(scope)
+        respond = found.methods.get(scope["method"]) or found.methods.get(ANY_METHOD)
+        if respond is None:
+            raise MethodNotAllowed(sorted(found.methods))
+        return await respond(request)
 
     def _find(self, scope: Scope) -> _Path:
         path = scope["path"]
@@ -106,26 +95,24 @@ class Dispatcher:
         raise NotFound
 
 
-class JsonResponse(Response):
-    """A response whose status and headers a function may set before its content is known."""
-
-    media_type = "application/json"
+class ApiResponse(Response):
+    """A response whose status and headers may be set before its content is known."""
 
     def __init__(self, status_code: int) -> None:  # Starlette's computes headers of no content
         self.status_code, self.body, self.background = status_code, b"", None
         self.raw_headers: list[tuple[bytes, bytes]] = []
 
-    def set_content(self, content: object) -> None:
+    def set_json(self, content: object) -> None:
         """Encode the body."""
         self.body = to_json(content)
-        self.raw_headers.append((b"content-type", b"application/json"))
+        self.raw_headers.append((b"content-type", b"application/json; charset=utf-8"))
         self.raw_headers.append((b"content-length", b"%d" % len(self.body)))
 
 
 class Operation:
-    """One route, as an ASGI application.
+    """Responds with the function of one route.
 
-    Its function may ask for parameters, a JSON body, dependencies, the request, and a response to
+    The function may ask for parameters, a JSON body, dependencies, the request, and a response to
     set headers on. Dependencies are `async` and read no parameters.
     """
 
@@ -134,27 +121,28 @@ class Operation:
         self._wanted = route.dependant
         self._status = route.status_code or 200
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. InvalidRequest names all parameters and members that are wrong."""
-        request = Request(scope, receive)
+    async def __call__(self, request: Request) -> Response:
+        """Respond to one request. InvalidRequest names all that is wrong with its input."""
+        wanted = self._wanted
         arguments: dict[str, Any] = {}
         wrong: list[FieldError] = []
-        inputs = [*_parameters(self._wanted, request)]
-        bodies = self._wanted.body_params
-        inputs += [(field, await read_json(request), ("body",)) for field in bodies]
+        inputs = [*_parameters(wanted, request)]
+        inputs += [(field, await read_json(request), ("body",)) for field in wanted.body_params]
         for field, value, place in inputs:
             arguments[field.name], errors = field.validate(value, loc=place)
             wrong += map(_field_error, errors)
-        arguments |= await _dependencies(self._wanted, request)
+        arguments |= await _dependencies(wanted, request)
         if wrong:
             raise InvalidRequest(wrong)
-        response = JsonResponse(self._status)
-        if self._wanted.response_param_name is not None:
-            arguments[self._wanted.response_param_name] = response
+        response = ApiResponse(self._status)
+        if wanted.response_param_name is not None:
+            arguments[wanted.response_param_name] = response
         result = await self._function(**arguments)
-        if result is not None and not isinstance(result, Response):
-            response.set_content(result)
-        await (result if isinstance(result, Response) else response)(scope, receive, send)
+        if isinstance(result, Response):
+            return result
+        if result is not None:
+            response.set_json(result)
+        return response
 
 
 def _parameters(wanted: Dependant, request: Request) -> Iterator[_Input]:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import uvloop
 from pydantic import SecretStr
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from app import keyfile
 from app.api.middleware import RequestContext
-from app.api.problems import problem_response
 from app.authing.in_process import AsgiTransport
 from app.commands.serve import serve
 from app.config import Settings, load_settings
@@ -160,7 +161,7 @@ def problem(settings: Settings, code: str, retry_after: int = 1, nonce: str = ""
     )
     error = {each.code: each for each in errors}[code]
 
-    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        await problem_response(scope, error)(scope, receive, send)
+    async def refuse(_request: Request) -> Response:
+        raise error
 
     return RequestContext(refuse, LoggedEvents(), settings.cors_origins)

@@ -60,8 +60,8 @@ async def test_a_response_that_has_begun_is_cut_off_after_a_bug(
     assert line["exception"][0]["type"] == "LookupError"
 
 
-class _CutOff:
-    """Begins a response, and is cancelled as the server stops."""
+class _CutOff(Response):
+    """Begins, and is cancelled as the server stops."""
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -79,7 +79,10 @@ async def test_a_response_that_has_begun_is_not_begun_again_when_the_server_stop
     async def send(message: Message) -> None:
         sent.append(message)
 
-    service = app.serve(extra_routes=[Route("/begin", _CutOff(), methods=["GET"])])
+    async def begin(_request: Request) -> Response:
+        return _CutOff()
+
+    service = app.serve(extra_routes=[Route("/begin", begin)])
     scope = {"type": "http", "method": "GET", "path": "/begin", "query_string": b"", "headers": []}
     await service(scope, receive, send)
     assert [(message["type"], message["status"]) for message in sent] == [

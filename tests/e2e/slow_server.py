@@ -9,7 +9,8 @@ import asyncio
 import sys
 
 import uvloop
-from starlette.types import Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
 
 from app.api.middleware import RequestContext
 from app.server.draining import DrainingServer, bind
@@ -20,18 +21,14 @@ async def serve(drain_delay: float, shutdown_timeout: int) -> None:
     drain, released = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), released.set)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        del receive
-        if scope["path"] == "/hold":
+    async def respond(request: Request) -> Response:
+        if request.url.path == "/hold":
             print("holding", flush=True)  # noqa: T201  # the test waits for it
             await released.wait()
-        text = b"draining" if drain.is_set() else b"serving"
-        start: Message = {"type": "http.response.start", "status": 200, "headers": []}
-        await send(start)
-        await send({"type": "http.response.body", "body": text})
+        return Response("draining" if drain.is_set() else "serving")
 
     server = DrainingServer(
-        RequestContext(application, RecordedEvents()),
+        RequestContext(respond, RecordedEvents()),
         drain=drain,
         drain_delay=drain_delay,
         shutdown_timeout=shutdown_timeout,

@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 import pytest_asyncio
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from app.api.middleware import RequestContext
@@ -24,7 +26,7 @@ TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class Response:
+class Received:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -49,14 +51,13 @@ class Echo:
     def app(self) -> ASGIApp:
         return RequestContext(self._echo, self.events)
 
-    async def _echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _echo(self, request: Request) -> Response:
         """Return the request; on `/hold` only after `release`."""
+        scope = request.scope
         self.reached.append(scope["path"])
         if scope["path"] == "/hold":
             self.held.set()
             await self.release.wait()
-        message = await receive()
-        assert not message["more_body"]
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         seen = {
             "method": scope["method"],
@@ -65,12 +66,9 @@ class Echo:
             "headers": [
                 [name.decode(), value.decode("latin-1")] for name, value in scope["headers"]
             ],
-            "body": message["body"].decode(),
+            "body": (await request.body()).decode(),
         }
-        body = json.dumps(seen).encode()
-        headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return JSONResponse(seen)
 
 
 # --- one connection without a socket ---
@@ -128,7 +126,7 @@ class FakeConnection:
         for piece in pieces:
             self.protocol.data_received(piece)
 
-    async def responses(self) -> list[Response]:
+    async def responses(self) -> list[Received]:
         """Release held responses, and return all when every task has ended."""
         self.echo.release.set()
         while self.protocol.tasks:
@@ -136,7 +134,7 @@ class FakeConnection:
         return responses(bytes(self.transport.written))
 
 
-async def exchange(*pieces: bytes) -> list[Response]:
+async def exchange(*pieces: bytes) -> list[Received]:
     """Send bytes, and return every response."""
     connection = FakeConnection()
     connection.send(*pieces)
@@ -154,7 +152,7 @@ class EchoServer(Echo):
     server: DrainingServer = field(init=False)
     running: asyncio.Task[None] = field(init=False)
 
-    async def say(self, *pieces: bytes) -> list[Response]:
+    async def say(self, *pieces: bytes) -> list[Received]:
         """Send, and read until the server closes the connection."""
         async with self.connected() as (reader, writer):
             for piece in pieces:
@@ -232,22 +230,22 @@ async def until_end_or_reset(reader: asyncio.StreamReader) -> bytes:
     return b""
 
 
-async def next_response(reader: asyncio.StreamReader) -> Response:
+async def next_response(reader: asyncio.StreamReader) -> Received:
     """The next response on a connection that is kept."""
     async with asyncio.timeout(TIMEOUT):
         head = await reader.readuntil(b"\r\n\r\n")
         (response,) = responses(head)
         length = int(response.headers.get("content-length", "0"))
-        return Response(response.status, response.headers, await reader.readexactly(length))
+        return Received(response.status, response.headers, await reader.readexactly(length))
 
 
-def responses(raw: bytes) -> list[Response]:
+def responses(raw: bytes) -> list[Received]:
     found = []
     while raw:
         head, _, raw = raw.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
         length = int(headers.get("content-length", "0"))
-        found.append(Response(int(status.split()[1]), headers, raw[:length]))
+        found.append(Received(int(status.split()[1]), headers, raw[:length]))
         raw = raw[length:]
     return found

@@ -7,45 +7,42 @@ be a client's own. Gateways and their configurations: deploy/gateways.
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from app.api.deps import ACCESS_TOKEN, services
+from app.api.deps import ACCESS_TOKEN, bearer_token, services_of
 from app.api.openapi import IDENTITY, problems
-from app.api.routing import ANY_METHOD
+from app.api.routing import ANY_METHOD, ApiResponse
 from app.errors import AccessSessionEnded
 from app.sessions.models import EndReason
 
 
-class _Authorize:
-    """Answers for any method and path; each request of a gateway's clients comes here."""
+async def _authorize(request: Request) -> Response:
+    """Allow the access token of an active session, and say whose it is.
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Allow the access token of an active session, and say whose it is."""
-        request = Request(scope)
-        core = await services(request)
-        token = await ACCESS_TOKEN(request)
-        try:
-            valid = await core.sessions.authorize(token)
-        except AccessSessionEnded as error:
-            if error.reason == EndReason.BANNED:
-                await core.bans.check(core.sessions.verify(token).subject)
-            raise
-        headers = [
-            (b"content-length", b"0"),
-            (b"x-auth-user-id", valid.subject.encode()),
-            (b"x-auth-session-id", valid.session_id.encode()),
-            (b"x-auth-device-type", (valid.device_type or "").encode()),
-            (b"x-auth-expires-at", b"%d" % valid.expires_at.timestamp()),
-            (b"x-auth-error-code", b""),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body"})
+    For any method and path; each request of a gateway's clients comes here.
+    """
+    core = services_of(request)
+    try:
+        valid = await core.sessions.authorize(bearer_token(request))
+    except AccessSessionEnded as error:
+        if error.reason == EndReason.BANNED:
+            await core.bans.check(core.sessions.verify(bearer_token(request)).subject)
+        raise
+    response = ApiResponse(200)
+    response.raw_headers += [
+        (b"content-length", b"0"),
+        (b"x-auth-user-id", valid.subject.encode()),
+        (b"x-auth-session-id", valid.session_id.encode()),
+        (b"x-auth-device-type", (valid.device_type or "").encode()),
+        (b"x-auth-expires-at", b"%d" % valid.expires_at.timestamp()),
+        (b"x-auth-error-code", b""),
+    ]
+    return response
 
 
 class _Described(Route):
-    """FastAPI describes no plain ASGI application, so `operations` does."""
+    """FastAPI describes no plain route, so `operations` does."""
 
     operations: Mapping[str, dict[str, Any]] = {
         "get": {
@@ -63,7 +60,7 @@ class _Described(Route):
 
 router = APIRouter(
     routes=[
-        _Described("/authz", _Authorize(), methods=[ANY_METHOD]),
-        Route("/authz/{original:path}", _Authorize(), methods=[ANY_METHOD]),
+        _Described("/authz", _authorize, methods=[ANY_METHOD]),
+        Route("/authz/{original:path}", _authorize, methods=[ANY_METHOD]),
     ]
 )

@@ -4,6 +4,7 @@ Without `SERVICE_API_KEYS` these routes do not exist.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
@@ -188,7 +189,10 @@ def _wants_stream(request: Request) -> bool:
 
 
 class _EventStream(StreamingResponse):
-    """The feed as server-sent events (HTML standard, section 9.2)."""
+    """The feed as server-sent events (HTML standard, section 9.2).
+
+    It takes its place among the streams, or raises RateLimited, before it is sent.
+    """
 
     def __init__(self, feed: RevocationFeed, page: RevocationPage) -> None:
         super().__init__(
@@ -196,11 +200,12 @@ class _EventStream(StreamingResponse):
             headers={"X-Accel-Buffering": "no"},  # nginx would collect the events
             media_type=_EVENT_STREAM,
         )
-        self._feed = feed
+        self._place = ExitStack()
+        self._place.enter_context(feed.following())
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._feed.following():
+        with self._place:
             await super().__call__(scope, receive, send)
 
     async def _text(self, pages: AsyncIterator[Sequence[Revocation]]) -> AsyncIterator[str]:
