@@ -6,78 +6,54 @@ are logged (`app.telemetry.logs`) and counted (`app.telemetry.metrics`), so logs
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
-EventName: TypeAlias = Literal[
-    # requests and exchanges
+_Debug: TypeAlias = Literal[  # the line of the request tells them already
+    "exchange", "session_opened", "session_rotated", "user_looked_at"
+]
+_Info: TypeAlias = Literal[
     "request",
-    "exchange",
+    "login_replayed",
+    "refresh_replayed",
+    "session_bound",
+    "session_ended",
+    "store_created",
+    "purged",
+    "rate_limits_shared",
+    "serving",
+    "stopped",
+    "keys_reloaded",
+    "secret_reloaded",
+]
+_Warning: TypeAlias = Literal[  # trouble
     "jwk_ignored",
     "jwks_fetch_failed",
-    # sessions
-    "session_opened",
-    "login_replayed",
-    "session_rotated",
     "session_rolled_forward",
-    "refresh_replayed",
     "refresh_replayed_repeatedly",
     "refresh_reused",
-    "session_bound",
     "proof_refused",
-    "session_ended",
-    "user_looked_at",
-    # the store and the limits
-    "store_created",
     "store_failed",
     "store_not_durable",
     "store_not_checked",
     "write_unconfirmed",
-    "purged",
     "rate_limits_local",
-    "rate_limits_shared",
     "forwarded_for_ignored",
-    # the process
     "setting_unknown",
     "setting_unsafe",
     "tracing_unavailable",
-    "serving",
-    "stopped",
-    "keys_reloaded",
     "keys_reload_failed",
-    "secret_reloaded",
     "secret_reload_failed",
-    "housekeeping_failed",
 ]
+_Error: TypeAlias = Literal["housekeeping_failed"]  # a bug
+EventName: TypeAlias = Literal[_Debug, _Info, _Warning, _Error]
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LEVELS: Mapping[EventName, Level] = {
-    "exchange": "debug",
-    "session_opened": "debug",
-    "session_rotated": "debug",
-    "user_looked_at": "debug",
-    "jwk_ignored": "warning",
-    "jwks_fetch_failed": "warning",
-    "session_rolled_forward": "warning",
-    "refresh_replayed_repeatedly": "warning",
-    "refresh_reused": "warning",
-    "proof_refused": "warning",
-    "store_failed": "warning",
-    "store_not_durable": "warning",
-    "store_not_checked": "warning",
-    "write_unconfirmed": "warning",
-    "rate_limits_local": "warning",
-    "forwarded_for_ignored": "warning",
-    "setting_unknown": "warning",
-    "setting_unsafe": "warning",
-    "tracing_unavailable": "warning",
-    "keys_reload_failed": "warning",
-    "secret_reload_failed": "warning",
-    "housekeeping_failed": "error",
+    **dict.fromkeys(get_args(_Debug), "debug"),
+    **dict.fromkeys(get_args(_Info), "info"),
+    **dict.fromkeys(get_args(_Warning), "warning"),
+    **dict.fromkeys(get_args(_Error), "error"),
 }
-"""Trouble is a warning, a bug is an error, and the line of the request tells a debug event already.
-
-An event that is not listed is information.
-"""
 
 
 CONTEXT: ContextVar[dict[str, str]] = ContextVar("fields of the current request")

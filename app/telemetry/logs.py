@@ -21,28 +21,11 @@ from typing_extensions import override
 from app.events import CONTEXT, LEVELS, EventName, Events
 
 _FIELDS = frozenset(
-    {
-        "request_id",
-        "method",
-        "route",
-        "status",
-        "duration_ms",
-        "code",
-        "session_id",
-        "user",
-        "trace_id",
-    }
-    | {
-        "reason",
-        "kind",
-        "outcome",
-        "authing_code",
-        "count",
-        "version",
-        "port",
-        "setting",
-        "nearest",
-    }
+    (
+        *("request_id", "method", "route", "status", "duration_ms", "code"),
+        *("session_id", "user", "trace_id", "reason", "kind", "outcome", "authing_code"),
+        *("count", "version", "port", "setting", "nearest"),
+    )
 )
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Libraries that log requests below this level, or events that we log ourselves.
@@ -58,13 +41,13 @@ class LoggedEvents(Events):
     ) -> None:
         if not fields.keys() <= _FIELDS:
             raise ValueError(f"not a log field: {sorted(fields.keys() - _FIELDS)}")
-        level = "error" if error is not None else LEVELS.get(event, "info")
+        level = LEVELS[event] if error is None else "error"
         root = logging.getLogger()
         if _LEVELS[level] < root.level:
             return
         now = _time(datetime.now(UTC))
-        parts: dict[str, Any] = {"time": now, "level": level, "event": event}
-        parts |= {**CONTEXT.get({}), **fields}
+        context = CONTEXT.get({})
+        parts: dict[str, Any] = {"time": now, "level": level, "event": event, **context, **fields}
         if error is not None:
             parts["exception"] = list(_chain(error))
         for handler in root.handlers:
