@@ -37,7 +37,7 @@ class Upstream:
 
     def response(self, path: bytes) -> bytes:
         """Return the response to an exchange."""
-        persona = Persona.named(f"user-{next(self._numbers) % self.users}")
+        persona = Persona(f"user-{next(self._numbers) % self.users}")
         now = int(time.time())
         token, expires_at = user_token(self._options, self._keys, persona, now)
         if path.startswith(b"/api/v3/"):

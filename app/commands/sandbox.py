@@ -61,29 +61,22 @@ class SandboxSettings(Settings):
 def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettings:
     """Read the environment, but for what belongs to production; no `.env` and no secret files."""
     data = folder / "sandbox-data"
-    settings = load_settings(
-        SandboxSettings,
-        env_file=None,
-        secrets_dir=None,
-        authing_base_url="http://localhost",
-        authing_user_pool_id=_POOL_ID,
-        authing_user_pool_secret=pool_secret,
-        authing_token_mode="hs256",
-        authing_token_secrets=(),
-        authing_online_url=None,
-        authing_management_url="http://localhost",
-        authing_webhook_secret=(),
-        authing_issuer=None,
-        authing_audience=None,
-        authing_ca_file=None,
-        session_issuer="http://localhost",
-        session_audience=None,
-        session_keys_file=data / "keys.json",
-        store_url=SqliteUrl(data / "sessions.db"),
-        store_ca_file=None,
-        store_sentinel_password=None,
-        host=host,
-    )
+    ignored = {
+        name: setting.get_default(call_default_factory=True)
+        for name, setting in SandboxSettings.model_fields.items()
+        if name.startswith(("authing_", "store_", "session_audience"))
+    }
+    own = {
+        "authing_base_url": "http://localhost",
+        "authing_management_url": "http://localhost",
+        "authing_user_pool_id": _POOL_ID,
+        "authing_user_pool_secret": pool_secret,
+        "session_issuer": "http://localhost",
+        "session_keys_file": data / "keys.json",
+        "store_url": SqliteUrl(data / "sessions.db"),
+        "host": host,
+    }
+    settings = load_settings(SandboxSettings, env_file=None, secrets_dir=None, **ignored | own)
     port = settings.port or _free_port(host)
     return settings.model_copy(update={"port": port, "session_issuer": _address(host, port)})
 

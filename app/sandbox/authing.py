@@ -111,7 +111,7 @@ async def _exchange(state: SandboxState, request: Request) -> Response:
             state.tickets.pop(_text(body, "ticket"), None)
         code, message = refusal.args
         return _json(_envelope(code, message, None), options.refusal_status)
-    persona = Persona.named(ticket.persona)
+    persona = Persona(ticket.persona)
     now = int(options.clock()) + (_HOUR if request.state.fault == "clock_ahead" else 0)
     signer = keys.impostor() if request.state.fault == "bad_token" else keys
     token, expires_at = user_token(options, signer, persona, now)

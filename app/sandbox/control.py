@@ -166,7 +166,7 @@ class Control:
 
     def set_status(self, standing: Standing) -> dict[str, Any]:
         """Suspend or delete a user: `{persona?, status}`."""
-        self._state.statuses[Persona.named(standing.persona).user_id] = standing.status
+        self._state.statuses[Persona(standing.persona).user_id] = standing.status
         return asdict(standing)
 
     def stats(self) -> dict[str, Any]:

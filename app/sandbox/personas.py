@@ -15,7 +15,6 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -30,35 +29,19 @@ FAMILIAR: Mapping[str, str] = _RECORDS["familiar"]
 """The personas on the page: name to nickname. Any other name is its own nickname."""
 
 
-@dataclass(frozen=True, slots=True)
 class Persona:
-    """One made-up user of the pool."""
+    """One made-up user of the pool. The picture is at a reserved domain (RFC 2606)."""
 
-    name: str
-    nickname: str
-    user_id: str
-    openid: str
-    unionid: str
-    phone: str
-
-    @classmethod
-    def named(cls, name: str) -> "Persona":
-        """Return the persona of this name."""
+    def __init__(self, name: str) -> None:
         digest = hashlib.sha256(f"ticketgate sandbox {name}".encode()).digest()
         opaque = base64.urlsafe_b64encode(digest).decode()
-        return cls(
-            name=name,
-            nickname=FAMILIAR.get(name, name),
-            user_id=digest.hex()[:24],
-            openid=f"o{opaque[:27]}",
-            unionid=f"o{opaque[-28:-1]}",
-            phone=f"138001380{digest[0] % 100:02}",
-        )
-
-    @property
-    def photo(self) -> str:
-        """The URL of a picture, at a reserved domain (RFC 2606)."""
-        return f"https://example.com/avatars/{self.name}.png"
+        self.name = name
+        self.nickname = FAMILIAR.get(name, name)
+        self.user_id = digest.hex()[:24]
+        self.openid = f"o{opaque[:27]}"
+        self.unionid = f"o{opaque[-28:-1]}"
+        self.phone = f"138001380{digest[0] % 100:02}"
+        self.photo = f"https://example.com/avatars/{name}.png"
 
 
 def user_record(
@@ -71,23 +54,24 @@ def user_record(
     """
     ids = {"openid": persona.openid, "unionid": persona.unionid}
     wechat = {**ids, "nickName": persona.nickname, "avatarUrl": persona.photo}
-    masked = f"{persona.phone[:3]}****{persona.phone[-4:]}"
-    clear, shown = ({"phone": number} if get_phone else {} for number in (persona.phone, masked))
-    return {
+    record = {
         **_RECORDS["user"],
         **ids,
-        **shown,
         "_id": persona.user_id,
         "username": persona.nickname,
         "nickname": persona.nickname,
         "photo": persona.photo,
         "blocked": persona.name == "blocked",
         "isDeleted": persona.name == "deleted",
-        "oauth": json.dumps({**_RECORDS["wechat"], **wechat, **clear}, ensure_ascii=False),
         "lastLogin": _iso(now),
         "token": token,
         "tokenExpiredAt": _iso(expires_at),
     }
+    if get_phone:
+        record["phone"] = f"{persona.phone[:3]}****{persona.phone[-4:]}"
+        wechat["phone"] = persona.phone
+    record["oauth"] = json.dumps({**_RECORDS["wechat"], **wechat}, ensure_ascii=False)
+    return record
 
 
 def _iso(seconds: int) -> str:
@@ -129,7 +113,10 @@ class SigningKeys:
     def jwks(self) -> dict[str, Any]:
         """Return the public RSA key as a JWK Set (RFC 7517)."""
         public = self._rsa.public_key().public_numbers()
-        numbers = {"n": _base64url_number(public.n), "e": _base64url_number(public.e)}
+        numbers = {
+            name: _base64url(number.to_bytes((number.bit_length() + 7) // 8)).decode()
+            for name, number in (("n", public.n), ("e", public.e))
+        }
         return {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid, **numbers}]}
 
     def impostor(self) -> "SigningKeys":
@@ -153,7 +140,3 @@ def _compact(
 
 def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _base64url_number(number: int) -> str:
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8)).decode()

@@ -147,7 +147,7 @@ ONLINE = {
 @pytest.mark.parametrize("app", [ONLINE], indirect=True)
 async def test_a_pool_whose_signing_key_is_not_known_signs_in_online(app: RunningApp) -> None:
     app.sandbox.state.keys = SigningKeys("a-key-that-no-document-names-0123456789")
-    assert (await app.log_in())["user"]["sub"] == Persona.named("lin").user_id
+    assert (await app.log_in())["user"]["sub"] == Persona("lin").user_id
     app.break_authing("bad_token")
     response = await app.try_log_in(app.ticket())
     assert (response.status_code, response.json()["code"]) == (502, "authing_token_invalid")

@@ -20,12 +20,12 @@ SETTINGS = {
     "authing_management_url": "http://localhost",
     "authing_webhook_secret": (SecretStr(SECRET),),
 }
-USER = Persona.named("lin").user_id
+USER = Persona("lin").user_id
 rechecked = pytest.mark.parametrize("app", [SETTINGS], indirect=True)
 
 
 def suspend(app: RunningApp, persona: str = "lin", status: str = "Suspended") -> None:
-    app.sandbox.state.statuses[Persona.named(persona).user_id] = status
+    app.sandbox.state.statuses[Persona(persona).user_id] = status
 
 
 async def webhook(app: RunningApp, content: bytes | str, **headers: str) -> int:
@@ -223,7 +223,7 @@ async def test_blocked_users_are_gone_within_the_bound_whatever_the_webhooks_do(
         for name in [*late[:2], choices.choice(names)]:  # the last one is forged
             secret = choices.choice([SECRET, "a forged secret"])
             event = choices.choice(["user:blocked", "user:unblocked", "user:deleted"])
-            body = {"eventName": event, "data": {"user": {"id": Persona.named(name).user_id}}}
+            body = {"eventName": event, "data": {"user": {"id": Persona(name).user_id}}}
             tally[str(await webhook(app, json.dumps(body), X_Authing_Token=secret))] += 1
         del late[:2]
         for name, tokens in list(alive.items()):

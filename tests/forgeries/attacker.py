@@ -72,7 +72,7 @@ def claims_of(tokens: Mapping[str, Any]) -> dict[str, Any]:
 
 def authing_token(app: RunningApp) -> str:
     state = app.sandbox.state
-    token, _ = user_token(state.options, state.keys, Persona.named("lin"), app.clock.epoch)
+    token, _ = user_token(state.options, state.keys, Persona("lin"), app.clock.epoch)
     return token
 
 

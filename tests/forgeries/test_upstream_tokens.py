@@ -78,7 +78,7 @@ async def log_in_with(service: RunningApp, make: object) -> httpx.Response:
     """Log in while the sandbox returns a forged token of the user."""
     assert callable(make)
     ours = (await service.log_in())["access_token"]
-    person, keys = Persona.named("lin"), service.sandbox.state.keys
+    person, keys = Persona("lin"), service.sandbox.state.keys
     data = {"unionid": person.unionid, "id": person.user_id, "clientId": POOL_ID}
     forge = upstream_forge(data, POOL_SECRET, service.clock.epoch, ours)
     service.sandbox.state.keys = Forger(make(forge))

@@ -9,7 +9,7 @@ import pytest
 from app.sandbox import Sandbox
 from app.sandbox.personas import Persona
 
-USER = Persona.named("lin").user_id
+USER = Persona("lin").user_id
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Phone(App):
 
     def secrets(self) -> list[str]:
         """What no history may name."""
-        person, name = Persona.named(self.persona), f"phone of {self.persona}"
+        person, name = Persona(self.persona), f"phone of {self.persona}"
         personal = (person.nickname, person.phone, person.openid, person.unionid, name)
         credentials = (self.access_token, *self.received, *self.keys.values())
         return [*credentials, self.ticket, self.key, *personal]

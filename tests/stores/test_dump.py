@@ -86,7 +86,7 @@ async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
     ids: list[str] = []
     async with open_services(settings, drain=asyncio.Event(), transport=wire) as services:
         for number in range(LOGINS):
-            person = Persona.named(f"made-up-person-{number}")
+            person = Persona(f"made-up-person-{number}")
             ticket = sandbox.state.issue(Consent(person.name))
             device: Device = {"id": f"id-of-phone-{number}", "name": f"phone of {number}"}
             login = Login(ticket, device, f"made-up-idempotency-key-{number}")

@@ -117,7 +117,7 @@ class RunningApp:
     def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
         """Issue a ticket of the fake Authing."""
         ticket = self.sandbox.state.issue(Consent(persona, get_phone))
-        person = Persona.named(persona)
+        person = Persona(persona)
         self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
         return ticket
 
