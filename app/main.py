@@ -8,28 +8,28 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import assert_never
 
+from app.adapters import (
+    authing_client,
+    authing_transport,
+    management_client,
+    shared_counts,
+    store_address,
+)
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
-from app.authing.client import AuthingClient, PoolSecrets
-from app.authing.jwks import RemoteJwks
-from app.authing.management import ManagementClient
+from app.authing.client import AuthingClient
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import AuthingTransport, Deadline, Transport
-from app.authing.verifier import OnlineCheck, SharedSecretKeys, SignatureCheck, Verifier
+from app.authing.transport import Deadline, Transport
 from app.config import SECRETS_DIR, Settings
 from app.config.secret_files import SecretFiles
-from app.errors import StartupError
-from app.events import Events
 from app.housekeeping import housekeeping
 from app.keyfile.followed import KeyFile
-from app.ratelimits import Count, RateLimiter
+from app.ratelimits import RateLimiter
 from app.sessions.history import HistoryService
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LoginService
@@ -40,7 +40,6 @@ from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenCodec
 from app.sessions.users import BanService, Recheck
-from app.store_url import SqliteUrl, StoreUrl
 from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
@@ -109,7 +108,7 @@ async def open_services(
             keys, settings.session_issuer, settings.session_device_binding, clock
         )
         limiter = RateLimiter(
-            await stack.enter_async_context(_shared_counts(address)),
+            await stack.enter_async_context(shared_counts(address)),
             # Derived from the current secret key, and so the same on all instances. No refresh
             # token has a message of this length.
             secret=lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1"),
@@ -158,7 +157,14 @@ async def open_services(
             keys_state=lambda: keys.state,
             secrets_state=lambda: secrets.state,
             issuer=settings.session_issuer,
-            mini_program=_mini_program(settings),
+            mini_program=MiniProgram(
+                user_pool_id=settings.authing_user_pool_id,
+                user_name=settings.miniprogram_user_name,
+                path=settings.miniprogram_path,
+                type=settings.miniprogram_type,
+                self_hosted=settings.miniprogram_self_hosted,
+                get_phone=settings.miniprogram_get_phone,
+            ),
             is_draining=drain.is_set,
             authing_state=lambda: authing.state,
             events=events,
@@ -207,68 +213,6 @@ async def _clock_skew(client: AuthingClient, clock: Clock) -> float | None:
     return None if theirs is None else (theirs - clock()).total_seconds()
 
 
-def authing_transport(settings: Settings) -> Transport:
-    """Return the real transport to Authing, or raise StartupError for a bad CA file."""
-    try:
-        return AuthingTransport(settings.authing_ca_file)
-    except OSError as error:
-        message = f"AUTHING_CA_FILE: {settings.authing_ca_file} is not a readable CA bundle"
-        raise StartupError(message) from error
-
-
-def authing_client(
-    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
-) -> AuthingClient:
-    """Return the client, with the verification of the settings."""
-    return AuthingClient(
-        transport,
-        base_url=settings.authing_base_url,
-        user_pool_id=settings.authing_user_pool_id,
-        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
-        verifier=_verifier(settings, secrets, transport, clock, events),
-        clock=clock,
-    )
-
-
-def _verifier(
-    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
-) -> Verifier:
-    check: OnlineCheck | SignatureCheck
-    match settings.authing_token_mode:  # the URL of a mode is required in it
-        case "online":
-            check = OnlineCheck(transport, settings.authing_online_url or "", clock)
-        case "jwks":
-            check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
-        case "hs256":
-            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
-            check = SignatureCheck(SharedSecretKeys(lambda: own() or pool()))
-        case unreachable:
-            assert_never(unreachable)
-    return Verifier(
-        check,
-        user_pool_id=settings.authing_user_pool_id,
-        issuer=settings.authing_issuer,
-        audience=settings.authing_audience,
-        max_age=settings.authing_token_max_age,
-        clock=clock,
-    )
-
-
-def management_client(
-    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock
-) -> ManagementClient:
-    """Return the client of the management API, whose address must be set."""
-    return ManagementClient(
-        transport,
-        url=settings.authing_management_url or "",
-        user_pool_id=settings.authing_user_pool_id,
-        # Not that of the exchange: what one API accepts must not change what the other is sent.
-        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
-        timeout=settings.authing_timeout.total_seconds(),
-        clock=clock,
-    )
-
-
 def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:
     return TokenIssuer(
         keys=keys,
@@ -283,35 +227,4 @@ def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:
             absolute=settings.session_absolute_ttl,
             recovery_window=settings.session_recovery_window,
         ),
-    )
-
-
-def store_address(settings: Settings) -> StoreUrl:
-    """Return the parsed STORE_URL, with the settings that connecting to it needs."""
-    url, secret = settings.store_url, settings.store_sentinel_password
-    if isinstance(url, SqliteUrl):
-        return url
-    password = None if secret is None else secret.get_secret_value()
-    return replace(url, ca_file=settings.store_ca_file, sentinel_password=password)
-
-
-@asynccontextmanager
-async def _shared_counts(address: StoreUrl) -> AsyncIterator[Count | None]:
-    if isinstance(address, SqliteUrl):
-        yield None
-        return
-    from app.stores.redis import open_redis_counts  # noqa: PLC0415  # an extra: SQLite needs none
-
-    async with open_redis_counts(address) as count:
-        yield count
-
-
-def _mini_program(settings: Settings) -> MiniProgram:
-    return MiniProgram(
-        user_pool_id=settings.authing_user_pool_id,
-        user_name=settings.miniprogram_user_name,
-        path=settings.miniprogram_path,
-        type=settings.miniprogram_type,
-        self_hosted=settings.miniprogram_self_hosted,
-        get_phone=settings.miniprogram_get_phone,
     )

@@ -12,12 +12,13 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from app.adapters import store_address
 from app.api.app import create_app
 from app.api.deps import Services
 from app.authing.in_process import AsgiTransport
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, StartupError
-from app.main import open_services, store_address, system_clock
+from app.main import open_services, system_clock
 from app.sandbox import Consent, Sandbox, SandboxOptions
 from app.sandbox.personas import SigningKeys
 from app.sessions.login import Login

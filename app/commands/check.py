@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from typing_extensions import override
 
+from app.adapters import authing_client, authing_transport, management_client, store_address
 from app.authing.jwks import RemoteJwks
 from app.authing.transport import Deadline, Transport
 from app.authing.verifier import HEADER_MEMBERS
@@ -26,13 +27,7 @@ from app.errors import (
 from app.events import EventName, Events
 from app.jose.jws import InvalidJws, read
 from app.keyfile.followed import KeyFile
-from app.main import (
-    authing_client,
-    authing_transport,
-    management_client,
-    store_address,
-    system_clock,
-)
+from app.main import system_clock
 from app.stores import open_store
 
 _TOLERATED_SKEW = timedelta(seconds=20)

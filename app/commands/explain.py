@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from textwrap import fill, indent
 
+from app.adapters import store_address
 from app.api.problems import preferred_language
 from app.api.schemas import history_out
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.errors import NotFound, StartupError, StoreUnavailable
-from app.main import store_address, system_clock
+from app.main import system_clock
 from app.sessions.history import HistoryEvent, HistoryService
 from app.sessions.models import instant
 from app.stores import open_history

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from app.adapters import authing_client
 from app.api.schemas import LoginRequest, RefreshRequest
 from app.config import SECRETS_DIR
 from app.config.secret_files import SecretFiles
-from app.main import authing_client
 from app.sessions.login import Login
 from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Authing, Serve, Service, client

@@ -1,0 +1,102 @@
+"""Makes what the settings ask for: the clients of Authing, and the addresses of the store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import assert_never
+
+from app.authing.client import AuthingClient, PoolSecrets
+from app.authing.jwks import RemoteJwks
+from app.authing.management import ManagementClient
+from app.authing.transport import AuthingTransport, Transport
+from app.authing.verifier import OnlineCheck, SharedSecretKeys, SignatureCheck, Verifier
+from app.config import Settings
+from app.config.secret_files import SecretFiles
+from app.errors import StartupError
+from app.events import Events
+from app.ratelimits import Count
+from app.sessions.ports import Clock
+from app.store_url import SqliteUrl, StoreUrl
+
+
+def authing_transport(settings: Settings) -> Transport:
+    """Return the real transport to Authing, or raise StartupError for a bad CA file."""
+    try:
+        return AuthingTransport(settings.authing_ca_file)
+    except OSError as error:
+        message = f"AUTHING_CA_FILE: {settings.authing_ca_file} is not a readable CA bundle"
+        raise StartupError(message) from error
+
+
+def authing_client(
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
+) -> AuthingClient:
+    """Return the client, with the verification of the settings."""
+    return AuthingClient(
+        transport,
+        base_url=settings.authing_base_url,
+        user_pool_id=settings.authing_user_pool_id,
+        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
+        verifier=_verifier(settings, secrets, transport, clock, events),
+        clock=clock,
+    )
+
+
+def _verifier(
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
+) -> Verifier:
+    check: OnlineCheck | SignatureCheck
+    match settings.authing_token_mode:  # the URL of a mode is required in it
+        case "online":
+            check = OnlineCheck(transport, settings.authing_online_url or "", clock)
+        case "jwks":
+            check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
+        case "hs256":
+            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
+            check = SignatureCheck(SharedSecretKeys(lambda: own() or pool()))
+        case unreachable:
+            assert_never(unreachable)
+    return Verifier(
+        check,
+        user_pool_id=settings.authing_user_pool_id,
+        issuer=settings.authing_issuer,
+        audience=settings.authing_audience,
+        max_age=settings.authing_token_max_age,
+        clock=clock,
+    )
+
+
+def management_client(
+    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock
+) -> ManagementClient:
+    """Return the client of the management API, whose address must be set."""
+    return ManagementClient(
+        transport,
+        url=settings.authing_management_url or "",
+        user_pool_id=settings.authing_user_pool_id,
+        # Not that of the exchange: what one API accepts must not change what the other is sent.
+        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
+        timeout=settings.authing_timeout.total_seconds(),
+        clock=clock,
+    )
+
+
+def store_address(settings: Settings) -> StoreUrl:
+    """Return the parsed STORE_URL, with the settings that connecting to it needs."""
+    url, secret = settings.store_url, settings.store_sentinel_password
+    if isinstance(url, SqliteUrl):
+        return url
+    password = None if secret is None else secret.get_secret_value()
+    return replace(url, ca_file=settings.store_ca_file, sentinel_password=password)
+
+
+@asynccontextmanager
+async def shared_counts(address: StoreUrl) -> AsyncIterator[Count | None]:
+    """Open the counts that all instances share; None with SQLite, which has one process."""
+    if isinstance(address, SqliteUrl):
+        yield None
+        return
+    from app.stores.redis import open_redis_counts  # noqa: PLC0415  # an extra: SQLite needs none
+
+    async with open_redis_counts(address) as count:
+        yield count
