@@ -1,7 +1,7 @@
 """One SQLite file: every command is atomic and durable, and no read waits for a write.
 
 Commands are functions over the connection. All queued commands share one transaction and one
-fsync, and return after the commit (group commit). The engine knows nothing of sessions.
+fsync, and return after the commit (group commit).
 
 A statement takes microseconds, so commands run in the event loop. Only COMMIT waits for the disk,
 so it runs in a thread. The loop does not use the connection meanwhile, because sqlite3 locks a
@@ -51,9 +51,10 @@ class _Job:
 
 @dataclass(slots=True)
 class _Batch:
+    """`executed`: its commands have run in the loop, so only COMMIT is left."""
+
     jobs: Sequence[_Job]
     executed: bool
-    """Whether its commands have run in the loop, so that only COMMIT is left."""
     done: bool = False
 
 
@@ -66,10 +67,9 @@ class SqliteEngine:
         migrations: Sequence[str],
         on_failure: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Open or create the file; take the lock; bring the schema up to date; start the thread.
+        """Open or create the file, or raise StartupError.
 
-        StartupError if another process has the file, or another program made it. `on_failure` gets
-        the name of the error of each failed command: SQLite's, if it has one.
+        `on_failure` gets the name of the error of each failed command: SQLite's, if it has one.
         """
         self._lock = take_lock(path.resolve())  # one lock for one file, under any of its names
         try:
@@ -111,10 +111,7 @@ class SqliteEngine:
         return result
 
     def read(self, sql: str, values: Sequence[Any]) -> Sequence[sqlite3.Row]:
-        """Return the rows of a query, or raise StoreUnavailable.
-
-        It sees all commands that have returned.
-        """
+        """Return the rows of a query, which sees all commands that have returned."""
         if self._closed:
             raise StoreUnavailable
         try:
@@ -125,12 +122,11 @@ class SqliteEngine:
     def close(self) -> None:
         """Finish queued commands, then release the file. Call it in the thread of the loop.
 
-        It blocks until then, but at most two seconds. If the disk still hangs, the end of the
-        process releases the file.
+        If the disk hangs, it gives up after two seconds; the end of the process releases the file.
         """
         self._closed = True
-        while self._waiting:
-            self._batches.put(_Batch(self._next_jobs(), executed=False))
+        while jobs := self._next_jobs():
+            self._batches.put(_Batch(jobs, executed=False))
         self._batches.put(None)
         self._thread.join(_CLOSE_SECONDS)
         self._reader.close()  # the last connection checkpoints the log, and this one cannot
@@ -143,9 +139,9 @@ class SqliteEngine:
         return jobs
 
     def _start_batch(self) -> None:
-        self._busy = bool(self._waiting)
-        if self._busy:
-            jobs = self._next_jobs()
+        jobs = self._next_jobs()
+        self._busy = bool(jobs)
+        if jobs:
             batch = _Batch(jobs, executed=self._execute(jobs))
             self._batches.put(batch)
             asyncio.get_running_loop().call_later(_TIMEOUT, self._fail_if_stalled, batch)
@@ -165,9 +161,9 @@ class SqliteEngine:
         if batch.done:
             return
         self._stalled = True
-        waiting, self._waiting = self._waiting, []
-        for job in (*batch.jobs, *waiting):
+        for job in (*batch.jobs, *self._waiting):
             self._resolve(job, TimeoutError())
+        self._waiting.clear()
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
@@ -224,10 +220,10 @@ class SqliteEngine:
             error = self._unavailable(error)
         if job.future.done():  # the caller was cancelled, or the disk was too slow for it
             return
-        if error is not None:
-            job.future.set_exception(error)
-        else:
+        if error is None:
             job.future.set_result(job.result)
+        else:
+            job.future.set_exception(error)
 
     def _unavailable(self, error: BaseException | None) -> StoreUnavailable:
         self._on_failure(getattr(error, "sqlite_errorname", type(error).__name__))
