@@ -1,12 +1,11 @@
 """Refreshes one by one. test_refresh_sequences.py has the sequences: replay, reuse, expiry."""
 
-import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
-from app.errors import RefreshSessionEnded, RefreshTokenInvalid, TicketRejected
+from app.errors import RateLimited, RefreshTokenInvalid, TicketRejected
 from app.sessions.models import TokenPair
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import issue_refresh_token, new_session_id
@@ -26,9 +25,6 @@ async def test_a_refresh_never_asks_authing(
     await service.authenticate(pair.access_token)
     await service.log_out(pair.access_token)
     assert provider.tickets == ["made-up-ticket"]
-
-
-# --- a lost response ---
 
 
 async def test_a_repeated_refresh_gets_the_one_successor_and_a_fresh_access_token(
@@ -65,40 +61,6 @@ async def test_three_replayed_generations_in_a_row_are_reported_with_their_numbe
     assert [fields["count"] for _, _, fields in repeated] == [3, 4]
 
 
-async def test_100_concurrent_refreshes_get_one_successor(
-    service: SessionService, login: TokenPair
-) -> None:
-    pairs = await asyncio.gather(*(service.refresh(login.refresh_token) for _ in range(100)))
-    assert len({pair.refresh_token for pair in pairs}) == 1
-    assert sorted(pair.replayed for pair in pairs) == [False] + [True] * 99
-    assert (await service.refresh(pairs[0].refresh_token)).session.generation == 2
-
-
-async def test_every_replay_without_a_window_is_a_reuse(
-    service: SessionService, login: TokenPair
-) -> None:
-    strict_lives = replace(service.issuer.lifetimes, recovery_window=timedelta(0))
-    strict = replace(service, issuer=replace(service.issuer, lifetimes=strict_lives))
-    await strict.refresh(login.refresh_token)
-    with pytest.raises(RefreshSessionEnded) as caught:
-        await strict.refresh(login.refresh_token)
-    assert caught.value.reason == "refresh_reused"
-
-
-# --- a stolen token ---
-
-
-async def test_an_access_token_from_before_the_refresh_leaves_the_window_open(
-    service: SessionService, login: TokenPair
-) -> None:
-    await service.refresh(login.refresh_token)
-    await service.authenticate(login.access_token)
-    assert (await service.refresh(login.refresh_token)).replayed is True
-
-
-# --- a store that lost a write ---
-
-
 async def test_an_access_token_ahead_of_the_store_is_accepted(
     service: SessionService, login: TokenPair, store: ControlledStore
 ) -> None:
@@ -128,3 +90,44 @@ async def test_a_token_with_a_foreign_mac_is_refused_and_changes_nothing(
             await service.refresh(token)
     assert events.names == ["session_opened"]
     assert (await service.refresh(login.refresh_token)).session.generation == 1
+
+
+# --- the limit of refreshes ---
+
+
+@dataclass
+class Limit:
+    """Refuses on demand, and remembers the counted sessions."""
+
+    full: bool = False
+    counted: list[str] = field(default_factory=list)
+
+    async def __call__(self, session_id: str) -> None:
+        self.counted.append(session_id)
+        if self.full:
+            raise RateLimited(retry_after=7)
+
+
+async def test_every_genuine_token_counts_for_its_session_and_no_other_token_does(
+    service: SessionService, login: TokenPair
+) -> None:
+    limit = Limit()
+    limited = replace(service, refresh_limit=limit)
+    for _ in range(3):
+        await limited.refresh(login.refresh_token)
+    for forged in ("", "rt_", login.refresh_token[:-1] + "=", login.refresh_token[:-4] + "AAAA"):
+        with pytest.raises(RefreshTokenInvalid):
+            await limited.refresh(forged)
+    assert limit.counted == [login.session.id] * 3
+
+
+async def test_a_refresh_too_many_is_refused_before_the_store_is_asked(
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
+) -> None:
+    limit = Limit(full=True)
+    limited, store.down = replace(service, refresh_limit=limit), True
+    with pytest.raises(RateLimited) as refused:
+        await limited.refresh(login.refresh_token)
+    assert (refused.value.retry_after, events.names) == (7, ["session_opened"])
+    limit.full = store.down = False
+    assert not (await limited.refresh(login.refresh_token)).replayed

@@ -3,6 +3,7 @@
 tests/forgeries/test_byte_edits.py edits one at random.
 """
 
+import itertools
 import string
 
 import pytest
@@ -48,12 +49,9 @@ def test_the_same_session_generation_and_key_give_the_same_text_in_any_process()
 
 
 def test_another_session_generation_or_key_gives_another_text() -> None:
-    texts = {
-        issue_refresh_token(key, session_id, generation)
-        for key in (RING.current_secret_key, make_ring().current_secret_key)
-        for session_id in (SESSION_ID, new_session_id())
-        for generation in (3, 4)
-    }
+    keys = RING.current_secret_key, make_ring().current_secret_key
+    ids = SESSION_ID, new_session_id()
+    texts = {issue_refresh_token(*given) for given in itertools.product(keys, ids, (3, 4))}
     assert len(texts) == 8
 
 
@@ -65,8 +63,7 @@ def test_a_token_is_known_by_its_beginning_and_fits_a_header_or_a_column() -> No
 
 def test_session_ids_are_not_repeated() -> None:
     ids = {new_session_id() for _ in range(1000)}
-    assert len(ids) == 1000
-    assert {len(session_id) for session_id in ids} == {22}
+    assert (len(ids), {*map(len, ids)}) == (1000, {22})
 
 
 # --- keys ---
@@ -106,21 +103,9 @@ def test_the_other_spellings_of_the_same_bytes_are_refused() -> None:
 @pytest.mark.parametrize(
     "token",
     [
-        "",
-        "rt_",
-        "rt_" + "A" * 70,
-        "RT_" + TOKEN[3:],
-        TOKEN[3:],
-        TOKEN + "\n",
-        " " + TOKEN,
-        TOKEN + "==",
-        TOKEN + "\x00",
-        TOKEN + TOKEN,
-        TOKEN.replace("A", "\uff21"),
-        "rt_" + "é" * 70,
-        "rt_" + "\ud800" * 70,
-        "rt_" + "A" * 8192,
-        "eyJhbGciOiJub25lIn0.e30.",
+        *("", "rt_", "rt_" + "A" * 70, "rt_" + "A" * 8192, "eyJhbGciOiJub25lIn0.e30."),
+        *("RT_" + TOKEN[3:], TOKEN[3:], TOKEN + "\n", " " + TOKEN, TOKEN + "==", TOKEN + TOKEN),
+        *(TOKEN.replace("A", "\uff21"), "rt_" + "é" * 70, "rt_" + "\ud800" * 70, TOKEN + "\x00"),
     ],
     ids=lambda token: ascii(token[:24]),
 )
