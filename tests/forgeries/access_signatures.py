@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.jose.key_ring import SigningKey
 from tests.forgeries.any_jws import mac
 from tests.forgeries.attacker import Attacker
-from tests.forgeries.forge import constant, sign_with
-from tests.forgeries.table import Forgeries
+from tests.forgeries.forge import Forgeries, constant, sign_with
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 

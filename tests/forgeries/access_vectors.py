@@ -6,8 +6,7 @@ from typing import Any
 
 from tests.forgeries import access_signatures, any_jws
 from tests.forgeries.attacker import Attacker, claim, claims, header
-from tests.forgeries.forge import ABSENT, as_json, signer
-from tests.forgeries.table import Forgeries, Table
+from tests.forgeries.forge import ABSENT, Forgeries, Table, as_json, signer
 
 # --- the header ---
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.forgeries.forge import Forge, Sign, as_json, constant
-from tests.forgeries.table import Forgeries
+from tests.forgeries.forge import Forge, Forgeries, Sign, as_json, constant
 from tests.sessions.builders import b64
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -7,16 +7,40 @@ forgery is refused because of these parts.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jwt
 
 from app.jose.key_ring import KeyRing, SigningKey
-from tests.sessions.builders import b64
+from tests.sessions.builders import (
+    AUDIENCE,
+    EPOCH,
+    ISSUER,
+    POOL,
+    SESSION_ID,
+    SUBJECT,
+    b64,
+    ec_jwk,
+    ed25519_jwk,
+    make_ring,
+    oct_jwk,
+    rsa_jwk,
+)
 
 Sign: TypeAlias = Callable[[bytes], bytes]
+F = TypeVar("F")
+Forgeries: TypeAlias = Mapping[str, Callable[[F], str]]
+"""A class of named forgeries."""
+Table: TypeAlias = Mapping[str, Forgeries[F]]
 ABSENT = object()
 """As the value of a member: the member is left out."""
+
+
+def rows(table: Table[F]) -> Forgeries[F]:
+    """All forgeries by name; a name that occurs twice is an error."""
+    named = {name: make for forgeries in table.values() for name, make in forgeries.items()}
+    assert len(named) == sum(map(len, table.values()))
+    return named
 
 
 def sign_with(algorithm: str, key: Any) -> Sign:
@@ -103,3 +127,20 @@ def access_parts(ring: KeyRing, own: KeyRing, claims: Mapping[str, Any]) -> dict
         "own_sign": signer(own.signing_key),
         "ring": ring,
     }
+
+
+def make_forge() -> AccessForge:
+    """A made-up service with a key of every algorithm; ES256 signs."""
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": SUBJECT,
+        "sid": SESSION_ID,
+        "jti": "3.AAAAAAAAAAAAAAAAAAAAAA",
+        "client_id": POOL,
+        "iat": EPOCH - 10,
+        "exp": EPOCH + 60,
+        "auth_time": EPOCH - 100,
+    }
+    ring = make_ring(ec_jwk(), rsa_jwk(), ed25519_jwk(), oct_jwk())
+    return AccessForge(**access_parts(ring, make_ring(), claims))

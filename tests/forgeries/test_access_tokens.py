@@ -8,8 +8,8 @@ import pytest
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from tests.forgeries.access_vectors import TABLE
 from tests.forgeries.attacker import Attacker, cpu_seconds, show
+from tests.forgeries.forge import rows
 from tests.forgeries.outbound import watched
-from tests.forgeries.table import rows
 from tests.support.running_app import RunningApp
 from tests.support.sampling import sampled
 

@@ -9,8 +9,8 @@ import pytest
 from app.errors import AccessTokenExpired, AccessTokenInvalid, AuthingTokenInvalid
 from tests.authing.builders import EPOCH, hs256_verifier, legacy_claims, sign_token
 from tests.forgeries.attacker import Attacker, show
+from tests.forgeries.forge import make_forge
 from tests.sessions.builders import ACCESS_TOKENS, NOW
-from tests.sessions.forge import make_forge
 from tests.support.running_app import RunningApp
 from tests.support.sampling import sampled
 

@@ -21,8 +21,8 @@ from tests.authing.builders import (
     authing_over,
     make_user,
 )
+from tests.forgeries.forge import rows
 from tests.forgeries.outbound import watched
-from tests.forgeries.table import rows
 from tests.forgeries.upstream_vectors import AS_ANY_JWS, AS_AUTHINGS, TABLE, upstream_forge
 from tests.sessions.builders import ACCESS_TOKENS, NOW, make_ring, make_session
 from tests.support.running_app import POOL_ID, POOL_SECRET, RunningApp

@@ -7,8 +7,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.forgeries import any_jws
-from tests.forgeries.forge import ABSENT, Forge, sign_with
-from tests.forgeries.table import Forgeries, Table
+from tests.forgeries.forge import ABSENT, Forge, Forgeries, Table, sign_with
 from tests.sessions.builders import b64
 
 ANOTHER = "5f00000000000000000000ff"

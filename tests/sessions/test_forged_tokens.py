@@ -1,7 +1,7 @@
 """Forged access tokens at the codec alone, beyond the table in tests/forgeries.
 
 Claims and headers are signed with the genuine key, so that only the content is wrong. The form of
-a token and of its JSON is tested in tests/jose.
+a token, of its JSON and of times is tested in tests/jose.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,7 @@ import pytest
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.sessions.tokens import AccessClaims
-from tests.forgeries.access_signatures import ORDER
-from tests.forgeries.forge import ABSENT, Sign, constant, signer
+from tests.forgeries.forge import ABSENT, Sign, constant, make_forge, signer
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,
@@ -22,14 +21,11 @@ from tests.sessions.builders import (
     POOL,
     SESSION_ID,
     SUBJECT,
-    b64,
     make_ring,
 )
-from tests.sessions.forge import make_forge
 
 FORGE = make_forge()
 GENUINE = FORGE.token()
-HEADER, PAYLOAD, SIGNATURE = GENUINE.split(".")
 KID = FORGE.ring.signing_key.kid
 ATTACKER = make_ring().signing_key
 RANDOM = "A" * 22
@@ -55,8 +51,7 @@ def test_the_forge_makes_genuine_tokens_by_default() -> None:
 # --- claims ---
 
 NOT_TEXT: list[Any] = [None, "", 7, True, [], {}]
-ODD_NUMBERS: list[Any] = [EPOCH + 0.5, False, EPOCH * 1000, 253_402_300_800, [EPOCH], {}]
-NOT_AN_INSTANT: list[Any] = [None, str(EPOCH), float(EPOCH), True, -1, *ODD_NUMBERS]
+NOT_AN_INSTANT: list[Any] = [None, str(EPOCH), EPOCH + 0.5]  # tests/jose has more
 WRONG_CLAIMS: dict[str, list[Any]] = {
     "iss": [*NOT_TEXT, ISSUER + "/", ISSUER.upper()],
     "aud": [*NOT_TEXT, AUDIENCE + "/", [AUDIENCE], ISSUER],
@@ -65,21 +60,12 @@ WRONG_CLAIMS: dict[str, list[Any]] = {
     "sid": [ABSENT, *NOT_TEXT, [SESSION_ID]],
     "jti": [
         *NOT_TEXT,
-        "3",
-        f"{RANDOM}",
-        f".{RANDOM}",
-        f"-1.{RANDOM}",
-        f"3.{RANDOM[1:]}",
-        f"3.{RANDOM}A",
-        f"3.{RANDOM}\n",
-        f" 3.{RANDOM}",
-        f"3,{RANDOM}",
-        f"12345678901.{RANDOM}",
-        f"\uff13.{RANDOM}",
-        f"\u0663.{RANDOM}",
+        *("3", f"{RANDOM}", f".{RANDOM}", f"-1.{RANDOM}", f"3.{RANDOM[1:]}", f"3.{RANDOM}A"),
+        *(f"3.{RANDOM}\n", f" 3.{RANDOM}", f"3,{RANDOM}", f"12345678901.{RANDOM}"),
+        *(f"\uff13.{RANDOM}", f"\u0663.{RANDOM}"),
     ],
     "iat": [ABSENT, *NOT_AN_INSTANT, EPOCH - 541, EPOCH + 31],
-    "exp": [*ODD_NUMBERS, EPOCH + 10 * 365 * 86_400],
+    "exp": [*NOT_AN_INSTANT, EPOCH + 10 * 365 * 86_400],
     "nbf": [*NOT_AN_INSTANT, EPOCH + 31],
     "auth_time": [ABSENT, *NOT_AN_INSTANT],
 }
@@ -89,10 +75,7 @@ CLAIM_VECTORS = [(name, value) for name, values in WRONG_CLAIMS.items() for valu
 @pytest.mark.parametrize(
     ("name", "value"),
     CLAIM_VECTORS,
-    ids=[
-        f"{name} {'absent' if value is ABSENT else ascii(value)[:30]}"
-        for name, value in CLAIM_VECTORS
-    ],
+    ids=[f"{name} {n}" for n, (name, _) in enumerate(CLAIM_VECTORS)],
 )
 def test_a_missing_or_unusual_claim_is_refused(name: str, value: Any) -> None:
     assert is_refused(FORGE.token(claims={name: value}))
@@ -133,17 +116,13 @@ def test_an_expired_token_that_was_never_genuine_is_invalid(name: str) -> None:
 WRONG_HEADERS: dict[str, list[Any]] = {
     "typ": [None, "", 7, True, {}, ["at+jwt"], "at+JWT", "AT+JWT", "at+jwt "],
     "kid": [
-        *(ABSENT, None, True, {}, {"kid": KID}),
-        KID.lower(),
-        KID + " ",
-        KID[:-1],
-        ATTACKER.kid,
-        FORGE.ring.current_secret_key.kid,
+        *(ABSENT, None, True, {}, {"kid": KID}, KID.lower(), KID + " ", KID[:-1]),
+        *(ATTACKER.kid, FORGE.ring.current_secret_key.kid),
         *(key.kid for key in FORGE.ring.signing_keys[1:]),
         "https://evil.test/key",
     ],
     "alg": ["", True, {}, "ES256 ", "ES384", "ES256K", "RS256", "PS256", "EdDSA", "HS256", "dir"],
-    **{name: ["any"] for name in ("jwk", "x5t", "x5t#S256", "b64", "cty", "zip", "enc", "KID", "")},
+    "cty": ["any"],
 }
 HEADER_VECTORS = [(name, value) for name, values in WRONG_HEADERS.items() for value in values]
 
@@ -165,23 +144,13 @@ def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
         assert is_refused(token) is (algorithm != key.algorithm)
 
 
-# --- signed by chance, or by another key ---
-
-
-def pair(r: int, s: int) -> Sign:
-    return constant(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-
-
 def changed(change: Callable[[bytes], bytes]) -> Sign:
     return lambda message: change(FORGE.sign(message))
 
 
 BAD_SIGNATURES: dict[str, Sign] = {
     "ones": constant(b"\xff" * 64),
-    "r is 0": pair(0, 1),
-    "s is 0": pair(1, 0),
-    "r and s are 1": pair(1, 1),
-    "r is the order, s is 0": pair(ORDER, 0),
+    "r and s are 1": constant(((1 << 256) + 1).to_bytes(64, "big")),
     "longer": changed(lambda signature: signature + b"\0"),
     "padded in front": changed(lambda signature: b"\0" + signature),
     "of another message": constant(FORGE.sign(b"another message")),
@@ -193,37 +162,6 @@ BAD_SIGNATURES: dict[str, Sign] = {
 @pytest.mark.parametrize("sign", BAD_SIGNATURES.values(), ids=list(BAD_SIGNATURES))
 def test_a_signature_that_is_not_good_is_refused(sign: Sign) -> None:
     assert is_refused(FORGE.token(by=sign))
-
-
-# --- another form ---
-
-
-OTHER_FORMS: dict[str, str] = {
-    "space in front": " " + GENUINE,
-    "space behind": GENUINE + " ",
-    "newline behind": GENUINE + "\n",
-    "newline inside": f"{HEADER}.\n{PAYLOAD}.{SIGNATURE}",
-    "NUL behind": GENUINE + "\0",
-    "scheme in front": "Bearer " + GENUINE,
-    "quoted": f'"{GENUINE}"',
-    "fullwidth letter": GENUINE.replace("e", "\uff45", 1),
-    "lone surrogate": GENUINE + "\ud800",
-    "payload only": f".{PAYLOAD}.",
-    "no payload": f"{HEADER}..{SIGNATURE}",
-    "impossible length": f"AAAAA.{PAYLOAD}.{SIGNATURE}",
-    "twice": f"{GENUINE},{GENUINE}",
-    "header of another token": f"{b64(b'{}')}.{PAYLOAD}.{SIGNATURE}",
-    "longer than 16 KiB, though genuine": FORGE.token(claims={"pad": "x" * 13_000}),
-}
-
-
-@pytest.mark.parametrize("token", OTHER_FORMS.values(), ids=list(OTHER_FORMS))
-def test_another_form_of_a_genuine_token_is_refused(token: str) -> None:
-    assert is_refused(token)
-
-
-def test_a_long_token_within_the_limit_is_still_read() -> None:
-    assert not is_refused(FORGE.token(claims={"pad": "x" * 8000}))
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
