@@ -13,14 +13,8 @@ from tests.support.serving import served
 WELL_FORMED = ["abcdefgh", "A" * 64, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b_c-d.0"]
 JSON = {"Content-Type": "application/json"}
 ODD = [
-    b"",
-    b"short67",
-    b"a" * 65,
-    b"with space",
-    b"caf\xc3\xa9-1234",
-    b"\xff" * 10,
-    b"<script>",
-    b"x" * 8 + b"\n",
+    *(b"", b"short67", b"a" * 65, b"with space", b"caf\xc3\xa9-1234", b"\xff" * 10),
+    *(b"<script>", b"x" * 8 + b"\n"),
 ]
 
 

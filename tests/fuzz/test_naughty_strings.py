@@ -6,6 +6,7 @@ Models, parser and log take the whole list; the routes take a sample in `make te
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -39,14 +40,8 @@ BODIES: dict[str, Callable[[str], tuple[str, str, dict[str, Any]]]] = {
 }
 EVENTS = {"request", "exchange", "session_opened", "session_ended", "user_banned"}
 HEADERS = (
-    "Authorization",
-    "Idempotency-Key",
-    "X-Request-Id",
-    "Accept-Language",
-    "Content-Type",
-    "User-Agent",
-    "Content-Encoding",
-    "X-Forwarded-For",
+    *("Authorization", "Idempotency-Key", "X-Request-Id", "Accept-Language"),
+    *("Content-Type", "User-Agent", "Content-Encoding", "X-Forwarded-For"),
 )
 
 
@@ -76,18 +71,11 @@ def test_what_is_left_of_every_text_of_a_device_is_one_short_line() -> None:
             assert kept == "".join(kept.split("\n")).strip()
 
 
-def ticket_or_error(ext_msg: str) -> bool:
-    try:
-        return ticket_from_ext_msg(ext_msg).isascii()
-    except TicketgateError:
-        return True
-
-
 @pytest.mark.parametrize("form", ["{}", "ticket={}", "code=200&ticket={}"])
 def test_the_ext_msg_parser_gives_a_ticket_or_a_known_error_for_every_text(form: str) -> None:
-    texts = {name: form.replace("{}", text) for name, text in NAUGHTY.items()}
-
-    assert [name for name, text in texts.items() if not ticket_or_error(text)] == []
+    for text in NAUGHTY.values():
+        with suppress(TicketgateError):
+            assert ticket_from_ext_msg(form.replace("{}", text)).isascii(), text
 
 
 def test_every_text_in_a_log_field_stays_in_one_line(log: io.StringIO) -> None:
@@ -122,10 +110,8 @@ async def test_a_text_in_a_header_is_refused(running: RunningApp, text: str) -> 
         response = await running.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
         assert response.status_code in {415, 422}, field
         response = await running.phone.get("/v1/me", headers=headers)
-        assert (response.status_code, response.json()["client_action"]) in {
-            (401, "none"),
-            (401, "refresh"),
-        }, field
+        assert response.status_code == 401, field
+        assert response.json()["client_action"] in {"none", "refresh"}, field
 
 
 @through_routes
@@ -134,13 +120,9 @@ async def test_a_text_in_a_header_is_refused(running: RunningApp, text: str) -> 
 async def test_a_text_in_an_address_causes_no_5xx(running: RunningApp, text: str) -> None:
     name = quote(as_bytes(text), safe="")
     for method, path in (
-        ("GET", f"/{name}"),
-        ("GET", f"/v1/{name}"),
-        ("GET", f"/v1/launch?platform={name}"),
-        ("GET", f"/v1/launch?get_phone={name}"),
-        ("GET", f"/v1/launch?{name}={name}"),
-        ("DELETE", f"/v1/sessions?scope={name}"),
-        ("DELETE", f"/v1/sessions/{name}"),
+        *(("GET", f"/{name}"), ("GET", f"/v1/{name}"), ("GET", f"/v1/launch?{name}={name}")),
+        *(("GET", f"/v1/launch?{field}={name}") for field in ("platform", "get_phone")),
+        *(("DELETE", f"/v1/sessions?scope={name}"), ("DELETE", f"/v1/sessions/{name}")),
         ("GET", f"/internal/v1/users/{name}/sessions"),
         ("DELETE", f"/internal/v1/users/{name}/ban"),
     ):

@@ -8,10 +8,10 @@ no credential and nothing personal. `python -m tests.soak.attribution --help` li
 import argparse
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,11 +19,11 @@ from typing_extensions import override
 
 from app.sandbox.personas import Persona
 from tests.soak.fleet import SERVICE_KEY
-from tests.soak.lossy_proxy import LossyProxy
 from tests.soak.phone import LOGIN, Answer, App, Line
-from tests.soak.run import Environment, Promise, environment, run
+from tests.soak.proxies import LossyProxy
+from tests.soak.run import Environment, Promise, environment, over_each_store, run
 from tests.support.leaks import found
-from tests.support.valkey.servers import Server, standalone
+from tests.support.valkey.servers import Server
 
 DROPS, DOUBLES = 0.20, 0.05
 IDLE_SECONDS = 60
@@ -188,21 +188,15 @@ FATES: tuple[Callable[[Life], Awaitable[Cause]], ...] = (
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Run over SQLite, then over Valkey."""
-    (folder / "sqlite").mkdir()
-    codes = [await run_over(folder / "sqlite", given, None)]
-    with standalone(folder / "valkey", appendonly=True) as server:
-        codes.append(await run_over(server.folder, given, server))
-    return max(codes)
+    return await over_each_store(folder, partial(run_over, given))
 
 
-async def run_over(folder: Path, given: argparse.Namespace, server: Server | None) -> int:
+async def run_over(given: argparse.Namespace, folder: Path, server: Server | None, url: str) -> int:
     """Run once over this Valkey, or over SQLite."""
-    print(f"\n--- over {'SQLite' if server is None else 'Valkey'} ---")
     async with environment(
         folder,
         given.seed,
-        STORE_URL=f"sqlite:///{folder / 'sessions.db'}" if server is None else server.url,
+        STORE_URL=url,
         SESSION_ONE_PER_DEVICE_TYPE="true",
         SESSION_MAX_PER_USER="2",
         SESSION_ACCESS_TTL=str(IDLE_SECONDS),
@@ -252,4 +246,4 @@ async def run_over(folder: Path, given: argparse.Namespace, server: Server | Non
 
 
 if __name__ == "__main__":
-    sys.exit(run("attribution", __doc__ or "", {"apps": 2000}, main))
+    run(main, apps=2000)

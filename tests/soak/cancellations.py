@@ -8,7 +8,6 @@ complete request gets its own session, and the service keeps its limit of store 
 import argparse
 import asyncio
 import json
-import sys
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -102,4 +101,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("cancellations", __doc__ or "", {"cancelled": 10_000}, main))
+    run(main, cancelled=10_000)

@@ -7,7 +7,6 @@ old master returns as a replica. An app that gets 503 repeats the request with t
 
 import argparse
 import asyncio
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -119,4 +118,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("failover", __doc__ or "", {"failovers": 5, "rate": 100}, main))
+    run(main, failovers=5, rate=100)

@@ -245,5 +245,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    numbers = {"rolls": 3, "rate": 100, "wait": 300}
-    sys.exit(run("key_rollover", __doc__ or "", numbers, main))
+    run(main, rolls=3, rate=100, wait=300)

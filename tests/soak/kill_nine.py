@@ -7,11 +7,11 @@ ticket made no second session. `python -m tests.soak.kill_nine --help` lists the
 
 import argparse
 import asyncio
-import sys
 from http import HTTPStatus
 from pathlib import Path
 
 from tests.soak.owner import Owner, owners_of
+from tests.soak.phone import RELAUNCHES
 from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
 from tests.soak.store_content import read_file
 
@@ -61,17 +61,13 @@ async def kill(running: Environment, kills: int) -> None:
 async def main(folder: Path, given: argparse.Namespace) -> int:
     async with environment(folder, given.seed) as running:
         await kill(running, given.kills)
-        service, tally, owners = running.running.service, running.tally, owners_of(running)
+        service, owners = running.running.service, owners_of(running)
         await service.stop()
         kept = read_file(running.running.store)
         facts = {
             "sessions acknowledged": len(owners),
-            "responses under load": tally["responses under load"],
-            "requests in all": tally["requests"],
-            "logins replayed": tally["logins replayed"],
-            "refreshes rotated": tally["refreshes rotated"],
-            "refreshes replayed": tally["refreshes replayed"],
-            "relaunches before a first session": tally["relaunches"],
+            **running.counted("responses under load", "requests", "logins replayed"),
+            **running.counted("refreshes rotated", "refreshes replayed", RELAUNCHES),
             "slowest start, seconds": f"{service.slowest_start:.1f}",
             "sessions in the file": len(kept.subjects),
         }
@@ -87,4 +83,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("kill_nine", __doc__ or "", {"kills": 50}, main))
+    run(main, kills=50)

@@ -10,21 +10,28 @@ refresh on: thieves get nothing from these, and do not end their sessions.
 
 import argparse
 import asyncio
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 
 from tests.commands.environment import ISSUER
-from tests.soak.lossy_proxy import LossyProxy
-from tests.soak.phone import App, Line
-from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
+from tests.soak.phone import RELAUNCHES, App, Line
+from tests.soak.proxies import LossyProxy
+from tests.soak.run import (
+    Environment,
+    Promise,
+    environment,
+    kill_again_and_again,
+    over_each_store,
+    run,
+)
 from tests.soak.store_content import read_file, read_valkey
 from tests.support.proofs import DeviceKey
-from tests.support.valkey.servers import Server, standalone
+from tests.support.valkey.servers import Server
 
 DROPS, DOUBLES = 0.20, 0.05
 FEWEST_REFRESHES = 10
@@ -158,19 +165,12 @@ async def live(running: Environment, owners: list[Owner], network: LossyProxy, k
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Run over SQLite, then over Valkey."""
-    (folder / "sqlite").mkdir()
-    codes = [await run_over(folder / "sqlite", given, None)]
-    with standalone(folder / "valkey", appendonly=True) as server:
-        codes.append(await run_over(server.folder, given, server))
-    return max(codes)
+    return await over_each_store(folder, partial(run_over, given))
 
 
-async def run_over(folder: Path, given: argparse.Namespace, server: Server | None) -> int:
+async def run_over(given: argparse.Namespace, folder: Path, server: Server | None, url: str) -> int:
     """Run once over this Valkey, or over SQLite."""
     began = time.monotonic()
-    url = f"sqlite:///{folder / 'sessions.db'}" if server is None else server.url
-    print(f"\n--- over {'SQLite' if server is None else 'Valkey'} ---")
     async with environment(folder, given.seed, STORE_URL=url) as running:
         service, tally = running.running.service, running.tally
         proxy = LossyProxy(running.choices, lambda: service.port, DROPS, DOUBLES)
@@ -194,12 +194,11 @@ async def run_over(folder: Path, given: argparse.Namespace, server: Server | Non
             "  of which doubled": proxy.tally["requests doubled"],
             "  of which died with the server": proxy.tally["requests that died with the server"],
             "responses dropped": proxy.tally["responses dropped"],
-            "logins replayed": tally["logins replayed"],
-            "relaunches before a first session": tally["relaunches"],
-            "refreshes rotated": tally["refreshes rotated"],
-            "refreshes replayed": tally["refreshes replayed"],
+            **running.counted(
+                *("logins replayed", RELAUNCHES, "refreshes rotated", "refreshes replayed")
+            ),
             "three refreshes in a row replayed": service.said('"refresh_replayed_repeatedly"'),
-            "looks at /v1/me": tally["looks"],
+            **running.counted("looks"),
             "thieves, by manner": dict(Counter(thief.manner for thief, _ in robbed)),
             "thieves of bound apps, by manner": dict(Counter(t.manner for t, _ in guarded)),
             "apps with a device key": sum(owner.device is not None for owner in owners),
@@ -221,5 +220,4 @@ async def run_over(folder: Path, given: argparse.Namespace, server: Server | Non
 
 
 if __name__ == "__main__":
-    numbers = {"apps": 2000, "thieves": 800, "bound": 200, "kills": 10}
-    sys.exit(run("lossy_network", __doc__ or "", numbers, main))
+    run(main, apps=2000, thieves=800, bound=200, kills=10)

@@ -25,6 +25,7 @@ from tests.support.proofs import DeviceKey
 LOGIN = "/v1/sessions"
 REFRESH = "/v1/sessions/refresh"
 ME = "/v1/me"
+RELAUNCHES = "relaunches before a first session"
 _CONNECTIONS = 100
 # Not in all: a request may have to wait long for its turn.
 _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
@@ -153,7 +154,7 @@ class App:
         """Get a session; with another ticket, when the service asks for that."""
         response = await self._sign_in_once()
         while response.code == "ticket_rejected":
-            self.tally["relaunches"] += 1
+            self.tally[RELAUNCHES] += 1
             response = await self._sign_in_once()
         self.adopt(response)
 

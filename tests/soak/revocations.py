@@ -9,11 +9,11 @@ import argparse
 import asyncio
 import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,13 +21,12 @@ import aiohttp
 
 from tests.soak.fleet import SERVICE_KEY, fleet
 from tests.soak.phone import App, Line, telephony
-from tests.soak.run import Environment, Promise, run
-from tests.support.valkey.servers import Server, standalone
+from tests.soak.run import Environment, Promise, over_each_store, run
+from tests.support.valkey.servers import Server
 
 APPS = 20
 _FEED = "/internal/v1/revocations"
 _KEY = f"Bearer {SERVICE_KEY}"
-_ALWAYS = ("--appendfsync", "always")
 _ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -173,7 +172,6 @@ async def _follow(running: Environment, store: Server | None, kills: int) -> int
         task.cancel()
     late = sorted(stream.came_at[e] - ends[e].acknowledged_at for e in ends if e in stream.came_at)
     facts = {
-        "store": "SQLite" if store is None else "Valkey, two instances",
         "kills": kills,
         "ends acknowledged": len(ends),
         "ends a second": round(len(ends) / seconds),
@@ -195,15 +193,15 @@ def _milliseconds(late: Sequence[float], percentile: int) -> int:
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    for name in ("one", "two"):
-        (folder / name).mkdir()
-    async with fleet(folder / "one") as alone, telephony() as http:
-        failed = await _follow(Environment(alone, http, given.seed), None, given.kills)
-    with standalone(folder / "valkey", appendonly=True, extra=_ALWAYS) as valkey:
-        async with fleet(folder / "two", 2, STORE_URL=valkey.url) as two, telephony() as http:
-            environment = Environment(two, http, given.seed)
-            return await _follow(environment, valkey, given.kills) or failed
+    return await over_each_store(folder, partial(run_over, given), "--appendfsync", "always")
+
+
+async def run_over(given: argparse.Namespace, folder: Path, server: Server | None, url: str) -> int:
+    """Run once over two instances with this Valkey, or over one with SQLite."""
+    instances = 1 if server is None else 2
+    async with fleet(folder, instances, STORE_URL=url) as running, telephony() as http:
+        return await _follow(Environment(running, http, given.seed), server, given.kills)
 
 
 if __name__ == "__main__":
-    sys.exit(run("revocations", __doc__ or "", {"kills": 30}, main))
+    run(main, kills=30)

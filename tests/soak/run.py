@@ -7,14 +7,23 @@ import argparse
 import asyncio
 import random
 import secrets
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 import uvloop
@@ -22,6 +31,8 @@ import uvloop
 from tests.soak.fleet import SERVICE, Fleet, Server, fleet
 from tests.soak.phone import App, Line, new_ticket, telephony
 from tests.soak.store_content import Kept
+from tests.support.valkey.servers import Server as ValkeyServer
+from tests.support.valkey.servers import standalone
 
 AnApp = TypeVar("AnApp", bound=App)
 _POLL_SECONDS = 0.005
@@ -78,6 +89,10 @@ class Environment:
         self.apps += [self.app(f"owner-{n}", App) for n in range(number)]
         await asyncio.gather(*(app.sign_in() for app in self.apps))
 
+    def counted(self, *names: str) -> dict[str, int]:
+        """What happened to all apps, for the report."""
+        return {name: self.tally[name] for name in names}
+
     def in_the_store(self, kept: Kept) -> list[Promise]:
         """What must hold of the store's content after the run."""
         known = {app.session_id for app in self.apps}
@@ -120,14 +135,14 @@ async def environment(
         yield Environment(running, http, seed)
 
 
-def run(
-    name: str,
-    summary: str,
-    numbers: Mapping[str, int],
-    main: Callable[[Path, argparse.Namespace], Coroutine[Any, Any, int]],
-) -> int:
-    """Run `main` in a temporary folder; `numbers` are its options with their defaults."""
-    parser = argparse.ArgumentParser(prog=f"python -m tests.soak.{name}", description=summary)
+Main: TypeAlias = Callable[[Path, argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def run(main: Main, **numbers: int) -> None:
+    """Run `main` in a temporary folder and exit; `numbers` are its options with their defaults."""
+    module = sys.modules["__main__"]
+    name = module.__spec__.name if module.__spec__ else module.__name__
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=module.__doc__)
     for option, default in numbers.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
@@ -136,7 +151,24 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(main(Path(folder), given))
+        sys.exit(runner.run(main(Path(folder), given)))
+
+
+RunOver: TypeAlias = Callable[[Path, ValkeyServer | None, str], Awaitable[int]]
+
+
+async def over_each_store(folder: Path, run_over: RunOver, *extra: str) -> int:
+    """Run over SQLite, then over Valkey, with the URL of the store; return the worse exit code.
+
+    `extra` are more arguments of Valkey, which keeps an append-only file.
+    """
+    print("\n--- over SQLite ---")
+    (folder / "sqlite").mkdir()
+    url = f"sqlite:///{folder}/sqlite/sessions.db"
+    code = await run_over(folder / "sqlite", None, url)
+    print("\n--- over Valkey ---")
+    with standalone(folder / "valkey", appendonly=True, extra=extra) as server:
+        return max(code, await run_over(server.folder, server, server.url))
 
 
 async def kill_again_and_again(

@@ -7,7 +7,6 @@ as they are closed. `python -m tests.soak.slow_clients --help` lists the options
 import argparse
 import asyncio
 import socket
-import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -163,5 +162,4 @@ def _two(sample: Sample) -> str:
 
 
 if __name__ == "__main__":
-    numbers = {"clients": 2000, "seconds": 60, "rate": 50, "baseline": 30}
-    sys.exit(run("slow_clients", __doc__ or "", numbers, main))
+    run(main, clients=2000, seconds=60, rate=50, baseline=30)

@@ -13,16 +13,14 @@ import os
 import random
 import re
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.soak.flaky_authing import FlakyAuthing
-from tests.soak.lossy_proxy import LossyProxy
 from tests.soak.phone import App, Line
+from tests.soak.proxies import FlakyAuthing, LossyProxy
 from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.store_content import read_file
 
@@ -164,11 +162,9 @@ def report(
     loads = [later - sooner for sooner, later in pairwise(readings.cpu)]
     facts: dict[str, object] = {
         "seconds": len(readings.cpu),
-        "requests": running.tally["requests"],
+        **running.counted("requests", "refreshes rotated", "refreshes replayed"),
         "requests a second": round(running.tally["requests"] / len(readings.cpu)),
         "share of a core, median": f"{statistics.median(loads):.0%}",
-        "refreshes rotated": running.tally["refreshes rotated"],
-        "refreshes replayed": running.tally["refreshes replayed"],
         "exchanges": authing.tally["exchanges"],
         "  of which failed on purpose": authing.tally["faults"],
         "responses dropped": lossy.tally["responses dropped"],
@@ -191,5 +187,4 @@ def report(
 
 
 if __name__ == "__main__":
-    numbers = {"seconds": 1200, "apps": 200}
-    sys.exit(run("soak", __doc__ or "", numbers, main))
+    run(main, seconds=1200, apps=200)

@@ -7,18 +7,19 @@ service runs on. `python -m tests.soak.store_faults --help` tells the numbers th
 
 import argparse
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeAlias
 
 from app.stores.redis import scripts
 from tests.soak.owner import Owner, owners_of
-from tests.soak.phone import LOGIN, Answer
+from tests.soak.phone import LOGIN, RELAUNCHES, Answer
 from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.store_content import read_valkey
 from tests.support.processes import soon
@@ -35,25 +36,24 @@ _SLOW_LOADING = ("--key-load-delay", "20000", "--loading-process-events-interval
 
 @dataclass(slots=True)
 class Outage:
-    """What the service said while its store was away, and how long it took to be of use again."""
+    """What the service said while its store was away, and how long it took to be of use again.
+
+    `deaf` is how often /livez was not 200. Times are in seconds.
+    """
 
     responses: Counter[str] = field(default_factory=Counter)
     slowest_response: float = 0
     slowest_recovery: float = 0
     deaf: int = 0
-    """How often /livez was not 200."""
 
-    def note(self, response: Answer | None, seconds: float) -> None:
-        """Judge one response to a login or a refresh that needs the store."""
-        self.slowest_response = max(self.slowest_response, seconds)
-        if response is None:
-            self.responses["none"] += 1
-        elif (
-            response.status == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in response.headers
-        ):
-            self.responses["503"] += 1
-        else:
-            self.responses[f"{response.status} {response.code}"] += 1
+    async def note(self, request: Awaitable[Answer | None]) -> None:
+        """Judge the response to a login or a refresh that needs the store."""
+        begun = time.monotonic()
+        response = await request
+        self.slowest_response = max(self.slowest_response, time.monotonic() - begun)
+        told = "none" if response is None else f"{response.status} {response.code}"
+        proper = response is not None and "Retry-After" in response.headers
+        self.responses["503" if proper and told.startswith("503") else told] += 1
 
     def improper(self) -> int:
         """How many of them were not 503 with Retry-After."""
@@ -84,23 +84,22 @@ class Faults:
         await owner.sign_in()
         return owner
 
-    async def login_fails(self, owner: Owner) -> None:
-        """Present the ticket once, which the store's trouble must fail."""
-        body = {"ticket": owner.ticket}
-        await self._fails(owner.line.call("POST", LOGIN, body, Idempotency_Key=owner.key))
+    async def refreshed(self) -> Owner:
+        """An app whose session has rotated once."""
+        owner = await self.signed_in()
+        await owner.refresh()
+        return owner
 
-    async def refresh_fails(self, owner: Owner) -> None:
-        """Present the newest refresh token once, which the store's trouble must fail."""
-        await self._fails(owner.refresh_once())
+    async def ask(self, owner: Owner) -> None:
+        """Send what the owner has, once: the ticket, or the newest refresh token.
 
-    async def _fails(self, request: Awaitable[Answer | None]) -> None:
-        begun = time.monotonic()
-        self.outage.note(await request, time.monotonic() - begun)
-
-    def isolate(self, after: bytes) -> None:
-        """Cut the service off as soon as this command has been carried out."""
-        self.network.refuse()
-        self.network.lose_reply(after)
+        The store's trouble must fail it.
+        """
+        if owner.received:
+            await self.outage.note(owner.refresh_once())
+        else:
+            body, key = {"ticket": owner.ticket}, owner.key
+            await self.outage.note(owner.line.call("POST", LOGIN, body, Idempotency_Key=key))
 
     def kill(self) -> None:
         """Kill the store."""
@@ -136,19 +135,22 @@ class Faults:
 
 # --- the steps: each ends with a dead store and an owner who has to ask again ---
 
+Make: TypeAlias = Callable[[Faults], Awaitable[Owner]]
 
-async def before_the_lease(faults: Faults) -> None:
+
+async def before(make: Make, faults: Faults) -> None:
     """The store dies before it is asked at all."""
-    owner = await faults.owner()
+    owner = await make(faults)
     faults.kill()
-    await faults.login_fails(owner)
+    await faults.ask(owner)
 
 
-async def after_the_lease(faults: Faults) -> None:
-    """The ticket is leased, and the reply is lost."""
-    owner = await faults.owner()
-    faults.isolate(_run_of(scripts.ACQUIRE))
-    await faults.login_fails(owner)
+async def after(script: scripts.Script, make: Make, faults: Faults) -> None:
+    """The command has been carried out, and the reply is lost."""
+    owner = await make(faults)
+    faults.network.refuse()
+    faults.network.lose_reply(_run_of(script))
+    await faults.ask(owner)
     faults.kill()
 
 
@@ -158,7 +160,7 @@ async def after_the_exchange(faults: Faults) -> None:
     fault = {"kind": "slow", "seconds": 0.3, "times": 1}
     await faults.environment.authing.call("PUT", "/sandbox/fault", fault)
     faults.network.commands.clear()
-    login = asyncio.create_task(faults.login_fails(owner))
+    login = asyncio.create_task(faults.ask(owner))
     await asyncio.to_thread(faults.network.wait_for, _run_of(scripts.ACQUIRE))
     await asyncio.sleep(0.1)  # its response is on the way back, and the exchange has begun
     faults.network.refuse()
@@ -166,39 +168,9 @@ async def after_the_exchange(faults: Faults) -> None:
     await login
 
 
-async def after_the_write(faults: Faults) -> None:
-    """The session is stored, and the reply is lost."""
-    owner = await faults.owner()
-    faults.isolate(_run_of(scripts.CREATE_SESSION))
-    await faults.login_fails(owner)
-    faults.kill()
-
-
-async def after_the_login(faults: Faults) -> None:
+async def after_the_response(make: Make, faults: Faults) -> None:
     """The app has its response."""
-    await faults.signed_in()
-    faults.kill()
-
-
-async def before_the_refresh(faults: Faults) -> None:
-    """The store dies before it is asked at all."""
-    owner = await faults.signed_in()
-    faults.kill()
-    await faults.refresh_fails(owner)
-
-
-async def after_the_rotation(faults: Faults) -> None:
-    """The session has rotated, and the reply is lost."""
-    owner = await faults.signed_in()
-    faults.isolate(_run_of(scripts.ROTATE))
-    await faults.refresh_fails(owner)
-    faults.kill()
-
-
-async def after_the_refresh(faults: Faults) -> None:
-    """The app has its response."""
-    owner = await faults.signed_in()
-    await owner.refresh()
+    await make(faults)
     faults.kill()
 
 
@@ -213,7 +185,7 @@ async def while_loading(faults: Faults) -> None:
     faults.valkey.launch()
     faults.network.pass_through()
     await asyncio.to_thread(soon, lambda: "\nloading:1" in _info(faults.valkey))
-    await faults.refresh_fails(owner)
+    await faults.ask(owner)
     faults.valkey.kill()
     faults.valkey.arguments = arguments
 
@@ -230,14 +202,14 @@ def _info(server: Server) -> str:
 
 
 STEPS: tuple[Callable[[Faults], Awaitable[None]], ...] = (
-    before_the_lease,
-    after_the_lease,
+    partial(before, Faults.owner),
+    partial(after, scripts.ACQUIRE, Faults.owner),
     after_the_exchange,
-    after_the_write,
-    after_the_login,
-    before_the_refresh,
-    after_the_rotation,
-    after_the_refresh,
+    partial(after, scripts.CREATE_SESSION, Faults.owner),
+    partial(after_the_response, Faults.signed_in),
+    partial(before, Faults.signed_in),
+    partial(after, scripts.ROTATE, Faults.signed_in),
+    partial(after_the_response, Faults.refreshed),
     while_loading,
 )
 
@@ -264,7 +236,7 @@ async def _settle(owner: Owner) -> None:
         return
     response = await owner.present_ticket()
     if response.code == "ticket_rejected":
-        owner.tally["relaunches"] += 1
+        owner.tally[RELAUNCHES] += 1
         await owner.sign_in()
     else:
         owner.adopt(response)
@@ -282,12 +254,10 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             await _live_through(faults, given.rounds)
             await running.running.service.stop()
             kept = await read_valkey(valkey.url)
-    tally, outage, owners = running.tally, faults.outage, owners_of(running)
+    outage, owners = faults.outage, owners_of(running)
     facts = {
         "sessions acknowledged": len(owners),
-        "logins replayed": tally["logins replayed"],
-        "refreshes replayed": tally["refreshes replayed"],
-        "relaunches before a first session": tally["relaunches"],
+        **running.counted("logins replayed", "refreshes replayed", RELAUNCHES),
         "responses during the outages": dict(outage.responses),
         "slowest response then, seconds": f"{outage.slowest_response:.2f}",
         "slowest recovery, seconds": f"{outage.slowest_recovery:.2f}",
@@ -310,4 +280,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("store_faults", __doc__ or "", {"rounds": 20}, main))
+    run(main, rounds=20)

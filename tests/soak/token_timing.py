@@ -10,7 +10,6 @@ import http.client
 import json
 import random
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -88,4 +87,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("token_timing", __doc__ or "", {"rounds": 2000}, main))
+    run(main, rounds=2000)

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import random
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,8 +16,8 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.soak.flaky_authing import SLOW_SECONDS, FlakyAuthing, Mood
-from tests.soak.phone import LOGIN, Answer, App, Line
+from tests.soak.phone import LOGIN, RELAUNCHES, Answer, App, Line
+from tests.soak.proxies import SLOW_SECONDS, FlakyAuthing, Mood
 from tests.soak.run import Environment, Promise, environment, run
 from tests.soak.sampler import Refresh, Sample, Sampler, sampler_of
 
@@ -199,7 +198,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         Promise("responses that are not in the table", sum(t not in _IN_THE_TABLE for t in told)),
         Promise("responses later than 6.5 s", sum(seconds > _LATEST for _, seconds in responses)),
         Promise("tickets that became a session", tally["signed in"], tickets),
-        Promise("tickets that had to be replaced", tally["relaunches"]),
+        Promise("tickets that had to be replaced", tally[RELAUNCHES]),
         Promise("refreshes that failed", sum(sample.failed for sample in samples)),
         Promise("refreshes slower by more than 20 %", int(slowdown > 1.2)),
     ]
@@ -207,5 +206,4 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    numbers = {"disconnects": 10_000, "seconds": 120, "rounds": 20}
-    sys.exit(run("upstream_faults", __doc__ or "", numbers, main))
+    run(main, disconnects=10_000, seconds=120, rounds=20)

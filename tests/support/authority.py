@@ -13,13 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 _DAY = timedelta(days=1)
 _NO_USE = dict.fromkeys(
     (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "encipher_only",
-        "decipher_only",
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+        *("key_agreement", "encipher_only", "decipher_only"),
     ),
     False,
 )

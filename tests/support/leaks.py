@@ -6,14 +6,8 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 FORMS = (
-    "raw",
-    "url-encoded",
-    "base64",
-    "base64url",
-    "hex",
-    "json-escaped",
-    "upper-or-lower-case",
-    "beginning",
+    *("raw", "url-encoded", "base64", "base64url", "hex", "json-escaped"),
+    *("upper-or-lower-case", "beginning"),
 )
 _BEGINNING = 12
 
