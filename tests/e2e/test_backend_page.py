@@ -3,21 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
-
-import pytest
 
 from tests.e2e.conftest import Authing, Serve
 from tests.support.processes import ROOT
+from tests.support.programs import program
 from tests.support.running_app import SERVICE_KEY
 
 
 def test_each_line_of_the_page_for_the_backend_works(
     serve: Serve, settings: dict[str, str], authing: Authing
 ) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    program("curl")
     page = (ROOT / "docs" / "backend.md").read_text("utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     service = serve(**settings, SERVICE_API_KEYS=SERVICE_KEY)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.e2e.conftest import Serve, Service
+from tests.support.programs import program
 
 pytestmark = pytest.mark.long
 LANGUAGES = ("en-US", "zh-CN")
@@ -306,8 +307,7 @@ def test_a_session_outlives_a_reload(visit: Visit) -> None:
 
 
 def test_a_copied_curl_line_repeats_the_login(visit: Visit) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    program("curl")
     someone = visit().signed_in()
     someone.press("copy")
     line = someone.page.evaluate("navigator.clipboard.readText()")

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from tests.commands.environment import ISSUER
 from tests.e2e.conftest import Authing, Serve
-from tests.e2e.npm import installed
+from tests.support.programs import npm_installed
 
 CLIENTS = Path(__file__).with_name("dpop_clients")
 
@@ -21,7 +21,7 @@ CLIENTS = Path(__file__).with_name("dpop_clients")
 @pytest.fixture(scope="session")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client of `dpop_clients/` with its locked packages."""
-    return installed(CLIENTS, tmp_path_factory.mktemp("npm") / "dpop_clients") / "client.mjs"
+    return npm_installed(CLIENTS, tmp_path_factory.mktemp("npm") / "dpop_clients") / "client.mjs"
 
 
 @pytest.mark.long

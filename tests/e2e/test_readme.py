@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Serve
 from tests.support.processes import ROOT
+from tests.support.programs import program
 
 README, CHINESE, SANDBOX, MOBILE = (
     (ROOT / name).read_text("utf-8")
@@ -26,9 +26,8 @@ def marked(page: str, name: str) -> str:
 
 
 def run_in_shell(lines: str, url: str) -> subprocess.CompletedProcess[str]:
-    for program in ("sh", "curl", "sed", "tee"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    for name in ("sh", "curl", "sed", "tee"):
+        program(name)
     script = lines.replace("http://127.0.0.1:8000", url)
     return subprocess.run(
         ["sh", "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Authing, Serve
-from tests.e2e.npm import installed
+from tests.support.programs import npm_installed
 
 SOURCE = Path(__file__).with_name("typescript_client")
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -17,7 +17,7 @@ DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
 def test_a_generated_client_has_exact_types_and_works(
     serve: Serve, settings: dict[str, str], authing: Authing, tmp_path: Path
 ) -> None:
-    folder = installed(SOURCE, tmp_path / "client")
+    folder = npm_installed(SOURCE, tmp_path / "client")
     programs = folder / "node_modules" / ".bin"
     generate = (programs / "openapi-typescript", DESCRIPTION, "-o", folder / "ticketgate.d.ts")
     subprocess.run(generate, check=True, capture_output=True)

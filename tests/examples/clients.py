@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT
+from tests.support.programs import npm_installed, program
 
 EXAMPLES = ROOT / "examples"
 HARNESSES = ROOT / "tests" / "examples" / "grading"
@@ -19,23 +20,6 @@ CLIENTS = {
     "ios": EXAMPLES / "ios" / "Sources" / "Ticketgate" / "TicketgateClient.swift",
 }
 _ANDROID_JSON = Path("/usr/share/java/com.android.json.jar")
-
-
-def program(name: str) -> str:
-    """Return the path of the program, or skip the test."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def npm_installed(source: Path, folder: Path) -> Path:
-    """Copy a package and install exactly what its lock file names."""
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules", "dist"))
-    install = [program("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
-        pytest.skip(f"npm cannot install what {source.name} needs")
-    return folder
 
 
 def checked(*command: str | Path, cwd: Path | None = None) -> None:

@@ -46,17 +46,9 @@ class Issuer:
 
     def claims(self) -> dict[str, Any]:
         now = int(time.time())
-        return {
-            "iss": self.url,
-            "aud": self.url,
-            "sub": "user-1",
-            "sid": "session-1",
-            "jti": "0.made-up-token-id",
-            "client_id": "5f0000000000000000000001",
-            "iat": now - 5,
-            "exp": now + 600,
-            "auth_time": now - 5,
-        }
+        names = {"iss": self.url, "aud": self.url, "sub": "user-1", "sid": "session-1"}
+        ids = {"jti": "0.made-up-token-id", "client_id": "5f0000000000000000000001"}
+        return names | ids | {"iat": now - 5, "exp": now + 600, "auth_time": now - 5}
 
     def good(self) -> dict[str, str]:
         now = int(time.time())
@@ -90,8 +82,8 @@ class Issuer:
                 {"alg": "RS256", "kid": rsa.kid}, key=rsa.private
             ),
             "other algorithm under this kid": self.token({"alg": "RS256"}, key=rsa.private),
-            "algorithm none": self._unsigned(""),
-            "algorithm none with a signature": self._unsigned(signature),
+            "algorithm none": f"{self._unsigned('none')}.",
+            "algorithm none with a signature": f"{self._unsigned('none')}.{signature}",
             "public key as a shared secret": self._with_public_key(),
             "claims of another user": f"{head}.{_part(self.claims() | {'sub': 'x'})}.{signature}",
             "signature changed": f"{head}.{payload}.{edited}",
@@ -102,16 +94,15 @@ class Issuer:
             "garbage": "a.b.c",
         }
 
-    def _unsigned(self, signature: str) -> str:
-        header = {"alg": "none", "typ": "at+jwt", "kid": self.ring.signing_key.kid}
-        return f"{_part(header)}.{_part(self.claims())}.{signature}"
+    def _unsigned(self, algorithm: str) -> str:
+        header = {"alg": algorithm, "typ": "at+jwt", "kid": self.ring.signing_key.kid}
+        return f"{_part(header)}.{_part(self.claims())}"
 
     def _with_public_key(self) -> str:
         pem = self.ring.signing_key.public.public_bytes(
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         )
-        header = {"alg": "HS256", "typ": "at+jwt", "kid": self.ring.signing_key.kid}
-        signed = f"{_part(header)}.{_part(self.claims())}"
+        signed = self._unsigned("HS256")
         return f"{signed}.{_base64url(hmac.digest(pem, signed.encode(), hashlib.sha256))}"
 
 

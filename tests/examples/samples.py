@@ -1,16 +1,14 @@
 """The samples of examples/verify as processes: a token a line in, a verdict a line out."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.support.processes import ROOT
+from tests.support.programs import npm_installed, program
 
 FOLDER = ROOT / "examples" / "verify"
 
@@ -18,14 +16,8 @@ FOLDER = ROOT / "examples" / "verify"
 class Sample:
     """One running sample."""
 
-    def __init__(self, command: list[str], settings: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, **settings},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
 
     def ask(self, token: str) -> str:
         """Return its verdict."""
@@ -35,33 +27,19 @@ class Sample:
         self._process.stdin.flush()
         return self._process.stdout.readline().rstrip("\n")
 
-    def close(self) -> int:
-        """Close its input and return its exit code; kill it if it does not end."""
-        with self._process as process:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                return process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                return process.wait()
-
 
 @contextmanager
 def running(command: list[str], **settings: str) -> Iterator[Sample]:
-    sample = Sample(command, settings)
-    try:
-        yield sample
-    finally:
-        code = sample.close()
-    assert code == 0
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+    """Run a sample, which ends when its input does."""
+    pipe, environment = subprocess.PIPE, os.environ | settings
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            yield Sample(process)
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def pyjwt(folder: Path) -> list[str]:
@@ -73,22 +51,17 @@ def joserfc(folder: Path) -> list[str]:
 
 
 def jose(folder: Path) -> list[str]:
-    node, npm = _program("node"), _program("npm")
-    shutil.copytree(FOLDER / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
-    install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
-        pytest.skip("npm cannot install jose")
-    return [node, str(folder / "verify.mjs")]
+    return [program("node"), str(npm_installed(FOLDER / "node", folder) / "verify.mjs")]
 
 
 def java(folder: Path) -> list[str]:
-    compiler = [_program("javac"), "-d", str(folder), str(FOLDER / "java" / "Verify.java")]
+    compiler = [program("javac"), "-d", str(folder), str(FOLDER / "java" / "Verify.java")]
     subprocess.run(compiler, check=True)
-    return [_program("java"), "-cp", str(folder), "Verify"]
+    return [program("java"), "-cp", str(folder), "Verify"]
 
 
 def golang(folder: Path) -> list[str]:
-    build = [_program("go"), "build", "-o", str(folder / "verify"), "."]
+    build = [program("go"), "build", "-o", str(folder / "verify"), "."]
     folder.mkdir()
     subprocess.run(build, cwd=FOLDER / "go", check=True)
     return [str(folder / "verify")]

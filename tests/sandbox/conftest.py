@@ -1,13 +1,16 @@
-"""A sandbox with a test clock, and HTTP clients for it."""
+"""A sandbox with a test clock, and an HTTP client for it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
 
-from app.sandbox import Sandbox, SandboxOptions
+from app.sandbox import Consent, Sandbox, SandboxOptions
+
+Exchange: TypeAlias = Callable[..., Awaitable[httpx.Response]]
+Switch: TypeAlias = Callable[..., None]
 
 
 @dataclass
@@ -34,7 +37,7 @@ def sandbox(clock: Clock) -> Sandbox:
 
 
 @pytest.fixture
-def switch(sandbox: Sandbox) -> Callable[..., None]:
+def switch(sandbox: Sandbox) -> Switch:
     """Changes options directly in the state."""
 
     def turn(**changes: Any) -> None:
@@ -44,33 +47,25 @@ def switch(sandbox: Sandbox) -> Callable[..., None]:
 
 
 @pytest.fixture
-async def upstream(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+async def http(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://authing.test") as client:
         yield client
 
 
 @pytest.fixture
-async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://pages.test") as client:
-        yield client
-
-
-@pytest.fixture
-def exchange(
-    sandbox: Sandbox, upstream: httpx.AsyncClient
-) -> Callable[..., Awaitable[httpx.Response]]:
-    """Exchanges a ticket with the right pool and secret by default."""
+def exchange(sandbox: Sandbox, http: httpx.AsyncClient) -> Exchange:
+    """Exchanges a new ticket, or the given one, with the right pool and secret by default."""
     options = sandbox.state.options
 
     async def call(
-        ticket: object,
+        ticket: object = Consent(),
         *,
         secret: object = options.user_pool_secret,
         pool: str = options.user_pool_id,
     ) -> httpx.Response:
-        body = {"ticket": ticket, "secret": secret}
-        return await upstream.post(f"/oauth/app2wxapp/auth/{pool}", json=body)
+        given = sandbox.state.issue(ticket) if isinstance(ticket, Consent) else ticket
+        body = {"ticket": given, "secret": secret}
+        return await http.post(f"/oauth/app2wxapp/auth/{pool}", json=body)
 
     return call

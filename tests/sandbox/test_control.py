@@ -23,8 +23,8 @@ DEFAULTS = {
 }
 
 
-async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
-    response = await control.post("/sandbox/tickets")
+async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+    response = await http.post("/sandbox/tickets")
     given = response.json()
     assert response.status_code == 200
     assert given.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
@@ -36,9 +36,9 @@ async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, control: httpx.As
 
 
 async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
-    sandbox: Sandbox, control: httpx.AsyncClient
+    sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    response = await control.post("/sandbox/tickets", json={"approve": False})
+    response = await http.post("/sandbox/tickets", json={"approve": False})
     assert response.json() == {
         "ext_msg": "code=400&message=用户取消授权",
         "user_pool_id": sandbox.state.options.user_pool_id,
@@ -47,34 +47,34 @@ async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
 
 
 async def test_the_switches_can_be_read_and_changed_one_by_one(
-    sandbox: Sandbox, control: httpx.AsyncClient
+    sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    assert (await control.get("/sandbox/settings")).json() == DEFAULTS
+    assert (await http.get("/sandbox/settings")).json() == DEFAULTS
     changes = {"shape": "nested", "need_secret": False, "ticket_ttl": 1}
-    turned = await control.patch("/sandbox/settings", json=changes)
+    turned = await http.patch("/sandbox/settings", json=changes)
     assert turned.json() == {**DEFAULTS, **changes}
     assert sandbox.state.options.shape == "nested"
-    assert (await control.patch("/sandbox/settings", json={})).json() == turned.json()
+    assert (await http.patch("/sandbox/settings", json={})).json() == turned.json()
 
 
-async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, control: httpx.AsyncClient) -> None:
+async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
     fault = {"kind": "slow", "times": 2, "seconds": 0.5, "of": "management"}
-    response = await control.put("/sandbox/fault", json=fault)
+    response = await http.put("/sandbox/fault", json=fault)
     assert response.json() == fault
     assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5, of="management")
-    cleared = await control.delete("/sandbox/fault")
+    cleared = await http.delete("/sandbox/fault")
     assert cleared.json()["kind"] == "none"
     assert sandbox.state.fault == NO_FAULT
 
 
 async def test_the_stats_hold_counts_and_no_secret(
-    sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
+    sandbox: Sandbox, http: httpx.AsyncClient, exchange: Any
 ) -> None:
-    ticket = (await control.post("/sandbox/tickets")).json()["ticket"]
+    ticket = (await http.post("/sandbox/tickets")).json()["ticket"]
     await exchange(ticket)
     await exchange(ticket)
-    await control.put("/sandbox/fault", json={"kind": "html"})
-    stats = await control.get("/sandbox/stats")
+    await http.put("/sandbox/fault", json={"kind": "html"})
+    stats = await http.get("/sandbox/stats")
     assert stats.json() == {
         "tickets_issued": 1,
         "exchanges": 2,
@@ -84,7 +84,7 @@ async def test_the_stats_hold_counts_and_no_secret(
         "fault": {"kind": "html", "times": None, "seconds": 3, "of": "exchange"},
     }
     assert ticket not in stats.text
-    settings = await control.get("/sandbox/settings")
+    settings = await http.get("/sandbox/settings")
     assert sandbox.state.options.user_pool_secret not in stats.text + settings.text
 
 
@@ -118,15 +118,11 @@ async def test_the_stats_hold_counts_and_no_secret(
     ],
 )
 async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
-    sandbox: Sandbox,
-    control: httpx.AsyncClient,
-    request_line: str,
-    body: dict[str, Any],
-    member: str,
+    sandbox: Sandbox, http: httpx.AsyncClient, request_line: str, body: dict[str, Any], member: str
 ) -> None:
     method, path = request_line.split()
     before = sandbox.state.options
-    response = await control.request(method, f"/sandbox/{path}", content=json.dumps(body))
+    response = await http.request(method, f"/sandbox/{path}", content=json.dumps(body))
     assert response.status_code == 422
     assert response.json()["error"].startswith(f"{member}: ")
     assert sandbox.state.options is before
@@ -138,9 +134,9 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b"9" * 10_000])
 async def test_a_body_that_is_not_a_json_object_is_refused(
-    control: httpx.AsyncClient, body: bytes
+    http: httpx.AsyncClient, body: bytes
 ) -> None:
-    response = await control.put("/sandbox/fault", content=body)
+    response = await http.put("/sandbox/fault", content=body)
     assert response.status_code == 422
     assert response.json()["error"].startswith("body: ")
 

@@ -38,11 +38,11 @@ async def phone(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_a_fault_of_authing_is_set_by_its_plain_name(
-    sandbox: Sandbox, control: httpx.AsyncClient, name: str | None, kind: str
+    sandbox: Sandbox, http: httpx.AsyncClient, name: str | None, kind: str
 ) -> None:
-    shown = await control.put(API, json={"authing": name, "times": 2, "seconds": 0.5})
+    shown = await http.put(API, json={"authing": name, "times": 2, "seconds": 0.5})
     assert sandbox.state.fault == Fault(kind, times=2, seconds=0.5)
-    assert shown.json() == (await control.get(API)).json()
+    assert shown.json() == (await http.get(API)).json()
     assert (shown.json()["authing"], shown.json()["answers"]) == (name, None)
     assert name is None or name in shown.json()["choices"]["authing"]
     assert shown.json()["choices"]["answers"] == ["dropped", "doubled", "delayed", "503", "429"]
@@ -52,20 +52,20 @@ async def test_a_fault_of_authing_is_set_by_its_plain_name(
     ("headers", "status"),
     [
         ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "same-site", "Origin": "http://pages.test"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://authing.test"}, 403),
         ({"Origin": "https://other.example"}, 403),
         ({"Origin": "null"}, 403),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://pages.test"}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://authing.test"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
-        ({"Origin": "http://pages.test"}, 200),
+        ({"Origin": "http://authing.test"}, 200),
         ({}, 200),
     ],
 )
 async def test_a_page_of_another_site_cannot_steer_the_sandbox(
-    sandbox: Sandbox, control: httpx.AsyncClient, headers: dict[str, str], status: int
+    sandbox: Sandbox, http: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
-    faulted = await control.put(API, json={"answers": "429"}, headers=headers)
-    ticket = await control.post("/sandbox/tickets", headers=headers)
+    faulted = await http.put(API, json={"answers": "429"}, headers=headers)
+    ticket = await http.post("/sandbox/tickets", headers=headers)
     assert (faulted.status_code, ticket.status_code) == (status, status)
     assert sandbox.state.tickets_issued == (status == 200)
 

@@ -38,23 +38,23 @@ class Reader(HTMLParser):
 
 
 @pytest.mark.parametrize("path", ["/", "/sandbox", "/sandbox/"])
-async def test_the_page_answers_at_its_addresses(control: httpx.AsyncClient, path: str) -> None:
-    page = await control.get(path, follow_redirects=True)
+async def test_the_page_answers_at_its_addresses(http: httpx.AsyncClient, path: str) -> None:
+    page = await http.get(path, follow_redirects=True)
     assert (page.status_code, page.text) == (200, FILES["index.html"])
 
 
 async def test_the_icon_also_answers_at_the_address_that_browsers_guess(
-    control: httpx.AsyncClient,
+    http: httpx.AsyncClient,
 ) -> None:
-    icon = await control.get("/favicon.ico")
+    icon = await http.get("/favicon.ico")
     assert (icon.status_code, icon.text) == (200, FILES["icon.svg"])
 
 
 @pytest.mark.parametrize("name", FILES)
 async def test_a_file_of_the_page_is_served_under_a_strict_policy(
-    control: httpx.AsyncClient, name: str
+    http: httpx.AsyncClient, name: str
 ) -> None:
-    file = await control.get(f"/sandbox/{name}")
+    file = await http.get(f"/sandbox/{name}")
     assert (file.status_code, file.text) == (200, FILES[name])
     assert file.headers["content-type"].startswith(KINDS[name.rpartition(".")[2]])
     assert file.headers["cache-control"] == "no-store"
@@ -162,8 +162,8 @@ async def test_a_page_of_another_site_gets_no_service_key(served: httpx.AsyncCli
 
 
 async def test_a_ticket_that_comes_too_late_has_expired(
-    sandbox: Sandbox, control: httpx.AsyncClient, exchange: Any
+    sandbox: Sandbox, http: httpx.AsyncClient, exchange: Any
 ) -> None:
-    ticket = (await control.post("/sandbox/tickets", json={"expired": True})).json()["ticket"]
+    ticket = (await http.post("/sandbox/tickets", json={"expired": True})).json()["ticket"]
     assert (await exchange(ticket)).json()["code"] == 2206
     assert sandbox.state.logins == 0
