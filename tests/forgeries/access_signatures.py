@@ -1,14 +1,14 @@
 """Access tokens that are signed with another key, another algorithm or in another form."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.jose.key_ring import SigningKey
 from tests.forgeries.any_jws import mac
 from tests.forgeries.attacker import Attacker
 from tests.forgeries.forge import Forgeries, constant, sign_with
@@ -22,34 +22,30 @@ MISSING: Forgeries[Attacker] = {
 }
 
 
-def public_key_encodings(key: SigningKey, jwks: Mapping[str, Any]) -> dict[str, bytes]:
-    """Encodings of our public key that a verifier could take for a shared secret."""
-    pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return {
-        "pem-lf": pem,
-        "pem-crlf": pem.replace(b"\n", b"\r\n"),
-        "pem-no-newline": pem.rstrip(b"\n"),
-        "der": key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        "point": key.public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
-        "jwk-compact": json.dumps(key.public_jwk, separators=(",", ":")).encode(),
-        "jwk-pretty": json.dumps(key.public_jwk, indent=2).encode(),
-        "jwks": json.dumps(jwks).encode(),
-        "ssh": key.public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
-    }
+def _encoded(encoding: Encoding, form: PublicFormat, attacker: Attacker) -> bytes:
+    return attacker.key.public.public_bytes(encoding, form)
 
 
-ENCODINGS = (
-    *("pem-lf", "pem-crlf", "pem-no-newline", "der", "point"),
-    *("jwk-compact", "jwk-pretty", "jwks", "ssh"),
-)
+_SPKI, _POINT = PublicFormat.SubjectPublicKeyInfo, PublicFormat.UncompressedPoint
+_PEM = partial(_encoded, Encoding.PEM, _SPKI)
+ENCODINGS: dict[str, Callable[[Attacker], bytes]] = {
+    "pem-lf": _PEM,
+    "pem-crlf": lambda attacker: _PEM(attacker).replace(b"\n", b"\r\n"),
+    "pem-no-newline": lambda attacker: _PEM(attacker).rstrip(b"\n"),
+    "der": partial(_encoded, Encoding.DER, _SPKI),
+    "point": partial(_encoded, Encoding.X962, _POINT),
+    "jwk-compact": lambda each: json.dumps(each.key.public_jwk, separators=(",", ":")).encode(),
+    "jwk-pretty": lambda attacker: json.dumps(attacker.key.public_jwk, indent=2).encode(),
+    "jwks": lambda attacker: json.dumps(attacker.ring.public_jwks()).encode(),
+    "ssh": partial(_encoded, Encoding.OpenSSH, PublicFormat.OpenSSH),
+}
+"""Encodings of our public key that a verifier could take for a shared secret."""
 
 
 def public_key_as_secret(encoding: str, bits: int) -> Callable[[Attacker], str]:
-    def make(attacker: Attacker) -> str:
-        secret = public_key_encodings(attacker.key, attacker.ring.public_jwks())[encoding]
-        return attacker.token(header={"alg": f"HS{bits}"}, by=mac(secret, bits))
-
-    return make
+    return lambda attacker: attacker.token(
+        header={"alg": f"HS{bits}"}, by=mac(ENCODINGS[encoding](attacker), bits)
+    )
 
 
 PUBLIC_KEY_AS_SECRET: Forgeries[Attacker] = {
@@ -60,10 +56,9 @@ PUBLIC_KEY_AS_SECRET: Forgeries[Attacker] = {
 
 
 def own_key(algorithm: str, make_key: Callable[[], Any]) -> Callable[[Attacker], str]:
-    def make(attacker: Attacker) -> str:
-        return attacker.token(header={"alg": algorithm}, by=sign_with(algorithm, make_key()))
-
-    return make
+    return lambda attacker: attacker.token(
+        header={"alg": algorithm}, by=sign_with(algorithm, make_key())
+    )
 
 
 def _rsa() -> rsa.RSAPrivateKey:

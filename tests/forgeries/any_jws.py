@@ -5,7 +5,6 @@ import itertools
 import json
 import zlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from tests.forgeries.forge import Forge, Forgeries, Sign, as_json, constant
@@ -18,28 +17,21 @@ _NONE = ("none", "None", "NONE", "nOnE", "noNE")
 # --- unsigned, or signed badly ---
 
 
-def _unsigned(forge: Forge, algorithm: str) -> str:
-    return forge.token(header={"alg": algorithm}, by=constant(b""))
-
-
-def _signature_kept(forge: Forge, algorithm: str) -> str:
-    return forge.token(header={"alg": algorithm})
+def _none(algorithm: str, by: Sign | None) -> Callable[[Forge], str]:
+    return lambda forge: forge.token(header={"alg": algorithm}, by=by)
 
 
 ALG_NONE: Forgeries[Forge] = {
-    f"alg-{algorithm}-{form}": partial(make, algorithm=algorithm)
+    f"alg-{algorithm}-{form}": _none(algorithm, by)
     for algorithm in _NONE
-    for form, make in (("unsigned", _unsigned), ("signature-kept", _signature_kept))
+    for form, by in (("unsigned", constant(b"")), ("signature-kept", None))
 }
 
 
 def _by(change: Callable[[bytes], bytes]) -> Callable[[Forge], str]:
     """A token whose genuine signature was changed."""
 
-    def make(forge: Forge) -> str:
-        return forge.token(by=lambda message: change(forge.sign(message)))
-
-    return make
+    return lambda forge: forge.token(by=lambda message: change(forge.sign(message)))
 
 
 def flipped(position: int) -> Callable[[bytes], bytes]:

@@ -1,7 +1,8 @@
 """An attacker of a running service, who holds its key and all credentials that could be stolen."""
 
 import time
-from collections.abc import Callable, Mapping
+import timeit
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +55,11 @@ async def attacker_of(app: RunningApp) -> Attacker:
     await app.log_out(revoked)
     tokens = await app.log_in()
     ring = app.services.keys.ring
+    genuine: dict[str, Any] = jwt.decode(
+        tokens["access_token"], options={"verify_signature": False}
+    )
     return Attacker(
-        **access_parts(ring, make_ring(), claims_of(tokens)),
+        **access_parts(ring, make_ring(), genuine),
         retired=retired,
         revoked_session=revoked["session"]["id"],
         other_subject=other["user"]["sub"],
@@ -63,11 +67,6 @@ async def attacker_of(app: RunningApp) -> Attacker:
         ticket=app.ticket(),
         authing_token=authing_token(app),
     )
-
-
-def claims_of(tokens: Mapping[str, Any]) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(tokens["access_token"], options={"verify_signature": False})
-    return claims
 
 
 def authing_token(app: RunningApp) -> str:
@@ -98,9 +97,4 @@ async def show(app: RunningApp, token: str, *, path: str = "/v1/me") -> httpx.Re
 
 def cpu_seconds(work: Callable[[], object]) -> float:
     """Processor time of the fastest of three runs; other processes do not add to it."""
-    spent = []
-    for _ in range(3):
-        began = time.thread_time()
-        work()
-        spent.append(time.thread_time() - began)
-    return min(spent)
+    return min(timeit.repeat(work, timer=time.thread_time, repeat=3, number=1))

@@ -3,7 +3,6 @@
 A credential that was sent to a wrong place stays valid.
 """
 
-import itertools
 from typing import Any
 
 import httpx
@@ -14,10 +13,6 @@ from tests.support.running_app import RunningApp
 
 KINDS = ("ticket", "authing-token", "access-token", "refresh-token", "garbage")
 PLACES = ("login", "refresh", "logout", "me", "sessions")
-CELLS = [
-    pytest.param(kind, place, id=f"{kind}-at-{place}")
-    for kind, place in itertools.product(KINDS, PLACES)
-]
 INTENDED = {
     ("ticket", "login"): 201,
     ("refresh-token", "refresh"): 200,
@@ -25,14 +20,10 @@ INTENDED = {
     ("access-token", "me"): 200,
     ("access-token", "sessions"): 200,
 }
-REFUSAL = {
+REFUSAL = dict.fromkeys(PLACES, (401, "access_token_invalid")) | {
     "login": (400, "ticket_rejected"),
     "refresh": (400, "refresh_token_invalid"),
-    "logout": (401, "access_token_invalid"),
-    "me": (401, "access_token_invalid"),
-    "sessions": (401, "access_token_invalid"),
 }
-
 TOO_LONG = (422, "invalid_request")  # too long for a refresh token
 
 
@@ -58,11 +49,8 @@ async def bring(app: RunningApp, credential: str, place: str) -> httpx.Response:
     return await app.get(path, {"access_token": credential})
 
 
-async def test_five_of_25_cells_accept() -> None:
-    assert (len(CELLS), len(INTENDED)) == (25, 5)
-
-
-@pytest.mark.parametrize(("kind", "place"), CELLS)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_credential_is_accepted_only_in_its_own_place(
     app: RunningApp, kind: str, place: str
 ) -> None:

@@ -1,5 +1,6 @@
 """The table of 55 forged tokens of Authing, by class."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.forgeries import any_jws
-from tests.forgeries.forge import ABSENT, Forge, Forgeries, Table, sign_with
+from tests.forgeries.forge import ABSENT, Forge, Forgeries, Table, as_json, sign_with
 from tests.sessions.builders import b64
 
 ANOTHER = "5f00000000000000000000ff"
@@ -48,9 +49,7 @@ def data(**members: Any) -> Callable[[UpstreamForge], str]:
 
     def make(forge: UpstreamForge) -> str:
         changed = {**forge.claims["data"], **members}
-        return forge.token(
-            claims={"data": {name: v for name, v in changed.items() if v is not ABSENT}}
-        )
+        return forge.token(claims={"data": json.loads(as_json(changed))})
 
     return make
 
