@@ -1,7 +1,7 @@
 """Bugs: the response has our shape, and the log has their types and places only."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.api.error_scenarios import CANARY, login_with_a_bug_of_ours
 from tests.support.running_app import RunningApp, phone_of
@@ -60,6 +60,20 @@ async def test_a_response_that_has_begun_is_cut_off_after_a_bug(
     assert line["exception"][0]["type"] == "LookupError"
 
 
+async def served_to(app: ASGIApp, scope: Scope, *received: Message) -> list[Message]:
+    """What the application sends for these messages."""
+    incoming, sent = iter(received), list[Message]()
+
+    async def receive() -> Message:
+        return next(incoming)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "query_string": b"", "headers": [], **scope}, receive, send)
+    return sent
+
+
 class _CutOff(Response):
     """Begins, and is cancelled as the server stops."""
 
@@ -71,51 +85,24 @@ class _CutOff(Response):
 async def test_a_response_that_has_begun_is_not_begun_again_when_the_server_stops(
     app: RunningApp, log_lines: LogLines
 ) -> None:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     async def begin(_request: Request) -> Response:
         return _CutOff()
 
     service = app.serve(extra_routes=[Route("/begin", begin)])
-    scope = {"type": "http", "method": "GET", "path": "/begin", "query_string": b"", "headers": []}
-    await service(scope, receive, send)
-    assert [(message["type"], message["status"]) for message in sent] == [
-        ("http.response.start", 200)
-    ]
+    whole = {"type": "http.request", "body": b"", "more_body": False}
+    (start,) = await served_to(service, {"method": "GET", "path": "/begin"}, whole)
+    assert (start["type"], start["status"]) == ("http.response.start", 200)
     assert [line["status"] for line in log_lines() if line["event"] == "request"] == [200]
 
 
 async def test_a_phone_that_hangs_up_in_the_middle_of_its_body_is_no_bug_of_ours(
     app: RunningApp, log_lines: LogLines
 ) -> None:
-    messages: Iterator[Message] = iter(
-        [
-            {"type": "http.request", "body": b'{"ticket":', "more_body": True},
-            {"type": "http.disconnect"},
-        ]
-    )
-
-    async def receive() -> Message:
-        return next(messages)
-
-    async def send(_message: Message) -> None:
-        """Nobody is there any more."""
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/sessions",
-        "raw_path": b"/v1/sessions",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
-    await app.serve()(scope, receive, send)
+    path = "/v1/sessions"
+    scope: Scope = {"method": "POST", "path": path, "raw_path": path.encode()}
+    scope["headers"] = [(b"content-type", b"application/json")]
+    half = {"type": "http.request", "body": b'{"ticket":', "more_body": True}
+    await served_to(app.serve(), scope, half, {"type": "http.disconnect"})
     (line,) = log_lines()
     assert line["event"] == "request"
     assert line["level"] != "error"

@@ -31,19 +31,27 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body"), REFUSED)
-async def test_a_refused_body_is_not_echoed(
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        *((path, body, SERVICE) for path, body in REFUSED),
+        *(
+            ("/v1/sessions", {"ticket": "made-up"}, {"Idempotency-Key": key})
+            for key in (f"{CANARY} {CANARY}", CANARY[:15], LONG)
+        ),
+    ],
+)
+async def test_a_refused_request_is_not_echoed(
     phone: httpx.AsyncClient,
     path: str,
     body: dict[str, Any],
+    headers: dict[str, str],
     log_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     url = path.format(subject=CANARY)
-    response = await phone.request(WITH_BODY[path], url, json=body, headers=SERVICE)
+    response = await phone.request(WITH_BODY[path], url, json=body, headers=headers)
     assert response.status_code == 422
-    assert CANARY not in response.text
-    assert CANARY not in str(response.headers)
-    assert CANARY not in str(log_lines())
+    assert CANARY[:15] not in response.text + str(response.headers) + str(log_lines())
 
 
 async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) -> None:
@@ -74,13 +82,3 @@ async def test_all_wrong_parts_of_a_request_are_named(
     url = path.format(subject="a" * 129)
     response = await phone.request(WITH_BODY[path], url, json=body, headers=headers)
     assert [error["pointer"] for error in response.json()["errors"]] == pointers.split()
-
-
-@pytest.mark.parametrize("key", [f"{CANARY} {CANARY}", CANARY[:15], LONG])
-async def test_a_refused_key_is_not_echoed(
-    phone: httpx.AsyncClient, key: str, log_lines: Callable[[], list[dict[str, Any]]]
-) -> None:
-    body, headers = {"ticket": "made-up"}, {"Idempotency-Key": key}
-    response = await phone.post("/v1/sessions", json=body, headers=headers)
-    assert response.status_code == 422
-    assert CANARY[:15] not in response.text + str(response.headers) + str(log_lines())
