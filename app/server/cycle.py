@@ -24,8 +24,7 @@ _log = logging.getLogger("uvicorn.error")
 class ResponseCycle:
     """Runs the application for one whole request, and writes its response.
 
-    `on_response` is called when the response is complete. The names of the public members are
-    those of uvicorn's cycle, because its protocol class uses them.
+    `on_response` is called when the response is complete.
     """
 
     def __init__(
@@ -39,17 +38,22 @@ class ResponseCycle:
         default_headers: Sequence[_Field],
         on_response: Callable[[], None],
     ) -> None:
-        self.transport = transport
         self.keep_alive = keep_alive
-        self.disconnected = self.response_started = self.response_complete = False
-        self.message_event = asyncio.Event()
+        self.response_started = False
         self._scope = scope
         self._body: bytes | None = body
+        self._transport = transport
         self._flow = flow
         self._default_headers = default_headers
         self._on_response = on_response
         self._head = b""
-        self._chunked = False
+        self._chunked = self._disconnected = False
+        self._ended = asyncio.Event()
+
+    def disconnect(self) -> None:
+        """Write nothing more: the connection is lost."""
+        self._disconnected = True
+        self._ended.set()
 
     async def run(self, app: ASGIApp) -> None:
         """Run the application. Without a whole response, the connection is closed."""
@@ -57,22 +61,22 @@ class ResponseCycle:
             await app(self._scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  # a task has no caller that could handle it
             _log.error("Exception in ASGI application", exc_info=error)
-        if not self.response_complete and not self.disconnected:
-            self.transport.close()
+        if not self._ended.is_set():
+            self._transport.close()
 
     async def receive(self) -> Message:
         """Return the request. The next call waits for the end of the response or the connection."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        await self.message_event.wait()
+        await self._ended.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Write a part of the response. The head waits for the first part of the body (ASGI)."""
-        if self._flow.write_paused and not self.disconnected:
+        if self._flow.write_paused and not self._disconnected:
             await self._flow.drain()
-        if self.disconnected:
+        if self._disconnected:
             return
         if message["type"] == "http.response.start":
             self.response_started = True
@@ -81,18 +85,17 @@ class ResponseCycle:
         is_last = not message.get("more_body", False)
         part = self._part(message.get("body", b""), is_last=is_last)
         if self._head or part:
-            self.transport.write(self._head + part)
+            self._transport.write(self._head + part)
             self._head = b""
         if is_last:
-            self.response_complete = True
-            self.message_event.set()
+            self._ended.set()
             if not self.keep_alive:
-                self.transport.close()
+                self._transport.close()
             self._on_response()
 
     def _head_of(self, status: int, headers: Iterable[_Field]) -> bytes:
         fields = [*self._default_headers, *headers]
-        names = {name for name, _ in fields}
+        names = dict(fields)
         if b"connection" in names:
             self.keep_alive = False  # our responses use this field only to close the connection
         elif not self.keep_alive:
@@ -100,12 +103,11 @@ class ResponseCycle:
         if b"content-length" not in names and status not in _WITHOUT_BODY:
             # HTTP/1.0 has no chunks; the end of the connection ends the body.
             self._chunked = self._scope["http_version"] == "1.1"
-        if self._chunked:
-            fields.append(_CHUNKED)
-        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-        if not lines.count(b"\r") == lines.count(b"\n") == len(fields):
+            fields += [_CHUNKED] if self._chunked else []
+        lines = b"\r\n".join([*map(b": ".join, fields), b"", b""])
+        if not lines.count(b"\r") == lines.count(b"\n") == len(fields) + 1:
             raise ValueError("a header field of the response has a line break")
-        return STATUS_LINE[status] + lines + b"\r\n"
+        return STATUS_LINE[status] + lines
 
     def _part(self, body: bytes, *, is_last: bool) -> bytes:
         if self._scope["method"] == "HEAD":

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import cast
 
@@ -20,7 +21,7 @@ from typing_extensions import override
 
 from app.errors import StartupError
 from app.server.connections import ConnectionLimiter, raise_fd_limit
-from app.server.protocol import StrictHttpProtocol, strict_protocol
+from app.server.protocol import StrictHttpProtocol
 
 CLIENT_SECONDS = 10.0
 """How long a client may take to send a request, and as long to read its response."""
@@ -77,7 +78,10 @@ class DrainingServer(uvicorn.Server):
         self._on_start = on_start
         config = uvicorn.Config(
             app,
-            http=strict_protocol(self._limiter, drain.is_set),
+            # It is called like the class.
+            http=cast(
+                "type[asyncio.Protocol]", partial(StrictHttpProtocol, self._limiter, drain.is_set)
+            ),
             ws="none",
             lifespan="off",  # the service opens everything before the server exists
             log_config=None,

@@ -90,7 +90,7 @@ class RequestReader:
         The empty line that some clients send after a body is no part of it (RFC 9112 section 2.2).
         """
         empty = (b"", b"\r", _EMPTY_LINE) if self._tolerates_empty_line else (b"",)
-        return self._body is not None or bytes(self.received[:3]) not in empty
+        return self._body is not None or self.received not in empty
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they arrive."""
@@ -113,17 +113,22 @@ class RequestReader:
             limit = _MAX_BODY_OF.get(self.request.target, MAX_BODY_BYTES)
             if length is not None and length > limit:
                 raise BodyTooLarge
-            self.request.awaits_continue = length != 0 and self._awaits_continue()
+            if length == 0:
+                return self._complete(b"")
+            self.request.awaits_continue = self._awaits_continue()
             body = _chunks(self.received, limit) if length is None else _take(self.received, length)
             self._body = body
         try:
             next(self._body)
         except StopIteration as complete:
-            request = self.request
-            request.body = complete.value
-            self._expect_request()
-            return request
+            return self._complete(complete.value)
         return None
+
+    def _complete(self, body: bytes) -> Request:
+        request = self.request
+        request.body = body
+        self._expect_request()
+        return request
 
     def _take_head(self) -> bytes | None:
         received = self.received

@@ -1,18 +1,21 @@
-"""uvicorn's httptools protocol, with strict framing, a deadline and a connection limit.
+"""One connection: strict framing, a deadline, a connection limit, one whole request at a time.
 
-The application gets only whole requests, one at a time; only the body of a gateway's question to
-`/authz` stays unread. It answers refused requests too, so that
-refusals look and are logged like every other error: it gets an empty request, with the reason in
-`scope["state"]`. See docs/decisions/0013-one-parser.md.
+Only the body of a gateway's question to `/authz` stays unread. The application answers refused
+requests too, so that refusals look and are logged like every other error: it gets an empty request,
+with the reason in `scope["state"]`. See docs/decisions/0013-one-parser.md.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
+import uvicorn
 from starlette.types import Scope
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
 from app.api.middleware import REFUSAL
 from app.errors import RequestError
@@ -31,33 +34,45 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class StrictHttpProtocol(HttpToolsProtocol):
-    """One connection. `strict_protocol` sets the attributes that all connections share.
+class StrictHttpProtocol(asyncio.Protocol):
+    """One connection. After its first two arguments, uvicorn's server gives all others."""
 
-    uvicorn's parser, its queue of pipelined requests, its flow control for reading and its
-    keep-alive timer stay unused.
-    """
+    transport: asyncio.Transport
 
-    cycle: ResponseCycle | None  # type: ignore[assignment]  # has what uvicorn's class uses
-    limiter: ConnectionLimiter
-    is_draining: Callable[[], bool]
+    def __init__(
+        self,
+        limiter: ConnectionLimiter,
+        is_draining: Callable[[], bool],
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        del app_state  # of ASGI's lifespan, which is off
+        self.cycle: ResponseCycle | None = None  # of the request that is being answered
+        self._limiter = limiter
+        self._is_draining = is_draining
+        self._app = config.loaded_app
+        self._server_state = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._reader = RequestReader()
+        self._discarding = self._leaving = self._ended = self._reading_paused = False
+        self._refusal: RequestError | None = None
+        self._linger: asyncio.TimerHandle | None = None
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
         transport.set_write_buffer_limits(high=_MAX_UNSENT, low=0)
-        self._socket = transport
-        self._reader = RequestReader()
-        self._responding = self._discarding = self._leaving = self._ended = self._reading_paused = (
-            False
-        )
-        self._linger: asyncio.TimerHandle | None = None
-        self.limiter.opened(self)
+        self.transport = self._socket = transport
+        self._flow = FlowControl(transport)
+        self._server, self._client = get_local_addr(transport), get_remote_addr(transport)
+        self._server_state.connections.add(self)  # type: ignore[arg-type]  # it has what uvicorn uses
+        self._limiter.opened(self)
 
     def evict(self) -> None:
         """Close at once, because the client takes too long or another one needs the place."""
         if self.cycle is not None:
-            self.cycle.disconnected = True
+            self.cycle.disconnect()
         self._socket.abort()
 
     def cut_off(self) -> None:
@@ -73,12 +88,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._reader.receive_data(data)
         if not self._is_busy:
             self._advance()
-            if not self._responding and self._reader.begun and not begun:
-                self.limiter.waiting(self)
+            if self.cycle is None and self._reader.begun and not begun:
+                self._limiter.waiting(self)
         self._limit_held()
 
     @override
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's never keeps it open
+    def eof_received(self) -> bool:
         """Keep a half-closed connection open until its whole requests are answered.
 
         But a client that leaves while a response comes in parts has no use for the rest.
@@ -90,55 +105,56 @@ class StrictHttpProtocol(HttpToolsProtocol):
     @override
     def pause_writing(self) -> None:
         """Wait for a client that does not read; called by the transport."""
-        super().pause_writing()
-        self.limiter.waiting(self)
+        self._flow.pause_writing()
+        self._limiter.waiting(self)
 
     @override
     def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._responding:
-            self.limiter.responding(self)
+        self._flow.resume_writing()
+        if self.cycle is not None:
+            self._limiter.responding(self)
         else:
             self._next()
 
-    @override
-    def on_response_complete(self) -> None:
-        self._responding = False
-        if self._discarding:
-            self._linger = self.loop.call_later(LINGER_SECONDS, self._socket.abort)
-        self.cycle = None  # an idle connection holds no request
-        if not self.flow.write_paused:
-            self._next()
-
-    @override
     def shutdown(self) -> None:
         """Close when the request in flight is answered; a request of which a part came counts."""
         self._leaving = True
-        if self._responding or not self._reader.begun:
-            super().shutdown()
-            if not self._responding:
-                self.limiter.waiting(self)  # its client may have to read a response
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+        elif not self._reader.begun:
+            self.transport.close()
+            self._limiter.waiting(self)  # its client may have to read a response
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._server_state.connections.discard(self)
+        self._limiter.closed(self)
         if self._linger is not None:
             self._linger.cancel()
-        self.limiter.closed(self)
-        super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.disconnect()
+        self._flow.resume_writing()
 
     @property
     def _is_busy(self) -> bool:
         """Whether a response must be made or read before the next request."""
-        return self._responding or self.flow.write_paused
+        return self.cycle is not None or self._flow.write_paused
+
+    def _responded(self) -> None:
+        self.cycle = None  # an idle connection holds no request
+        if self._discarding:
+            self._linger = self._loop.call_later(LINGER_SECONDS, self._socket.abort)
+        if not self._flow.write_paused:
+            self._next()
 
     def _next(self) -> None:
         if self.transport.is_closing():
-            self.limiter.waiting(self)  # its client may have to read the last bytes
+            self._limiter.waiting(self)  # its client may have to read the last bytes
         elif self._reader.begun:
-            self.limiter.waiting(self)
+            self._limiter.waiting(self)
             self._advance()
         else:
-            self.limiter.idle(self)
+            self._limiter.idle(self)
         self._limit_held()
         if self._ended and not self._is_busy:
             self._socket.close()
@@ -160,27 +176,26 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._respond_last(request)
         elif request is not None:
             # While draining too: the client should not send its next request into the closing.
-            self._respond(request, last=self._leaving or self.is_draining())
+            self._respond(request, last=self._leaving or self._is_draining())
         elif self._reader.request.awaits_continue:
             self._reader.request.awaits_continue = False
             self._socket.write(_CONTINUE)
 
     def _respond(self, request: Request, *, last: bool) -> None:
         """Start the application's task."""
-        self._responding = True
-        self.limiter.responding(self)
+        self._limiter.responding(self)
         self.cycle = ResponseCycle(
             self._scope_of(request),
             request.body,
             self.transport,
-            self.flow,
+            self._flow,
             keep_alive=request.keeps_alive and not last,
-            default_headers=self.server_state.default_headers,
-            on_response=self.on_response_complete,
+            default_headers=self._server_state.default_headers,
+            on_response=self._responded,
         )
-        task = self.loop.create_task(self.cycle.run(self.app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task = self._loop.create_task(self.cycle.run(self._app))
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
 
     def _scope_of(self, request: Request) -> Scope:
         raw_path, _, query = request.target.partition(b"?")
@@ -189,8 +204,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             "type": "http",
             "asgi": _ASGI,
             "http_version": request.http_version,
-            "server": self.server,
-            "client": self.client,
+            "server": self._server,
+            "client": self._client,
             "scheme": "http",
             "method": request.method.decode("ascii"),
             "root_path": "",
@@ -198,7 +213,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": request.headers,
-            "state": self.app_state.copy(),
+            "state": {REFUSAL: self._refusal},
         }
 
     def _refuse(self, error: RequestError) -> None:
@@ -206,7 +221,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         empty = Request(read.method, read.target)
         empty.headers = [field for field in read.headers if field[0] in _FOR_THE_RESPONSE]
         # A new one: the traceback of the raised one leads back here, a cycle for the collector.
-        self.app_state = self.app_state | {REFUSAL: type(error)()}
+        self._refusal = type(error)()
         self._respond_last(empty)
 
     def _respond_last(self, request: Request) -> None:
@@ -215,11 +230,3 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._discarding = True
         self.transport = LingeringClose(self._socket)
         self._respond(request, last=True)
-
-
-def strict_protocol(
-    limiter: ConnectionLimiter, is_draining: Callable[[], bool]
-) -> type[StrictHttpProtocol]:
-    """Return a class for uvicorn's `http=`, which makes one object of it per connection."""
-    shared = {"limiter": limiter, "is_draining": staticmethod(is_draining)}
-    return type("Bound", (StrictHttpProtocol,), shared)

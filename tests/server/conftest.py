@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from app.api.middleware import RequestContext
 from app.server.connections import ConnectionLimiter
 from app.server.draining import DrainingServer
-from app.server.protocol import StrictHttpProtocol, strict_protocol
+from app.server.protocol import StrictHttpProtocol
 from tests.support.fakes import RecordedEvents
 from tests.support.serving import served
 
@@ -117,8 +117,10 @@ class FakeConnection:
     def __init__(self, limiter: ConnectionLimiter | None = None) -> None:
         self.echo, self.transport = Echo(), FakeTransport()
         config = uvicorn.Config(self.echo.app, lifespan="off", ws="none", log_config=None)
-        self.protocol = strict_protocol(limiter or limiting(1), lambda: False)(
-            config, ServerState(), {}
+        config.load()
+        self.state = ServerState()
+        self.protocol = StrictHttpProtocol(
+            limiter or limiting(1), lambda: False, config, self.state, {}
         )
         self.protocol.connection_made(self.transport)
 
@@ -129,8 +131,8 @@ class FakeConnection:
     async def responses(self) -> list[Received]:
         """Release held responses, and return all when every task has ended."""
         self.echo.release.set()
-        while self.protocol.tasks:
-            await asyncio.wait(set(self.protocol.tasks))
+        while self.state.tasks:
+            await asyncio.wait(set(self.state.tasks))
         return responses(bytes(self.transport.written))
 
 

@@ -220,7 +220,7 @@ async def test_client_that_reads_late_gets_every_response(
         writer.write(raw * number)
         if ends:
             writer.write_eof()
-        await until(lambda: any(each.flow.write_paused for each in server.connections()))
+        await until(lambda: any(each._flow.write_paused for each in server.connections()))
         assert len(server.reached) < number
         for _ in range(number):
             assert (await next_response(reader)).status == 200
