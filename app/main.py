@@ -24,7 +24,8 @@ from app.api.deps import ServiceKeys, Services
 from app.api.routes.health import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.transport import Deadline, Transport
+from app.authing.response import Deadline
+from app.authing.transport import Transport
 from app.config import SECRETS_DIR, Settings
 from app.config.secret_files import SecretFiles
 from app.housekeeping import housekeeping

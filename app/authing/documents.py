@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import AuthingBadAnswer
-from app.jose.strict_json import decoder
+from app.jose.strict_json import decoder, is_deeper
 
 MAX_DEPTH = 64
 """Maximum nesting of a document; each JSON string inside counts from zero."""
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 class _Ambiguous:
@@ -25,30 +24,25 @@ AMBIGUOUS = _Ambiguous()
 
 
 def loads(document: bytes | str) -> Any:
-    """Decode JSON (RFC 8259), in UTF-8 if it is bytes. The caller has limited the size.
+    """Decode JSON (RFC 8259), or raise AuthingBadAnswer. The caller has limited the size.
 
-    A byte order mark and unescaped control characters are accepted. Strings may hold lone
-    surrogates.
-
-    Raises:
-        AuthingBadAnswer: not JSON, or nested too deeply.
+    A byte order mark, unescaped control characters and lone surrogates are accepted.
     """
     try:
         text = document.decode() if isinstance(document, bytes) else document
-        value = _DECODER.decode(text.removeprefix(_BYTE_ORDER_MARK))
+        value = _DECODER.decode(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         # From None, because both errors hold the document.
         raise AuthingBadAnswer("bad_json") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value, MAX_DEPTH)
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        raise AuthingBadAnswer("bad_json")
     return value
 
 
 def decisive(members: Mapping[str, Any], name: str) -> Any:
     """Return a member on which the result depends; None if it is absent.
 
-    Raises:
-        AuthingBadAnswer: JSON readers disagree about its value.
+    AuthingBadAnswer, if JSON readers disagree about its value.
     """
     value = members.get(name)
     if value is AMBIGUOUS:
@@ -56,14 +50,4 @@ def decisive(members: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-# Not strict: control characters need no escape.
-_DECODER = decoder(lambda _rule: AMBIGUOUS, strict=False)
-
-
-def _check_depth(value: Any, depth_left: int) -> None:
-    if not isinstance(value, (dict, list)):
-        return
-    if depth_left == 0:
-        raise AuthingBadAnswer("bad_json")
-    for part in value.values() if isinstance(value, dict) else value:
-        _check_depth(part, depth_left - 1)
+_DECODER = decoder(lambda: AMBIGUOUS, strict=False)

@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
-from app.authing.response import read_json, send
-from app.authing.transport import Deadline, Transport
+from app.authing.response import Deadline, read_json, send
+from app.authing.transport import Transport
 from app.authing.verifier import Algorithm, TokenKey, TokenKeys
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
 from app.events import Events

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from app.authing.client import PoolSecrets
 from app.authing.documents import decisive
-from app.authing.response import request
+from app.authing.response import Deadline, request
 from app.authing.result import Reply, code_of, is_success, raise_for_code
-from app.authing.transport import Deadline, Transport
+from app.authing.transport import Transport
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
 from app.sessions.ports import Clock, UserDirectory
 

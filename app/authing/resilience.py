@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
 
-from app.authing.transport import Deadline
+from app.authing.response import Deadline
 from app.errors import (
     AuthingBadAnswer,
     AuthingError,

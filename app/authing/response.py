@@ -3,19 +3,21 @@
 This module knows HTTP and JSON, and not what Authing's documents mean.
 """
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from json import dumps
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
 from app.authing.documents import loads
 from app.authing.result import Reply, is_success, raise_for_status
-from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, raise_mapped
-from app.errors import AuthingBadAnswer
+from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, map_client_error
+from app.errors import AuthingBadAnswer, AuthingTimeout
 from app.jose.strict_json import JsonValue
 from app.sessions.ports import Clock
 
@@ -28,11 +30,7 @@ _JSON = re.compile(r"(?is)\s*(application/json|[^/;\s]+/[^/;\s]+\+json)\s*(;.*)?
 async def request(
     transport: Transport, method: str, url: str, clock: Clock, **content: Any
 ) -> Reply:
-    """Send one request, once, and read the JSON of its response.
-
-    Raises:
-        AuthingError: there is no response, or its status or form decides.
-    """
+    """Send one request, once, and read its JSON; AuthingError if its status or form decides."""
     response = await send(transport, method, url, **content)
     wait = retry_after(response.headers.get("retry-after", ""), clock)
     raise_for_status(response.status, retry_after=wait)
@@ -65,7 +63,9 @@ async def send(
     try:
         return await transport.send(method, url, fields, body)
     except CLIENT_ERRORS as exc:
-        raise_mapped(exc)
+        error = map_client_error(exc)
+        # A framing error quotes the response, which may hold a token: it is not chained.
+        raise error from (None if isinstance(error, AuthingBadAnswer) else exc)
 
 
 def read_json(response: Response) -> Any:
@@ -99,3 +99,24 @@ def http_date(text: str) -> datetime | None:
         return parsedate_to_datetime(text).replace(tzinfo=UTC)  # always GMT (RFC 9110)
     except ValueError:
         return None
+
+
+class Deadline:
+    """Cancels a block after so many seconds. AuthingTimeout takes the place of TimeoutError."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as exc:
+            raise AuthingTimeout("deadline") from exc

@@ -1,4 +1,4 @@
-"""The HTTP transport to Authing, its errors and its deadline: aiohttp's connections and parser.
+"""The HTTP transport to Authing and its errors: aiohttp's connections and parser.
 
 The only module that knows the HTTP engine (docs/decisions/0034). Nothing is read from the
 environment (proxies, trust stores, key logs, netrc), because the pool secret is sent here.
@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import aiohttp
 import certifi
@@ -23,13 +22,7 @@ from typing_extensions import override
 from yarl import URL
 
 from app.authing.result import Outcome
-from app.errors import (
-    AuthingBadAnswer,
-    AuthingError,
-    AuthingTimeout,
-    AuthingUnavailable,
-    AuthingUntrusted,
-)
+from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable, AuthingUntrusted
 
 LookUp: TypeAlias = Callable[
     [str, int, socket.AddressFamily], Coroutine[Any, Any, list[ResolveResult]]
@@ -70,16 +63,13 @@ class Response:
 
 
 class Transport(ABC):
-    """Sends requests of one event loop. The sandbox and the tests answer them in this process."""
+    """Sends requests of one event loop."""
 
     @abstractmethod
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
-        """Send one request without retries, and read its response.
-
-        Host and Content-Length are added to `headers`.
-        """
+        """Send one request once, with Host and Content-Length, and read its response."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -96,12 +86,9 @@ class AuthingTransport(Transport):
     """The transport of all calls to Authing: aiohttp's connections and parser, without its session.
 
     It has no code that follows redirects or keeps cookies. Only the time to connect is limited
-    (2 s); the caller sets the `deadline` of the whole call. Only the certificate authorities of
-    `ca_file` are trusted; without it, those of Mozilla's list in certifi, which is the same on
-    every machine. `look_up` replaces the system's resolver.
-
-    Raises:
-        OSError: `ca_file` cannot be read or holds no certificate.
+    (2 s); the caller sets the `Deadline` of the whole call. Only the certificate authorities of
+    `ca_file` are trusted (OSError if it holds none); without it, those of Mozilla's list in
+    certifi, which is the same on every machine. `look_up` replaces the system's resolver.
     """
 
     def __init__(
@@ -179,8 +166,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> bytes:
     """Write the head of a request (RFC 9112 section 3).
 
-    Raises:
-        UnicodeError: a value holds a line break, or a character outside ASCII.
+    UnicodeError for a value with a line break, or with a character outside ASCII.
     """
     lines = [f"{method} {target.raw_path_qs} HTTP/1.1", f"host: {target.host_port_subcomponent}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -191,41 +177,9 @@ def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> 
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def raise_mapped(exc: Exception) -> NoReturn:
-    """Raise AuthingError in place of one of CLIENT_ERRORS.
-
-    Raises:
-        AuthingError: it keeps no text of the original error.
-    """
-    error = map_client_error(exc)
-    # A framing error quotes the response, which may hold a token: it is not chained.
-    raise error from (None if isinstance(error, AuthingBadAnswer) else exc)
-
-
 def map_client_error(exc: Exception) -> AuthingError:
-    """Return the AuthingError that an error of the client or of the system stands for."""
+    """Return the AuthingError that one of CLIENT_ERRORS stands for. It has no text of it."""
     return next(error(outcome) for kinds, error, outcome in _ERROR_MAP if isinstance(exc, kinds))
-
-
-class Deadline:
-    """Cancels a block after so many seconds. AuthingTimeout takes the place of TimeoutError."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timeout = asyncio.timeout(seconds)
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as exc:
-            raise AuthingTimeout("deadline") from exc
 
 
 class _BoundedResolver(aiohttp.ThreadedResolver):

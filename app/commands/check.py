@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from app.adapters import authing_client, authing_transport, management_client, store_address
 from app.authing.jwks import RemoteJwks
-from app.authing.transport import Deadline, Transport
+from app.authing.response import Deadline
+from app.authing.transport import Transport
 from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, names_given, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names

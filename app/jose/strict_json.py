@@ -29,23 +29,30 @@ def loads(data: bytes, *, max_depth: int = 8, mended: str = "") -> JsonValue:
     JavaScript cuts texts inside an emoji.
     """
     try:
-        value: JsonValue = _DECODER.decode(data.decode("utf-8"))
+        value: JsonValue = _DECODER.decode(data.decode())
         if isinstance(value, dict) and mended in value:
             whole = json.dumps(value[mended], ensure_ascii=False).encode("utf-8", "replace")
-            value[mended] = _DECODER.decode(whole.decode("utf-8"))
-    except StrictJsonError:
-        raise
+            value[mended] = _DECODER.decode(whole.decode())
+        if b"\\u" in data:  # only an escape can be a lone surrogate, which has no encoding
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        # From None, because both errors hold the document.
-        raise StrictJsonError("not JSON") from None
-    # Only an escape can be a lone surrogate, and most documents need no look at each value.
-    if b"\\u" in data or data.count(b"[") + data.count(b"{") > max_depth:
-        _check(value, max_depth)
+        # From None, because an error may hold the document.
+        raise StrictJsonError("not strict JSON") from None
+    if data.count(b"[") + data.count(b"{") > max_depth and is_deeper(value, max_depth):
+        raise StrictJsonError("too deep")
     return value
 
 
-def decoder(ambiguous: Callable[[str], Any], *, strict: bool = True) -> json.JSONDecoder:
-    """Return a decoder that calls `ambiguous` with the rule where JSON readers disagree.
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether arrays and objects are nested in more than so many levels."""
+    if not isinstance(value, (dict, list)):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(part, levels - 1) for part in parts)
+
+
+def decoder(ambiguous: Callable[[], Any], *, strict: bool = True) -> json.JSONDecoder:
+    """Return a decoder that calls `ambiguous` where JSON readers disagree about a value.
 
     It raises, or returns the value to use. Without `strict`, control characters need no escape.
     """
@@ -54,7 +61,7 @@ def decoder(ambiguous: Callable[[str], Any], *, strict: bool = True) -> json.JSO
         found = dict(pairs)
         if len(found) != len(pairs):
             counts = Counter(name for name, _value in pairs)
-            found |= {name: ambiguous("duplicate key") for name in counts if counts[name] > 1}
+            found |= {name: ambiguous() for name in counts if counts[name] > 1}
         return found
 
     def integer(text: str) -> Any:
@@ -66,37 +73,23 @@ def decoder(ambiguous: Callable[[str], Any], *, strict: bool = True) -> json.JSO
             held = number is not None and int(float(number)) == number
         except OverflowError:
             held = False
-        return number if held else ambiguous("number out of range")
+        return number if held else ambiguous()
 
     def real(text: str) -> Any:
         number = float(text)
-        return number if math.isfinite(number) else ambiguous("number out of range")
+        return number if math.isfinite(number) else ambiguous()
 
     return json.JSONDecoder(
         object_pairs_hook=members,
         parse_int=integer,
         parse_float=real,
-        parse_constant=lambda _name: ambiguous("not a JSON number"),
+        parse_constant=lambda _name: ambiguous(),
         strict=strict,
     )
 
 
-def _refuse(rule: str) -> NoReturn:
-    raise StrictJsonError(rule)
+def _refuse() -> NoReturn:
+    raise StrictJsonError
 
 
 _DECODER = decoder(_refuse)
-
-
-def _check(value: JsonValue, depth_left: int) -> None:
-    if isinstance(value, str):
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise StrictJsonError("lone surrogate") from None
-    elif isinstance(value, (dict, list)):
-        if depth_left == 0:
-            raise StrictJsonError("too deep")
-        parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        for part in parts:
-            _check(part, depth_left - 1)

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
+from app.authing.response import Deadline
 from app.authing.result import Outcome
-from app.authing.transport import Deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from app.authing.client import PoolSecrets
-from app.authing.transport import Deadline
+from app.authing.response import Deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,

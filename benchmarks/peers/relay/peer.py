@@ -8,8 +8,8 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from app.authing.response import read_json, send
-from app.authing.transport import AuthingTransport, Deadline
+from app.authing.response import Deadline, read_json, send
+from app.authing.transport import AuthingTransport
 from app.telemetry import logs
 
 _SECRET = os.environ["POOL_SECRET"]
