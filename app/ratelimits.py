@@ -8,7 +8,6 @@ import asyncio
 import hmac
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -81,60 +80,12 @@ class MemoryCounter:
         self._started_at = at
 
 
-class CounterUnavailable(Exception):
-    """The shared store was not asked, or has not replied in time."""
-
-
-class SharedCounter:
-    """Counts in the shared store, unless that has just failed.
-
-    A failure is recorded once, as `rate_limits_local`, and its end once, as `rate_limits_shared`.
-    `timeout` in seconds.
-    """
-
-    def __init__(
-        self, count: Count, events: Events, clock: Callable[[], float], timeout: float
-    ) -> None:
-        self._count = count
-        self._events = events
-        self._clock = clock
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
-        self._down = False
-        self._retry_at = clock()
-
-    async def count(self, name: str, amount: int, seconds: int) -> float | None:
-        """Count as `Count`, or raise CounterUnavailable."""
-        was_down = self._down
-        if was_down:
-            self._half_open()
-        try:
-            async with asyncio.timeout(self._timeout), self._slots:
-                wait = await self._count(name, amount, seconds)
-        # Not even a bug in the client library may stop logins.
-        except Exception as error:
-            self._fail(error)
-            raise CounterUnavailable from error
-        if was_down:  # a count that was asked before the outage says nothing about its end
-            self._down = False
-            self._events.record("rate_limits_shared")
-        return wait
-
-    def _half_open(self) -> None:
-        now = self._clock()
-        if now < self._retry_at:
-            raise CounterUnavailable
-        self._retry_at = now + COOLDOWN  # for all others while this one is trying
-
-    def _fail(self, error: Exception) -> None:
-        self._retry_at = self._clock() + COOLDOWN
-        if not self._down:
-            self._down = True
-            self._events.record("rate_limits_local", kind=type(error).__name__)
-
-
 async def unlimited(_name: str) -> None:
     """A limit that is switched off."""
+
+
+class CounterUnavailable(Exception):
+    """The shared store was not asked, or has not replied in time."""
 
 
 class RateLimiter:
@@ -142,6 +93,9 @@ class RateLimiter:
 
     `secret` returns the key under which names are hashed, so that a dump of the store reveals no
     address. When the key changes, counting starts anew. `clock` returns monotonic seconds.
+
+    A failure of the store is recorded once, as `rate_limits_local`, and its end once, as
+    `rate_limits_shared`.
     """
 
     def __init__(
@@ -153,9 +107,14 @@ class RateLimiter:
         clock: Callable[[], float],
         timeout: float = TIMEOUT,
     ) -> None:
-        self._shared = None if shared is None else SharedCounter(shared, events, clock, timeout)
+        self._shared = shared
         self._secret = secret
+        self._events = events
         self._clock = clock
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._down = False
+        self._retry_at = clock()
 
     def limit(self, kind: str, rate: str | None, *, times: int = 1) -> RateLimit:
         """A limit with a counter of its own; `rate` is like `30/minute`, or None for no limit.
@@ -169,14 +128,34 @@ class RateLimiter:
         return partial(self._limit, kind, local)
 
     async def _limit(self, kind: str, local: MemoryCounter, name: str) -> None:
-        seconds = await self._count(kind, local, name)
+        try:
+            seconds = await self._count_together(kind, local, name)
+        except CounterUnavailable:  # recorded as an event already
+            seconds = local.count(hash(name))  # short, and no readable name
         if seconds is not None:
             raise RateLimited(retry_after=math.ceil(seconds + _AFTER))
 
-    async def _count(self, kind: str, local: MemoryCounter, name: str) -> float | None:
-        if self._shared is not None:
-            digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
-            pseudonym = f"{kind}:{digest[:_PSEUDONYM_BYTES].hex()}"
-            with suppress(CounterUnavailable):  # recorded as an event already
-                return await self._shared.count(pseudonym, local.amount, local.seconds)
-        return local.count(hash(name))  # short, and no readable name
+    async def _count_together(self, kind: str, local: MemoryCounter, name: str) -> float | None:
+        was_down, now = self._down, self._clock()
+        if self._shared is None or (was_down and now < self._retry_at):
+            raise CounterUnavailable
+        self._retry_at = now + COOLDOWN  # for all others while this one is trying
+        digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
+        pseudonym = f"{kind}:{digest[:_PSEUDONYM_BYTES].hex()}"
+        try:
+            async with asyncio.timeout(self._timeout), self._slots:
+                wait = await self._shared(pseudonym, local.amount, local.seconds)
+        # Not even a bug in the client library may stop logins.
+        except Exception as error:
+            self._fail(error)
+            raise CounterUnavailable from error
+        if was_down:  # a count that was asked before the outage says nothing about its end
+            self._down = False
+            self._events.record("rate_limits_shared")
+        return wait
+
+    def _fail(self, error: Exception) -> None:
+        self._retry_at = self._clock() + COOLDOWN
+        if not self._down:
+            self._down = True
+            self._events.record("rate_limits_local", kind=type(error).__name__)

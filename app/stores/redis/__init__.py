@@ -13,13 +13,11 @@ from app.events import Events
 from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl
 from app.stores.redis import scripts
-from app.stores.redis.bans import RedisBans
 from app.stores.redis.codec import LIMIT_PREFIX
 from app.stores.redis.connections import open_connections
 from app.stores.redis.engine import TIMEOUT, RedisEngine
-from app.stores.redis.history import RedisHistory
 from app.stores.redis.maintenance import RedisMaintenance
-from app.stores.redis.sessions import RedisSessions
+from app.stores.redis.sessions import RedisBans, RedisHistory, RedisSessions
 from app.stores.redis.tickets import RedisTickets
 
 

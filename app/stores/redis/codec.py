@@ -54,6 +54,8 @@ BAN_NOTES_PREFIX = _PREFIX + "ban-notes-of:"
 """Before the subject. The last bans and lifts, with their times: a list."""
 LIMIT_PREFIX = _PREFIX + "limit:"
 """Before the name of a limit and a hash of its subject. The counts of two windows: a string."""
+REPLY_PREFIX = _PREFIX + "reply:"
+"""Before the id of an erasure's command. Its reply, for a few seconds: a list."""
 BAN_PREFIX = _PREFIX + "ban:"
 BAN_INDEX = _PREFIX + "bans"
 """The banned users by the end of their bans, in epoch seconds: a sorted set."""
@@ -80,11 +82,6 @@ def idempotency_key(key_hash: bytes | None) -> str:
     Without a key, a name that is never written: scripts take a fixed number of keys.
     """
     return f"{_PREFIX}idempotency-key:{key_hash.hex() if key_hash else 'none'}"
-
-
-def reply_key(command_id: str) -> str:
-    """What a command has replied, for a few seconds: a list. The name does not tell the user."""
-    return f"{_PREFIX}reply:{command_id}"
 
 
 # --- values ---

@@ -16,14 +16,15 @@ from redis import exceptions
 
 from app.errors import StoreUnavailable
 from app.events import Events
-from app.sessions.models import epoch
+from app.sessions.models import epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL
-from app.stores.redis.codec import Argument
+from app.stores.redis.codec import Argument, decode_ids
 from app.stores.redis.connections import LOST, Command, Connections
 from app.stores.redis.scripts import Script
-from app.stores.redis.server_clock import TIMER_ERROR, ServerClock
 
 T = TypeVar("T")
+NO_TIME = instant(0)
+"""For scripts that do not read the time of the command."""
 
 MAX_CONCURRENT = 16
 """Maximum concurrent commands. Further callers queue, within their time-out."""
@@ -32,6 +33,8 @@ TIMEOUT = 1.0
 _FAIL_FAST_FOR = 0.5
 """After a time-out without any reply, fail commands immediately for the next 0.5 s."""
 _FAILURES = (*LOST, exceptions.RedisError, OSError, TimeoutError)
+_TIMER_ERROR = 0.1
+"""Seconds by which a time-out may come early: uvloop's timers do."""
 _WAIT = ("WAIT", 1, 100)
 """One replica, within so many milliseconds."""
 _INFO = ("INFO", "replication")
@@ -65,25 +68,21 @@ class RedisEngine:
         keys: Sequence[str],
         now: datetime,
         *arguments: Argument,
-        command_id: str = "",
         confirm: bool = False,
     ) -> Any:
         """Run the script, once in effect, and return its reply.
 
-        StoreUnavailable means that it is not known to have run. `command_id` is random unless
-        given. With `confirm` the command waits until one replica has the write. A time-out of that
-        wait is recorded and is not an error.
+        StoreUnavailable means that it is not known to have run. With `confirm` the command waits
+        until one replica has the write. A time-out of that wait is recorded and is not an error.
         """
-        name = command_id or secrets.token_urlsafe(12)
+        command_id = secrets.token_urlsafe(12)
 
         async def run(*, again: bool, deadline: float) -> Any:
             times = f"{epoch(now)} {self._server_clock.window(deadline)} {self._history_ttl}"
-            args = (len(keys), *keys, name, int(again), times, *arguments)
+            args = (len(keys), *keys, command_id, int(again), times, *arguments)
             questions = self._replicas.questions() if confirm else ()
             reply, *answers = await self._connections.run(script, *args, then=questions)
-            if questions and not self._replicas.confirmed(
-                dict(zip(questions, answers, strict=True))
-            ):
+            if confirm and not self._replicas.confirmed(answers):
                 self._events.record("write_unconfirmed")
             server_now, verdict, *result = reply
             stale = verdict == b"stale"  # the first command, or a clock has jumped
@@ -125,10 +124,13 @@ class RedisEngine:
                 # A command that cannot have its reply in time is not sent.
                 if sent < self._fail_fast_until or deadline - sent < self._last_reply_took:
                     raise StoreUnavailable
-                reply = await self._run_twice_if_lost(run, deadline)
+                try:
+                    reply = await run(again=False, deadline=deadline)
+                except LOST:
+                    reply = await run(again=True, deadline=deadline)
         except _FAILURES as error:
             silence = time.monotonic() - max(started, self._last_reply_at)
-            if silence >= self._timeout - TIMER_ERROR:
+            if silence >= self._timeout - _TIMER_ERROR:
                 self._fail_fast_until = time.monotonic() + _FAIL_FAST_FOR
             self._events.record("store_failed", kind=_kind(error))
             raise StoreUnavailable from error
@@ -137,18 +139,24 @@ class RedisEngine:
         self._last_reply_took = min(self._last_reply_at - sent, self._timeout / 2)
         return reply
 
-    async def _run_twice_if_lost(self, run: Callable[..., Awaitable[T]], deadline: float) -> T:
-        try:
-            return await run(again=False, deadline=deadline)
-        except LOST:
-            return await run(again=True, deadline=deadline)
-
 
 class RedisPort:
     """What the ports over one Redis or Valkey have in common."""
 
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
+
+    async def _end_in_chunks(
+        self, script: Script, keys: Sequence[str], now: datetime, *arguments: Argument
+    ) -> Sequence[str]:
+        """Run a script that ends sessions until none is left; return the ids that ended."""
+        ids: list[str] = []
+        more = 1
+        while more:
+            reply = await self._engine.eval_script(script, keys, now, *arguments, confirm=True)
+            more, *ended = reply
+            ids += decode_ids(ended)
+        return ids
 
 
 def _kind(error: Exception) -> str:
@@ -164,7 +172,7 @@ class Replicas:
 
     Redis replicates after it has replied, so a master that dies takes its last writes along. A
     write that must not be lost waits for one replica, if there are any. Whether there are any is
-    asked every few seconds, in the same pipeline as a write.
+    asked every few seconds, together with a write.
     """
 
     def __init__(self) -> None:
@@ -181,14 +189,15 @@ class Replicas:
         due = time.monotonic() - self._asked_at > _INFO_EVERY
         return ([_WAIT] if self._count != 0 else []) + ([_INFO] if due else [])
 
-    def confirmed(self, replies: Mapping[Command, Any]) -> bool:
-        """Whether a replica has the write, by the replies to the questions."""
-        match replies.get(_INFO):
-            case bytes() as info:
-                self.learn(parse_info(info))
-            case exceptions.ResponseError():  # it refuses to say
-                self.learn({})
-        return not self._count or replies.get(_WAIT, 1) == 1
+    def confirmed(self, answers: Sequence[Any]) -> bool:
+        """Whether a replica has the write, by the answers: an int to WAIT, any other to INFO."""
+        reached = 0
+        for answer in answers:
+            if isinstance(answer, int):
+                reached = answer
+            else:
+                self.learn(parse_info(answer))
+        return not self._count or reached > 0
 
 
 def parse_info(reply: object) -> Mapping[str, str]:
@@ -196,3 +205,38 @@ def parse_info(reply: object) -> Mapping[str, str]:
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
     lines = (line.partition(":") for line in text.splitlines())
     return {name: value for name, colon, value in lines if colon}
+
+
+class ServerClock:
+    """The server's clock, by which a script refuses a command that arrives late.
+
+    A command that was given up may still reach the server, from a buffer on the way. By then its
+    caller has been answered, and others have acted. So each command carries the times between which
+    it may run, in the one clock that all instances share. The last of these times comes before the
+    caller is answered. A command that fails before its time-out may still run until then: that is
+    sooner than the `Retry-After` of the 503.
+
+    The clock is estimated from the replies, and is late by the shortest way back. The quickest
+    reply told most. A stale command shows that a clock has jumped: then all is new.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def learn(self, server_now: int, *, anew: bool = False) -> None:
+        """Note the time of the server (epoch milliseconds) in a reply that has just come."""
+        offset = server_now - 1000 * time.monotonic()
+        self._offset = offset if anew or self._offset is None else max(self._offset, offset)
+
+    def window(self, deadline: float) -> str:
+        """The present and the last time of the server (epoch milliseconds) for a command sent now.
+
+        `deadline` is on `time.monotonic()`. Before the first reply no time fits, so that the server
+        refuses the command and tells its time. TimeoutError if the deadline is too near.
+        """
+        now, last = time.monotonic(), deadline - _TIMER_ERROR
+        if now >= last:
+            raise TimeoutError
+        if self._offset is None:
+            return "0 0"
+        return f"{1000 * now + self._offset:.0f} {1000 * last + self._offset:.0f}"

@@ -9,11 +9,10 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.models import instant
 from app.sessions.ports import TOMBSTONE_TTL, Maintenance
 from app.stores.redis import scripts
-from app.stores.redis.codec import ERASURE, EVENTS, WRITABLE
-from app.stores.redis.engine import RedisEngine
+from app.stores.redis.codec import ERASURE, EVENTS
+from app.stores.redis.engine import NO_TIME, RedisEngine
 
 _OLDEST = (6, 2)
 _FORMS = {
@@ -28,8 +27,6 @@ _SAMPLE = 200
 """Keys of an estimate: a millisecond of the server, and an error of some percent."""
 _CLOCK_SKEW = timedelta(seconds=60)
 """An instance whose clock is this much ahead ends a session this much later than the server."""
-_NO_TIME = instant(0)
-"""The script that checks does not read the time of the command."""
 
 
 class RedisMaintenance(Maintenance):
@@ -70,7 +67,7 @@ class RedisMaintenance(Maintenance):
                 if not isinstance(error.__cause__, ResponseError):
                     raise
                 # It is not permitted. That is recorded, once for an erasure.
-        await self._engine.eval_script(scripts.REWRITTEN, [ERASURE], _NO_TIME, erasure)
+        await self._engine.eval_script(scripts.REWRITTEN, [], NO_TIME, erasure)
 
     @override
     async def count_sessions(self, now: datetime) -> int | None:
@@ -84,9 +81,7 @@ class RedisMaintenance(Maintenance):
                 await self.check_server()
             except StartupError as error:
                 raise StoreUnavailable from error
-        await self._engine.eval_script(
-            scripts.CHECK_WRITABLE, [WRITABLE], _NO_TIME, _WRITABLE_SECONDS
-        )
+        await self._engine.eval_script(scripts.CHECK_WRITABLE, [], NO_TIME, _WRITABLE_SECONDS)
 
 
 def check_server_info(info: Mapping[str, object], events: Events) -> None:

@@ -5,22 +5,16 @@ from hashlib import sha1
 from pathlib import Path
 
 from app.sessions.models import MAX_SEEN_PROOFS
-from app.sessions.ports import MAX_SESSIONS
+from app.sessions.ports import MAX_LISTED_BANS, MAX_SESSIONS
 from app.stores.redis import codec
 
 _RETURN = "local reply = run()\nreturn {server_now, verdict, reply}"
 _FOLDER = Path(__file__).with_name("lua")
+_KEYS = {name: key for name, key in vars(codec).items() if name.isupper() and isinstance(key, str)}
 _CONSTANTS = {
-    "SESSION_PREFIX": codec.SESSION_PREFIX,
-    "INDEX_PREFIX": codec.INDEX_PREFIX,
-    "TOMBSTONES_PREFIX": codec.TOMBSTONES_PREFIX,
-    "SWEPT_PREFIX": codec.SWEPT_PREFIX,
-    "LOOK_PREFIX": codec.LOOK_PREFIX,
-    "EVENTS": codec.EVENTS,
-    "RECORD_PREFIX": codec.RECORD_PREFIX,
-    "RECORDS_PREFIX": codec.RECORDS_PREFIX,
-    "BAN_NOTES_PREFIX": codec.BAN_NOTES_PREFIX,
+    **_KEYS,
     "CHUNK": MAX_SESSIONS,
+    "MAX_LISTED_BANS": MAX_LISTED_BANS,
     "MAX_SEEN_PROOFS": MAX_SEEN_PROOFS,
 }
 

@@ -1,35 +1,31 @@
-"""Sessions and their tombstones: each command is one script."""
+"""Sessions, bans, and the history of both: each command is one script."""
 
 import re
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from typing_extensions import override
 
 from app.errors import StoreUnavailable
-from app.sessions.models import EndReason, RevocationPage, Session
+from app.sessions.models import Ban, EndReason, Found, RevocationPage, Session, epoch
 from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
-from app.sessions.ports import Rotation, SessionStore
+from app.sessions.ports import BanStore, HistoryStore, Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
-    BAN_INDEX,
-    ERASURE,
-    EVENTS,
     LOOK_PREFIX,
     ban_key,
-    decode_ids,
+    decode_ban,
     decode_inactive,
+    decode_note,
+    decode_record,
     decode_revocation,
     decode_row,
     decode_session,
     event_cursor,
     proof_args,
-    reply_key,
     session_key,
 )
-from app.stores.redis.engine import RedisPort
+from app.stores.redis.engine import NO_TIME, RedisPort
 
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
@@ -117,9 +113,7 @@ class RedisSessions(RedisPort, SessionStore):
         by: str = "",
     ) -> Sequence[str]:
         args = (subject, reason, keep or "", by)
-        return await in_chunks(
-            lambda: self._engine.eval_script(scripts.END_ALL, [], now, *args, confirm=True)
-        )
+        return await self._end_in_chunks(scripts.END_ALL, [], now, *args)
 
     @override
     async def schedule_look(
@@ -131,18 +125,7 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        def send() -> Awaitable[Any]:
-            command_id = secrets.token_urlsafe(12)
-            return self._engine.eval_script(
-                scripts.ERASE,
-                [ban_key(subject), reply_key(command_id), BAN_INDEX, ERASURE],
-                now,
-                subject,
-                command_id=command_id,
-                confirm=True,
-            )
-
-        return await in_chunks(send)
+        return await self._end_in_chunks(scripts.ERASE, [ban_key(subject)], now, subject)
 
     @override
     async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
@@ -150,18 +133,51 @@ class RedisSessions(RedisPort, SessionStore):
         if not _EVENT_ID.fullmatch(event):  # no cursor of this store
             event = "0-0"
         args = event, session_id, int(access_ttl.total_seconds())
-        reply = await self._engine.eval_script(scripts.REVOCATIONS, [EVENTS], now, *args)
+        reply = await self._engine.eval_script(scripts.REVOCATIONS, [], now, *args)
         more, last, found = reply
         return RevocationPage(
             [decode_revocation(row) for row in found], event_cursor(*last), more=bool(more)
         )
 
 
-async def in_chunks(send: Callable[[], Awaitable[Any]]) -> Sequence[str]:
-    """Send a script that ends sessions until none is left; return the ids that ended."""
-    ids: list[str] = []
-    more = 1
-    while more:
-        more, *ended = await send()
-        ids += decode_ids(ended)
-    return ids
+class RedisBans(RedisPort, BanStore):
+    """`BanStore` over one Redis or Valkey."""
+
+    @override
+    async def put(self, ban: Ban) -> Sequence[str]:
+        args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
+        return await self._end_in_chunks(scripts.BAN, [ban_key(ban.subject)], ban.created_at, *args)
+
+    @override
+    async def lift(self, subject: str, now: datetime) -> None:
+        await self._engine.eval_script(scripts.LIFT, [ban_key(subject)], now, subject)
+
+    @override
+    async def find(self, subject: str, now: datetime) -> Ban | None:
+        row = await self._engine.execute("HGETALL", ban_key(subject))
+        if not row:
+            return None
+        ban = decode_ban(subject, decode_row(row))
+        return ban if ban.until is None or ban.until > now else None
+
+    @override
+    async def list_bans(self, now: datetime) -> Sequence[Ban]:
+        reply = await self._engine.eval_script(scripts.LIST_BANS, [], now)
+        return [decode_ban(subject.decode(), decode_row(flat)) for subject, flat in reply]
+
+
+class RedisHistory(RedisPort, HistoryStore):
+    """`HistoryStore` over one Redis or Valkey."""
+
+    @override
+    async def of_user(self, subject: str) -> Found:
+        return await self._find(subject, "")
+
+    @override
+    async def of_session(self, session_id: str) -> Found:
+        return await self._find("", session_id)
+
+    async def _find(self, *names: str) -> Found:
+        records, bans = await self._engine.eval_script(scripts.HISTORY, [], NO_TIME, *names)
+        notes = [decode_note(*entry.decode().split(" ", 1)) for entry in bans]
+        return [decode_record(*each) for each in records], notes

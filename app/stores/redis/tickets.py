@@ -10,8 +10,6 @@ from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConfli
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits, TicketLease, TicketStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
-    SESSION_PREFIX,
-    TICKET_PREFIX,
     Argument,
     ban_key,
     decode_ids,
@@ -81,8 +79,6 @@ class RedisTickets(RedisPort, TicketStore):
 def _args(lease: TicketLease) -> tuple[Argument, ...]:
     key_hash = lease.key_hash.hex() if lease.key_hash is not None else ""
     return (
-        TICKET_PREFIX,
-        SESSION_PREFIX,
         lease.ticket_hash.hex(),
         key_hash,
         lease.holder,

@@ -13,8 +13,8 @@ from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated, U
 from app.sessions.ports import Stores
 from app.stores.redis import scripts
 from app.stores.redis.codec import session_key
+from app.stores.redis.engine import ServerClock
 from app.stores.redis.scripts import Script
-from app.stores.redis.server_clock import ServerClock
 from tests.stores.builders import (
     HOUR,
     NOW,

@@ -1,13 +1,12 @@
 -- Leases the ticket, or says who has it.
--- KEYS: ticket, idempotency key. ARGV: prefix of tickets, prefix of sessions, ticket hash,
--- key hash (or empty), holder, lease_ends_at, expires_at.
+-- KEYS: ticket, idempotency key. ARGV: ticket hash, key hash (or empty), holder, lease_ends_at,
+-- expires_at.
 local ticket_key, idempotency_key = KEYS[1], KEYS[2]
-local ticket_prefix, session_prefix, hash, key_hash = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local holder, lease_ends_at, expires_at = ARGV[8], ARGV[9], ARGV[10]
+local hash, key_hash, holder, lease_ends_at, expires_at = unpack(ARGV, 4)
 
-if key_conflict(idempotency_key, ticket_prefix, hash, key_hash) then return {'key_conflict'} end
+if key_conflict(idempotency_key, hash, key_hash) then return {'key_conflict'} end
 local ticket = current_ticket(ticket_key)
-if ticket and ticket.session_id then return already_used(ticket, session_prefix, key_hash) end
+if ticket and ticket.session_id then return already_used(ticket, key_hash) end
 if ticket and ticket.holder ~= holder and tonumber(ticket.lease_ends_at) > now then
   return {'held', ticket.lease_ends_at}
 end

@@ -1,7 +1,7 @@
 -- Bans the user, or changes the ban, and ends a chunk of their sessions; returns 1 if
 -- there may be more, and the ids that ended.
--- KEYS: ban, index of bans. ARGV: subject, reason, until (empty: without end).
-local ban, bans = KEYS[1], KEYS[2]
+-- KEYS: ban. ARGV: subject, reason, until (empty: without end).
+local ban, bans = KEYS[1], BAN_INDEX
 local subject, ends_at = ARGV[4], tonumber(ARGV[6])
 if older_than(tonumber(redis.call('HGET', ban, 'put_at') or 0)) then
   verdict = 'stale'

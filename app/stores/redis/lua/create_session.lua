@@ -1,14 +1,12 @@
 -- Stores a new session and notes that the ticket became it, unless the ticket has become another
 -- or the user is banned. Ends the sessions that the new one replaces.
 -- KEYS: ticket, idempotency key, session, ban.
--- ARGV: prefix of tickets, prefix of sessions, ticket hash, key hash (or empty), holder,
--- lease_ends_at, expires_at, max_per_user, one per device type ('1' or '0'), minimum life of the
+-- ARGV: ticket hash, key hash (or empty), holder, lease_ends_at, expires_at, max_per_user, one per device type ('1' or '0'), minimum life of the
 -- index in seconds, subject, version of the app (or empty), then the session's fields and values in turn.
 local ticket_key, idempotency_key, key, ban = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ticket_prefix, session_prefix, hash, key_hash = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local holder, lease_ends_at, ticket_expires_at = ARGV[8], ARGV[9], ARGV[10]
-local max_per_user, one_per_device_type = tonumber(ARGV[11]), ARGV[12] == '1'
-local index_ttl, subject, FIRST_FIELD = tonumber(ARGV[13]), ARGV[14], 16
+local hash, key_hash, holder, lease_ends_at, ticket_expires_at = unpack(ARGV, 4, 8)
+local max_per_user, one_per_device_type = tonumber(ARGV[9]), ARGV[10] == '1'
+local index_ttl, subject, app_version, FIRST_FIELD = tonumber(ARGV[11]), ARGV[12], ARGV[13], 14
 
 -- When the session expires, if it is active. One that has expired by both clocks ends; one whose key
 -- is gone leaves the index.
@@ -82,7 +80,7 @@ local function note_session(ticket, session_id)
   if not ticket then
     -- Another login took over the lease and released it. The idempotency key may already belong
     -- to another ticket.
-    local conflict = key_conflict(idempotency_key, ticket_prefix, hash, key_hash)
+    local conflict = key_conflict(idempotency_key, hash, key_hash)
     local ttl = math.max(ticket_expires_at - now, 1)
     redis.call('HSET', ticket_key, 'holder', holder, 'key_hash', conflict and '' or key_hash,
       'lease_ends_at', lease_ends_at, 'expires_at', ticket_expires_at)
@@ -94,8 +92,10 @@ end
 
 local ticket = read(ticket_key)
 if ticket and ticket.session_id then
-  if session_prefix .. ticket.session_id == key then return {'opened', ended_by_first_run(subject, 'replaced')} end
-  return already_used(ticket, session_prefix, key_hash)
+  if SESSION_PREFIX .. ticket.session_id == key then
+    return {'opened', ended_by_first_run(subject, 'replaced')}
+  end
+  return already_used(ticket, key_hash)
 end
 local until_ = redis.call('HGET', ban, 'until')
 if until_ and (until_ == '' or tonumber(until_) > now) then
@@ -110,6 +110,6 @@ redis.call('EXPIRE', key, tonumber(session.expires_at) - now + TOMBSTONE_SECONDS
 local replaced = replace(session.device_type)
 add_to_index(session)
 note_session(ticket, session.id)
-record(session, session.expires_at - now, 'expires_at', session.expires_at, 'app_version', ARGV[15])
+record(session, session.expires_at - now, 'expires_at', session.expires_at, 'app_version', app_version)
 if session.key_thumbprint then happened(session.id, 'session_bound:') end
 return {'opened', replaced}

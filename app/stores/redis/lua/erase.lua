@@ -1,8 +1,7 @@
 -- Ends a chunk of the user's sessions, and removes the user from a chunk of their tombstones.
 -- Returns 1 if there may be more, and the ids that ended.
--- KEYS: ban, reply, index of bans, erasure. ARGV: subject.
-local ban, reply, bans, erasure = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local subject = ARGV[4]
+-- KEYS: ban. ARGV: subject.
+local ban, subject, reply = KEYS[1], ARGV[4], REPLY_PREFIX .. command_id
 local REPLY_SECONDS, ERASURE_SECONDS = 10, 24 * 3600
 
 -- After an erasure, sessions cannot be found by user. So the first run stores its reply for the
@@ -22,8 +21,8 @@ if #tombstones == CHUNK then result[1] = 1 end
 redis.call('DEL', SWEPT_PREFIX .. subject, LOOK_PREFIX .. subject)
 local ban_ends_at = tonumber(redis.call('HGET', ban, 'until') or '')
 if ban_ends_at and ban_ends_at <= ended_by then redis.call('DEL', ban) end
-redis.call('ZREMRANGEBYSCORE', bans, '-inf', ended_by)
+redis.call('ZREMRANGEBYSCORE', BAN_INDEX, '-inf', ended_by)
 redis.call('RPUSH', reply, unpack(result))
 redis.call('EXPIRE', reply, REPLY_SECONDS)
-redis.call('SET', erasure, command_id, 'EX', ERASURE_SECONDS)
+redis.call('SET', ERASURE, command_id, 'EX', ERASURE_SECONDS)
 return result

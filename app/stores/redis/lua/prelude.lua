@@ -176,18 +176,18 @@ local function current_ticket(key)
 end
 
 -- Whether the idempotency key belongs to another ticket than `hash`.
-local function key_conflict(key, prefix, hash, key_hash)
+local function key_conflict(key, hash, key_hash)
   local owner = key_hash ~= '' and redis.call('GET', key)
   if not owner or owner == hash then return false end
-  local ticket = current_ticket(prefix .. owner)
+  local ticket = current_ticket(TICKET_PREFIX .. owner)
   return ticket ~= nil and ticket.key_hash == key_hash
 end
 
 -- The reply for a ticket that has become a session. The session is only told to a login with the
 -- same idempotency key, while it is active and has not been refreshed.
-local function already_used(ticket, session_prefix, key_hash)
+local function already_used(ticket, key_hash)
   if key_hash == '' or ticket.key_hash ~= key_hash then return {'already_used'} end
-  local key = session_prefix .. ticket.session_id
+  local key = SESSION_PREFIX .. ticket.session_id
   local session = read(key)
   if inactive(session) or session.generation ~= '0' then return {'already_used'} end
   if not again then happened(session.id, 'login_replayed:') end

@@ -1,14 +1,14 @@
 -- The sessions that ended after an event, oldest first, of at most CHUNK events. Returns 1 if there may
 -- be more, the id and the session of the last event, and for each session: the id of the event, the
 -- session, its subject, the reason, when it ended, and when its access tokens expire.
--- KEYS: events. ARGV: id and session of an event, life of access tokens in seconds.
-local events, after, session_id, access_ttl = KEYS[1], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local known = redis.call('XRANGE', events, after, after)[1]
+-- ARGV: id and session of an event, life of access tokens in seconds.
+local after, session_id, access_ttl = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local known = redis.call('XRANGE', EVENTS, after, after)[1]
 local first, last, found = '-', {'0-0', ''}, {}
 if known and known[2][2] == session_id then
   first, last = '(' .. after, {after, session_id}
 end
-local page = redis.call('XRANGE', events, first, '+', 'COUNT', CHUNK)
+local page = redis.call('XRANGE', EVENTS, first, '+', 'COUNT', CHUNK)
 for _, event in ipairs(page) do
   local id = event[2][2]
   last = {event[1], id}

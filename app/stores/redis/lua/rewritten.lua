@@ -1,3 +1,3 @@
 -- Notes that the append-only file was rewritten, unless there was another erasure meanwhile.
--- KEYS: erasure. ARGV: the value of `erasure` before.
-if redis.call('GET', KEYS[1]) == ARGV[4] then redis.call('DEL', KEYS[1]) end
+-- ARGV: the value of `erasure` before.
+if redis.call('GET', ERASURE) == ARGV[4] then redis.call('DEL', ERASURE) end
