@@ -16,9 +16,9 @@ from app.stores.redis import scripts
 from app.stores.redis.codec import LIMIT_PREFIX
 from app.stores.redis.connections import open_connections
 from app.stores.redis.engine import TIMEOUT, RedisEngine
+from app.stores.redis.logins import RedisBans, RedisTickets
 from app.stores.redis.maintenance import RedisMaintenance
-from app.stores.redis.sessions import RedisBans, RedisHistory, RedisSessions
-from app.stores.redis.tickets import RedisTickets
+from app.stores.redis.sessions import RedisHistory, RedisSessions
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Sessions, bans, and the history of both: each command is one script."""
+"""Sessions, their tombstones and their history: each command is one script."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from typing_extensions import override
 
 from app.errors import StoreUnavailable
-from app.sessions.models import Ban, EndReason, Found, RevocationPage, Session, epoch
+from app.sessions.models import EndReason, Found, RevocationPage, Session
 from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
-from app.sessions.ports import BanStore, HistoryStore, Rotation, SessionStore
+from app.sessions.ports import HistoryStore, Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     LOOK_PREFIX,
     ban_key,
-    decode_ban,
     decode_inactive,
     decode_note,
     decode_record,
@@ -138,32 +137,6 @@ class RedisSessions(RedisPort, SessionStore):
         return RevocationPage(
             [decode_revocation(row) for row in found], event_cursor(*last), more=bool(more)
         )
-
-
-class RedisBans(RedisPort, BanStore):
-    """`BanStore` over one Redis or Valkey."""
-
-    @override
-    async def put(self, ban: Ban) -> Sequence[str]:
-        args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
-        return await self._end_in_chunks(scripts.BAN, [ban_key(ban.subject)], ban.created_at, *args)
-
-    @override
-    async def lift(self, subject: str, now: datetime) -> None:
-        await self._engine.eval_script(scripts.LIFT, [ban_key(subject)], now, subject)
-
-    @override
-    async def find(self, subject: str, now: datetime) -> Ban | None:
-        row = await self._engine.execute("HGETALL", ban_key(subject))
-        if not row:
-            return None
-        ban = decode_ban(subject, decode_row(row))
-        return ban if ban.until is None or ban.until > now else None
-
-    @override
-    async def list_bans(self, now: datetime) -> Sequence[Ban]:
-        reply = await self._engine.eval_script(scripts.LIST_BANS, [], now)
-        return [decode_ban(subject.decode(), decode_row(flat)) for subject, flat in reply]
 
 
 class RedisHistory(RedisPort, HistoryStore):

@@ -1,18 +1,21 @@
-"""Tickets: leased while they are exchanged, and which session each has become."""
+"""What decides about a login: its ticket, and the ban of the user."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from typing_extensions import override
 
-from app.sessions.models import Session, epoch, instant
+from app.sessions.models import Ban, Session, epoch, instant
 from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
-from app.sessions.ports import TOMBSTONE_TTL, SessionLimits, TicketLease, TicketStore
+from app.sessions.ports import TOMBSTONE_TTL, BanStore, SessionLimits, TicketLease, TicketStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
     Argument,
     ban_key,
+    decode_ban,
     decode_ids,
+    decode_row,
     decode_session,
     encode_session,
     idempotency_key,
@@ -74,6 +77,32 @@ class RedisTickets(RedisPort, TicketStore):
                 return Banned(instant(until) if until else None)
             case _:
                 return _already_used(reply)
+
+
+class RedisBans(RedisPort, BanStore):
+    """`BanStore` over one Redis or Valkey."""
+
+    @override
+    async def put(self, ban: Ban) -> Sequence[str]:
+        args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
+        return await self._end_in_chunks(scripts.BAN, [ban_key(ban.subject)], ban.created_at, *args)
+
+    @override
+    async def lift(self, subject: str, now: datetime) -> None:
+        await self._engine.eval_script(scripts.LIFT, [ban_key(subject)], now, subject)
+
+    @override
+    async def find(self, subject: str, now: datetime) -> Ban | None:
+        row = await self._engine.execute("HGETALL", ban_key(subject))
+        if not row:
+            return None
+        ban = decode_ban(subject, decode_row(row))
+        return ban if ban.until is None or ban.until > now else None
+
+    @override
+    async def list_bans(self, now: datetime) -> Sequence[Ban]:
+        reply = await self._engine.eval_script(scripts.LIST_BANS, [], now)
+        return [decode_ban(subject.decode(), decode_row(flat)) for subject, flat in reply]
 
 
 def _args(lease: TicketLease) -> tuple[Argument, ...]:
