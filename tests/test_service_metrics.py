@@ -19,9 +19,9 @@ from app.authing.resilience import FAILURE_THRESHOLD
 from app.jose.key_ring import KeyRing
 from app.keyfile.followed import KeyFile
 from app.main import _ASK_EVERY
-from tests.support.dated import Dated
 from tests.support.logging_state import entries_of, logging_as_in_production
 from tests.support.running_app import RunningApp, running_app
+from tests.support.transports import Dated
 
 Scrape: TypeAlias = Callable[[], Awaitable[dict[str, float]]]
 

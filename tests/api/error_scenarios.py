@@ -1,15 +1,18 @@
 """Functions that cause one error each in a running app and return the response."""
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import httpx
 
 from app.authing.resilience import MAX_CONCURRENT
 from app.sessions.models import Identity
+from app.sessions.ports import TicketLease
 from tests.support.running_app import RunningApp, bearer, phone_of
 
 Scenario: TypeAlias = Callable[[RunningApp], Awaitable[httpx.Response]]
@@ -144,9 +147,19 @@ async def login_with_an_odd_key(app: RunningApp) -> httpx.Response:
 
 
 def login_beside_another(seconds: int) -> Scenario:
+    """Another instance has leased the ticket."""
+
     async def scenario(app: RunningApp) -> httpx.Response:
-        ticket = app.ticket()
-        await app.services.logins.tickets.acquire(app.lease_elsewhere(ticket, seconds))
+        ticket, now = app.ticket(), app.clock()
+        lease = TicketLease(
+            ticket_hash=hashlib.sha256(ticket.encode()).digest(),
+            key_hash=None,
+            holder="another instance",
+            now=now,
+            lease_ends_at=now + timedelta(seconds=seconds),
+            expires_at=now + timedelta(minutes=2),
+        )
+        await app.services.logins.tickets.acquire(lease)
         return await app.try_log_in(ticket, KEY)
 
     return scenario

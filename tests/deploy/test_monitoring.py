@@ -17,8 +17,8 @@ import yaml
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.programs import program, run
 from tests.project.test_metrics_page import documented
-from tests.support.dated import Dated
 from tests.support.running_app import RunningApp, running_app
+from tests.support.transports import Dated
 from tests.support.valkey import ports
 
 FOLDER = ROOT / "deploy/monitoring"

@@ -104,43 +104,47 @@ class Life:
         return f"/internal/v1/users/{self.phone.subject}"
 
 
-async def _stolen(life: Life, refreshes: int) -> None:
-    loot, thief = life.phone.received[-1], life.running.app("nobody", App, life.line)
-    for _ in range(refreshes):
-        await life.phone.refresh()
-    await thief.present(loot)
+Fate: TypeAlias = Callable[[Life], Awaitable[Cause]]
 
 
-async def stale(life: Life) -> Cause:
-    await _stolen(life, 2)
-    return "refresh_reused", "reuse", "stale", ""
+def stolen(refreshes: int, kind: str) -> Fate:
+    """A thief presents the token that the phone had before these refreshes."""
+
+    async def fate(life: Life) -> Cause:
+        loot, thief = life.phone.received[-1], life.running.app("nobody", App, life.line)
+        for _ in range(refreshes):
+            await life.phone.refresh()
+        await thief.present(loot)
+        return "refresh_reused", "reuse", kind, ""
+
+    return fate
 
 
-async def followed(life: Life) -> Cause:
-    await _stolen(life, 1)
-    return "refresh_reused", "reuse", "other_key", ""
+def revoked(by: str, path: str) -> Fate:
+    """The phone, or another one of the user, deletes this path of the sessions."""
+
+    async def fate(life: Life) -> Cause:
+        asking = life.phone if by == "this_device" else await life.sign_in()
+        await asking.send("DELETE", "/v1/sessions" + path.format(life.phone.session_id))
+        return "revoked", by, "", asking.session_id
+
+    return fate
+
+
+def replaced(kind: str, *types: str) -> Fate:
+    """The user signs in on more phones of these types."""
+
+    async def fate(life: Life) -> Cause:
+        for type_ in types:
+            await life.sign_in(type_)
+        return "replaced", "limit", kind, ""
+
+    return fate
 
 
 async def logged_out(life: Life) -> Cause:
     await life.phone.send("DELETE", "/v1/sessions/current")
     return "logged_out", "this_device", "", ""
-
-
-async def revoked_here(life: Life) -> Cause:
-    await life.phone.send("DELETE", f"/v1/sessions/{life.phone.session_id}")
-    return "revoked", "this_device", "", life.phone.session_id
-
-
-async def revoked_elsewhere(life: Life) -> Cause:
-    other = await life.sign_in()
-    await other.send("DELETE", f"/v1/sessions/{life.phone.session_id}")
-    return "revoked", "other_device", "", other.session_id
-
-
-async def revoked_with_others(life: Life) -> Cause:
-    other = await life.sign_in()
-    await other.send("DELETE", "/v1/sessions?scope=others")
-    return "revoked", "other_device", "", other.session_id
 
 
 async def kicked(life: Life) -> Cause:
@@ -166,24 +170,16 @@ async def blocked(life: Life) -> Cause:
     return "account_blocked", "authing", "", ""
 
 
-async def replaced_by_type(life: Life) -> Cause:
-    await life.sign_in("ios")
-    return "replaced", "limit", "one_per_device_type", ""
-
-
-async def replaced_by_number(life: Life) -> Cause:
-    for type_ in ("android", "harmony"):
-        await life.sign_in(type_)
-    return "replaced", "limit", "max_per_user", ""
-
-
 async def expired(_: Life) -> Cause:
     return "expired", "expiry", "idle", ""
 
 
-FATES: tuple[Callable[[Life], Awaitable[Cause]], ...] = (
-    *(stale, followed, logged_out, revoked_here, revoked_elsewhere, revoked_with_others, kicked),
-    *(banned, blocked, replaced_by_type, replaced_by_number, expired),
+FATES: tuple[Fate, ...] = (
+    *(stolen(2, "stale"), stolen(1, "other_key"), logged_out, kicked, banned, blocked, expired),
+    *(revoked("this_device", "/{}"), revoked("other_device", "/{}")),
+    revoked("other_device", "?scope=others"),
+    replaced("one_per_device_type", "ios"),
+    replaced("max_per_user", "android", "harmony"),
 )
 
 

@@ -7,10 +7,9 @@ calls `running_app`. Everything is real except the wire to Authing, the clock an
 """
 
 import asyncio
-import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,20 +21,17 @@ import pytest
 import pytest_asyncio
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
-from typing_extensions import override
 
 from app import keyfile
 from app.api.app import create_app
 from app.api.deps import Services
 from app.authing.in_process import AsgiTransport
-from app.authing.transport import Response, Transport
 from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions
 from app.sandbox.personas import Persona
-from app.sessions.ports import TicketLease
 from app.store_url import SqliteUrl
-from tests.support.in_process_transport import InProcessTransport
+from tests.support.transports import InProcessTransport, Wire
 
 ISSUER = "https://login.example"
 POOL_ID = "5f0000000000000000000001"
@@ -65,31 +61,6 @@ class Clock:
 
     def advance(self, **span: float) -> None:
         self.now += timedelta(**span)
-
-
-class Wire(Transport):
-    """The wire to Authing. Raises `failure`, if it is set, instead of sending; waits for `open`."""
-
-    def __init__(self, authing: Transport) -> None:
-        self.authing = authing
-        self.failure: Exception | None = None
-        self.asked = asyncio.Event()
-        self.open = asyncio.Event()
-        self.open.set()
-
-    @override
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Response:
-        self.asked.set()
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        return await self.authing.send(method, url, headers, body)
-
-    @override
-    async def aclose(self) -> None:
-        await self.authing.aclose()
 
 
 @dataclass
@@ -186,18 +157,6 @@ class RunningApp:
         path = f"/internal/v1/users/{subject}/{what}"
         headers = {"Authorization": f"Bearer {key}"}
         return await self.phone.request(method, path, json=body, headers=headers)
-
-    def lease_elsewhere(self, ticket: str, seconds: int) -> TicketLease:
-        """The lease of a ticket by another instance."""
-        now = self.clock()
-        return TicketLease(
-            ticket_hash=hashlib.sha256(ticket.encode()).digest(),
-            key_hash=None,
-            holder="another instance",
-            now=now,
-            lease_ends_at=now + timedelta(seconds=seconds),
-            expires_at=now + timedelta(minutes=2),
-        )
 
     def tokens(self, response: httpx.Response, status: int) -> dict[str, Any]:
         assert response.status_code == status, response.text
