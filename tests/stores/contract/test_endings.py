@@ -1,8 +1,5 @@
 """When a session is over, and that its first end reason stays."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-
 import pytest
 
 from app.sessions.models import EndReason
@@ -22,65 +19,90 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
+from tests.stores.contract.steps import (
+    Act,
+    Step,
+    check,
+    end,
+    end_all,
+    erase,
+    play,
+    purge,
+    rotate,
+    touch,
+)
 
 TOMBSTONE_LIFE = 7 * DAY
+EXPIRED, LOGGED_OUT = Ended(EndReason.EXPIRED), Ended(EndReason.LOGGED_OUT)
+LAST = NOW + IDLE - SECOND
+MOVED = NOW + 10 * DAY + IDLE
+ENDED_AT = NOW + HOUR
+FORGOTTEN, EXPIRY_FORGOTTEN = ENDED_AT + TOMBSTONE_LIFE, NOW + IDLE + TOMBSTONE_LIFE
+STORIES: dict[str, list[Step]] = {
+    "a session is active in the second before its end": [
+        *((touch(0, LAST), Active), (rotate(0, LAST), Rotated))
+    ],
+    "a session has expired at the second of its end": [
+        *((touch(0, NOW + IDLE), EXPIRED), (rotate(0, NOW + IDLE), EXPIRED))
+    ],
+    "a refresh moves the idle limit": [
+        (rotate(0, NOW + 10 * DAY), Rotated),
+        *((touch(1, MOVED - SECOND), Active), (touch(1, MOVED), EXPIRED)),
+    ],
+    "a replay and a touch do not move the idle limit": [
+        *((rotate(0), Rotated), (rotate(0, NOW + WINDOW - SECOND), Replayed)),
+        *((touch(1, LAST), Active), (touch(1, NOW + IDLE), EXPIRED)),
+    ],
+    "the first end reason stays": [
+        (end(), Ended(EndReason.LOGGED_OUT, changed=True)),
+        *((end(EndReason.REVOKED), LOGGED_OUT), (touch(0, NOW + ABSOLUTE), LOGGED_OUT)),
+    ],
+    "a check of the predecessor leaves the recovery window open": [
+        *((rotate(0), Rotated), (check(0), Bearer(SUBJECT, None)), (rotate(0), Replayed))
+    ],
+    "a check of the current generation closes the recovery window": [
+        *((rotate(0), Rotated), (check(1), Bearer(SUBJECT, None)), (rotate(0), Reused))
+    ],
+    "an end reason is kept for seven days": [
+        *((end(at=ENDED_AT), Ended), (purge(FORGOTTEN - SECOND), 0)),
+        *((touch(0, FORGOTTEN - SECOND), LOGGED_OUT), (purge(FORGOTTEN), 1)),
+        *((touch(0, FORGOTTEN), Unknown()), (rotate(0, FORGOTTEN), Unknown())),
+    ],
+    "an expiry is kept for seven days": [
+        (purge(EXPIRY_FORGOTTEN - SECOND), 0),
+        (touch(0, EXPIRY_FORGOTTEN - SECOND), EXPIRED),
+        *((purge(EXPIRY_FORGOTTEN), 1), (touch(0, EXPIRY_FORGOTTEN), Unknown())),
+    ],
+    "checking the store changes no session": [
+        (lambda store: store.maintenance.check_writable(), type(None)),
+        (touch(0), Active(make_session())),
+    ],
+}
 
 
-# --- limits ---
-
-
-async def test_a_session_is_active_in_the_second_before_its_end(store: Stores) -> None:
+@pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)
+async def test_a_session_has_these_outcomes(store: Stores, steps: list[Step]) -> None:
     await keep(store, make_session())
-    last = NOW + IDLE - SECOND
-    assert isinstance(await store.sessions.touch("session-a", 0, last), Active)
-    assert isinstance(await store.sessions.rotate(rotation_of(0, at=last)), Rotated)
-
-
-async def test_a_session_has_expired_at_the_second_of_its_end(store: Stores) -> None:
-    await keep(store, make_session())
-    assert await store.sessions.touch("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
-    assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
+    await play(store, *steps)
 
 
 async def test_a_used_token_of_an_expired_session_is_reported_as_expired(store: Stores) -> None:
     await keep(store, make_session(generation=5))
-    assert await store.sessions.rotate(rotation_of(2, at=NOW + IDLE)) == Ended(EndReason.EXPIRED)
-
-
-async def test_a_refresh_moves_the_idle_limit(store: Stores) -> None:
-    await keep(store, make_session())
-    await store.sessions.rotate(rotation_of(0, at=NOW + 10 * DAY))
-    assert isinstance(
-        await store.sessions.touch("session-a", 1, NOW + 10 * DAY + IDLE - SECOND), Active
-    )
-    assert await store.sessions.touch("session-a", 1, NOW + 10 * DAY + IDLE) == Ended(
-        EndReason.EXPIRED
-    )
+    await play(store, (rotate(2, NOW + IDLE), EXPIRED))
 
 
 async def test_no_refresh_moves_a_session_past_its_absolute_limit(store: Stores) -> None:
     await keep(store, make_session())
-    end = NOW + ABSOLUTE
-    moments = [NOW + 10 * DAY, NOW + 20 * DAY, end - HOUR, end - SECOND]
+    limit = NOW + ABSOLUTE
+    moments = [NOW + 10 * DAY, NOW + 20 * DAY, limit - HOUR, limit - SECOND]
     for generation, at in enumerate(moments):
         rotated = await store.sessions.rotate(rotation_of(generation, at=at))
         assert isinstance(rotated, Rotated)
-        assert rotated.session.expires_at == min(at + IDLE, end)
-        assert rotated.session.absolute_expires_at == end
-    assert await store.sessions.rotate(rotation_of(len(moments), at=end)) == Ended(
-        EndReason.EXPIRED
-    )
-
-
-async def test_a_replay_and_a_touch_do_not_move_the_idle_limit(store: Stores) -> None:
-    await keep(store, make_session())
-    await store.sessions.rotate(rotation_of(0))
-    await store.sessions.rotate(rotation_of(0, at=NOW + WINDOW - SECOND))
-    await store.sessions.touch("session-a", 1, NOW + IDLE - SECOND)
-    assert await store.sessions.touch("session-a", 1, NOW + IDLE) == Ended(EndReason.EXPIRED)
-
-
-# --- ended ---
+        assert rotated.session.expires_at == min(at + IDLE, limit)
+        assert rotated.session.absolute_expires_at == limit
+        assert await store.maintenance.purge(at) == 0
+        assert await store.sessions.active_sessions(SUBJECT, at) == [rotated.session]
+    await play(store, (rotate(len(moments), limit), EXPIRED))
 
 
 @pytest.mark.parametrize("reason", EndReason)
@@ -88,94 +110,42 @@ async def test_an_ended_session_gives_its_reason_to_every_generation(
     store: Stores, reason: EndReason
 ) -> None:
     await keep(store, make_session(generation=5))
-    assert await store.sessions.end("session-a", SUBJECT, reason, NOW) == Ended(
-        reason, changed=True
-    )
+    await play(store, (end(reason), Ended(reason, changed=True)))
     for generation in (0, 4, 5, 6, 9):
-        assert await store.sessions.touch("session-a", generation, NOW) == Ended(reason)
-        assert await store.sessions.rotate(rotation_of(generation)) == Ended(reason)
+        told = Ended(reason)
+        await play(store, *((act(generation), told) for act in (touch, rotate, check)))
 
 
-async def test_the_first_end_reason_stays(store: Stores) -> None:
-    await keep(store, make_session())
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
-    again = await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
-    assert again == Ended(EndReason.LOGGED_OUT, changed=False)
-    assert await store.sessions.touch("session-a", 0, NOW + ABSOLUTE) == Ended(EndReason.LOGGED_OUT)
+AHEAD = NOW + IDLE + 5 * SECOND
 
 
 @pytest.mark.parametrize(
-    ("reason", "end"),
+    ("reason", "act"),
     [
-        (
-            EndReason.LOGGED_OUT,
-            lambda store, at: store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, at),
-        ),
-        (EndReason.KICKED, lambda store, at: store.sessions.end_all(SUBJECT, EndReason.KICKED, at)),
-        (EndReason.BANNED, lambda store, at: store.bans.put(ban_of(at=at))),
-        (EndReason.ERASED, lambda store, at: store.sessions.erase(SUBJECT, at)),
+        (EndReason.LOGGED_OUT, end(EndReason.LOGGED_OUT, AHEAD)),
+        (EndReason.KICKED, end_all(EndReason.KICKED, AHEAD)),
+        (EndReason.BANNED, lambda store: store.bans.put(ban_of(at=AHEAD))),
+        (EndReason.ERASED, erase(AHEAD)),
     ],
 )
 async def test_an_end_is_written_once_also_when_the_clock_says_expired(
-    store: Stores, reason: EndReason, end: Callable[[Stores, datetime], Awaitable[object]]
+    store: Stores, reason: EndReason, act: Act
 ) -> None:
     await keep(store, make_session())
-    ahead = NOW + IDLE + 5 * SECOND
-    assert await end(store, ahead) in (["session-a"], Ended(reason, changed=True))
-    assert await store.sessions.rotate(rotation_of(0, at=NOW + IDLE - SECOND)) == Ended(reason)
-    assert await store.sessions.touch("session-a", 0, ahead) == Ended(reason)
-    assert await end(store, ahead) in ([], Ended(reason), Unknown())
+    assert await act(store) in (["session-a"], Ended(reason, changed=True))
+    await play(store, (rotate(0, LAST), Ended(reason)), (touch(0, AHEAD), Ended(reason)))
+    assert await act(store) in ([], Ended(reason), Unknown())
 
 
-async def test_ending_a_session_that_never_existed_is_unknown(store: Stores) -> None:
-    assert await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) == Unknown()
-    assert await store.sessions.touch("session-a", 0, NOW) == Unknown()
+async def test_a_session_that_never_existed_is_unknown(store: Stores) -> None:
+    await play(store, *((act, Unknown()) for act in (end(), touch(0), check(0))))
 
 
-# --- forgotten ---
-
-
-async def _is_told(store: Stores, session_id: str, ending: EndReason, at: datetime) -> bool:
-    return await store.sessions.touch(session_id, 0, at) == Ended(ending)
-
-
-async def test_an_end_reason_is_kept_for_seven_days(store: Stores) -> None:
-    await keep(store, make_session())
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW + HOUR)
-    forgotten = NOW + HOUR + TOMBSTONE_LIFE
-    assert await store.maintenance.purge(forgotten - SECOND) == 0
-    assert await _is_told(store, "session-a", EndReason.LOGGED_OUT, forgotten - SECOND)
-    assert await store.maintenance.purge(forgotten) == 1
-    assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
-    assert await store.sessions.rotate(rotation_of(0, at=forgotten)) == Unknown()
-
-
-async def test_an_expiry_is_kept_for_seven_days(store: Stores) -> None:
-    await keep(store, make_session())
-    forgotten = NOW + IDLE + TOMBSTONE_LIFE
-    assert await store.maintenance.purge(forgotten - SECOND) == 0
-    assert await _is_told(store, "session-a", EndReason.EXPIRED, forgotten - SECOND)
-    assert await store.maintenance.purge(forgotten) == 1
-    assert await store.sessions.touch("session-a", 0, forgotten) == Unknown()
-
-
-async def test_a_purge_keeps_a_session_listed_until_its_absolute_limit(store: Stores) -> None:
-    await keep(store, make_session())
-    for generation, day in enumerate((10, 20, 29)):
-        at = NOW + day * DAY
-        assert isinstance(await store.sessions.rotate(rotation_of(generation, at=at)), Rotated)
-    last = NOW + ABSOLUTE - SECOND
-    assert await store.maintenance.purge(last) == 0
-    assert [each.id for each in await store.sessions.active_sessions(SUBJECT, last)] == [
-        "session-a"
-    ]
-
-
-async def test_check_writable_changes_no_session(store: Stores) -> None:
-    session = make_session()
-    await keep(store, session)
-    await store.maintenance.check_writable()
-    assert await store.sessions.touch("session-a", 0, NOW) == Active(session)
+async def test_a_check_tells_the_user_and_the_device_type(store: Stores) -> None:
+    await keep(store, make_session(device_type="ios"))
+    bearer = Bearer(SUBJECT, "ios")
+    await play(store, *((check(*at), bearer) for at in ((0, NOW), (0, LAST), (5, LAST))))
+    await play(store, (check(0, NOW + IDLE), EXPIRED))
 
 
 async def test_about_as_many_sessions_are_counted_as_have_not_ended(store: Stores) -> None:
@@ -183,34 +153,6 @@ async def test_about_as_many_sessions_are_counted_as_have_not_ended(store: Store
     for number in range(200):
         await keep(store, make_session(f"session-{number}", subject=f"user-{number}"))
     for number in range(0, 200, 4):
-        subject = f"user-{number}"
-        await store.sessions.end(f"session-{number}", subject, EndReason.LOGGED_OUT, NOW)
+        await play(store, (end(session_id=f"session-{number}", subject=f"user-{number}"), Ended))
     assert 90 <= (await store.maintenance.count_sessions(NOW) or 0) <= 210
     assert await store.maintenance.count_sessions(NOW + IDLE) == 0
-
-
-# --- the check of an access token ---
-
-
-async def test_a_check_tells_the_user_and_the_device_type_until_the_session_ends(
-    store: Stores,
-) -> None:
-    await keep(store, make_session(device_type="ios"))
-    bearer = Bearer(SUBJECT, "ios")
-    last = NOW + IDLE - SECOND
-    for generation, at in [(0, NOW), (0, last), (5, last)]:
-        assert await store.sessions.check("session-a", generation, at) == bearer
-    assert await store.sessions.check("session-a", 0, NOW + IDLE) == Ended(EndReason.EXPIRED)
-    await store.sessions.end("session-a", SUBJECT, EndReason.KICKED, NOW)
-    assert await store.sessions.check("session-a", 0, NOW) == Ended(EndReason.KICKED)
-    assert await store.sessions.check("nothing", 0, NOW) == Unknown()
-
-
-@pytest.mark.parametrize(("generation", "again"), [(0, Replayed), (1, Reused)])
-async def test_a_check_of_the_current_generation_closes_the_recovery_window(
-    store: Stores, generation: int, again: type
-) -> None:
-    await keep(store, make_session())
-    await store.sessions.rotate(rotation_of(0))
-    assert await store.sessions.check("session-a", generation, NOW) == Bearer(SUBJECT, None)
-    assert isinstance(await store.sessions.rotate(rotation_of(0)), again)

@@ -1,10 +1,7 @@
 """Tickets: one holder at a time, and one session."""
 
-from dataclasses import replace
-
 import pytest
 
-from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Held, KeyConflict, Opened, Unknown
 from app.sessions.ports import Stores, TicketLease
 from tests.stores.builders import (
@@ -13,273 +10,176 @@ from tests.stores.builders import (
     LEASE,
     NOW,
     SECOND,
-    SUBJECT,
     TICKET_LIFE,
-    UNLIMITED,
+    keep,
     lease_of,
     make_session,
-    rotation_of,
+)
+from tests.stores.contract.steps import (
+    Step,
+    acquire,
+    create,
+    end,
+    play,
+    purge,
+    release,
+    rotate,
+    touch,
 )
 
-RETRY = lease_of(key="key-a", holder="holder-b", at=NOW + SECOND)
+ENDS, OVER, FORGOTTEN = NOW + LEASE, NOW + TICKET_LIFE, NOW + IDLE + 7 * DAY
+PLAIN, A = lease_of(), lease_of(key="key-a")
+ACQUIRED, CONFLICT, OPENED, USED = Acquired(), KeyConflict(), Opened([]), AlreadyUsed(None)
+SAME = AlreadyUsed(make_session())
 
 
-async def use_ticket(store: Stores, lease: TicketLease, session_id: str = "session-a") -> None:
-    assert await store.tickets.acquire(lease) == Acquired()
-    assert await store.tickets.create_session(lease, make_session(session_id), UNLIMITED) == Opened(
-        []
-    )
+def retry(key: str | None = "key-a") -> Step:
+    """A retry, which gets the session."""
+    return acquire(lease_of(key=key, holder="holder-b", at=NOW + SECOND)), SAME
 
 
-# --- taken and held ---
+def late(holder: str, key: str | None = None, ticket: str = "ticket-a") -> TicketLease:
+    """A lease that begins at the second at which the first one ends."""
+    return lease_of(ticket, key=key, holder=holder, at=ENDS)
+
+
+def use(lease: TicketLease, session_id: str = "session-a") -> list[Step]:
+    """A login with the ticket."""
+    return [(acquire(lease), ACQUIRED), (create(lease, session_id), OPENED)]
+
+
+NO_SESSION: Step = (retry()[0], USED)
+STORIES: dict[str, list[Step]] = {
+    # --- taken, held and released ---
+    "a refused acquire does not extend the lease": [
+        (acquire(PLAIN), ACQUIRED),
+        (acquire(lease_of(holder="b", at=ENDS - SECOND)), Held(ENDS)),
+        (acquire(late("c")), ACQUIRED),
+    ],
+    "a ticket can be taken over at the second at which the lease ends": [
+        *((acquire(PLAIN), ACQUIRED), (acquire(late("b")), ACQUIRED)),
+        (acquire(lease_of(holder="c", at=ENDS + SECOND)), Held(NOW + 2 * LEASE)),
+    ],
+    "a released ticket can be acquired at once": [
+        *((acquire(A), ACQUIRED), (release(A), None)),
+        (acquire(lease_of(key="key-b", holder="b")), ACQUIRED),
+    ],
+    "a released ticket frees its idempotency key": [
+        *((acquire(A), ACQUIRED), (release(A), None)),
+        (acquire(lease_of("ticket-b", key="key-a")), ACQUIRED),
+    ],
+    "a former holder cannot release the lease of its successor": [
+        *((acquire(PLAIN), ACQUIRED), (acquire(late("b")), ACQUIRED), (release(PLAIN), None)),
+        (acquire(late("c")), Held(NOW + 2 * LEASE)),
+    ],
+    "a ticket that became a session cannot be released": [*use(A), (release(A), None), retry()],
+    # --- used ---
+    "a retry with the same key gets the session every time": [
+        *use(A),
+        *((acquire(lease_of(key="key-a", holder="b", at=NOW + n * LEASE)), SAME) for n in range(3)),
+    ],
+    "a retry gets no session that has been refreshed": [*use(A), (rotate(0), object), NO_SESSION],
+    "a retry gets no session that has ended": [*use(A), (end(), object), NO_SESSION],
+    "a retry gets no session that has expired": [
+        (acquire(A), ACQUIRED),
+        (create(A, expires_at=NOW + SECOND, absolute_expires_at=NOW + SECOND), OPENED),
+        NO_SESSION,
+    ],
+    "a retry gets a session that was used but not refreshed": [
+        *(*use(A), (touch(0), Active), retry())
+    ],
+    # --- keys ---
+    "a key conflict comes before a held ticket": [
+        *((acquire(A), ACQUIRED), (acquire(lease_of("ticket-b", key="key-b")), ACQUIRED)),
+        (acquire(lease_of(key="key-b", holder="b")), CONFLICT),
+        (acquire(lease_of(key="key-a", holder="b")), Held(ENDS)),
+    ],
+    "many tickets can be used without a key": [
+        step for n in range(3) for step in use(lease_of(f"ticket-{n}"), f"session-{n}")
+    ],
+    "a takeover brings its own idempotency key": [
+        *((acquire(A), ACQUIRED), *use(late("b", "key-b"))),
+        (acquire(late("c", "key-b")), SAME),
+        (acquire(late("d", "key-a", "ticket-b")), ACQUIRED),
+    ],
+    # --- two holders, one session ---
+    "a slow holder gets the session of its successor": [
+        *((acquire(A), ACQUIRED), *use(late("b", "key-a"))),
+        *((create(A, "session-b"), SAME), (touch(0, NOW, "session-b"), Unknown())),
+    ],
+    "a slow holder with another key gets no session of its successor": [
+        *((acquire(A), ACQUIRED), *use(late("b", "key-b")), (create(A, "session-b"), USED))
+    ],
+    "a successor gets the session of a slow holder that came first": [
+        *((acquire(A), ACQUIRED), (acquire(late("b", "key-a")), ACQUIRED), (create(A), OPENED)),
+        (create(late("b", "key-a"), "session-b"), SAME),
+        *((release(late("b", "key-a")), None), retry()),
+    ],
+    "a slow holder creates the session if its successor gave up": [
+        *((acquire(A), ACQUIRED), (acquire(late("b", "key-a")), ACQUIRED)),
+        (release(late("b", "key-a")), None),  # Authing told it that the ticket was used
+        *((create(A), OPENED), (acquire(late("c")), USED), retry()),
+        (create(late("b", "key-a"), "session-b"), SAME),
+    ],
+    "a slow holder does not take its key back from another ticket": [
+        *((acquire(A), ACQUIRED), (acquire(late("b")), ACQUIRED), (release(late("b")), None)),
+        *(*use(late("c", "key-a", "ticket-b"), "session-b"), (create(A), OPENED)),
+        (acquire(late("d", "key-a", "ticket-b")), AlreadyUsed(make_session("session-b"))),
+    ],
+    # --- forgotten ---
+    "a purge deletes expired tickets and no sessions": [
+        *(*use(lease_of("ticket-b")), (acquire(PLAIN), ACQUIRED)),
+        (acquire(lease_of("ticket-c", at=NOW + SECOND)), ACQUIRED),
+        *((purge(OVER - SECOND), 0), (purge(OVER), 2), (touch(0, OVER), Active)),
+    ],
+    "a retry after the purge of its session gets no session": [
+        *(*use(lease_of(key="key-a", life=100 * DAY)), (purge(FORGOTTEN), 1)),
+        (acquire(lease_of(key="key-a", holder="b", at=FORGOTTEN)), USED),
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)
+async def test_tickets_have_these_outcomes(store: Stores, steps: list[Step]) -> None:
+    await play(store, *steps)
+
+
+async def test_a_created_session_is_stored_unchanged(store: Stores) -> None:
+    await keep(store, make_session())
+    await play(store, (touch(0), Active(make_session())))
 
 
 @pytest.mark.parametrize("key", [None, "key-a", "key-b"])
 async def test_a_held_ticket_cannot_be_acquired_by_another_holder(
     store: Stores, key: str | None
 ) -> None:
-    await store.tickets.acquire(lease_of(key="key-a"))
-    later = lease_of(key=key, holder="holder-b", at=NOW + LEASE - SECOND)
-    assert await store.tickets.acquire(later) == Held(NOW + LEASE)
+    other = acquire(lease_of(key=key, holder="holder-b", at=ENDS - SECOND))
+    await play(store, (acquire(A), ACQUIRED), (other, Held(ENDS)))
 
 
-async def test_a_refused_acquire_does_not_extend_the_lease(store: Stores) -> None:
-    await store.tickets.acquire(lease_of())
-    await store.tickets.acquire(lease_of(holder="holder-b", at=NOW + LEASE - SECOND))
-    assert await store.tickets.acquire(lease_of(holder="holder-c", at=NOW + LEASE)) == Acquired()
-
-
-async def test_a_ticket_can_be_taken_over_at_the_second_at_which_the_lease_ends(
-    store: Stores,
+@pytest.mark.parametrize(
+    ("first", "second"), [("key-a", None), ("key-a", "key-b"), (None, "key-a"), (None, None)]
+)
+async def test_a_retry_without_the_same_key_gets_no_session(
+    store: Stores, first: str | None, second: str | None
 ) -> None:
-    await store.tickets.acquire(lease_of())
-    successor = lease_of(holder="holder-b", at=NOW + LEASE)
-    assert await store.tickets.acquire(successor) == Acquired()
-    third = lease_of(holder="holder-c", at=NOW + LEASE + SECOND)
-    assert await store.tickets.acquire(third) == Held(NOW + 2 * LEASE)
+    await play(store, *use(lease_of(key=first)), (retry(second)[0], USED))
 
 
-# --- released ---
+FIRST_USE: dict[str, list[Step]] = {"held": [(acquire(A), ACQUIRED)], "used": use(A)}
 
 
-async def test_a_released_ticket_can_be_acquired_at_once(store: Stores) -> None:
-    await store.tickets.acquire(lease_of(key="key-a"))
-    await store.tickets.release(lease_of(key="key-a"))
-    assert await store.tickets.acquire(lease_of(key="key-b", holder="holder-b")) == Acquired()
-
-
-async def test_a_released_ticket_frees_its_idempotency_key(store: Stores) -> None:
-    await store.tickets.acquire(lease_of("ticket-a", key="key-a"))
-    await store.tickets.release(lease_of("ticket-a", key="key-a"))
-    assert await store.tickets.acquire(lease_of("ticket-b", key="key-a")) == Acquired()
-
-
-async def test_a_former_holder_cannot_release_the_lease_of_its_successor(store: Stores) -> None:
-    slow = lease_of()
-    await store.tickets.acquire(slow)
-    await store.tickets.acquire(lease_of(holder="holder-b", at=NOW + LEASE))
-    await store.tickets.release(slow)
-    third = lease_of(holder="holder-c", at=NOW + LEASE)
-    assert await store.tickets.acquire(third) == Held(NOW + 2 * LEASE)
-
-
-async def test_a_ticket_that_became_a_session_cannot_be_released(store: Stores) -> None:
-    lease = lease_of(key="key-a")
-    await use_ticket(store, lease)
-    await store.tickets.release(lease)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
-
-
-# --- used ---
-
-
-async def test_a_created_session_is_stored_unchanged(store: Stores) -> None:
-    await use_ticket(store, lease_of())
-    assert await store.sessions.touch("session-a", 0, NOW) == Active(make_session())
-
-
-async def test_a_retry_with_the_same_key_gets_the_session_every_time(store: Stores) -> None:
-    await use_ticket(store, lease_of(key="key-a"))
-    for second in range(3):
-        at = NOW + second * LEASE
-        again = lease_of(key="key-a", holder=f"holder-{second}", at=at)
-        assert await store.tickets.acquire(again) == AlreadyUsed(make_session())
-
-
-@pytest.mark.parametrize("lost", ["no key", "another key", "no key at first", "no key ever"])
-async def test_a_retry_without_the_same_key_gets_no_session(store: Stores, lost: str) -> None:
-    first = None if lost in {"no key at first", "no key ever"} else "key-a"
-    second = {"another key": "key-b", "no key at first": "key-a"}.get(lost)
-    await use_ticket(store, lease_of(key=first))
-    assert await store.tickets.acquire(
-        replace(RETRY, key_hash=lease_of(key=second).key_hash)
-    ) == AlreadyUsed(None)
-
-
-async def test_a_retry_gets_no_session_that_has_been_refreshed(store: Stores) -> None:
-    await use_ticket(store, lease_of(key="key-a"))
-    await store.sessions.rotate(rotation_of(0))
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
-
-
-async def test_a_retry_gets_no_session_that_has_ended(store: Stores) -> None:
-    await use_ticket(store, lease_of(key="key-a"))
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
-
-
-async def test_a_retry_gets_no_session_that_has_expired(store: Stores) -> None:
-    lease = lease_of(key="key-a")
-    brief = make_session(expires_at=NOW + SECOND, absolute_expires_at=NOW + SECOND)
-    await store.tickets.acquire(lease)
-    await store.tickets.create_session(lease, brief, UNLIMITED)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(None)
-
-
-async def test_a_retry_gets_a_session_that_was_used_but_not_refreshed(store: Stores) -> None:
-    await use_ticket(store, lease_of(key="key-a"))
-    await store.sessions.touch("session-a", 0, NOW)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
-
-
-# --- keys ---
-
-
-@pytest.mark.parametrize("used", [False, True], ids=["held", "used"])
-async def test_a_key_that_belongs_to_a_ticket_serves_no_other(
-    store: Stores,
-    used: bool,  # noqa: FBT001  # pytest names it
+@pytest.mark.parametrize("taken", FIRST_USE.values(), ids=FIRST_USE)
+async def test_a_key_serves_one_ticket_until_that_ticket_expires(
+    store: Stores, taken: list[Step]
 ) -> None:
-    first = lease_of("ticket-a", key="key-a")
-    await (use_ticket(store, first) if used else store.tickets.acquire(first))
-    assert await store.tickets.acquire(lease_of("ticket-b", key="key-a")) == KeyConflict()
-    assert await store.tickets.acquire(lease_of("ticket-b", key="key-b")) == Acquired()
-
-
-async def test_a_key_conflict_comes_before_a_held_ticket(store: Stores) -> None:
-    await store.tickets.acquire(lease_of("ticket-a", key="key-a"))
-    await store.tickets.acquire(lease_of("ticket-b", key="key-b"))
-    mixed = lease_of("ticket-a", key="key-b", holder="holder-b")
-    assert await store.tickets.acquire(mixed) == KeyConflict()
-    late = lease_of("ticket-a", key="key-a", holder="holder-b")
-    assert await store.tickets.acquire(late) == Held(NOW + LEASE)
-
-
-async def test_many_tickets_can_be_used_without_a_key(store: Stores) -> None:
-    for number in range(3):
-        await use_ticket(store, lease_of(f"ticket-{number}"), f"session-{number}")
-
-
-async def test_a_takeover_brings_its_own_idempotency_key(store: Stores) -> None:
-    await store.tickets.acquire(lease_of(key="key-a"))
-    successor = lease_of(key="key-b", holder="holder-b", at=NOW + LEASE)
-    await use_ticket(store, successor)
-    assert await store.tickets.acquire(replace(successor, holder="holder-c")) == AlreadyUsed(
-        make_session()
+    await play(
+        store,
+        *taken,
+        (acquire(lease_of("ticket-b", key="key-a")), CONFLICT),
+        (acquire(lease_of("ticket-b", key="key-b")), ACQUIRED),
+        (acquire(lease_of("ticket-c", key="key-a", at=OVER - SECOND)), CONFLICT),
+        (acquire(lease_of(at=OVER)), ACQUIRED),
+        (acquire(lease_of(holder="holder-b", at=OVER)), Held(OVER + LEASE)),
+        (acquire(lease_of("ticket-c", key="key-a", at=OVER)), ACQUIRED),
     )
-    assert (
-        await store.tickets.acquire(lease_of("ticket-b", key="key-a", at=NOW + LEASE)) == Acquired()
-    )
-
-
-# --- two holders, one session ---
-
-
-async def test_a_slow_holder_gets_the_session_of_its_successor(store: Stores) -> None:
-    slow = lease_of(key="key-a")
-    await store.tickets.acquire(slow)
-    await use_ticket(store, lease_of(key="key-a", holder="holder-b", at=NOW + LEASE))
-    outcome = await store.tickets.create_session(slow, make_session("session-b"), UNLIMITED)
-    assert outcome == AlreadyUsed(make_session())
-    assert await store.sessions.touch("session-b", 0, NOW) == Unknown()
-
-
-async def test_a_slow_holder_with_another_key_gets_no_session_of_its_successor(
-    store: Stores,
-) -> None:
-    slow = lease_of(key="key-a")
-    await store.tickets.acquire(slow)
-    await use_ticket(store, lease_of(key="key-b", holder="holder-b", at=NOW + LEASE))
-    assert await store.tickets.create_session(
-        slow, make_session("session-b"), UNLIMITED
-    ) == AlreadyUsed(None)
-
-
-async def test_a_successor_gets_the_session_of_a_slow_holder_that_came_first(store: Stores) -> None:
-    slow = lease_of(key="key-a")
-    successor = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
-    await store.tickets.acquire(slow)
-    await store.tickets.acquire(successor)
-    assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
-    assert await store.tickets.create_session(
-        successor, make_session("session-b"), UNLIMITED
-    ) == AlreadyUsed(make_session())
-    await store.tickets.release(successor)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
-
-
-async def test_a_slow_holder_creates_the_session_if_its_successor_gave_up(store: Stores) -> None:
-    slow = lease_of(key="key-a")
-    successor = lease_of(key="key-a", holder="holder-b", at=NOW + LEASE)
-    await store.tickets.acquire(slow)
-    await store.tickets.acquire(successor)
-    await store.tickets.release(successor)  # Authing told it that the ticket was used
-    assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
-    stranger = lease_of(holder="holder-c", at=NOW + LEASE)
-    assert await store.tickets.acquire(stranger) == AlreadyUsed(None)
-    assert await store.tickets.acquire(RETRY) == AlreadyUsed(make_session())
-    assert await store.tickets.create_session(
-        successor, make_session("session-b"), UNLIMITED
-    ) == AlreadyUsed(make_session())
-
-
-async def test_a_slow_holder_does_not_take_its_key_back_from_another_ticket(store: Stores) -> None:
-    slow = lease_of("ticket-a", key="key-a")
-    await store.tickets.acquire(slow)
-    successor = lease_of("ticket-a", holder="holder-b", at=NOW + LEASE)
-    await store.tickets.acquire(successor)
-    await store.tickets.release(successor)
-    other = lease_of("ticket-b", key="key-a", holder="holder-c", at=NOW + LEASE)
-    await use_ticket(store, other, "session-b")
-    assert await store.tickets.create_session(slow, make_session(), UNLIMITED) == Opened([])
-    assert await store.tickets.acquire(replace(other, holder="d")) == AlreadyUsed(
-        make_session("session-b")
-    )
-
-
-# --- forgotten ---
-
-
-@pytest.mark.parametrize("used", [False, True], ids=["held", "used"])
-async def test_a_lease_is_forgotten_at_the_second_at_which_its_ticket_expires(
-    store: Stores,
-    used: bool,  # noqa: FBT001  # pytest names it
-) -> None:
-    lease = lease_of("ticket-a", key="key-a")
-    await (use_ticket(store, lease) if used else store.tickets.acquire(lease))
-    last = lease_of("ticket-b", key="key-a", at=NOW + TICKET_LIFE - SECOND)
-    assert await store.tickets.acquire(last) == KeyConflict()
-    assert await store.tickets.acquire(lease_of("ticket-a", at=NOW + TICKET_LIFE)) == Acquired()
-    late = lease_of("ticket-a", holder="holder-b", at=NOW + TICKET_LIFE)
-    assert await store.tickets.acquire(late) == Held(NOW + TICKET_LIFE + LEASE)
-    assert (
-        await store.tickets.acquire(lease_of("ticket-b", key="key-a", at=NOW + TICKET_LIFE))
-        == Acquired()
-    )
-
-
-async def test_a_purge_deletes_expired_tickets_and_no_sessions(store: Stores) -> None:
-    await store.tickets.acquire(lease_of("ticket-a"))
-    await use_ticket(store, lease_of("ticket-b"))
-    await store.tickets.acquire(lease_of("ticket-c", at=NOW + SECOND))
-    assert await store.maintenance.purge(NOW + TICKET_LIFE - SECOND) == 0
-    assert await store.maintenance.purge(NOW + TICKET_LIFE) == 2
-    assert isinstance(await store.sessions.touch("session-a", 0, NOW + TICKET_LIFE), Active)
-
-
-async def test_a_retry_after_the_purge_of_its_session_gets_no_session(store: Stores) -> None:
-    lease = lease_of(key="key-a", life=100 * DAY)
-    await use_ticket(store, lease)
-    assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
-    again = lease_of(key="key-a", holder="holder-b", at=NOW + IDLE + 7 * DAY)
-    assert await store.tickets.acquire(again) == AlreadyUsed(None)
