@@ -14,70 +14,39 @@ DESCRIPTION = "docs/openapi.json"
 REFRESH = ("paths", "/v1/sessions/refresh", "post")
 SCHEMAS = ("components", "schemas")
 TICKET_USED = (*SCHEMAS, "TicketUsed", "allOf", 1, "properties")
+TOKEN, EXPIRES_IN = ("properties", "refresh_token"), ("properties", "expires_in")
 GONE = object()
+REQUEST, RESPONSE = (*SCHEMAS, "RefreshRequest"), (*SCHEMAS, "RefreshResponse")
+ACTION = (*TICKET_USED, "client_action", "const")
+SUBJECT = (*SCHEMAS, "ListedBan", "properties", "sub", "type")
+BANS = "GET /internal/v1/bans 200 application/json[]"
+JSON = "{refresh} 200 application/json"
+SENT = "{refresh} sends application/json"
+KEY = "{refresh} sends idempotency-key: requires idempotency-key"
+RENAMED = "{refresh}: const was ['refresh', None]"
 CHANGES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("paths", "/v1/me", "get"), GONE, "GET /v1/me: is gone"),
-    ((*REFRESH, "operationId"), "renew", "{refresh}: const was ['refresh', None]"),
-    ((*REFRESH, "security"), [{"access_token": []}], "{refresh}: const was ['refresh', None]"),
-    (
-        (*REFRESH, "parameters", 0, "required"),
-        True,
-        "{refresh} sends idempotency-key: requires idempotency-key",
-    ),
+    ((*REFRESH, "operationId"), "renew", RENAMED),
+    ((*REFRESH, "security"), [{"access_token": []}], RENAMED),
+    ((*REFRESH, "parameters", 0, "required"), True, KEY),
     ((*REFRESH, "parameters", 1), GONE, "{refresh} sends DPoP: is gone"),
     ((*REFRESH, "responses", "200"), GONE, "{refresh} 200: is gone"),
-    (
-        (*SCHEMAS, "RefreshRequest", "required"),
-        ["refresh_token", "sub"],
-        "{refresh} sends application/json: requires sub",
-    ),
-    (
-        (*SCHEMAS, "RefreshRequest", "properties", "refresh_token", "maxLength"),
-        100,
-        "{refresh} sends application/json/refresh_token: takes less",
-    ),
-    (
-        (*SCHEMAS, "RefreshResponse", "properties", "server_time"),
-        GONE,
-        "{refresh} 200 application/json: server_time is gone",
-    ),
-    (
-        (*SCHEMAS, "RefreshResponse", "properties", "expires_in", "type"),
-        "string",
-        "{refresh} 200 application/json/expires_in: type was integer",
-    ),
-    (
-        (*SCHEMAS, "RefreshResponse", "required", 0),
-        GONE,
-        "{refresh} 200 application/json: may lack access_token",
-    ),
-    (
-        (*TICKET_USED, "client_action", "const"),
-        "retry",
-        "TicketUsed/client_action: const was relaunch_wechat",
-    ),
+    ((*REQUEST, "required"), ["refresh_token", "sub"], f"{SENT}: requires sub"),
+    ((*REQUEST, *TOKEN, "maxLength"), 100, f"{SENT}/refresh_token: takes less"),
+    ((*RESPONSE, "properties", "server_time"), GONE, f"{JSON}: server_time is gone"),
+    ((*RESPONSE, *EXPIRES_IN, "type"), "string", f"{JSON}/expires_in: type was integer"),
+    ((*RESPONSE, "required", 0), GONE, f"{JSON}: may lack access_token"),
+    (ACTION, "retry", "TicketUsed/client_action: const was relaunch_wechat"),
     ((*TICKET_USED, "status", "enum", 0), 409, "TicketUsed/status: no longer 400"),
-    (
-        (*SCHEMAS, "ListedBan", "properties", "sub", "type"),
-        "integer",
-        "GET /internal/v1/bans 200 application/json[]/sub: type was string",
-    ),
+    (SUBJECT, "integer", f"{BANS}/sub: type was string"),
 ]
+NEEDY = {"name": "a", "required": True, "schema": {}}
 HARMLESS: list[tuple[tuple[str | int, ...], Any]] = [
-    (
-        ("paths", "/v2/me"),
-        {
-            "get": {
-                "operationId": "me",
-                "responses": {},
-                "parameters": [{"name": "a", "required": True, "schema": {}}],
-            }
-        },
-    ),
+    (("paths", "/v2/me"), {"get": {"operationId": "me", "responses": {}, "parameters": [NEEDY]}}),
     ((*REFRESH, "responses", "429"), GONE),
     ((*SCHEMAS, "User", "properties", "nationality"), {"type": "string"}),
     ((*SCHEMAS, "EndReason", "enum", 0), "logged_out"),
-    ((*SCHEMAS, "RefreshRequest", "properties", "refresh_token", "maxLength"), 512),
+    ((*REQUEST, *TOKEN, "maxLength"), 512),
 ]
 
 

@@ -3,26 +3,14 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = [
-    f"{name}.txt"
-    for name in (
-        "runtime",
-        "tracing",
-        "dev",
-        "uv",
-        "gateways",
-        "clients",
-        "deploy",
-        "sbom",
-        "browser",
-    )
-]
+from tests.project.conftest import ROOT
+
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
 def _entries(lock: Path) -> list[str]:
@@ -42,68 +30,56 @@ def _asked_for_by(source: str, lock: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
+def wanted(root: Path) -> dict[str, list[Requirement]]:
+    """What pyproject.toml asks for: of the image, which has the extra for Redis, and more."""
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    project, extras = pyproject["project"], pyproject["project"]["optional-dependencies"]
+    lines = {
+        "runtime": [*project["dependencies"], *extras["redis"]],
+        "tracing": extras["tracing"],
+        "dev": pyproject["dependency-groups"]["dev"],
+    }
+    return {name: [Requirement(line) for line in each] for name, each in lines.items()}
+
+
+@pytest.fixture(scope="module")
 def locks(root: Path) -> Path:
     return root / "requirements"
-
-
-@pytest.fixture(scope="module")
-def pyproject(root: Path) -> dict[str, Any]:
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def runtime(pyproject: dict[str, Any]) -> list[Requirement]:
-    """What the image has: the dependencies, and the extra for Redis."""
-    project = pyproject["project"]
-    extra = project["optional-dependencies"]["redis"]
-    return [Requirement(line) for line in (*project["dependencies"], *extra)]
-
-
-@pytest.fixture(scope="module")
-def tracing(pyproject: dict[str, Any]) -> list[Requirement]:
-    extra = pyproject["project"]["optional-dependencies"]["tracing"]
-    return [Requirement(line) for line in extra]
-
-
-@pytest.fixture(scope="module")
-def dev(pyproject: dict[str, Any]) -> list[Requirement]:
-    return [Requirement(line) for line in pyproject["dependency-groups"]["dev"]]
 
 
 def _names(wanted: list[Requirement]) -> set[str]:
     return {canonicalize_name(requirement.name) for requirement in wanted}
 
 
-@pytest.mark.parametrize("name", LOCKS)
-def test_every_locked_requirement_is_pinned_and_has_a_hash(locks: Path, name: str) -> None:
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_locked_requirement_is_pinned_and_has_a_hash(lock: Path) -> None:
     hashed = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}\b", re.DOTALL)
-    entries = _entries(locks / name)
+    entries = _entries(lock)
 
     assert entries
     assert [entry for entry in entries if not hashed.match(entry)] == []
 
 
 def test_the_locks_hold_exactly_the_direct_dependencies_of_the_project(
-    locks: Path, runtime: list[Requirement], tracing: list[Requirement], dev: list[Requirement]
+    locks: Path, wanted: dict[str, list[Requirement]]
 ) -> None:
-    in_runtime = _asked_for_by("pyproject.toml", locks / "runtime.txt")
-    in_tracing = _asked_for_by("pyproject.toml", locks / "tracing.txt")
-    in_dev = _asked_for_by("pyproject.toml:dev", locks / "dev.txt")
-
-    assert in_runtime == _names(runtime), "make lock"
-    assert in_tracing == _names([*runtime, *tracing]), "make lock"
-    assert in_dev == _names(dev), "make lock"
+    for name, source, asked in (
+        ("runtime", "pyproject.toml", wanted["runtime"]),
+        ("tracing", "pyproject.toml", wanted["runtime"] + wanted["tracing"]),
+        ("dev", "pyproject.toml:dev", wanted["dev"]),
+    ):
+        assert _asked_for_by(source, locks / f"{name}.txt") == _names(asked), "make lock"
 
 
 def test_every_locked_version_is_one_that_the_project_accepts(
-    locks: Path, runtime: list[Requirement], tracing: list[Requirement], dev: list[Requirement]
+    locks: Path, wanted: dict[str, list[Requirement]]
 ) -> None:
     pins = _pins(locks / "dev.txt")
     refused = [
-        f"{name}=={version} is not {wanted.specifier}"
-        for wanted in [*runtime, *tracing, *dev]
+        f"{name}=={version} is not {asked.specifier}"
+        for asked in (asked for each in wanted.values() for asked in each)
         for name, version in pins
-        if name == canonicalize_name(wanted.name) and version not in wanted.specifier
+        if name == canonicalize_name(asked.name) and version not in asked.specifier
     ]
 
     assert refused == [], "make lock"
