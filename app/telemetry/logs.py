@@ -11,7 +11,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -79,9 +78,12 @@ class _Lines(logging.Handler):
 
     def write(self, parts: dict[str, Any]) -> None:
         line = self._render(parts) + "\n"
-        with self._lock, suppress(OSError, ValueError):  # ValueError: the stream is closed
-            self._stream.write(line)
-            self._stream.flush()
+        with self._lock:
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except (OSError, ValueError):  # ValueError: the stream is closed
+                return
 
 
 def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
