@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,37 +27,18 @@ WRONG_VALUES = [
 ]
 
 
-def make(content: bytes | None) -> Callable[[Path], Path]:
-    """A maker of a file in a folder; None makes a folder instead."""
-
-    def make(folder: Path) -> Path:
-        made = folder / "made"
-        made.mkdir() if content is None else made.write_bytes(content)
-        return made
-
-    return make
-
-
-missing: Callable[[Path], Path] = lambda folder: folder / "missing"  # noqa: E731
-a_folder, empty = make(None), make(b"")
-garbage = make(CANARY.encode() + b"\0\xff" * 2000)
-a_certificate_stub = make(b"-----BEGIN CERTIFICATE-----\n")
-weak_keys = make(f'{{"keys": [{{"kty": "oct", "k": "{CANARY}"}}]}}'.encode())
-oct_only = make(f'{{"keys": [{{"kty": "oct", "k": "{CANARY * 3}"}}]}}'.encode())
-
-
-def below_a_file(folder: Path) -> Path:
-    return empty(folder) / "below"
-
-
-WRONG_FILES = [
-    *(("SESSION_KEYS_FILE", make) for make in (missing, a_folder, empty, garbage)),
-    *(("SESSION_KEYS_FILE", make) for make in (weak_keys, oct_only)),
-    *(("AUTHING_CA_FILE", make) for make in (missing, a_folder, empty, garbage)),
-    ("AUTHING_CA_FILE", a_certificate_stub),
-    *(("STORE_CA_FILE", make) for make in (missing, garbage, a_certificate_stub)),
-    *(("STORE_URL", make) for make in (a_folder, garbage, below_a_file)),
+GARBAGE = CANARY.encode() + b"\0\xff" * 2000
+CERTIFICATE_STUB = b"-----BEGIN CERTIFICATE-----\n"
+WEAK_KEYS = f'{{"keys": [{{"kty": "oct", "k": "{CANARY}"}}]}}'.encode()
+OCT_ONLY = f'{{"keys": [{{"kty": "oct", "k": "{CANARY * 3}"}}]}}'.encode()
+MISSING, FOLDER = "missing", "a folder"
+WRONG_FILES: list[tuple[str, bytes | str]] = [
+    *(("SESSION_KEYS_FILE", each) for each in (MISSING, FOLDER, b"", GARBAGE, WEAK_KEYS, OCT_ONLY)),
+    *(("AUTHING_CA_FILE", each) for each in (MISSING, FOLDER, b"", GARBAGE, CERTIFICATE_STUB)),
+    *(("STORE_CA_FILE", each) for each in (MISSING, GARBAGE, CERTIFICATE_STUB)),
+    *(("STORE_URL", each) for each in (FOLDER, GARBAGE)),
 ]
+"""Settings and the contents of their files."""
 
 
 def assert_refused(code: int, err: str, name: str, says: str = "") -> None:
@@ -81,20 +61,28 @@ def test_a_wrong_value_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("taken_port")
-@pytest.mark.parametrize(("name", "make"), WRONG_FILES)
+@pytest.mark.parametrize(("name", "content"), WRONG_FILES)
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    shell: Shell,
-    name: str,
-    make: Callable[[Path], Path],
+    folder: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell, name: str, content: bytes | str
 ) -> None:
-    path = make(folder)
+    path = folder / "file"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == FOLDER:
+        path.mkdir()
     monkeypatch.setenv(name, f"sqlite:///{path}" if name == "STORE_URL" else str(path))
     if name == "STORE_CA_FILE":
         monkeypatch.setenv("STORE_URL", "rediss://redis.acme.test")
     response = shell("serve")
     assert_refused(response.code, response.err, name, str(path))
+
+
+def test_a_store_below_a_file_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    monkeypatch.setenv("STORE_URL", f"sqlite:///{folder}/keys.json/below")
+    response = shell("serve")
+    assert_refused(response.code, response.err, "STORE_URL", f"{folder}/keys.json/below")
 
 
 def test_every_required_setting_that_is_missing_is_named_with_the_command_that_asks(
@@ -115,28 +103,26 @@ def test_every_required_setting_that_is_missing_is_named_with_the_command_that_a
 
 
 @pytest.mark.usefixtures("taken_port")
-def test_a_name_that_is_probably_a_misspelled_setting_is_one_warning(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
+def test_unknown_and_unsafe_settings_are_warnings_at_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
     monkeypatch.setenv("SESSION_ACCES_TTL", CANARY)
-    response = shell("serve")
-    (warning, _store_created) = map(json.loads, response.out.splitlines())
-    assert (warning["level"], warning["event"]) == ("warning", "setting_unknown")
-    assert (warning["setting"], warning["nearest"]) == ("SESSION_ACCES_TTL", "SESSION_ACCESS_TTL")
-    assert CANARY not in response.out
-
-
-@pytest.mark.usefixtures("taken_port")
-def test_files_of_secrets_that_every_user_can_read_are_warnings(folder: Path, shell: Shell) -> None:
     (folder / ".env").write_text("LOG_LEVEL=warning\n")
-    (folder / "keys.json").chmod(0o644)
-    (folder / ".env").chmod(0o644)
-    warnings = [json.loads(line) for line in shell("serve").out.splitlines()]
-    assert [(each["event"], each["setting"], each["reason"]) for each in warnings] == [
+    for name in ("keys.json", ".env"):
+        (folder / name).chmod(0o644)
+    out = shell("serve").out
+    warnings = [json.loads(line) for line in out.splitlines()]
+    told = [
+        (each["event"], each["setting"], each.get("nearest") or each.get("reason"))
+        for each in warnings
+    ]
+    assert told == [
+        ("setting_unknown", "SESSION_ACCES_TTL", "SESSION_ACCESS_TTL"),
         ("setting_unsafe", "SESSION_KEYS_FILE", "readable"),
         ("setting_unsafe", ".env", "readable"),
     ]
     assert {each["level"] for each in warnings} == {"warning"}
+    assert CANARY not in out
 
 
 def test_a_second_server_on_the_same_store_is_refused(folder: Path, shell: Shell) -> None:
