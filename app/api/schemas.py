@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.api.problems import Language
 from app.sessions.history import HistoryEvent
-from app.sessions.models import Device, EndReason, Profile, Revocation, Session, TokenPair, epoch
+from app.sessions.models import Device, Profile, Revocation, Session, TokenPair, epoch
 
 EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
     files(__package__).joinpath("explanations.toml").read_text("utf-8")
@@ -158,23 +158,10 @@ class RefreshResponse(TokenResponse):
     outcome: Literal["rotated", "replayed"]
 
 
-class RevocationOut(TypedDict):
-    """A session that has ended; without `sub` if its user was erased.
-
-    Its last access token expires at `expires_at`. Then a verifier may forget it.
-    """
-
-    sid: str
-    sub: NotRequired[str]
-    reason: EndReason
-    ended_at: int
-    expires_at: int
-
-
 class Revocations(TypedDict):
     """Ended sessions, oldest first. Ask again with `cursor`, after `poll_after` seconds."""
 
-    events: list[RevocationOut]
+    events: list[Revocation]
     cursor: str
     poll_after: int
 
@@ -278,19 +265,6 @@ def listed_session(session: Session, profile: Profile, *, current_id: str | None
         "last_used_at": epoch(session.last_used_at),
         "current": session.id == current_id,
     }
-
-
-def revocation_out(revocation: Revocation) -> RevocationOut:
-    """An ended session, as the feed tells it."""
-    shown: RevocationOut = {
-        "sid": revocation.session_id,
-        "reason": revocation.reason,
-        "ended_at": epoch(revocation.ended_at),
-        "expires_at": epoch(revocation.expires_at),
-    }
-    if revocation.subject is not None:
-        shown["sub"] = revocation.subject
-    return shown
 
 
 def history_out(told: Sequence[HistoryEvent], language: Language) -> History:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -106,27 +106,34 @@ GivenProof: TypeAlias = Proof | Literal["ignored", "missing", "required", "inval
 every session needs one. `invalid`: sent, and not good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """A session that has ended, while its access tokens may still be valid offline.
+class Revocation(TypedDict):
+    """A session that has ended; without `sub` if its user was erased.
 
-    `subject` is None if the user was erased. At `expires_at` the last access token has expired.
-    `cursor` is the place in the feed behind this one.
+    Its last access token expires at `expires_at`. Then a verifier may forget it.
     """
 
-    session_id: str
-    subject: str | None
+    sid: str
+    sub: NotRequired[str]
     reason: EndReason
-    ended_at: datetime
-    expires_at: datetime
-    cursor: str
+    ended_at: int
+    expires_at: int
+
+
+def revocation(sid: str, sub: str | None, reason: str, *times: bytes | int) -> Revocation:
+    """The revocation from a stored row: `ended_at` and `expires_at` are the last two."""
+    ended_at, expires_at = map(int, times)
+    told = Revocation(sid=sid, reason=EndReason(reason), ended_at=ended_at, expires_at=expires_at)
+    return {**told, "sub": sub} if sub else told
 
 
 @dataclass(frozen=True, slots=True)
 class RevocationPage:
-    """A part of the feed, oldest first. `cursor` is behind it; `more`: there may be more now."""
+    """A part of the feed, oldest first, each with the cursor behind it.
 
-    revocations: Sequence[Revocation]
+    `cursor` is behind the part; `more`: there may be more now.
+    """
+
+    revocations: Sequence[tuple[str, Revocation]]
     cursor: str
     more: bool
 

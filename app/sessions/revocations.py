@@ -52,7 +52,7 @@ class RevocationFeed:
 
     async def read(self, after: str) -> RevocationPage:
         """Return the same as one page, however many they are: about 10,000 at most."""
-        found: list[Revocation] = []
+        found: list[tuple[str, Revocation]] = []
         page = RevocationPage(found, after, more=True)
         while page.more and len(found) < _MOST_REVOCATIONS:
             page = await self.read_page(page.cursor)
@@ -78,7 +78,7 @@ class RevocationFeed:
                 self._looking.cancel()
                 self._looking = None
 
-    async def follow(self, page: RevocationPage) -> AsyncIterator[Sequence[Revocation]]:
+    async def follow(self, page: RevocationPage) -> AsyncIterator[Sequence[tuple[str, Revocation]]]:
         """Yield this page and then what is new, inside `following`; empty when nothing is.
 
         It ends when the process is about to stop, or when the store cannot be asked: a follower

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.server.draining import DrainingServer
-from app.sessions.models import EndReason, Revocation, RevocationPage
+from app.sessions.models import RevocationPage, epoch, revocation
 from app.sessions.ports import SessionStore
 from app.sessions.revocations import MAX_FOLLOWERS
 from tests.support.processes import until
@@ -100,8 +100,8 @@ class FullPages:
     """A store whose feed has no end."""
 
     async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
-        one = Revocation("session", None, EndReason.KICKED, now, now + access_ttl, "cursor")
-        return RevocationPage([one] * 1000, "cursor", more=True)
+        one = revocation("session", None, "kicked", epoch(now), epoch(now + access_ttl))
+        return RevocationPage([("cursor", one)] * 1000, "cursor", more=True)
 
 
 async def test_more_ends_than_a_response_holds_are_asked_for_at_once(app: RunningApp) -> None:

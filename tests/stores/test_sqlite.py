@@ -266,8 +266,8 @@ async def test_a_cursor_is_unknown_to_a_file_that_was_restored_from_a_backup(
     shutil.copy(tmp_path / "backup", path)
     with open_sqlite_store(path) as store:
         await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
-        (found,) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
-    assert found.session_id == "session-a"
+        ((_, found),) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
+    assert found["sid"] == "session-a"
 
 
 async def test_a_lifted_or_purged_ban_leaves_nothing_on_the_disk(path: Path) -> None:

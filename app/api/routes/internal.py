@@ -26,7 +26,6 @@ from app.api.schemas import (
     Revocations,
     history_out,
     listed_session,
-    revocation_out,
 )
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
@@ -177,7 +176,7 @@ async def show_revocations(
         return _EventStream(feed, await feed.read_page(last_event_id or after))
     page = await feed.read(after)
     return {
-        "events": [revocation_out(each) for each in page.revocations],
+        "events": [each for _, each in page.revocations],
         "cursor": page.cursor,
         "poll_after": 0 if page.more else POLL_AFTER,
     }
@@ -208,13 +207,12 @@ class _EventStream(StreamingResponse):
         with self._place:
             await super().__call__(scope, receive, send)
 
-    async def _text(self, pages: AsyncIterator[Sequence[Revocation]]) -> AsyncIterator[str]:
+    async def _text(
+        self, pages: AsyncIterator[Sequence[tuple[str, Revocation]]]
+    ) -> AsyncIterator[str]:
         yield f"retry: {1000 * POLL_AFTER}\n\n"
         async for page in pages:
-            events = (
-                f"id: {each.cursor}\ndata: {to_json(revocation_out(each)).decode()}\n\n"
-                for each in page
-            )
+            events = (f"id: {at}\ndata: {to_json(each).decode()}\n\n" for at, each in page)
             yield "".join(events) or ":\n\n"
 
 

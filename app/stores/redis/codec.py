@@ -19,6 +19,7 @@ from app.sessions.models import (
     SessionRecord,
     epoch,
     instant,
+    revocation,
     session_record,
 )
 from app.sessions.outcomes import Ended, Unknown
@@ -145,17 +146,11 @@ def decode_inactive(reply: Sequence[Any]) -> Ended | Unknown:
     return Ended(EndReason(reason.decode()), replaced_by.decode() or None)
 
 
-def decode_revocation(reply: Sequence[Any]) -> Revocation:
-    """One row of the reply to `revocations`."""
-    event, session_id, subject, reason, ended_at, expires_at = reply
-    return Revocation(
-        session_id=session_id.decode(),
-        subject=subject.decode() or None,
-        reason=EndReason(reason.decode()),
-        ended_at=instant(ended_at),
-        expires_at=instant(expires_at),
-        cursor=event_cursor(event, session_id),
-    )
+def decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
+    """One row of the reply to `revocations`: the cursor behind it, and the revocation."""
+    event, session_id, subject, reason, *times = reply
+    told = revocation(session_id.decode(), subject.decode(), reason.decode(), *times)
+    return event_cursor(event, session_id), told
 
 
 def decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:

@@ -11,13 +11,12 @@ from typing import Any, TypeAlias
 from typing_extensions import override
 
 from app.sessions.models import (
-    EndReason,
     Found,
     Note,
-    Revocation,
     RevocationPage,
     epoch,
     instant,
+    revocation,
     session_record,
 )
 from app.sessions.ports import MAX_SESSIONS, HistoryStore
@@ -97,18 +96,8 @@ def find_revocations(
     rows = read(_REVOCATIONS, values)
     full = len(rows) == MAX_SESSIONS
     cursor = _cursor(rows[-1] if full else newest)
-    return RevocationPage([_revocation(row) for row in rows], cursor, more=full)
-
-
-def _revocation(row: Row) -> Revocation:
-    return Revocation(
-        session_id=row["session_id"],
-        subject=row["subject"] or None,
-        reason=EndReason(row["end_reason"]),
-        ended_at=instant(row["ended_at"]),
-        expires_at=instant(row["tokens_expire_at"]),
-        cursor=_cursor(row),
-    )
+    found = [(_cursor(row), revocation(*row[1:])) for row in rows]
+    return RevocationPage(found, cursor, more=full)
 
 
 def _cursor(event: Row) -> str:

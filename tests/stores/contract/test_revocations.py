@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.sessions.models import EndReason, Revocation, RevocationPage
+from app.sessions.models import EndReason, RevocationPage, epoch
 from app.sessions.ports import SessionLimits, Stores
 from tests.stores.builders import (
     ABSOLUTE,
@@ -32,7 +32,7 @@ async def feed(store: Stores, after: str = "", at: datetime = NOW) -> Revocation
 
 
 async def ids(store: Stores, after: str = "", at: datetime = NOW) -> list[str]:
-    return [each.session_id for each in (await feed(store, after, at)).revocations]
+    return [each["sid"] for _, each in (await feed(store, after, at)).revocations]
 
 
 async def end(store: Stores, *session_ids: str, at: datetime = NOW) -> None:
@@ -66,16 +66,10 @@ async def test_an_end_is_in_the_feed_once(
     await act(store)
     await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
     page = await feed(store)
-    assert page.revocations == [
-        Revocation(
-            session_id="session-a",
-            subject=None if reason is EndReason.ERASED else SUBJECT,
-            reason=reason,
-            ended_at=NOW,
-            expires_at=NOW + TTL,
-            cursor=page.cursor,
-        )
-    ]
+    user = {} if reason is EndReason.ERASED else {"sub": SUBJECT}
+    times = {"ended_at": epoch(NOW), "expires_at": epoch(NOW + TTL)}
+    expected = {"sid": "session-a", **user, "reason": reason, **times}
+    assert page.revocations == [(page.cursor, expected)]
     assert not page.more
 
 
@@ -92,20 +86,20 @@ async def test_an_end_leaves_the_feed_when_the_last_access_token_has_expired(sto
     await end(store, "session-b", at=NOW + ABSOLUTE - 5 * SECOND)
     assert await ids(store, at=NOW + TTL - SECOND) == ["session-a", "session-b"]
     assert await ids(store, at=NOW + TTL) == ["session-b"]
-    (last,) = (await feed(store, at=NOW + ABSOLUTE - SECOND)).revocations
-    assert last.expires_at == NOW + ABSOLUTE
+    ((_, last),) = (await feed(store, at=NOW + ABSOLUTE - SECOND)).revocations
+    assert last["expires_at"] == epoch(NOW + ABSOLUTE)
     assert await ids(store, at=NOW + ABSOLUTE) == []
 
 
 async def test_a_cursor_returns_what_ended_after_it_in_order(store: Stores) -> None:
     empty = await feed(store)
     await end(store, "session-a", "session-b", "session-c")
-    first, second, third = (await feed(store, empty.cursor)).revocations
-    assert await ids(store, first.cursor) == ["session-b", "session-c"]
-    assert await ids(store, second.cursor) == ["session-c"]
-    assert await feed(store, third.cursor) == RevocationPage([], third.cursor, more=False)
+    first, second, third = [at for at, _ in (await feed(store, empty.cursor)).revocations]
+    assert await ids(store, first) == ["session-b", "session-c"]
+    assert await ids(store, second) == ["session-c"]
+    assert await feed(store, third) == RevocationPage([], third, more=False)
     await end(store, "session-d")
-    assert await ids(store, third.cursor) == ["session-d"]
+    assert await ids(store, third) == ["session-d"]
 
 
 async def test_a_cursor_outlives_what_no_longer_matters(store: Stores) -> None:
@@ -143,7 +137,7 @@ async def test_an_erasure_removes_the_user_from_earlier_events(store: Stores) ->
     await keep(store, make_session("session-d", subject="another"))
     await store.sessions.end("session-d", "another", EndReason.LOGGED_OUT, NOW)
     await store.sessions.erase(SUBJECT, NOW)
-    told = {each.session_id: each.subject for each in (await feed(store)).revocations}
+    told = {each["sid"]: each.get("sub") for _, each in (await feed(store)).revocations}
     assert told == {"session-a": None, "session-b": None, "session-c": None, "session-d": "another"}
 
 
@@ -155,7 +149,7 @@ async def test_ends_of_many_sessions_come_in_pages(store: Stores) -> None:
     first = await feed(store)
     assert (len(first.revocations), first.more) == (1000, True)
     rest = await feed(store, first.cursor)
-    assert [each.session_id for each in (*first.revocations, *rest.revocations)] == names
+    assert [each["sid"] for _, each in (*first.revocations, *rest.revocations)] == names
     assert not rest.more
 
 

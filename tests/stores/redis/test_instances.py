@@ -70,7 +70,7 @@ async def test_the_feed_has_all_ends_on_every_instance_whatever_its_clock_shows(
         cursor, seen = "", []
         for reader in (instance, *fleet):
             page = await reader.sessions.revocations(cursor, now, life)
-            seen += [each.session_id for each in page.revocations]
+            seen += [each["sid"] for _, each in page.revocations]
             cursor = page.cursor
         assert seen == names
 

@@ -52,7 +52,7 @@ def lose(proxy: Proxy, script: Script, *, times: int = 1) -> None:
 
 async def in_the_feed(store: Stores) -> list[str]:
     page = await store.sessions.revocations("", NOW, timedelta(minutes=10))
-    return [each.session_id for each in page.revocations]
+    return [each["sid"] for _, each in page.revocations]
 
 
 async def keep_some(store: Stores, count: int) -> list[str]:
