@@ -12,8 +12,7 @@ from pathlib import Path
 
 from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import RELAUNCHES
-from tests.soak.run import Environment, Promise, environment, kill_again_and_again, run
-from tests.soak.store_content import read_file
+from tests.soak.run import Environment, Promise, environment, kill_again_and_again, read_file, run
 
 PHONES = 60
 _ANSWERS_BETWEEN_KILLS = (20, 900)

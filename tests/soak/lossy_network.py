@@ -27,9 +27,10 @@ from tests.soak.run import (
     environment,
     kill_again_and_again,
     over_each_store,
+    read_file,
+    read_valkey,
     run,
 )
-from tests.soak.store_content import read_file, read_valkey
 from tests.support.proofs import DeviceKey
 from tests.support.valkey.servers import Server
 

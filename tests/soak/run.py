@@ -1,4 +1,4 @@
-"""Common parts of the soak runs: options, the service with its apps, kills, and the report.
+"""Common parts of the soak runs: options, the service with its apps, kills, store and report.
 
 One seed, which is printed, fixes every random choice. It does not fix how processes interleave.
 """
@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import random
 import secrets
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -19,7 +20,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,10 +28,11 @@ from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 import uvloop
+from redis.asyncio import Redis
 
+from app.stores.redis.codec import SESSION_PREFIX
 from tests.soak.fleet import SERVICE, Fleet, Server, fleet
 from tests.soak.phone import App, Line, new_ticket, telephony
-from tests.soak.store_content import Kept
 from tests.support.valkey.servers import Server as ValkeyServer
 from tests.support.valkey.servers import standalone
 
@@ -54,6 +56,18 @@ class Promise:
     def __str__(self) -> str:
         count = f"{self.found:,} of {self.promised:,}" if self.promised else f"{self.found:,}"
         return f"{self.text:44}{count:>12}  {'kept' if self.kept else 'BROKEN'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`subjects` is whose each session is, by its id. `damage` is empty if the file is sound."""
+
+    subjects: dict[str, str]
+    damage: str = ""
+
+    def users_with_two(self) -> int:
+        """How many users have more than one session."""
+        return sum(count > 1 for count in Counter(self.subjects.values()).values())
 
 
 @dataclass(slots=True)
@@ -104,18 +118,19 @@ class Environment:
         ]
 
     def conclude(self, facts: Mapping[str, object], promises: Sequence[Promise]) -> int:
-        """Report these facts and promises, and those of every run."""
+        """Print what happened and what was promised; 0 only if every promise was kept."""
         confused = Counter(app.confused for app in self.apps if app.confused)
         for response, count in confused.items():
             print("unexpected:", response, count)
-        return conclude(
-            {"seed": self.seed, **facts},
-            [
-                *promises,
-                Promise("responses that no app can expect", confused.total()),
-                Promise("bugs in the service's log", self.running.service.bugs()),
-            ],
+        for name, value in {"seed": self.seed, **facts}.items():
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            print(f"{name:44}{shown:>12}")
+        every_run = (
+            Promise("responses that no app can expect", confused.total()),
+            Promise("bugs in the service's log", self.running.service.bugs()),
         )
+        print("", *promises, *every_run, sep="\n")
+        return 0 if all(promise.kept for promise in (*promises, *every_run)) else 1
 
 
 @asynccontextmanager
@@ -183,12 +198,17 @@ async def kill_again_and_again(
         await service.start()
 
 
-def conclude(facts: Mapping[str, object], promises: Sequence[Promise]) -> int:
-    """Print what happened and what was promised; 0 only if every promise was kept."""
-    for name, value in facts.items():
-        shown = f"{value:,}" if isinstance(value, int) else str(value)
-        print(f"{name:44}{shown:>12}")
-    print()
-    for promise in promises:
-        print(promise)
-    return 0 if all(promise.kept for promise in promises) else 1
+def read_file(file: Path) -> Kept:
+    """Read the SQLite file. No other process may have it open."""
+    with closing(sqlite3.connect(file)) as db:
+        (found,) = db.execute("PRAGMA integrity_check").fetchone()
+        rows = db.execute("SELECT id, subject FROM sessions").fetchall()
+    return Kept(dict(rows), "" if found == "ok" else str(found))
+
+
+async def read_valkey(url: str) -> Kept:
+    """Read the sessions in Valkey, tombstones included."""
+    async with Redis.from_url(url, decode_responses=True, protocol=2) as client:
+        keys = [str(key) async for key in client.scan_iter(SESSION_PREFIX + "*", count=1000)]
+        subjects = [str(await client.hget(key, "subject")) for key in keys]
+    return Kept(dict(zip((key.rpartition(":")[2] for key in keys), subjects, strict=True)))

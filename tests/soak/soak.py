@@ -21,8 +21,7 @@ from pathlib import Path
 
 from tests.soak.phone import App, Line
 from tests.soak.proxies import FlakyAuthing, LossyProxy
-from tests.soak.run import Environment, Promise, environment, run
-from tests.soak.store_content import read_file
+from tests.soak.run import Environment, Promise, environment, read_file, run
 
 FAULTS = 0.01
 LOAD = 0.5

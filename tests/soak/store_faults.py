@@ -20,8 +20,7 @@ from typing import TypeAlias
 from app.stores.redis import scripts
 from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import LOGIN, RELAUNCHES, Answer
-from tests.soak.run import Environment, Promise, environment, run
-from tests.soak.store_content import read_valkey
+from tests.soak.run import Environment, Promise, environment, read_valkey, run
 from tests.support.processes import soon
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
