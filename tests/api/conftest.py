@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.error_cases import CASES, AllOutcomes, Case, Outcome
+from tests.api.error_cases import AllOutcomes, Outcome, outcomes_in
 from tests.support.logging_state import entries_of, logging_as_in_production
-from tests.support.running_app import RunningApp, running_app
+from tests.support.running_app import RunningApp
 
 
 @pytest.fixture
@@ -28,18 +28,9 @@ def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 @pytest.fixture(scope="session")
 def all_outcomes(tmp_path_factory: pytest.TempPathFactory) -> AllOutcomes:
     """Every case, run once, in an application of its own."""
-    folder = tmp_path_factory.mktemp("errors")
-
-    async def run(number: int, case: Case) -> Outcome:
-        async with running_app(folder / str(number), **case.settings) as app:
-            return Outcome(await case.scenario(app), frozenset(app.secrets))
-
-    async def run_all() -> list[Outcome]:
-        return await asyncio.gather(*(run(*numbered) for numbered in enumerate(CASES)))
-
     with logging_as_in_production() as output:
-        outcomes = asyncio.run(run_all())
-    return AllOutcomes(dict(zip(CASES, outcomes, strict=True)), output.getvalue())
+        outcomes = asyncio.run(outcomes_in(tmp_path_factory.mktemp("errors")))
+    return AllOutcomes(outcomes, output.getvalue())
 
 
 @pytest.fixture

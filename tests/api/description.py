@@ -7,13 +7,11 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.api.error_cases import CASES, Case
+from tests.api.error_cases import Case, Outcome, outcomes_in
 from tests.support.running_app import SERVICE, RunningApp, running_app
 
 ROOT = Path(__file__).parents[2]
@@ -71,11 +69,12 @@ async def successes(app: RunningApp) -> Examples:
     return {name: {str(found.status_code): found.json()} for name, found in responses.items()}
 
 
-def errors(outcomes: Iterable[tuple[Case, httpx.Response]]) -> Examples:
+def errors(outcomes: Mapping[Case, Outcome]) -> Examples:
     """The first problem of each code, by status and code."""
     found: Examples = {}
-    for case, response in outcomes:
-        found.setdefault(str(case.status), {}).setdefault(case.code, response.json())
+    for case, outcome in outcomes.items():
+        problems = found.setdefault(str(case.status), {})
+        problems.setdefault(case.code, outcome.response.json())
     return found
 
 
@@ -90,10 +89,7 @@ def fixed(examples: Examples) -> Examples:
 
 async def write(folder: Path) -> None:
     """Write both files. The examples come first, because the description contains them."""
-    outcomes: list[tuple[Case, httpx.Response]] = []
-    for case in CASES:
-        async with running_app(folder / f"{len(outcomes)}", **case.settings) as app:
-            outcomes.append((case, await case.scenario(app)))
+    outcomes = await outcomes_in(folder)
     async with running_app(folder / "described", api_docs=True) as app:
         examples = fixed(await successes(app) | errors(outcomes))
         EXAMPLES.write_text(_as_text(examples), "utf-8")

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from tests.api.error_scenarios import Scenario
-from tests.support.running_app import SERVICE_KEY, RunningApp, bearer
+from tests.support.running_app import SERVICE, SERVICE_KEY, RunningApp, bearer
 
 Tokens: TypeAlias = dict[str, Any]
 End: TypeAlias = Callable[[RunningApp, Tokens], Awaitable[object]]
@@ -41,6 +41,10 @@ async def steal(app: RunningApp, tokens: Tokens) -> None:
     await app.try_refresh(tokens["refresh_token"])
 
 
+async def break_store(app: RunningApp, _tokens: Tokens) -> None:
+    app.break_store()
+
+
 def replace_by(device_type: str | None) -> End:
     """For an app in which a user may have one session."""
     return lambda app, _tokens: app.log_in(device={"type": device_type})
@@ -70,10 +74,14 @@ def refresh_after(end: End) -> Scenario:
     return scenario
 
 
-def get_after(end: End, path: str, method: str = "GET") -> Scenario:
+def ask_after(end: End, method: str, path: str) -> Scenario:
+    """Send a request of the user, or of the rest of the backend."""
+
     async def scenario(app: RunningApp) -> httpx.Response:
         tokens = await app.log_in()
         await end(app, tokens)
+        if path.startswith("/internal/"):
+            return await app.phone.request(method, path, json={"reason": "spam"}, headers=SERVICE)
         return await app.phone.request(method, path, headers=bearer(tokens))
 
     return scenario

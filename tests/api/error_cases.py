@@ -3,9 +3,11 @@
 docs/api.md gives the status and the client action of each code.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ import httpx
 
 from tests.api import endings as e
 from tests.api import error_scenarios as s
+from tests.support.running_app import RunningApp, running_app
 
 
 def documented_rows() -> list[tuple[int, str, str]]:
@@ -28,6 +31,9 @@ def documented_rows() -> list[tuple[int, str, str]]:
 ROWS = documented_rows()
 BINDING = {"session_device_binding": "required"}
 ONE_SESSION = {"session_max_per_user": 1}
+ANOTHER_SECRET = partial(
+    RunningApp.switch_authing, user_pool_secret="another-pool-secret-0123456789abcdef"
+)
 HURRY = {"authing_timeout": timedelta(milliseconds=50)}
 SESSION_ALIVE: Mapping[str, bool | Literal["unknown"]] = {
     **dict.fromkeys(("proof_required", "proof_invalid"), True),
@@ -84,11 +90,22 @@ class AllOutcomes:
     log: str
 
 
+async def outcomes_in(folder: Path) -> dict[Case, Outcome]:
+    """Run each case once, in an application of its own."""
+
+    async def run(number: int, case: Case) -> Outcome:
+        async with running_app(folder / str(number), **case.settings) as app:
+            return Outcome(await case.scenario(app), frozenset(app.secrets))
+
+    outcomes = await asyncio.gather(*(run(*numbered) for numbered in enumerate(CASES)))
+    return dict(zip(CASES, outcomes, strict=True))
+
+
 def after(end: e.End, reason: str, **more: Any) -> tuple[Case, Case]:
     """A refresh and a list after this end of the session."""
     return (
         Case("session_ended", e.refresh_after(end), 400, reason=reason, **more),
-        Case("session_ended", e.get_after(end, "/v1/sessions"), 401, reason=reason, **more),
+        Case("session_ended", e.ask_after(end, "GET", "/v1/sessions"), 401, reason=reason, **more),
     )
 
 
@@ -136,7 +153,7 @@ CASES = (
     Case("access_token_invalid", s.me_with_a_made_up_token),
     Case("access_token_invalid", s.me_with_a_forged_token),
     Case("access_token_invalid", s.me_with_two_tokens),
-    Case("access_token_expired", e.get_after(e.wait(minutes=10), "/v1/me")),
+    Case("access_token_expired", e.ask_after(e.wait(minutes=10), "GET", "/v1/me")),
     Case("account_blocked", s.login_of("blocked")),
     Case("account_blocked", s.login_of("deleted")),
     Case("user_banned", e.login_of_the_banned()),
@@ -169,25 +186,25 @@ CASES = (
         for fault in ("html", "redirect", "truncated")
     ),
     Case("authing_token_invalid", s.login_when_authing_has("bad_token")),
-    Case("authing_untrusted", s.login_without_tls_to_believe),
+    Case("authing_untrusted", s.login_when(s.untrusted)),
     *map(unavailable, ("drop", "accept_then_drop", "http_500")),
     *(unavailable(fault, retry_after=7) for fault in ("http_503", "rate_limited")),
     Case("authing_timeout", s.login_when_authing_has("slow"), retry_after=2, settings=HURRY),
     Case("authing_overloaded", s.login_in_a_crowd, retry_after=2),
-    Case("authing_misconfigured", s.login_with_the_wrong_pool_secret, retry_after=2),
-    store_down(s.login_without_store),
-    store_down(e.refresh_after(s.break_store)),
+    Case("authing_misconfigured", s.login_when(ANOTHER_SECRET), retry_after=2),
+    store_down(s.login_when(RunningApp.break_store)),
+    store_down(e.refresh_after(e.break_store)),
     *(
-        store_down(e.get_after(s.break_store, path, method))
-        for method, path in (
-            *(("GET", "/v1/me"), ("DELETE", "/v1/me"), ("GET", "/v1/sessions")),
-            *(("DELETE", "/v1/sessions/current"), ("DELETE", "/v1/sessions/somebodys")),
-            ("DELETE", "/v1/sessions?scope=all"),
-        )
-    ),
-    *(
-        store_down(s.as_backend_without_store(method, what))
-        for what, methods in (("sessions", ("GET", "DELETE")), ("ban", ("GET", "PUT", "DELETE")))
+        store_down(e.ask_after(e.break_store, method, path))
+        for path, methods in {
+            "/v1/me": ("GET", "DELETE"),
+            "/v1/sessions": ("GET",),
+            "/v1/sessions?scope=all": ("DELETE",),
+            "/v1/sessions/current": ("DELETE",),
+            "/v1/sessions/somebodys": ("DELETE",),
+            "/internal/v1/users/somebody/sessions": ("GET", "DELETE"),
+            "/internal/v1/users/somebody/ban": ("GET", "PUT", "DELETE"),
+        }.items()
         for method in methods
     ),
 )

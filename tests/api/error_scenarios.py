@@ -103,22 +103,20 @@ async def refresh_after_another(app: RunningApp) -> httpx.Response:
     return await app.try_refresh(tokens["refresh_token"])
 
 
-def login_when_authing_has(fault: str) -> Scenario:
+def login_when(change: Callable[[RunningApp], object]) -> Scenario:
     async def scenario(app: RunningApp) -> httpx.Response:
-        app.break_authing(fault, seconds=7)
+        change(app)
         return await log_in(app)
 
     return scenario
 
 
-async def login_with_the_wrong_pool_secret(app: RunningApp) -> httpx.Response:
-    app.switch_authing(user_pool_secret="another-pool-secret-0123456789abcdef")
-    return await log_in(app)
+def login_when_authing_has(fault: str) -> Scenario:
+    return login_when(lambda app: app.break_authing(fault, seconds=7))
 
 
-async def login_without_tls_to_believe(app: RunningApp) -> httpx.Response:
+def untrusted(app: RunningApp) -> None:
     app.wire.failure = ssl.SSLCertVerificationError(CANARY)
-    return await log_in(app)
 
 
 # --- one ticket, one session ---
@@ -191,23 +189,6 @@ async def me_with_two_tokens(app: RunningApp) -> httpx.Response:
 
 
 # --- ourselves ---
-
-
-async def break_store(app: RunningApp, _tokens: object = None) -> None:
-    app.break_store()
-
-
-async def login_without_store(app: RunningApp) -> httpx.Response:
-    app.break_store()
-    return await log_in(app)
-
-
-def as_backend_without_store(method: str, what: str) -> Scenario:
-    async def scenario(app: RunningApp) -> httpx.Response:
-        app.break_store()
-        return await app.backend(method, "somebody", what, {"reason": "spam"})
-
-    return scenario
 
 
 class BuggyIdentityProvider:
