@@ -104,7 +104,20 @@ async def open_services(
             events=events,
         )
         await stack.enter_async_context(recheck.running())
-        issuer = _issuer(settings, keys)
+        issuer = TokenIssuer(
+            keys=keys,
+            access_tokens=AccessTokenCodec(
+                issuer=settings.session_issuer,
+                audience=settings.session_audience or settings.session_issuer,
+                client_id=settings.authing_user_pool_id,
+                max_lifetime=settings.session_access_ttl,
+            ),
+            lifetimes=Lifetimes(
+                idle=settings.session_idle_ttl,
+                absolute=settings.session_absolute_ttl,
+                recovery_window=settings.session_recovery_window,
+            ),
+        )
         proofs = ProofVerifier(
             keys, settings.session_issuer, settings.session_device_binding, clock
         )
@@ -212,20 +225,3 @@ async def _clock_skew(client: AuthingClient, clock: Clock) -> float | None:
     async with Deadline(_SKEW_TIMEOUT):
         theirs = await client.probe()
     return None if theirs is None else (theirs - clock()).total_seconds()
-
-
-def _issuer(settings: Settings, keys: KeyFile) -> TokenIssuer:
-    return TokenIssuer(
-        keys=keys,
-        access_tokens=AccessTokenCodec(
-            issuer=settings.session_issuer,
-            audience=settings.session_audience or settings.session_issuer,
-            client_id=settings.authing_user_pool_id,
-            max_lifetime=settings.session_access_ttl,
-        ),
-        lifetimes=Lifetimes(
-            idle=settings.session_idle_ttl,
-            absolute=settings.session_absolute_ttl,
-            recovery_window=settings.session_recovery_window,
-        ),
-    )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from email.utils import format_datetime
@@ -20,6 +19,7 @@ from app.jose.key_ring import KeyRing
 from app.keyfile.followed import KeyFile
 from app.main import _ASK_EVERY
 from tests.support.logging_state import entries_of, logging_as_in_production
+from tests.support.processes import free_port
 from tests.support.running_app import RunningApp, running_app
 from tests.support.transports import Dated
 
@@ -28,9 +28,7 @@ Scrape: TypeAlias = Callable[[], Awaitable[dict[str, float]]]
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number: int = listener.getsockname()[1]
-        return number
+    return free_port()
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """docs/metrics.md names every metric, label and label value of a real scrape, and no others."""
 
 import re
-import socket
 from collections import defaultdict
 from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.processes import free_port
 from tests.support.running_app import running_app
 
 OPEN_SETS = ("method", "route", "status", "kid", "use", "state", "version", "le")
@@ -31,8 +31,7 @@ def labels_of(cell: str) -> dict[str, set[str]]:
 
 
 async def scraped(folder: Path) -> dict[str, tuple[str, dict[str, set[str]]]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     async with running_app(folder, metrics_port=port, host="127.0.0.1") as app:
         tokens = await app.log_in()
         await app.get("/v1/me", tokens)
