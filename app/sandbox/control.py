@@ -7,6 +7,7 @@ secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields, replace
+from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -232,24 +233,17 @@ def service_route(state: SandboxState) -> Route:
 
 def page_routes() -> list[Route]:
     """Return the routes of the page's files. `/` leads to the page."""
-
-    async def home(_request: Request) -> Response:
-        return RedirectResponse("/sandbox", 303)
-
-    files = [path for path in sorted(_STATIC.iterdir()) if path.suffix in _MEDIA_TYPES]
-    index = _file(_STATIC / "index.html")
-    return [
-        Route("/", home),
-        Route("/favicon.ico", _file(_STATIC / "icon.svg")),  # for pages that name none
-        *(Route(path, index) for path in ("/sandbox", "/sandbox/")),
-        *(Route(f"/sandbox/{path.name}", _file(path)) for path in files),
-    ]
+    files = {f"/sandbox/{path.name}": path for path in _STATIC.iterdir()}
+    files |= dict.fromkeys(("/sandbox", "/sandbox/"), _STATIC / "index.html")
+    files["/favicon.ico"] = _STATIC / "icon.svg"  # for pages that name none
+    responses: dict[str, Response] = {
+        at: Response(path.read_bytes(), media_type=_MEDIA_TYPES[path.suffix], headers=_HEADERS)
+        for at, path in sorted(files.items())
+        if path.suffix in _MEDIA_TYPES
+    }
+    responses["/"] = RedirectResponse("/sandbox", 303)
+    return [Route(at, partial(_respond_with, response)) for at, response in responses.items()]
 
 
-def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
-    content, media_type = path.read_bytes(), _MEDIA_TYPES[path.suffix]
-
-    async def endpoint(_request: Request) -> Response:
-        return Response(content, media_type=media_type, headers=_HEADERS)
-
-    return endpoint
+async def _respond_with(response: Response, _request: Request) -> Response:
+    return response

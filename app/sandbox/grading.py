@@ -107,8 +107,7 @@ class Grader:
             return {"do": "stop", **self.grade()}
         await asyncio.sleep(step.pause)
         told = await self._prepare(step)
-        self._story.steps.append(step)
-        self._story.begins.append(time.monotonic())
+        self._story.steps.append((step, time.monotonic()))
         return {"scenario": name, "do": step.do, **step.tell, **told}
 
     def _round(self) -> Iterator[tuple[str, Step]]:
@@ -206,7 +205,7 @@ class Grader:
         return seen
 
     def _fault(self, seen: Seen) -> str:
-        step, begin = self._story.steps[-1], self._story.begins[-1]
+        step, begin = self._story.steps[-1]
         if seen.proof and nonce_of(seen.proof) is None:
             return ""  # the service will only ask for a nonce
         before = self._story.of(seen.operation, seen.step)

@@ -86,13 +86,12 @@ class Seen:
 
 @dataclass
 class Story:
-    """The record of one scenario: steps, when each began, and all requests in their order.
+    """The record of one scenario: each step with its begin, and all requests in their order.
 
     `given` has each ticket and each `ext_msg` that the app may send.
     """
 
-    steps: list[Step] = field(default_factory=list)
-    begins: list[float] = field(default_factory=list)
+    steps: list[tuple[Step, float]] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
 
@@ -107,9 +106,8 @@ class Story:
     def ends(self) -> list[tuple[float, str]]:
         """Return when the app learned of an end of its session, and the mistake of ignoring it."""
         told = [(s.ended, "sent_tokens_after_end") for s in self.seen if s.is_end]
-        steps = zip(self.begins, self.steps, strict=True)
-        out = [(at, "sent_tokens_after_log_out") for at, step in steps if step.do == "log_out"]
-        return told + out
+        out = [begin for step, begin in self.steps if step.do == "log_out"]
+        return told + [(begin, "sent_tokens_after_log_out") for begin in out]
 
     def is_signed_in(self, at: float) -> bool:
         """Whether the app has a session, as far as it can know."""
@@ -190,12 +188,11 @@ def _stale(story: Story) -> Iterator[str]:
 
 def _needless(story: Story) -> Iterator[str]:
     for refresh in story.of("refresh"):
-        if story.steps[refresh.step].do != "call_api":
-            continue
-        calls = [s for s in story.of("call", refresh.step) if s.ended < refresh.began]
-        given = [s for s in story.of("refresh", refresh.step) if s.ended < refresh.began]
+        before = [s for s in story.seen if s.step == refresh.step and s.ended < refresh.began]
+        calls = [s for s in before if s.operation == "call"]
         refused = any(s.status == _UNAUTHORIZED for s in calls)
-        if refused and not any(s.is_grant for s in given):
+        asked_for = refused and not any(s.is_grant for s in before)
+        if asked_for or story.steps[refresh.step][0].do != "call_api":
             continue
         if calls and calls[-1].asks_to_retry:
             yield "refresh_on_service_error"
@@ -209,7 +206,7 @@ def _is_due(story: Story, at: float, grace: float = 0) -> bool:
 
 
 def _calls(story: Story) -> Iterator[str]:
-    for index, step in enumerate(story.steps):
+    for index, (step, _) in enumerate(story.steps):
         calls = story.of("call", index)
         refused = sum(s.status == _UNAUTHORIZED for s in calls if s.token and not s.is_end)
         if refused > 2 * step.tell.get("at_once", 1):
@@ -235,7 +232,7 @@ def nonce_of(proof: str) -> object:
 
 
 def _outcomes(story: Story) -> Iterator[str]:
-    for index, (step, begin) in enumerate(zip(story.steps, story.begins, strict=True)):
+    for index, (step, begin) in enumerate(story.steps):
         if step.do not in _EXPECTED or step.ticket == "cancelled":
             continue
         operation, missing = _EXPECTED[step.do]
@@ -246,10 +243,8 @@ def _outcomes(story: Story) -> Iterator[str]:
             yield missing
         elif operation == "call":
             yield from _after_calls(step, requests, story.of("refresh", index))
-        elif (
-            operation != "log_out" and "kill_after" not in step.tell and requests[-1].asks_to_retry
-        ):
-            yield "gave_up"
+        elif "kill_after" not in step.tell and operation != "log_out":
+            yield from ["gave_up"] if requests[-1].asks_to_retry else []
 
 
 def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterator[str]:
@@ -258,9 +253,11 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
     repeated = [s for s in calls if given and s.began > given[0]]
     answered = sum(s.status == _OK for s in calls) == step.tell.get("at_once", 1)
     over = any(s.is_end for s in (*calls, *refreshes))
-    if calls[-1].status == _UNAUTHORIZED and not refreshes and not over:
+    if answered or over:
+        return
+    if calls[-1].status == _UNAUTHORIZED and not refreshes:
         yield "ignored_client_action"
-    elif not (answered or over or (repeated and repeated[-1].status == _UNAUTHORIZED)):
+    elif not repeated or repeated[-1].status != _UNAUTHORIZED:
         yield "gave_up"
 
 

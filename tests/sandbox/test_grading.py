@@ -90,7 +90,7 @@ def test_every_finding_is_shown_by_a_bad_app() -> None:
 def test_a_retry_without_a_pause_is_found(pause: float, findings: list[str]) -> None:
     lost = Seen(0, "login", "a ticket", "a key", "", began=1.0, ended=1.0)
     again = replace(lost, began=1.0 + pause, ended=2.0, status=201)
-    assert judge(Story([Step("sign_in")], [0.5], [lost, again])) == findings
+    assert judge(Story([(Step("sign_in"), 0.5)], [lost, again])) == findings
 
 
 @pytest.mark.parametrize(
