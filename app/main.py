@@ -58,7 +58,7 @@ _CLOCK_SKEW = timedelta(seconds=30)
 
 def system_clock() -> datetime:
     """Return the current instant in UTC, in whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
+    return datetime.fromtimestamp(int(time.time()), UTC)
 
 
 @asynccontextmanager

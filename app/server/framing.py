@@ -90,7 +90,7 @@ class RequestReader:
         The empty line that some clients send after a body is no part of it (RFC 9112 section 2.2).
         """
         empty = (b"", b"\r", _EMPTY_LINE) if self._tolerates_empty_line else (b"",)
-        return self._body is not None or self.received not in empty
+        return self._body is not None or bytes(self.received[:3]) not in empty
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they arrive."""

@@ -9,9 +9,11 @@ import json
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 from pydantic_core import to_json
@@ -38,15 +40,14 @@ class LoggedEvents(Events):
     def record(
         self, event: EventName, *, error: Exception | None = None, **fields: str | int
     ) -> None:
-        if not fields.keys() <= _FIELDS:
+        if not _FIELDS.issuperset(fields):
             raise ValueError(f"not a log field: {sorted(fields.keys() - _FIELDS)}")
         level = LEVELS[event] if error is None else "error"
         root = logging.getLogger()
         if _LEVELS[level] < root.level:
             return
-        now = _time(datetime.now(UTC))
-        context = CONTEXT.get({})
-        parts: dict[str, Any] = {"time": now, "level": level, "event": event, **context, **fields}
+        parts: dict[str, Any] = {"time": _time(time.time()), "level": level, "event": event}
+        parts |= CONTEXT.get({}) | fields
         if error is not None:
             parts["exception"] = list(_chain(error))
         for handler in root.handlers:
@@ -88,7 +89,7 @@ class _Lines(logging.Handler):
 
 def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     """The parts of a library's record."""
-    yield "time", _time(datetime.fromtimestamp(record.created, UTC))
+    yield "time", _time(record.created)
     yield "level", record.levelname.lower()
     yield "event", "library"
     yield "logger", record.name
@@ -99,8 +100,14 @@ def _parts(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
         yield "exception", list(_chain(record.exc_info[1]))
 
 
-def _time(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds")
+def _time(epoch: float) -> str:
+    seconds, milliseconds = divmod(int(epoch * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03}+00:00"
+
+
+@lru_cache(maxsize=1)  # the lines of one second share it
+def _second(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat()[:19]
 
 
 def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
