@@ -52,7 +52,10 @@ class RemoteJwks(TokenKeys):
     @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
         if self._should_fetch(kid):
-            await self._fetch_once()
+            if self._flight is None:
+                self._flight = asyncio.create_task(self._fetch())
+            # Shielded, so that one cancelled login does not cancel the fetch of the others.
+            await asyncio.shield(self._flight)
         if not self._keys:
             raise AuthingUnavailable("jwks_unavailable")
         suitable = [key for key in self._keys if key.algorithm == algorithm]
@@ -62,19 +65,12 @@ class RemoteJwks(TokenKeys):
         return suitable if len(suitable) == 1 else ()
 
     def _should_fetch(self, kid: str | None) -> bool:
-        now = self._monotonic()
         if not self._keys:
             return True
-        if now - self._tried_at < COOLDOWN:
-            return False
+        now = self._monotonic()
         is_unknown = kid is not None and all(key.kid != kid for key in self._keys)
-        return is_unknown or now - self._fetched_at >= LIFETIME
-
-    async def _fetch_once(self) -> None:
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fetch())
-        # Shielded, so that one cancelled login does not cancel the fetch of the others.
-        await asyncio.shield(self._flight)
+        is_old = now - self._fetched_at >= LIFETIME
+        return (is_unknown or is_old) and now - self._tried_at >= COOLDOWN
 
     async def _fetch(self) -> None:
         try:
@@ -121,16 +117,13 @@ def _token_key(jwk: JsonValue) -> TokenKey:
     kid = jwk.get("kid")
     if not isinstance(kid, str | None):
         raise InvalidKey("a kid is a string", "kid")
-    algorithm = _algorithm(jwk.get("kty"))
+    match jwk.get("kty"):
+        case "RSA":
+            algorithm: Algorithm = "RS256"
+        case "EC":
+            algorithm = "ES256"
+        case _:
+            raise InvalidKey("the key is for another algorithm than RS256 and ES256", "algorithm")
     if not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise InvalidKey("a published key has no private member", "private")
     return TokenKey(algorithm, load(jwk), kid)
-
-
-def _algorithm(kty: JsonValue) -> Algorithm:
-    match kty:
-        case "RSA":
-            return "RS256"
-        case "EC":
-            return "ES256"
-    raise InvalidKey("the key is for another algorithm than RS256 and ES256", "algorithm")

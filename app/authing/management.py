@@ -6,7 +6,6 @@ It needs nothing but the pool id and the pool secret. Its host is not that of th
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +14,7 @@ from typing_extensions import override
 from app.authing.client import PoolSecrets
 from app.authing.documents import decisive
 from app.authing.response import Deadline, request
-from app.authing.result import Reply, code_of, is_success, raise_for_code
+from app.authing.result import SUCCESS, Reply, code_of, raise_for_code
 from app.authing.transport import Transport
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
 from app.sessions.ports import Clock, UserDirectory
@@ -24,12 +23,6 @@ _UNKNOWN_USER = 2004
 _USER_LOCKED = 2005
 _MARGIN = 60.0
 """Seconds before its expiry in which a token is not used any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    usable_until: float
 
 
 class ManagementClient(UserDirectory):
@@ -56,65 +49,53 @@ class ManagementClient(UserDirectory):
         self._timeout = timeout
         self._clock = clock
         self._monotonic = monotonic
-        self._token: _Token | None = None
+        self._token = ""
+        self._usable_until = 0.0
         self._fetching = asyncio.Lock()
 
     @override
     async def may_sign_in(self, subject: str) -> bool:
         async with Deadline(self._timeout):
             token = await self._valid_token()
-            reply, code = await self._get_user(subject, token)
+            reply = await self._get_user(subject, token)
             if _is_unauthorized(reply):
-                if self._token is token:  # no other question has replaced it meanwhile
-                    self._token = None
-                reply, code = await self._get_user(subject, await self._valid_token())
-            return _may_sign_in(reply, code, subject)
+                if self._token == token:  # no other question has replaced it meanwhile
+                    self._token = ""
+                reply = await self._get_user(subject, await self._valid_token())
+            return _may_sign_in(reply, subject)
 
     async def check_secret(self) -> None:
-        """Fetch a token, which proves the pool id and the pool secret.
-
-        Raises:
-            AuthingError: Authing refuses them, or there is no response that makes sense.
-        """
+        """Fetch a token, which proves the pool id and the pool secret, or raise AuthingError."""
         async with Deadline(self._timeout):
             await self._valid_token()
 
-    async def _valid_token(self) -> _Token:
+    async def _valid_token(self) -> str:
         async with self._fetching:
-            if self._token is None or self._monotonic() >= self._token.usable_until:
-                self._token = await self._secrets.send(self._fetch)
+            if not self._token or self._monotonic() >= self._usable_until:
+                self._token, life = await self._secrets.send(self._fetch)
+                self._usable_until = self._monotonic() + max(life - _MARGIN, life / 2)
             return self._token
 
-    async def _fetch(self, secret: str) -> _Token:
-        reply, code = await self._send(
-            "POST",
-            "get-management-token",
-            json={"accessKeyId": self._pool, "accessKeySecret": secret},
-        )
-        _raise_for(reply, code)
-        data = _data(reply)
+    async def _fetch(self, secret: str) -> tuple[str, float]:
+        """Return a token, and its life in seconds."""
+        keys = {"accessKeyId": self._pool, "accessKeySecret": secret}
+        data = _data(await self._send("POST", "get-management-token", json=keys))
         text = decisive(data, "access_token")
         seconds = decisive(data, "expires_in") or decisive(data, "expire_in")
         if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
             raise AuthingBadAnswer("bad_shape")
         try:
-            life = float(seconds)
+            return text, float(seconds)
         except (TypeError, ValueError):
             raise AuthingBadAnswer("bad_shape") from None
-        return _Token(text, self._monotonic() + max(life - _MARGIN, life / 2))
 
-    async def _get_user(self, subject: str, token: _Token) -> tuple[Reply, int | None]:
-        return await self._send(
-            "GET",
-            "get-user",
-            params={"userId": subject},
-            headers={"authorization": f"Bearer {token.text}", "x-authing-userpool-id": self._pool},
-        )
+    async def _get_user(self, subject: str, token: str) -> Reply:
+        headers = {"authorization": f"Bearer {token}", "x-authing-userpool-id": self._pool}
+        return await self._send("GET", "get-user", params={"userId": subject}, headers=headers)
 
-    async def _send(self, method: str, name: str, **content: Any) -> tuple[Reply, int | None]:
+    async def _send(self, method: str, name: str, **content: Any) -> Reply:
         url = f"{self._url}/api/v3/{name}"
-        reply = await request(self._transport, method, url, self._clock, **content)
-        return reply, code_of(reply.members)
+        return await request(self._transport, method, url, self._clock, **content)
 
 
 def _is_unauthorized(reply: Reply) -> bool:
@@ -123,30 +104,28 @@ def _is_unauthorized(reply: Reply) -> bool:
     return any(code in [401, "401"] for code in [reply.status, *stated])
 
 
-def _raise_for(reply: Reply, code: int | None) -> None:
+def _data(reply: Reply) -> Any:
+    code = code_of(reply.members)
     try:
         raise_for_code(code, reply)
     except LoginRefused:  # a code that is about a ticket in an exchange, and here about us
         raise AuthingMisconfigured("auth_config", authing_code=code) from None
-
-
-def _data(reply: Reply) -> Any:
     data = decisive(reply.members, "data")
     if not isinstance(data, dict):
         raise AuthingBadAnswer("bad_shape")
     return data
 
 
-def _may_sign_in(reply: Reply, code: int | None, subject: str) -> bool:
+def _may_sign_in(reply: Reply, subject: str) -> bool:
     """Read the verdict; only a definite one is False.
 
     A framework answers 404 for an unknown path too: that is trouble. Of the API's own refusals HTTP
     is 200, or the code is 2004.
     """
-    unknown = code == HTTPStatus.NOT_FOUND and is_success(reply.status)
+    code = code_of(reply.members)
+    unknown = code == HTTPStatus.NOT_FOUND and reply.status in SUCCESS
     if unknown or code in (_UNKNOWN_USER, _USER_LOCKED):
         return False
-    _raise_for(reply, code)
     user = _data(reply)
     status, named = decisive(user, "status"), decisive(user, "userId")
     if not isinstance(status, str) or named not in (None, subject):

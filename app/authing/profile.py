@@ -46,13 +46,18 @@ _GENDERS = {"M": "male", "F": "female", 1: "male", 2: "female"}
 
 def claims_of(user: User) -> Mapping[str, Any]:
     """Return the claims of a user, without `sub`."""
-    wechat = _wechat_profile(user)
     claims = _plain(user)
-    claims["locale"] = _locale(user.get("locale")) or _locale(wechat.get("language"))
-    claims["gender"] = _gender(user.get("gender")) or _gender(wechat.get("gender"))
-    claims["phone_number"] = _phone_number(user, wechat)
-    known = {claim: value for claim, value in claims.items() if value is not None}
-    return {**known, **_verifications(user, known)}
+    wechat = _wechat_profile(user)
+    others = {
+        "locale": _locale(user.get("locale")) or _locale(wechat.get("language")),
+        "gender": _gender(user.get("gender")) or _gender(wechat.get("gender")),
+        "phone_number": _phone_number(user, wechat),
+    }
+    claims |= {claim: value for claim, value in others.items() if value is not None}
+    for claim, flag in (("phone_number", "phoneVerified"), ("email", "emailVerified")):
+        if claim in claims and isinstance(user.get(flag), bool):
+            claims[f"{claim}_verified"] = user[flag]
+    return claims
 
 
 def _plain(user: User) -> dict[str, Any]:
@@ -97,15 +102,6 @@ def _phone_number(user: User, wechat: User) -> str | None:
             if found is not None:
                 return found
     return None
-
-
-def _verifications(user: User, known: Mapping[str, Any]) -> Mapping[str, bool]:
-    flags = {"phone_number": user.get("phoneVerified"), "email": user.get("emailVerified")}
-    return {
-        f"{claim}_verified": flag
-        for claim, flag in flags.items()
-        if claim in known and isinstance(flag, bool)
-    }
 
 
 def _wechat_profile(user: User) -> User:

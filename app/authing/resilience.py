@@ -9,6 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 from typing_extensions import override
 
@@ -89,8 +90,7 @@ class Breaker(IdentityProvider):
     A failure is an exchange without a verdict: Authing is unavailable, too slow, or its response
     makes no sense. A ticket may cause that, so each ticket counts once, and each network at most
     MAX_FAILURES_PER_NETWORK times; a failure to connect always counts. Any verdict, also a refusal
-    of the ticket or of our secret, closes the breaker. An open breaker raises AuthingUnavailable
-    with the outcome `breaker_open`. `monotonic` returns seconds.
+    of the ticket or of our secret, closes the breaker.
     """
 
     def __init__(
@@ -115,14 +115,16 @@ class Breaker(IdentityProvider):
             identity = await self._inner.exchange(ticket, network)
         except (AuthingUnavailable, AuthingTimeout, AuthingBadAnswer) as error:
             if error.outcome in _INDEPENDENT_OF_TICKETS or self._is_new(hash(ticket), network):
-                self._count_failure()
+                self._failures += 1
+                if self._failures == FAILURE_THRESHOLD:
+                    self._next_probe_at = self._monotonic() + PROBE_INTERVAL
             raise
         except AuthingOverloaded:
             raise  # Authing was not asked, so this tells nothing about it.
         except TicketgateError:
-            self._reset()
+            self._close()
             raise
-        self._reset()
+        self._close()
         return identity
 
     def _admit(self, network: str) -> None:
@@ -149,12 +151,7 @@ class Breaker(IdentityProvider):
         self._failed_networks[network] += 1
         return True
 
-    def _count_failure(self) -> None:
-        self._failures += 1
-        if self._failures == FAILURE_THRESHOLD:
-            self._next_probe_at = self._monotonic() + PROBE_INTERVAL
-
-    def _reset(self) -> None:
+    def _close(self) -> None:
         self._failures = 0
         self._failed_tickets.clear()
         self._failed_networks.clear()
@@ -256,13 +253,9 @@ class Bulkhead(IdentityProvider):
             for _ in range(self._stall_checks):
                 await self._sleep(_STALL_CHECK_SECONDS)
             if self._ended == ended:
-                self._refuse_queued()
+                self._stalled = True
+                for slot in chain.from_iterable(self._queues.values()):
+                    if not slot.done():
+                        slot.set_exception(AuthingOverloaded("bulkhead"))
+                self._queues.clear()
         self._stall_watch = None
-
-    def _refuse_queued(self) -> None:
-        self._stalled = True
-        for queue in self._queues.values():
-            for slot in queue:
-                if not slot.done():
-                    slot.set_exception(AuthingOverloaded("bulkhead"))
-        self._queues.clear()

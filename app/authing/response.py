@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.authing.documents import loads
-from app.authing.result import Reply, is_success, raise_for_status
+from app.authing.result import SUCCESS, Reply, raise_for_status
 from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, map_client_error
 from app.errors import AuthingBadAnswer, AuthingTimeout
 from app.jose.strict_json import JsonValue
@@ -37,7 +37,7 @@ async def request(
     try:
         document = read_json(response)
     except AuthingBadAnswer:
-        if is_success(response.status):
+        if response.status in SUCCESS:
             raise
         document = None
     return Reply(response.status, document, wait)

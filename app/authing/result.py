@@ -48,7 +48,7 @@ _USER_LOCKED = 2005
 # No permission; monthly quota used up; application missing; sign-up closed; user not in the pool;
 # limit of users; configuration; user pool missing; parameters incomplete; configuration.
 _MISCONFIGURED = frozenset({1001, 2002, 2011, 2031, 2036, 2040, 2101, 2224, 2231, 4212})
-_SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
+SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 _OURS_TO_FIX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _WITH_RETRY_AFTER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
@@ -80,17 +80,10 @@ class UserRecord:
     claims: Mapping[str, Any] = field(repr=False)
 
 
-def is_success(status: int) -> bool:
-    """Return whether the HTTP status means success."""
-    return status in _SUCCESS
-
-
 def raise_for_status(status: int, *, retry_after: int) -> None:
-    """Raise for a status that decides without the body.
+    """Raise for a status that decides without the body. Authing did not judge the ticket.
 
-    Raises:
-        AuthingUnavailable: Authing is down or throttles us; it did not judge the ticket.
-        AuthingBadAnswer: a redirect; the secret is not sent to another place.
+    A redirect is not followed, because the secret is not sent to another place.
     """
     if status in _WITH_RETRY_AFTER:
         outcome = "rate_limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "http_5xx"
@@ -105,16 +98,11 @@ def raise_for_status(status: int, *, retry_after: int) -> None:
 def raise_for_code(code: int | None, reply: Reply) -> None:
     """Raise for the business code; for the status if there is no code.
 
-    Raises:
-        TicketRejected: any code that is neither success nor listed here.
-        AccountBlocked: the user is locked at Authing.
-        AuthingMisconfigured: Authing refuses our configuration, not the ticket.
-        AuthingUnavailable: Authing is busy, throttles us or fails; it did not judge the ticket.
-        AuthingBadAnswer: status and code contradict each other, or both are unknown.
+    AuthingBadAnswer, if status and code contradict each other, or both are unknown.
     """
     if code is not None and code != OK:
         raise _refusal(code, reply.retry_after)
-    if not is_success(reply.status):
+    if reply.status not in SUCCESS:
         if code is None and reply.status in _OURS_TO_FIX:
             raise AuthingMisconfigured("auth_config")
         raise AuthingBadAnswer("bad_status")
@@ -134,14 +122,15 @@ def unwrap(document: Any) -> tuple[int | None, Any]:
     """Return the code that decides, which is the first that is not success, and the content.
 
     At most two envelopes are removed.
-
-    Raises:
-        AuthingBadAnswer: a code is neither an integer nor the text of one, or is ambiguous.
     """
     code: int | None = None
     content = document
     for _ in range(_MAX_UNWRAPS + 1):
-        content = _decoded(content)
+        if isinstance(content, str):
+            try:
+                content = loads(content)
+            except AuthingBadAnswer:
+                return code, None
         if not isinstance(content, dict):
             break
         found = code_of(content)
@@ -155,9 +144,7 @@ def unwrap(document: Any) -> tuple[int | None, Any]:
 def read_user(content: Any) -> UserRecord:
     """Read the innermost object as a user, perhaps in a `userEntity` wrapper.
 
-    Raises:
-        AccountBlocked: Authing has blocked or deleted the user.
-        AuthingBadAnswer: there is no user, or it has no id or no token.
+    AccountBlocked, if Authing has blocked or deleted it; AuthingBadAnswer without id or token.
     """
     if not isinstance(content, dict):
         raise AuthingBadAnswer("bad_shape")
@@ -174,20 +161,10 @@ def read_user(content: Any) -> UserRecord:
     return UserRecord(user_id, token, _text(user, "unionid"), claims_of(user))
 
 
-def _decoded(content: Any) -> Any:
-    if not isinstance(content, str):
-        return content
-    try:
-        return loads(content)
-    except AuthingBadAnswer:
-        return None
-
-
 def code_of(level: Mapping[str, Any]) -> int | None:
     """Return the business code of an object, or None if it has none.
 
-    Raises:
-        AuthingBadAnswer: it is neither an integer nor the text of one, or is ambiguous.
+    AuthingBadAnswer, if it is neither an integer nor the text of one, or is ambiguous.
     """
     values = [decisive(level, name) for name in _CODE_NAMES if name in level]
     value = next((value for value in values if value is not None), None)
@@ -202,11 +179,11 @@ def code_of(level: Mapping[str, Any]) -> int | None:
 
 
 def _user_id(user: Mapping[str, Any]) -> str:
-    ids = {_text(user, name) for name in ("_id", "id")} - {None}
-    match [*ids]:
-        case [str(user_id)] if _USER_ID.fullmatch(user_id):
-            return user_id
-    raise AuthingBadAnswer("bad_shape")
+    first, second = _text(user, "_id"), _text(user, "id")
+    user_id = first or second or ""
+    if second not in (None, user_id) or not _USER_ID.fullmatch(user_id):
+        raise AuthingBadAnswer("bad_shape")
+    return user_id
 
 
 def _is_clearly_false(flag: object) -> bool:

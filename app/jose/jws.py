@@ -59,12 +59,12 @@ class UnverifiedJws(NamedTuple):
         if alg != algorithm and (alg, algorithm) != ("Ed25519", "EdDSA"):  # RFC 9864 section 2.2
             raise InvalidJws
         # Not PyJWT's own `decode`: it reads each character of the three parts in Python.
-        library = _JWS.get_algorithm_by_name(algorithm)
         try:
             if algorithm == "HS256":
                 mac = hmac.digest(_shared_secret(key), self.signed, "sha256")
                 genuine = hmac.compare_digest(mac, self.signature)
             else:
+                library = _JWS.get_algorithm_by_name(algorithm)
                 genuine = library.verify(self.signed, library.prepare_key(key), self.signature)
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidJws from error
