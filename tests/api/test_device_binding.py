@@ -163,19 +163,6 @@ async def test_concurrent_logins_of_one_ticket_are_judged_each_by_its_proof(
     assert [answer.status_code for answer in answers] == [201, 201, 400, 400]
 
 
-async def test_a_nonce_is_good_for_ten_minutes(app: RunningApp, device: DeviceKey) -> None:
-    tokens = await bound(app, device)
-    app.clock.advance(seconds=600)
-    rotated = await app.try_refresh(tokens["refresh_token"], None, device.proof())
-    app.clock.advance(seconds=1)
-    late = await app.try_refresh(tokens["refresh_token"], None, device.proof())
-    assert refused(late, "proof_invalid", "use_dpop_nonce")
-    device.nonce = late.headers["DPoP-Nonce"]
-    replayed = await app.try_refresh(tokens["refresh_token"], None, device.proof())
-    outcomes = [response.json()["outcome"] for response in (rotated, replayed)]
-    assert outcomes == ["rotated", "replayed"]
-
-
 @pytest.mark.parametrize("app", [{"rate_limit_refresh": "2/minute"}], indirect=True)
 async def test_a_thief_without_the_key_cannot_use_up_the_rate_limit_of_the_owner(
     app: RunningApp, device: DeviceKey

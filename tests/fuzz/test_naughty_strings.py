@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,10 +19,20 @@ from app.errors import TicketgateError
 from app.sessions.miniprogram import ticket_from_ext_msg
 from app.telemetry.logs import LoggedEvents
 from tests.support.logging_state import logging_as_in_production
-from tests.support.naughty_strings import NAUGHTY
 from tests.support.running_app import SERVICE, RunningApp, bearer
 from tests.support.sampling import sampled
 
+CLASSES: dict[str, list[str]] = json.loads(
+    Path(__file__).with_name("naughty_strings.json").read_text("utf-8")
+) | {
+    "controls": [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))],
+    "long": ["a" * 255, "a" * 256, "a" * 1024, "\u5c0f" * 600, "\U0001f600" * 400, "," * 600],
+}
+NAUGHTY = {
+    f"{name}-{number}": text
+    for name, texts in CLASSES.items()
+    for number, text in enumerate(texts, start=1)
+}
 through_routes = pytest.mark.parametrize("text", sampled(NAUGHTY))
 JSON = {"Content-Type": "application/json"}
 DEVICE = ("id", "type", "name", "app_version")
@@ -87,14 +98,13 @@ def test_every_text_in_a_log_field_stays_in_one_line(log: io.StringIO) -> None:
 
 
 @through_routes
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_a_body_is_refused(running: RunningApp, text: str) -> None:
+async def test_a_text_in_a_body_is_refused(shared_app: RunningApp, text: str) -> None:
     for field, put in BODIES.items():
         method, path, body = put(text)
         # Written with escapes, which can say half a character.
         content = json.dumps(body)
-        response = await running.phone.request(
+        response = await shared_app.phone.request(
             method, path, content=content, headers=JSON | SERVICE
         )
         allowed = {400, 413, 422} | ({200} if field == "reason" else set())
@@ -102,22 +112,22 @@ async def test_a_text_in_a_body_is_refused(running: RunningApp, text: str) -> No
 
 
 @through_routes
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_a_header_is_refused(running: RunningApp, text: str) -> None:
+async def test_a_text_in_a_header_is_refused(shared_app: RunningApp, text: str) -> None:
     for field in HEADERS:
         headers = {b"Content-Type": b"application/json", field.encode(): as_bytes(text)}
-        response = await running.phone.post("/v1/sessions/refresh", content=b"{}", headers=headers)
+        response = await shared_app.phone.post(
+            "/v1/sessions/refresh", content=b"{}", headers=headers
+        )
         assert response.status_code in {415, 422}, field
-        response = await running.phone.get("/v1/me", headers=headers)
+        response = await shared_app.phone.get("/v1/me", headers=headers)
         assert response.status_code == 401, field
         assert response.json()["client_action"] in {"none", "refresh"}, field
 
 
 @through_routes
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_text_in_an_address_causes_no_5xx(running: RunningApp, text: str) -> None:
+async def test_a_text_in_an_address_causes_no_5xx(shared_app: RunningApp, text: str) -> None:
     name = quote(as_bytes(text), safe="")
     for method, path in (
         *(("GET", f"/{name}"), ("GET", f"/v1/{name}"), ("GET", f"/v1/launch?{name}={name}")),
@@ -127,19 +137,18 @@ async def test_a_text_in_an_address_causes_no_5xx(running: RunningApp, text: str
         ("DELETE", f"/internal/v1/users/{name}/ban"),
     ):
         address = httpx.Request(method, f"http://api.test{path}", headers=SERVICE)
-        response = await running.phone.send(address)
+        response = await shared_app.phone.send(address)
         assert response.status_code < 500, path
         assert "set-cookie" not in response.headers
 
 
 @through_routes
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.usefixtures("log")
-async def test_a_device_name_never_decides_about_a_login(running: RunningApp, text: str) -> None:
-    body = json.dumps({"ticket": running.ticket(), "device": {"name": text}})
-    response = await running.phone.post("/v1/sessions", content=body, headers=JSON)
+async def test_a_device_name_never_decides_about_a_login(shared_app: RunningApp, text: str) -> None:
+    body = json.dumps({"ticket": shared_app.ticket(), "device": {"name": text}})
+    response = await shared_app.phone.post("/v1/sessions", content=body, headers=JSON)
     assert response.status_code == 201
-    current = await running.phone.get("/v1/sessions/current", headers=bearer(response.json()))
+    current = await shared_app.phone.get("/v1/sessions/current", headers=bearer(response.json()))
     # Half a character becomes a question mark.
     kept = device_of({"name": text.encode("utf-8", "replace").decode()})
     assert current.json().get("device", {}) == kept
