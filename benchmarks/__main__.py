@@ -25,7 +25,7 @@ from benchmarks.servers import (
     running,
 )
 from benchmarks.upstream import Upstream, upstream
-from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import standalone
 
 _RESULTS = ROOT / "benchmarks" / "results"

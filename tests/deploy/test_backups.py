@@ -19,7 +19,7 @@ from tests.deploy.programs import program, run
 from tests.soak.phone import App
 from tests.soak.run import environment
 from tests.support.processes import soon
-from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import Server, standalone
 
 pytestmark = pytest.mark.long

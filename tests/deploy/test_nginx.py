@@ -21,7 +21,7 @@ from tests.soak.phone import Answer, App, Line, telephony
 from tests.support.leaks import found
 from tests.support.processes import soon
 from tests.support.threads import serving_in_thread
-from tests.support.valkey.program import ProgramMissing, program
+from tests.support.valkey.process import ProgramMissing, program
 
 pytestmark = pytest.mark.long
 SERVICE_KEY = "made-up-service-key-0123456789abcdef"

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 import redis
 
-from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import standalone
 
 

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from tests.soak.fleet import SERVICE_KEY, Fleet, fleet
 from tests.soak.phone import LOGIN, ME, REFRESH, Answer, Line, new_ticket, telephony
-from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import standalone
 
 ROUNDS, RACES, INSTANCES = (50, 500, 4) if os.environ.get("RACES") == "full" else (3, 12, 2)

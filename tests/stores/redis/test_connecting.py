@@ -68,9 +68,11 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
 
 
+@pytest.mark.parametrize("identifiers", [True, False], ids=["key identifiers", "none"])
 async def test_rediss_trusts_a_server_with_a_certificate_of_the_ca_file(
-    valkey: Server, authority: Authority
+    valkey: Server, tmp_path: Path, *, identifiers: bool
 ) -> None:
+    authority = Authority(tmp_path / "authority", identifiers=identifiers)
     with Proxy(valkey.port, tls=authority.server()) as proxy:
         async with opened(proxy.url, ca_file=authority.file) as store:
             await keep(store, make_session(SESSION))
@@ -91,26 +93,19 @@ async def test_a_server_with_an_invalid_certificate_gets_no_command(
         assert proxy.commands == []
 
 
+@pytest.mark.parametrize("url", ["rediss://{}", "rediss+sentinel://{}/tickets"])
 async def test_the_ca_file_is_the_only_trust(
-    valkey: Server, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     events = RecordedEvents()
     system = Authority(tmp_path / "system")
     monkeypatch.setenv("SSL_CERT_FILE", str(system.file))
-    with Proxy(valkey.port, tls=system.server()) as proxy:
-        async with opened(proxy.url, events, ca_file=authority.file) as store:
+    with Proxy(1, tls=system.server()) as proxy:
+        address = url.format(f"127.0.0.1:{proxy.port}")
+        async with opened(address, events, ca_file=authority.file) as store:
             assert await fails(store.maintenance.check_writable())
-        assert proxy.commands == []
+        assert proxy.opened == 0
     assert set(fields_of(events, "store_failed")) == {"SSLCertVerificationError"}
-
-
-async def test_an_authority_without_key_identifiers_is_accepted(
-    valkey: Server, tmp_path: Path
-) -> None:
-    plain = Authority(tmp_path / "authority", identifiers=False)
-    with Proxy(valkey.port, tls=plain.server()) as proxy:
-        async with opened(proxy.url, ca_file=plain.file) as store:
-            await store.maintenance.check_writable()
 
 
 async def test_rediss_sends_nothing_in_plain_text(valkey: Server) -> None:
@@ -146,20 +141,6 @@ async def test_sentinels_are_asked_over_tls_with_the_ca_file(authority: Authorit
         async with opened(url, ca_file=authority.file) as store:
             assert await fails(store.maintenance.check_writable())
     assert b"*" in greetings
-
-
-async def test_sentinels_with_another_authority_are_not_asked(
-    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = RecordedEvents()
-    system = Authority(tmp_path / "system")
-    monkeypatch.setenv("SSL_CERT_FILE", str(system.file))
-    with Proxy(1, tls=system.server()) as proxy:
-        url = f"rediss+sentinel://127.0.0.1:{proxy.port}/tickets"
-        async with opened(url, events, ca_file=authority.file) as store:
-            assert await fails(store.maintenance.check_writable())
-        assert proxy.opened == 0
-    assert set(fields_of(events, "store_failed")) == {"SSLCertVerificationError"}
 
 
 async def test_the_master_gets_the_password_and_sentinels_do_not(tmp_path: Path) -> None:

