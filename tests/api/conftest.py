@@ -20,7 +20,6 @@ def phone(shared_app: RunningApp) -> httpx.AsyncClient:
 
 @pytest.fixture
 def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What has been logged since the test began."""
     with logging_as_in_production() as output:
         yield lambda: entries_of(output)
 
@@ -35,5 +34,4 @@ def all_outcomes(tmp_path_factory: pytest.TempPathFactory) -> AllOutcomes:
 
 @pytest.fixture
 def outcome(request: pytest.FixtureRequest, all_outcomes: AllOutcomes) -> Outcome:
-    """What came of the `case` of the test."""
     return all_outcomes.outcomes[request.getfixturevalue("case")]

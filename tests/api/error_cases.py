@@ -76,16 +76,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The response, and the secrets of the app that sent it."""
-
     response: httpx.Response
     secrets: frozenset[str]
 
 
 @dataclass(frozen=True)
 class AllOutcomes:
-    """The outcome of every case, and the log of all."""
-
     outcomes: Mapping[Case, Outcome]
     log: str
 

@@ -61,7 +61,6 @@ async def test_a_response_that_has_begun_is_cut_off_after_a_bug(
 
 
 async def served_to(app: ASGIApp, scope: Scope, *received: Message) -> list[Message]:
-    """What the application sends for these messages."""
     incoming, sent = iter(received), list[Message]()
 
     async def receive() -> Message:

@@ -34,7 +34,6 @@ async def of_user(app: RunningApp, tokens: Tokens) -> list[dict[str, Any]]:
 
 
 async def of_session(app: RunningApp, tokens: Tokens, language: str = "en") -> dict[str, Any]:
-    """The newest event of the session."""
     response = await ask(app, f"sessions/{tokens['session']['id']}", language)
     newest: dict[str, Any] = response.json()["events"][0]
     return newest

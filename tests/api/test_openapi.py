@@ -52,7 +52,6 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def template_of(path: str) -> str:
-    """The described path, with names for its variable steps."""
     if path in DESCRIBED:
         return path
     steps = {
@@ -65,7 +64,6 @@ def template_of(path: str) -> str:
 
 
 def objects(node: object) -> Iterator[dict[str, Any]]:
-    """Every object of the description."""
     if isinstance(node, dict):
         yield node
     for value in (

@@ -34,7 +34,6 @@ async def poll(app: RunningApp, after: str | None = None) -> dict[str, Any]:
 
 
 async def ended(app: RunningApp, persona: str = "lin") -> str:
-    """Log in and out; return the id of the session."""
     tokens = await app.log_in(persona)
     assert (await app.log_out(tokens)).status_code == 204
     session_id: str = tokens["session"]["id"]
@@ -114,8 +113,6 @@ async def test_more_ends_than_a_response_holds_are_asked_for_at_once(app: Runnin
 
 
 class Stream:
-    """An open response: its headers, then its events as they come."""
-
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self._lines = response.aiter_lines()
@@ -138,7 +135,6 @@ class Stream:
         return block["id"], json.loads(block["data"])
 
     async def ends(self) -> bool:
-        """Whether the response ends well."""
         try:
             while await self.block():
                 pass
@@ -165,7 +161,6 @@ class Feed:
             yield Stream(found)
 
     async def closes(self) -> bool:
-        """Wait until no connection is open."""
         await until(lambda: not self.server.server_state.connections)
         return True
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.environment import without_settings
 from tests.deploy.dockerfile import ROOT
-from tests.support.processes import machine, sandbox_process
+from tests.support.processes import sandbox_process
 
 pytestmark = pytest.mark.long
 SECTION = (ROOT / "docs/operations.md").read_text("utf-8").split("## First deployment")[1]
@@ -29,7 +29,7 @@ Shell: TypeAlias = Callable[..., str]
 def authing(tmp_path: Path) -> Iterator[str]:
     """The address of a fake Authing, started with the values of the page."""
     (tmp_path / "authing").mkdir()
-    with sandbox_process(tmp_path / "authing", POOL_ID, SECRET, machine()) as address:
+    with sandbox_process(tmp_path / "authing", POOL_ID, SECRET) as address:
         yield address
 
 

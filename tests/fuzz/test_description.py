@@ -49,12 +49,10 @@ def of(service: Service, path: str | None = None) -> BaseSchema:
 
 
 def told(found: CheckFailureInfo) -> str:
-    """The failure, and the request that shows it."""
     return f"{found.failure.title}: {found.failure.message}\n{found.code_sample}"
 
 
 def failures(described: BaseSchema, *phases: str) -> tuple[int, list[str]]:
-    """The number of responses checked, and their failures."""
     for name in (*UNIT, "stateful"):
         described.config.phases.get_by_name(name=name).enabled = name in phases
     responses, wrong = 0, []

@@ -17,7 +17,7 @@ import uvloop
 from app.server.draining import DrainingServer, bind
 from tests.server.conftest import TIMEOUT, Echo, Serve, next_response, responses, until_end
 from tests.server.examples import CHUNKED, EMPTY, get
-from tests.support.processes import ROOT, Program, machine, soon, until
+from tests.support.processes import ROOT, Program, soon, until
 
 FOREVER = 60.0
 LATE = 20
@@ -73,7 +73,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def start(*, drain_delay: float, shutdown_timeout: int = 60) -> Process:
             times = [f"--drain-delay={drain_delay}", f"--shutdown-timeout={shutdown_timeout}"]
-            program = Program(tmp_path, SCRIPT, *times, environment=machine())
+            program = Program(tmp_path, SCRIPT, *times)
             programs.append(program)
             port = program.line_with("port").split()[1]
             return Process(program, f"http://127.0.0.1:{port}", threads)

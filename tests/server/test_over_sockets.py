@@ -13,7 +13,7 @@ import uvloop
 
 from tests.server.conftest import EchoServer, next_response, responses, serving, until_end
 from tests.server.examples import CHUNKED, GET, MALFORMED, SMUGGLED, WELL_FORMED, get, post
-from tests.support.processes import ROOT, Program, machine
+from tests.support.processes import ROOT, Program
 
 T = TypeVar("T")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -120,7 +120,7 @@ async def _accepted_in_two_rounds(number: int) -> int:
 async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
     script = str(ROOT / "tests" / "e2e" / "slow_server.py")
     times = ["--drain-delay=0", "--shutdown-timeout=5"]
-    program = Program(tmp_path, script, *times, environment=machine())
+    program = Program(tmp_path, script, *times)
     try:
         port = int(program.line_with("port").split()[1])
         await asyncio.to_thread(pour, port, get(), 0)

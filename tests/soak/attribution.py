@@ -36,8 +36,6 @@ Cause: TypeAlias = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class Phone(App):
-    """An app that tells its device."""
-
     persona: str = ""
     type: str = "ios"
 
@@ -85,7 +83,6 @@ class Life:
     phones: list[Phone] = field(default_factory=list)
 
     async def sign_in(self, type_: str = "android") -> Phone:
-        """Sign in on another phone of this type."""
         phone = self.running.app(self.persona, Phone, self.line)
         phone.persona, phone.type = self.persona, type_
         self.phones.append(phone)
@@ -95,12 +92,10 @@ class Life:
 
     @property
     def phone(self) -> Phone:
-        """The first one."""
         return self.phones[0]
 
     @property
     def user(self) -> str:
-        """The path of the user for the backend."""
         return f"/internal/v1/users/{self.phone.subject}"
 
 
@@ -188,7 +183,6 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 async def run_over(given: argparse.Namespace, folder: Path, server: Server | None, url: str) -> int:
-    """Run once over this Valkey, or over SQLite."""
     async with environment(
         folder,
         given.seed,

@@ -75,7 +75,6 @@ class Failovers:
 
 
 def _is_whole(trio: SentinelTrio) -> bool:
-    """Whether one is the master and the other one follows."""
     try:
         roles = sorted((server.cli("ROLE") for server in trio.pair), key=lambda role: str(role[0]))
     except OSError:

@@ -40,7 +40,6 @@ class Server:
     _program: Program | None = field(default=None, repr=False)
 
     async def start(self) -> None:
-        """Start it and wait until it serves."""
         started = time.monotonic()
         self.folder.mkdir(exist_ok=True)
         environment = {**os.environ, **self.settings}
@@ -53,21 +52,18 @@ class Server:
         self.slowest_start = max(self.slowest_start, time.monotonic() - started)
 
     async def kill(self) -> None:
-        """End it with SIGKILL."""
         self.port = None
         if self._program is not None:
             await asyncio.to_thread(self._program.kill)
             self._program.close()
 
     async def stop(self) -> None:
-        """End it with SIGINT and wait until it has exited."""
         self.port = None
         if self._program is not None:
             await asyncio.to_thread(self._program.close)
 
     @property
     def pid(self) -> int:
-        """The id of the running process."""
         assert self._program is not None
         return self._program.pid
 
@@ -95,7 +91,6 @@ class Fleet:
 
     @property
     def service(self) -> Server:
-        """The first instance."""
         return self.services[0]
 
 

@@ -93,7 +93,6 @@ class Rollover:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[None]:
-        """Let all apps live while the context is open."""
         living = [asyncio.create_task(self._live(app)) for app in self.running.apps]
         yield
         assert not any(life.done() for life in living)

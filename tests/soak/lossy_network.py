@@ -170,7 +170,6 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 
 
 async def run_over(given: argparse.Namespace, folder: Path, server: Server | None, url: str) -> int:
-    """Run once over this Valkey, or over SQLite."""
     began = time.monotonic()
     async with environment(folder, given.seed, STORE_URL=url) as running:
         service, tally = running.running.service, running.tally

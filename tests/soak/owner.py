@@ -21,7 +21,6 @@ class Owner(App):
     strangers: int = 0
 
     async def refresh_in_tabs(self, tabs: int) -> None:
-        """Refresh with the newest token so often at once."""
         newest = self.received[-1]
         responses = await asyncio.gather(*(self.present(newest) for _ in range(tabs)))
         successors = {a.body["refresh_token"] for a in responses if a.status == HTTPStatus.OK}
@@ -42,5 +41,4 @@ class Owner(App):
 
 
 def owners_of(environment: Environment) -> list[Owner]:
-    """The apps of a run in which every app is an Owner."""
     return [app for app in environment.apps if isinstance(app, Owner)]

@@ -41,8 +41,6 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response of the service."""
-
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: Any = field(repr=False)
@@ -144,7 +142,6 @@ class App:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note an Unexpected response instead of raising it."""
         try:
             yield
         except Unexpected as error:
@@ -159,7 +156,6 @@ class App:
         self.adopt(response)
 
     def adopt(self, response: Answer) -> None:
-        """Take this session for one's own."""
         if response.status != HTTPStatus.CREATED:
             raise Unexpected(f"{response.status} {response.code}")
         self.session_id = response.body["session"]["id"]
@@ -191,11 +187,9 @@ class App:
         return response
 
     async def refresh(self) -> None:
-        """Refresh with the newest token and keep the response."""
         self.take(await self.present(self.received[-1]))
 
     def take(self, response: Answer) -> None:
-        """Keep what a refresh gave."""
         if response.status == HTTPStatus.OK and response.body["session"]["id"] == self.session_id:
             self._keep(response)
         else:

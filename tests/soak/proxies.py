@@ -54,7 +54,6 @@ class HttpProxy(ABC):
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
-        """Listen on a port of its own, which this gives."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=_BACKLOG)
         async with server:
             yield server.sockets[0].getsockname()[1]
@@ -81,7 +80,6 @@ class HttpProxy(ABC):
 
 
 async def deliver(port: int, request: bytes) -> bytes:
-    """Send the request to this port and return all bytes until the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)

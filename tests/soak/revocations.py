@@ -50,18 +50,15 @@ class Reader:
     repeated: int = 0
 
     def line(self) -> Line:
-        """A connection to a random instance."""
         service = self.environment.choices.choice(self.environment.running.services)
         return Line(self.environment.http, lambda: service.port)
 
     def see(self, event: dict[str, str]) -> None:
-        """Note an event."""
         self.repeated += event["sid"] in self.reasons
         self.reasons.setdefault(event["sid"], event["reason"])
         self.came_at.setdefault(event["sid"], time.monotonic())
 
     async def poll(self) -> None:
-        """Ask every 100 ms."""
         while True:
             response = await self.line().call(
                 "GET", f"{_FEED}?after={self.cursor}", Authorization=_KEY
@@ -103,7 +100,6 @@ class Reader:
         return found
 
     def promises(self, name: str, ends: dict[str, End]) -> list[Promise]:
-        """What must hold of what it has seen."""
         wrong = [e for e in ends if e in self.reasons and self.reasons[e] != ends[e].reason]
         return [
             Promise(f"ends that the {name} missed", len(ends.keys() - self.reasons.keys())),
@@ -127,7 +123,6 @@ async def _end(app: App, reason: str) -> None:
 
 
 async def _live(running: Environment, ends: dict[str, End], over: asyncio.Event) -> None:
-    """Sign in and end the session, again and again, at one instance."""
     service = running.choices.choice(running.running.services)
     line = Line(running.http, lambda: service.port)
     while not over.is_set():

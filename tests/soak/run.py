@@ -50,7 +50,6 @@ class Promise:
 
     @property
     def kept(self) -> bool:
-        """Whether it is."""
         return self.found == self.promised
 
     def __str__(self) -> str:
@@ -66,7 +65,6 @@ class Kept:
     damage: str = ""
 
     def users_with_two(self) -> int:
-        """How many users have more than one session."""
         return sum(count > 1 for count in Counter(self.subjects.values()).values())
 
 
@@ -99,16 +97,13 @@ class Environment:
         )
 
     async def signed_in(self, number: int) -> None:
-        """Make so many apps and sign them in."""
         self.apps += [self.app(f"owner-{n}", App) for n in range(number)]
         await asyncio.gather(*(app.sign_in() for app in self.apps))
 
     def counted(self, *names: str) -> dict[str, int]:
-        """What happened to all apps, for the report."""
         return {name: self.tally[name] for name in names}
 
     def in_the_store(self, kept: Kept) -> list[Promise]:
-        """What must hold of the store's content after the run."""
         known = {app.session_id for app in self.apps}
         return [
             Promise("acknowledged sessions not in the store", len(known - kept.subjects.keys())),

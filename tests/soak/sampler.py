@@ -25,24 +25,18 @@ from tests.soak.phone import ME, REFRESH
 
 @dataclass(slots=True)
 class Sample:
-    """The seconds that each request took, and how many failed."""
-
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
 
     def percentile(self, share: float) -> float:
-        """Milliseconds within which this share was answered."""
         return 1000 * sorted(self.seconds)[int(share * len(self.seconds))]
 
 
 @dataclass(slots=True)
 class Look:
-    """A request for the user."""
-
     access_token: str
 
     def send(self, connection: HTTPConnection) -> bool:
-        """Return whether it succeeded."""
         return _ask(connection, "GET", ME, Authorization=f"Bearer {self.access_token}") is not None
 
 
@@ -53,7 +47,6 @@ class Refresh:
     refresh_token: str
 
     def send(self, connection: HTTPConnection) -> bool:
-        """Return whether it succeeded."""
         body = {"refresh_token": self.refresh_token}
         tokens = _ask(connection, "POST", REFRESH, json.dumps(body))
         if tokens is not None:
@@ -69,7 +62,6 @@ class Sampler:
     process: ProcessPoolExecutor
 
     async def sample(self, request: Look | Refresh, rate: int, seconds: float) -> Sample:
-        """Send so many requests a second."""
         given = self.port, request, rate, int(rate * seconds)
         return await asyncio.get_running_loop().run_in_executor(self.process, _sample, *given)
 

@@ -101,7 +101,6 @@ async def _drip(
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Measure good requests without and with the crowd."""
     raise_fd_limit(2 * given.clients)
     async with environment(folder, given.seed) as running:
         app = running.app("lin", App)

@@ -53,7 +53,6 @@ class Readings:
     """Seconds of CPU time since the start of the service."""
 
     def read(self) -> None:
-        """Read everything now."""
         process = Path(f"/proc/{self.pid}")
         memory = re.findall(r"^Rss: +(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE)
         times = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
@@ -127,7 +126,6 @@ class Soak:
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Start everything, let the apps live, and compare."""
     authing = FlakyAuthing(random.Random(given.seed), faulty=FAULTS)
     async with (
         authing.listening() as authing_port,
@@ -157,7 +155,6 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
 def report(
     running: Environment, readings: Readings, authing: FlakyAuthing, lossy: LossyProxy
 ) -> int:
-    """Print the figures and the verdict."""
     loads = [later - sooner for sooner, later in pairwise(readings.cpu)]
     facts: dict[str, object] = {
         "seconds": len(readings.cpu),

@@ -55,7 +55,6 @@ class Outage:
         self.responses["503" if proper and told.startswith("503") else told] += 1
 
     def improper(self) -> int:
-        """How many of them were not 503 with Retry-After."""
         return self.responses.total() - self.responses["503"]
 
 
@@ -78,13 +77,11 @@ class Faults:
         return owner
 
     async def signed_in(self) -> Owner:
-        """An app with a session."""
         owner = await self.owner()
         await owner.sign_in()
         return owner
 
     async def refreshed(self) -> Owner:
-        """An app whose session has rotated once."""
         owner = await self.signed_in()
         await owner.refresh()
         return owner
@@ -101,7 +98,6 @@ class Faults:
             await self.outage.note(owner.line.call("POST", LOGIN, body, Idempotency_Key=key))
 
     def kill(self) -> None:
-        """Kill the store."""
         self.network.cut()
         self.valkey.kill()
         self.kills += 1

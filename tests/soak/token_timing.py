@@ -62,7 +62,6 @@ def measure(
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:
-    """Measure, after some rounds that do not count."""
     async with environment(folder, given.seed) as running:
         tokens = await refused_tokens(running, folder / "keys.json")
         trial = partial(measure, running.running.service.port, tokens, choices=running.choices)

@@ -42,9 +42,14 @@ def free_port() -> int:
 
 
 class Program:
-    """One Python program, started at once. Its output is appended to two files of the folder."""
+    """One Python program, started at once. Its output is appended to two files of the folder.
 
-    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str]) -> None:
+    Coverage follows into it through the environment of this process.
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, environment: Mapping[str, str] = os.environ
+    ) -> None:
         self.folder = folder
         self._outputs = [folder / "stdout", folder / "stderr"]
         self._before = len(self.out) if self._outputs[0].exists() else 0
@@ -98,11 +103,9 @@ class Program:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = _PATIENCE) -> int:
-        """Wait for its end and return the exit code."""
         return self._process.wait(seconds)
 
     def runs_for(self, seconds: float) -> bool:
-        """Whether it still runs after this time."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -110,7 +113,6 @@ class Program:
         return False
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
@@ -126,17 +128,11 @@ class Program:
 
 @contextmanager
 def sandbox_process(
-    folder: Path, pool_id: str, secret: str, environment: Mapping[str, str]
+    folder: Path, pool_id: str, secret: str, environment: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
-    """A fake Authing as a process; yields its address."""
     arguments = ("-m", "tests.support.sandbox_server", pool_id, secret)
     program = Program(folder, *arguments, environment=environment)
     try:
         yield program.line_with("sandbox listening on").split()[-1]
     finally:
         program.close()
-
-
-def machine() -> dict[str, str]:
-    """This process's environment, through which coverage follows into the program."""
-    return dict(os.environ)

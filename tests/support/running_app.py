@@ -86,7 +86,6 @@ class RunningApp:
         }
 
     def ticket(self, persona: str = "lin", *, get_phone: bool = True) -> str:
-        """Issue a ticket of the fake Authing."""
         ticket = self.sandbox.state.issue(Consent(persona, get_phone))
         person = Persona(persona)
         self.secrets |= {ticket, person.phone, person.unionid, person.openid, person.nickname}
@@ -153,7 +152,6 @@ class RunningApp:
     async def backend(
         self, method: str, subject: str, what: str, body: object = None, key: str = SERVICE_KEY
     ) -> httpx.Response:
-        """Send a request as the rest of the backend."""
         path = f"/internal/v1/users/{subject}/{what}"
         headers = {"Authorization": f"Bearer {key}"}
         return await self.phone.request(method, path, json=body, headers=headers)

@@ -13,8 +13,6 @@ from app.server.draining import DrainingServer, bind
 
 @dataclass(frozen=True)
 class Served:
-    """A running server and its port."""
-
     server: DrainingServer
     running: asyncio.Task[None]
     port: int

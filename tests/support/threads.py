@@ -11,7 +11,6 @@ S = TypeVar("S", bound=BaseServer)
 
 @contextmanager
 def serving_in_thread(server: S) -> Iterator[S]:
-    """Serve until the end of the block, then close the server."""
     with server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
