@@ -21,7 +21,7 @@ from app.adapters import (
 )
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
-from app.api.routes.health import StoreProbe
+from app.api.routes.public import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
 from app.authing.response import Deadline
@@ -31,13 +31,12 @@ from app.config.secret_files import SecretFiles
 from app.housekeeping import housekeeping
 from app.keyfile.followed import KeyFile
 from app.ratelimits import RateLimiter
-from app.sessions.history import HistoryService
+from app.sessions.history import HistoryService, RevocationFeed
 from app.sessions.issuer import Lifetimes, TokenIssuer
 from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.ports import Clock, SessionLimits
 from app.sessions.proofs import ProofVerifier
-from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenCodec
 from app.sessions.users import BanService, Recheck

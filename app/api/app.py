@@ -13,10 +13,10 @@ from app import __version__
 from app.api.deps import Services
 from app.api.middleware import RequestContext
 from app.api.openapi import complete
-from app.api.routes import gateway, health, internal, oauth2, public, sessions, webhooks
+from app.api.routes import internal, public, sessions, tokens, webhooks
 from app.api.routing import Dispatcher
 
-_ROUTERS = (public.router, sessions.router, gateway.router, oauth2.router, health.router)
+_ROUTERS = (public.router, sessions.router, tokens.gateway, tokens.router, public.health)
 _TAGS = {
     "app": "For the mobile app: login, refresh, the user and the user's sessions.",
     "public": "How to open the mini program; keys and metadata.",
@@ -24,7 +24,7 @@ _TAGS = {
     "oauth2": "For clients that speak OAuth 2.",
     "health": "For orchestrators.",
 }
-_WITH_SERVICE_KEYS = (internal.router, oauth2.introspection)
+_WITH_SERVICE_KEYS = (internal.router, tokens.introspection)
 
 
 class Description(FastAPI):

@@ -14,13 +14,12 @@ from fastapi.security.base import SecurityBase
 from app.api.client_ip import TrustedProxies
 from app.errors import AccessTokenInvalid, AccessTokenMissing
 from app.events import Events
-from app.sessions.history import HistoryService
+from app.sessions.history import HistoryService, RevocationFeed
 from app.sessions.login import LoginService
 from app.sessions.miniprogram import MiniProgram
 from app.sessions.models import Profile, Session
 from app.sessions.ports import KeySource, RateLimit
 from app.sessions.proofs import ProofVerifier
-from app.sessions.revocations import RevocationFeed
 from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
 

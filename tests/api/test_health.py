@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from app.api.routes.health import StoreProbe
+from app.api.routes.public import StoreProbe
 from app.sessions.ports import Maintenance
 from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import RunningApp

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from app.server.draining import DrainingServer
+from app.sessions.history import MAX_FOLLOWERS
 from app.sessions.models import RevocationPage, epoch, revocation
 from app.sessions.ports import SessionStore
-from app.sessions.revocations import MAX_FOLLOWERS
 from tests.support.processes import until
 from tests.support.running_app import SERVICE, RunningApp
 from tests.support.serving import served

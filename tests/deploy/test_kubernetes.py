@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import app
-from app.api.routes import health
+from app.api.routes import public
 from app.config import SECRETS_DIR, Settings
 from app.errors import StartupError
 from tests.commands.environment import ISSUER, POOL_ID
@@ -109,7 +109,7 @@ def test_one_process_owns_the_volume(
 
 
 def test_the_probes_use_existing_routes(container: dict[str, Any]) -> None:
-    served = {getattr(route, "path", None) for route in health.router.routes}
+    served = {getattr(route, "path", None) for route in public.health.routes}
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in PROBES}
 
     assert probes == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}

@@ -29,9 +29,8 @@ from app.api.schemas import (
 )
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
-from app.sessions.history import HistoryEvent
+from app.sessions.history import POLL_AFTER, HistoryEvent, RevocationFeed
 from app.sessions.models import Ban, EndReason, Revocation, RevocationPage, epoch
-from app.sessions.revocations import POLL_AFTER, RevocationFeed
 
 _EVENT_STREAM = "text/event-stream"
 Subject = Annotated[str, Path(min_length=1, max_length=128)]

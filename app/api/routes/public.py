@@ -1,5 +1,12 @@
-"""What anyone may read and caches may keep: the launch of the mini program, keys, metadata."""
+"""What anyone may ask: the launch of the mini program, keys, metadata, and the process's health.
 
+Caches may keep the first three. Liveness touches only the process, because a restart repairs no
+store. Readiness checks the store, the keys and the drain. Authing never counts, because only logins
+need it.
+"""
+
+import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 from urllib.parse import unquote
@@ -9,13 +16,17 @@ from fastapi import APIRouter, Response
 from app.api.deps import ServicesDep
 from app.api.openapi import cacheable, problems
 from app.api.routing import new_router
-from app.api.schemas import Discovery, JwkSet
+from app.api.schemas import Checks, Discovery, JwkSet, Liveness, Readiness
+from app.errors import StoreUnavailable
 from app.sessions.miniprogram import Launch, Platform
+from app.sessions.ports import Maintenance
 from app.sessions.proofs import PROOF_ALGORITHMS
 
 router = new_router("public")
+health = new_router("health")
 _CACHE_CONTROL = "public, max-age=300"
 _CACHEABLE = cacheable(200, _CACHE_CONTROL)
+_PROBE_INTERVAL = 1.0
 
 
 @router.get(
@@ -85,3 +96,65 @@ def discovery_below(issuer_path: str) -> APIRouter:
         path = f"/.well-known/{name}{unquote(issuer_path)}"
         below.add_api_route(path, discovery, methods=["GET", "HEAD"], include_in_schema=False)
     return below
+
+
+class StoreProbe:
+    """Whether the store can be written. All callers within one second share one probe.
+
+    A probe writes and waits for the disk, and `/readyz` is open to anyone who reaches it.
+    """
+
+    def __init__(self, maintenance: Maintenance, timer: Callable[[], float]) -> None:
+        """`timer` returns monotonic seconds."""
+        self._maintenance = maintenance
+        self._timer = timer
+        self._next_at = float("-inf")
+        self._probe: asyncio.Task[bool]
+
+    async def __call__(self) -> bool:
+        """Return the result of the last probe, or of a new one if that is a second old."""
+        now = self._timer()
+        if now >= self._next_at:
+            self._next_at = now + _PROBE_INTERVAL
+            self._probe = asyncio.create_task(self._write())
+        return await asyncio.shield(self._probe)  # one caller's disconnect is not for the others
+
+    async def _write(self) -> bool:
+        try:
+            await self._maintenance.check_writable()
+        except StoreUnavailable:
+            return False
+        return True
+
+
+@health.get("/livez", summary="Is the process alive?")
+@health.head("/livez", include_in_schema=False)
+async def livez() -> Liveness:
+    """Return 200 while the process can respond."""
+    return {"status": "ok"}
+
+
+@health.get(
+    "/readyz",
+    summary="Can this instance take traffic?",
+    responses={503: {"description": "No", "model": Readiness}},
+)
+@health.head("/readyz", include_in_schema=False)
+async def readyz(response: Response, services: ServicesDep) -> Readiness:
+    """Return 200 if the store is writable and the process is not draining, else 503.
+
+    Keys and secrets are always loaded: a broken file is reported and does not unload them.
+    """
+    checks: Checks = {
+        "store": "ok" if await services.store_writable() else "unavailable",
+        "keys": services.keys_state(),
+        "secrets": services.secrets_state(),
+        "draining": "yes" if services.is_draining() else "no",
+    }
+    ready = (checks["store"], checks["draining"]) == ("ok", "no")
+    response.status_code = 200 if ready else 503
+    return {
+        "status": "ready" if ready else "not_ready",
+        "checks": checks,
+        "authing": services.authing_state(),
+    }
