@@ -42,10 +42,6 @@ class Fault:
     def __str__(self) -> str:
         return self.id
 
-    @property
-    def kind(self) -> str:
-        return self.id.partition("-")[0]
-
 
 def unavailable(outcome: str, retry_after: int = 2) -> Told:
     return Told(503, "authing_unavailable", "retry_after", outcome, retry_after)

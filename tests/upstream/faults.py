@@ -1,4 +1,7 @@
-"""Faults before there is a complete response: name, connection, TLS, framing, redirect, size."""
+"""Faults of Authing: all before there is a complete response, and each kind of response.
+
+tests/authing has the responses of a kind.
+"""
 
 import gzip
 import socket
@@ -6,9 +9,23 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 
-from tests.authing.builders import Answer, encoded, http_response, make_user
+from tests.authing.builders import Answer, encoded, http_response, json_response, make_user
 from tests.support.authority import Authority
-from tests.upstream.fault import TIMEOUT, UNTRUSTED, Fault, Strike, bad_answer, says, unavailable
+from tests.upstream.fault import (
+    BLOCKED,
+    MISCONFIGURED,
+    REJECTED,
+    TIMEOUT,
+    TOKEN_INVALID,
+    UNTRUSTED,
+    WELCOME,
+    Fault,
+    Strike,
+    Told,
+    bad_answer,
+    says,
+    unavailable,
+)
 from tests.upstream.fault_server import GOOD
 from tests.upstream.faulty_authing import FaultyAuthing
 
@@ -101,7 +118,37 @@ def headers(fields: dict[str, str]) -> Strike:
     return says(http_response(encoded(make_user()), headers=fields))
 
 
-WIRE_FAULTS = (
+def refusal(code: int, status: int = 200) -> bytes:
+    return json_response({"code": code, "message": "made up", "data": None}, status=status)
+
+
+def page(status: int) -> bytes:
+    return http_response("<!doctype html>", status=status, content_type="text/html")
+
+
+RESPONSES: dict[str, tuple[bytes, Told]] = {
+    "json-cut-off": (http_response(encoded(make_user())[:-9]), bad_answer("bad_json")),
+    "json-number-twice": (http_response('{"code": 200, "code": 200}'), bad_answer("bad_json")),
+    "http5xx-page": (page(503), unavailable("http_5xx")),
+    "http5xx-json": (refusal(500, 500), unavailable("http_5xx")),
+    "throttled-3-seconds": (
+        json_response({"code": 429}, status=429, Retry_After="3"),
+        unavailable("rate_limited", 3),
+    ),
+    "label-captive-portal": (page(200), bad_answer("bad_content_type")),
+    "envelope-object": (json_response({"code": 200, "data": make_user()}), WELCOME),
+    "envelope-text": (json_response({"code": "200", "data": encoded(make_user())}), WELCOME),
+    "shape-list": (json_response({"code": 200, "data": [make_user()]}), bad_answer("bad_shape")),
+    "shape-oauth-not-json": (json_response(make_user(oauth="{nickName:")), WELCOME),
+    "rejected-in-http-200": (refusal(2020), REJECTED),
+    "rejected-in-http-401": (refusal(401, 401), REJECTED),
+    "configuration-http-403": (page(403), MISCONFIGURED),
+    "configuration-code": (refusal(1001), MISCONFIGURED),
+    "blocked-flag": (json_response(make_user(blocked="true")), BLOCKED),
+    "token-forged": (json_response(make_user(token="e30.e30.e30")), TOKEN_INVALID),
+}
+
+FAULTS = (
     Fault("dns-nxdomain", no_name(socket.EAI_NONAME), unavailable("dns"), 0, "localhost"),
     Fault("dns-servfail", no_name(socket.EAI_AGAIN), unavailable("dns"), 0, "localhost"),
     Fault(
@@ -172,4 +219,5 @@ WIRE_FAULTS = (
         bad_answer("bad_framing"),
     ),
     Fault("size-1xx-flood", says(Answer(flood=b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)), TIMEOUT),
+    *(Fault(name, says(response), told) for name, (response, told) in RESPONSES.items()),
 )
