@@ -14,18 +14,12 @@ from app.stores.sqlite.engine import SqliteEngine
 from tests.stores.engine_table import SCHEMA, read_all, write
 
 Refusal: TypeAlias = Callable[..., str]
+Make: TypeAlias = Callable[[Path], object]
 LATER = "ALTER TABLE notes ADD COLUMN author TEXT"
 
 
 def open_and_close(file: Path) -> None:
     SqliteEngine(file, [SCHEMA]).close()
-
-
-def make_foreign(file: Path, version: int) -> None:
-    with closing(sqlite3.connect(file)) as db:
-        db.execute("CREATE TABLE somebody_elses (text)")
-        db.execute(f"PRAGMA user_version = {version}")
-        db.commit()
 
 
 # --- opened ---
@@ -38,14 +32,8 @@ def test_the_files_are_made_for_their_owner_only(engine: SqliteEngine, file: Pat
     assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
 
 
-def test_missing_folders_are_made(tmp_path: Path) -> None:
-    file = tmp_path / "data" / "deeper" / "notes.db"
-    open_and_close(file)
-    assert file.is_file()
-
-
-def test_a_link_to_a_missing_file_is_followed(file: Path) -> None:
-    target = file.parent / "data" / "notes.db"
+def test_missing_folders_are_made_also_behind_a_link(file: Path) -> None:
+    target = file.parent / "data" / "deeper" / "notes.db"
     file.symlink_to(target)
     open_and_close(file)
     assert target.is_file()
@@ -88,21 +76,43 @@ def test_a_second_opening_by_another_name_is_refused_too(
 # --- not ours ---
 
 
-@pytest.mark.parametrize("content", [b"garbage " * 1000, b"garb", b"SQLite format 3\0"])
-def test_a_file_that_is_no_database_is_refused_and_left_untouched(
-    file: Path, refusal: Refusal, content: bytes
-) -> None:
-    file.write_bytes(content)
-    assert "not a SQLite database of ours" in refusal(file)
-    assert file.read_bytes() == content
-
-
-def test_a_damaged_database_is_refused_and_not_made_anew(file: Path, refusal: Refusal) -> None:
+def make_damaged(file: Path) -> None:
     open_and_close(file)
-    damaged = file.read_bytes()[:1000]
-    file.write_bytes(damaged)
-    assert "not a SQLite database of ours" in refusal(file)
-    assert file.read_bytes() == damaged
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def contains(content: bytes) -> Make:
+    return lambda file: file.write_bytes(content)
+
+
+def of_another_program(version: int) -> Make:
+    def make(file: Path) -> None:
+        with closing(sqlite3.connect(file)) as db, db:
+            db.execute("CREATE TABLE somebody_elses (text)")
+            db.execute(f"PRAGMA user_version = {version}")
+
+    return make
+
+
+REFUSED: dict[str, tuple[Make, str]] = {
+    "no database": (contains(b"garbage " * 1000), "not a SQLite database of ours"),
+    "a short text": (contains(b"garb"), "not a SQLite database of ours"),
+    "only the beginning": (contains(b"SQLite format 3\0"), "not a SQLite database of ours"),
+    "a damaged database": (make_damaged, "not a SQLite database of ours"),
+    "another program's, without a version": (of_another_program(0), "of another program"),
+    "another program's, of our version": (of_another_program(1), "of another program"),
+    "another program's, of a later version": (of_another_program(7), "of another program"),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_file_that_is_not_ours_is_refused_and_left_as_it_was(
+    file: Path, refusal: Refusal, make: Make, reason: str
+) -> None:
+    make(file)
+    before = file.read_bytes()
+    assert reason in refusal(file)
+    assert file.read_bytes() == before
 
 
 def test_a_schema_of_a_newer_version_is_refused_and_stays_usable(
@@ -136,16 +146,6 @@ def test_a_failed_migration_is_rolled_back(file: Path, refusal: Refusal) -> None
     with closing(SqliteEngine(file, [SCHEMA])) as engine:
         assert asyncio.run(engine.run(_columns)) == ["text", "attachment"]
         assert asyncio.run(engine.run(read_all)) == ["a"]
-
-
-@pytest.mark.parametrize("version", [0, 1, 7])
-def test_the_database_of_another_program_is_refused_and_left_as_it_was(
-    file: Path, refusal: Refusal, version: int
-) -> None:
-    make_foreign(file, version)
-    before = file.read_bytes()
-    refusal(file)
-    assert file.read_bytes() == before
 
 
 # --- not usable ---

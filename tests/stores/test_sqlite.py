@@ -15,7 +15,7 @@ import pytest
 from app.errors import StoreUnavailable
 from app.sessions.history import HistoryService
 from app.sessions.models import EndReason
-from app.sessions.outcomes import Acquired, Active, Ended
+from app.sessions.outcomes import Acquired, Active, Bearer, Ended
 from app.sessions.ports import SessionLimits, Stores
 from app.store_url import SqliteUrl
 from app.stores import open_store
@@ -34,8 +34,8 @@ from tests.stores.builders import (
     keep,
     lease_of,
     make_session,
-    rotation_of,
 )
+from tests.stores.contract.steps import Act, end, end_all, erase, rotate
 from tests.stores.engine_table import StalledDisk
 from tests.stores.full_disk import no_room_to_grow
 from tests.support.fakes import RecordedEvents
@@ -93,6 +93,7 @@ async def test_check_writable_notices_a_full_disk(store: Stores, path: Path) -> 
 
 READS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "touch": lambda store: store.sessions.touch("session-a", 0, NOW),
+    "check": lambda store: store.sessions.check("session-a", 0, NOW),
     "list": lambda store: store.sessions.active_sessions(SUBJECT, NOW),
     "ban": lambda store: store.bans.find("banned", NOW),
     "bans": lambda store: store.bans.list_bans(NOW),
@@ -121,6 +122,7 @@ async def test_only_the_first_use_of_a_generation_is_written(store: Stores) -> N
     await engine_of(store).run(lambda db: db.set_trace_callback(statements.append))
     statements.clear()
     for generation in (0, 1, 1, 0, 1):
+        assert isinstance(await store.sessions.check("session-a", generation, NOW), Bearer)
         assert isinstance(await store.sessions.touch("session-a", generation, NOW), Active)
     assert statements.count("COMMIT") == 1
     assert sum(statement.startswith("UPDATE") for statement in statements) == 1
@@ -148,42 +150,33 @@ async def test_a_large_purge_lets_other_commands_run_in_between(store: Stores) -
 
 
 ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
-ENDS: dict[str, Callable[[Stores], Awaitable[object]]] = {
-    "log out": lambda store: store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
-    "reuse": lambda store: store.sessions.rotate(rotation_of(0)),
+ENDS: dict[str, Act] = {
+    "log out": end(),
+    "reuse": rotate(0),
     "replace": lambda store: keep(store, make_session("session-b"), ONE),
-    "kick": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
+    "kick": end_all(EndReason.KICKED),
     "ban": lambda store: store.bans.put(ban_of()),
-    "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
+    "erase": erase(),
+    "erase after the expiry": erase(NOW + IDLE),
 }
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_an_ended_session_leaves_no_profile_on_the_disk(
-    path: Path, end: Callable[[Stores], Awaitable[object]]
-) -> None:
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS)
+async def test_an_ended_session_leaves_no_profile_on_the_disk(path: Path, act: Act) -> None:
     with open_sqlite_store(path) as store:
         await keep(store, make_session(generation=5, encrypted_profile=SECRET))
-        await end(store)
+        await act(store)
         assert isinstance(await store.sessions.touch("session-a", 5, NOW), Ended)
-    assert SECRET not in on_disk(path)
-
-
-async def test_an_erased_expired_session_leaves_no_profile_on_the_disk(path: Path) -> None:
-    with open_sqlite_store(path) as store:
-        await keep(store, make_session(encrypted_profile=SECRET))
-        await store.sessions.erase(SUBJECT, NOW + IDLE)
     assert SECRET not in on_disk(path)
 
 
 async def test_an_erased_user_leaves_nothing_on_the_disk(path: Path) -> None:
     user = "somebody-in-particular"
     with open_sqlite_store(path) as store:
-        for number, ending in enumerate([None, None, EndReason.LOGGED_OUT]):
-            name = f"session-{number}"
-            await keep(store, make_session(name, subject=user, device_type="made-up-phone"), ONE)
-            if ending is not None:
-                await store.sessions.end(name, user, ending, NOW)
+        for number in range(3):
+            session = make_session(f"session-{number}", subject=user, device_type="made-up-phone")
+            await keep(store, session, ONE)
+        await store.sessions.end("session-2", user, EndReason.LOGGED_OUT, NOW)
         await store.bans.put(ban_of(user, until=NOW + SECOND))
         await store.sessions.erase(user, NOW + SECOND)
         assert user.encode() not in on_disk(path)  # at once, not only when the file is closed
@@ -191,11 +184,14 @@ async def test_an_erased_user_leaves_nothing_on_the_disk(path: Path) -> None:
     assert b"made-up-phone" not in on_disk(path)
 
 
-async def test_a_purged_session_leaves_nothing_on_the_disk(path: Path) -> None:
+async def test_a_purge_and_the_lift_of_a_ban_leave_nothing_on_the_disk(path: Path) -> None:
     with open_sqlite_store(path) as store:
         await keep(store, make_session(subject="somebody-in-particular", encrypted_profile=SECRET))
-        assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 1
-    assert b"somebody-in-particular" not in on_disk(path)
+        await store.bans.put(ban_of("somebody-banned"))
+        await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
+        await store.bans.lift("somebody-banned", NOW)
+        assert await store.maintenance.purge(NOW + IDLE + 7 * DAY) == 2
+    assert b"somebody-" not in on_disk(path)
     assert SECRET not in on_disk(path)
 
 
@@ -268,15 +264,6 @@ async def test_a_cursor_is_unknown_to_a_file_that_was_restored_from_a_backup(
         await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
         ((_, found),) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
     assert found["sid"] == "session-a"
-
-
-async def test_a_lifted_or_purged_ban_leaves_nothing_on_the_disk(path: Path) -> None:
-    with open_sqlite_store(path) as store:
-        await store.bans.put(ban_of("somebody-in-particular"))
-        await store.bans.put(ban_of("somebody-else", until=NOW + SECOND))
-        await store.bans.lift("somebody-in-particular", NOW)
-        await store.maintenance.purge(NOW + 7 * DAY)  # the history is kept as long
-    assert b"somebody-" not in on_disk(path)
 
 
 async def test_a_session_never_overwrites_another_with_the_same_id(store: Stores) -> None:
