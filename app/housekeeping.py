@@ -5,19 +5,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from app.errors import StoreUnavailable
 from app.events import Events
 from app.sessions.ports import Clock, Maintenance
-
-
-class Followed(Protocol):
-    """Files that may change while the service runs."""
-
-    def follow(self) -> None:
-        """Take over what has changed. A broken file changes nothing."""
-        ...
 
 
 class PurgeClock:
@@ -29,8 +20,7 @@ class PurgeClock:
     """
 
     def __init__(self, clock: Clock, timer: Callable[[], float], start: datetime) -> None:
-        self._clock = clock
-        self._timer = timer
+        self._clock, self._timer = clock, timer
         self._last, self._read_at = start, timer()
 
     def __call__(self) -> datetime:
@@ -43,7 +33,7 @@ class PurgeClock:
 
 @asynccontextmanager
 async def housekeeping(
-    files: Sequence[Followed],
+    follow: Sequence[Callable[[], None]],
     maintenance: Maintenance,
     clock: Clock,
     events: Events,
@@ -52,13 +42,12 @@ async def housekeeping(
     follow_seconds: float = 10,
     purge_seconds: float = 60,
 ) -> AsyncIterator[None]:
-    """Follow the files and purge the store while the context is open."""
-
-    async def follow() -> None:
-        for file in files:
-            file.follow()
-
+    """Take over what has changed in files, and purge the store, while the context is open."""
     purge_clock: PurgeClock | None = None
+
+    async def follow_all() -> None:
+        for take_over in follow:
+            take_over()
 
     async def purge() -> None:
         nonlocal purge_clock
@@ -66,12 +55,11 @@ async def housekeeping(
             if purge_clock is None:
                 start = await maintenance.newest_login() or clock()
                 purge_clock = PurgeClock(clock, timer, start)
-            purged = await maintenance.purge(purge_clock())
-            if purged:
+            if purged := await maintenance.purge(purge_clock()):
                 events.record("purged", count=purged)
 
     tasks = [
-        asyncio.create_task(_repeat(follow_seconds, follow, events)),
+        asyncio.create_task(_repeat(follow_seconds, follow_all, events)),
         asyncio.create_task(_repeat(purge_seconds, purge, events)),
     ]
     try:

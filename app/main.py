@@ -129,7 +129,9 @@ async def open_services(
             clock=timer,
         )
         await stack.enter_async_context(
-            housekeeping((keys, secrets), stores.maintenance, clock, events, timer=timer)
+            housekeeping(
+                (keys.follow, secrets.follow), stores.maintenance, clock, events, timer=timer
+            )
         )
         services = Services(
             logins=LoginService(

@@ -51,7 +51,7 @@ def now() -> datetime:
 async def test_a_new_key_is_in_force_soon_after_the_file_has_changed(
     folder: Path, keys: KeyFile, stores: Stores, events: RecordedEvents
 ) -> None:
-    async with housekeeping((keys,), stores.maintenance, now, events, follow_seconds=0.01):
+    async with housekeeping((keys.follow,), stores.maintenance, now, events, follow_seconds=0.01):
         kid = keyfile.add(folder / "keys.json", "ES256")
         await until(lambda: len(keys.ring.signing_keys) == 2)
     assert keys.ring.signing_keys[1].kid == kid
@@ -83,7 +83,7 @@ async def test_old_tombstones_are_purged_and_counted(
     await keep(stores, make_session())
     await keep(stores, fresh)
     async with housekeeping(
-        (keys,), stores.maintenance, now, events, timer=JumpsAhead(), purge_seconds=0.01
+        (keys.follow,), stores.maintenance, now, events, timer=JumpsAhead(), purge_seconds=0.01
     ):
         await until(lambda: events.entries)
     assert events.entries == [("purged", "", {"count": 1})]
@@ -108,7 +108,7 @@ async def test_a_round_that_finds_nothing_to_purge_says_nothing(
 ) -> None:
     clock = CountingClock()
     async with housekeeping(
-        (keys,), stores.maintenance, clock, events, timer=JumpsAhead(), purge_seconds=0.01
+        (keys.follow,), stores.maintenance, clock, events, timer=JumpsAhead(), purge_seconds=0.01
     ):
         await until(lambda: clock.rounds > 2)
     assert events.entries == []
@@ -121,7 +121,7 @@ async def test_a_clock_that_is_40_days_ahead_purges_a_session_of_today_after_21_
     clock, timer = CountingClock(days_ahead=40), Hours()
     await keep(stores, make_session())
     async with housekeeping(
-        (keys,), stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
+        (keys.follow,), stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
     ):
         await until(lambda: clock.rounds)
         timer.passed = hours
@@ -153,7 +153,7 @@ async def test_purging_goes_on_after_the_store_was_in_trouble(
     await keep(stores, make_session())
     timer = Hours()
     async with housekeeping(
-        (keys,), stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
+        (keys.follow,), stores.maintenance, clock, events, timer=timer, purge_seconds=0.01
     ):
         await until(lambda: clock.rounds)
         rename_table(folder, "sessions", "elsewhere")
@@ -177,7 +177,7 @@ async def test_a_bug_in_one_round_is_recorded_and_does_not_end_the_rounds(
 
     told = StumblesOnce()
     keys = KeyFile(folder / "keys.json", told)
-    async with housekeeping((keys,), stores.maintenance, now, events, follow_seconds=0.01):
+    async with housekeeping((keys.follow,), stores.maintenance, now, events, follow_seconds=0.01):
         keyfile.add(folder / "keys.json", "oct")
         await until(lambda: told.names)
         keyfile.add(folder / "keys.json", "oct")

@@ -24,23 +24,23 @@ async def open_store(
     The feed keeps an ended session for `feed_ttl`; the history outlives it by `history_ttl`.
     """
     if isinstance(url, SqliteUrl):
-        with open_sqlite_store(url.path, events, feed_ttl, history_ttl) as embedded:
-            yield embedded
+        with open_sqlite_store(url.path, events, feed_ttl, history_ttl) as stores:
+            yield stores
         return
     if find_spec("redis") is None:
         raise StartupError('STORE_URL: Redis needs the extra "redis" of this package')
     from app.stores.redis import open_redis_store  # noqa: PLC0415  # SQLite does without the extra
 
-    async with open_redis_store(url, events, feed_ttl=feed_ttl, history_ttl=history_ttl) as shared:
-        yield shared
+    async with open_redis_store(url, events, feed_ttl=feed_ttl, history_ttl=history_ttl) as stores:
+        yield stores
 
 
 @asynccontextmanager
 async def open_history(url: StoreUrl, events: Events) -> AsyncIterator[HistoryStore]:
     """Open the history to read, or raise StartupError. A running service may use the store."""
     if isinstance(url, SqliteUrl):
-        with open_sqlite_history(url.path) as embedded:
-            yield embedded
-        return
-    async with open_store(url, events) as shared:
-        yield shared.history
+        with open_sqlite_history(url.path) as history:
+            yield history
+    else:
+        async with open_store(url, events) as stores:
+            yield stores.history

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from sqlite3 import Connection, Row
 
 from typing_extensions import override
@@ -16,9 +17,10 @@ from app.sessions.ports import (
     TicketLease,
     TicketStore,
 )
+from app.stores.sqlite.codec import ACTIVE, find_session, insert_session
 from app.stores.sqlite.engine import SqlitePort, command
 from app.stores.sqlite.history import add_note
-from app.stores.sqlite.sessions import ACTIVE, end_sessions, find_session, insert_session
+from app.stores.sqlite.sessions import end_sessions
 
 _LEASE = (
     "INTO tickets (hash, key_hash, holder, lease_ends_at, expires_at, session_id)"
@@ -157,31 +159,17 @@ def _evict(db: Connection, newcomer: Session, limits: SessionLimits, active: int
 
     At most MAX_SESSIONS of the oldest go at once. The next logins replace the rest.
     """
-    replaced, device_type = list[str](), newcomer.device_type
+    now, device_type = newcomer.created_at, newcomer.device_type
+    which, user = "subject = ? AND expires_at > ?", (newcomer.subject, epoch(now))
+    end = partial(end_sessions, db, reason=EndReason.REPLACED, now=now, replaced_by=device_type)
+    replaced = list[str]()
     if limits.one_per_device_type and device_type is not None:
-        replaced += _replace(db, newcomer, "one_per_device_type", device_type)
+        values = (*user, device_type)
+        replaced += end(f"{which} AND device_type = ?", values, cause="one_per_device_type")
     surplus = active - len(replaced) + 1 - limits.max_per_user
     if surplus > 0:
-        replaced += _replace(db, newcomer, "max_per_user", None, min(surplus, MAX_SESSIONS))
+        replaced += end(which, user, cause="max_per_user", limit=min(surplus, MAX_SESSIONS))
     return replaced
-
-
-def _replace(
-    db: Connection, newcomer: Session, limit: str, device_type: str | None, count: int = -1
-) -> Sequence[str]:
-    now = newcomer.created_at
-    which = "subject = ? AND expires_at > ? AND device_type IS coalesce(?, device_type)"
-    values = newcomer.subject, epoch(now), device_type
-    return end_sessions(
-        db,
-        which,
-        values,
-        EndReason.REPLACED,
-        now,
-        cause=limit,
-        replaced_by=newcomer.device_type,
-        limit=count,
-    )
 
 
 def _ban(row: Row) -> Ban:

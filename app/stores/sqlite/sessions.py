@@ -1,18 +1,13 @@
-"""Sessions and their tombstones.
-
-The public functions below the class run inside transactions of other commands: logins and bans
-change sessions too.
-"""
+"""Sessions and their tombstones."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from operator import attrgetter
-from sqlite3 import Connection, Row
+from sqlite3 import Connection
 
 from typing_extensions import override
 
-from app.sessions.models import EndReason, RevocationPage, Session, epoch, instant
+from app.sessions.models import EndReason, RevocationPage, Session, epoch
 from app.sessions.outcomes import (
     Active,
     Bearer,
@@ -24,22 +19,19 @@ from app.sessions.outcomes import (
     Rotated,
     Unknown,
 )
-from app.sessions.ports import MAX_SESSIONS, Rotation, SessionStore
+from app.sessions.ports import Rotation, SessionStore
 from app.sessions.proofs import fault_of, note_proof
+from app.stores.sqlite.codec import (
+    FIND,
+    NEWEST,
+    decode_ended,
+    decode_found,
+    decode_session,
+    find_session,
+)
 from app.stores.sqlite.engine import SqlitePort, command
 from app.stores.sqlite.history import add_note, find_revocations
 
-_NAMES = tuple(field.name for field in fields(Session))
-_TIMES = slice(_NAMES.index("authenticated_at"), _NAMES.index("absolute_expires_at") + 1)
-_COLUMNS = ", ".join(_NAMES)
-_values_of = attrgetter(*_NAMES)
-_STATE = "in_use, rotation_key_hash, end_reason, replaced_by"
-_FIND = f"SELECT {_COLUMNS}, {_STATE} FROM sessions WHERE id = ?"  # noqa: S608  # constants
-_INSERT = f"INSERT INTO sessions ({_COLUMNS}, app_version) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608  # constants
-ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at > ?"
-"""Selects the active sessions of a user. Its index has all that a count reads."""
-# Within one second, in the order of writing.
-_NEWEST = f"SELECT {_COLUMNS} {ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
 _BEARER = (
     "SELECT subject, device_type FROM sessions WHERE id = ? AND end_reason IS NULL"
     " AND expires_at > ? AND (in_use OR generation <> ?)"
@@ -71,12 +63,12 @@ class SqliteSessions(SqlitePort, SessionStore):
     async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        rows = self._engine.read(_FIND, (session_id,))
-        found = _state(rows, now)
-        if isinstance(found, Active) and found.session.generation == generation:
-            used = rows[0]["in_use"]
-            return found if used else await self._mark_in_use(session_id, generation, now)
-        return found
+        rows = self._engine.read(FIND, (session_id,))
+        found = decode_found(rows, now)
+        if not isinstance(found, Active) or rows[0]["in_use"]:
+            return found
+        current = found.session.generation == generation
+        return await self._mark_in_use(session_id, generation, now) if current else found
 
     @command
     def _mark_in_use(
@@ -93,8 +85,8 @@ class SqliteSessions(SqlitePort, SessionStore):
     def rotate(
         self, db: Connection, rotation: Rotation
     ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
-        rows = db.execute(_FIND, (rotation.session_id,)).fetchall()
-        found, now = _state(rows, rotation.now), rotation.now
+        rows = db.execute(FIND, (rotation.session_id,)).fetchall()
+        found, now = decode_found(rows, rotation.now), rotation.now
         if not isinstance(found, Active):
             return found
         session, (row,) = found.session, rows
@@ -117,8 +109,8 @@ class SqliteSessions(SqlitePort, SessionStore):
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
-        newest_first = self._engine.read(_NEWEST, (subject, epoch(now)))
-        return [_session(row) for row in reversed(newest_first)]
+        newest_first = self._engine.read(NEWEST, (subject, epoch(now)))
+        return [decode_session(row) for row in reversed(newest_first)]
 
     @override
     @command
@@ -136,7 +128,7 @@ class SqliteSessions(SqlitePort, SessionStore):
         if end_sessions(db, which, values, reason, now, cause=by):
             return Ended(reason, changed=True)
         row = db.execute(_TOMBSTONE.format(which), values).fetchone()
-        return Unknown() if row is None else _tombstone(row)
+        return Unknown() if row is None else decode_ended(row)
 
     @override
     @command
@@ -174,18 +166,6 @@ class SqliteSessions(SqlitePort, SessionStore):
         return find_revocations(self._engine.read, after, now, access_ttl)
 
 
-def find_session(db: Connection, session_id: str, now: datetime) -> Active | Ended | Unknown:
-    """The session as it is now."""
-    return _state(db.execute(_FIND, (session_id,)).fetchall(), now)
-
-
-def insert_session(db: Connection, session: Session, app_version: str) -> None:
-    """Store a new session."""
-    values = [*_values_of(session), app_version]
-    values[_TIMES] = map(epoch, values[_TIMES])
-    db.execute(_INSERT, values)
-
-
 def end_sessions(
     db: Connection,
     which: str,
@@ -209,20 +189,6 @@ def end_sessions(
     event = "INSERT INTO events (session_id, created_at) VALUES (?, ?)"
     db.executemany(event, [(session_id, epoch(now)) for session_id in ids])
     return ids
-
-
-def _state(rows: Sequence[Row], now: datetime) -> Active | Ended | Unknown:
-    if not rows:
-        return Unknown()
-    (row,) = rows
-    if row["end_reason"] is not None:
-        return _tombstone(row)
-    session = _session(row)
-    return Active(session) if session.expires_at > now else Ended(EndReason.EXPIRED)
-
-
-def _tombstone(row: Row) -> Ended:
-    return Ended(EndReason(row["end_reason"]), row["replaced_by"])
 
 
 def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
@@ -285,10 +251,3 @@ def _kind_of_reuse(ahead: int, key_hash: bytes | None, rotation: Rotation) -> Re
     if ahead != -1:
         return "ahead" if ahead > 0 else "stale"
     return "recent_previous" if key_hash == rotation.key_hash else "other_key"
-
-
-def _session(row: Row) -> Session:
-    # By position: `_COLUMNS` come first in every query.
-    values = list(row)[: len(_NAMES)]
-    values[_TIMES] = map(instant, values[_TIMES])
-    return Session(*values)
