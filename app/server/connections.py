@@ -4,14 +4,11 @@ Closing a new connection at the limit would let clients that send or read nothin
 So, like nginx, it closes the connection that has kept it waiting longest. Nothing here knows HTTP.
 """
 
-import asyncio
 import resource
 import sys
 from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
-
-from typing_extensions import override
 
 MAX_CONNECTIONS = 4096
 """Twice the 2,000 slow clients that must not be felt; at worst 100 MiB of unfinished requests."""
@@ -94,33 +91,6 @@ class ConnectionLimiter:
     def _forget(self, connection: Connection) -> None:
         self._waiting.pop(connection, None)
         self._idle.pop(connection, None)
-
-
-class LingeringClose(asyncio.Transport):
-    """A transport whose `close()` closes only our side; its maker closes the rest in time.
-
-    Closing a socket while the peer sends makes the kernel reset the connection, and the peer may
-    lose a response that it has not read yet (RFC 9112 section 9.6).
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._closed = False
-
-    @override
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._transport.write(data)
-
-    @override
-    def is_closing(self) -> bool:
-        return self._closed or self._transport.is_closing()
-
-    @override
-    def close(self) -> None:
-        if not self.is_closing():
-            self._closed = True
-            self._transport.write_eof()
 
 
 def raise_fd_limit(most: int = MAX_CONNECTIONS) -> int:

@@ -24,7 +24,8 @@ _log = logging.getLogger("uvicorn.error")
 class ResponseCycle:
     """Runs the application for one whole request, and writes its response.
 
-    `on_response` is called when the response is complete.
+    `on_end` is called when the response is complete or has failed. After a failure the connection
+    cannot be kept.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class ResponseCycle:
         *,
         keep_alive: bool,
         default_headers: Sequence[_Field],
-        on_response: Callable[[], None],
+        on_end: Callable[..., None],
     ) -> None:
         self.keep_alive = keep_alive
         self.response_started = False
@@ -45,14 +46,13 @@ class ResponseCycle:
         self._transport = transport
         self._flow = flow
         self._default_headers = default_headers
-        self._on_response = on_response
+        self._on_end = on_end
         self._head = b""
-        self._chunked = self._disconnected = False
+        self._chunked = False
         self._ended = asyncio.Event()
 
     def disconnect(self) -> None:
         """Write nothing more: the connection is lost."""
-        self._disconnected = True
         self._ended.set()
 
     async def run(self, app: ASGIApp) -> None:
@@ -62,7 +62,7 @@ class ResponseCycle:
         except BaseException as error:  # noqa: BLE001  # a task has no caller that could handle it
             _log.error("Exception in ASGI application", exc_info=error)
         if not self._ended.is_set():
-            self._transport.close()
+            self._on_end(keep_alive=False)
 
     async def receive(self) -> Message:
         """Return the request. The next call waits for the end of the response or the connection."""
@@ -74,9 +74,9 @@ class ResponseCycle:
 
     async def send(self, message: Message) -> None:
         """Write a part of the response. The head waits for the first part of the body (ASGI)."""
-        if self._flow.write_paused and not self._disconnected:
+        if self._flow.write_paused and not self._ended.is_set():
             await self._flow.drain()
-        if self._disconnected:
+        if self._ended.is_set():
             return
         if message["type"] == "http.response.start":
             self.response_started = True
@@ -89,9 +89,7 @@ class ResponseCycle:
             self._head = b""
         if is_last:
             self._ended.set()
-            if not self.keep_alive:
-                self._transport.close()
-            self._on_response()
+            self._on_end(keep_alive=self.keep_alive)
 
     def _head_of(self, status: int, headers: Iterable[_Field]) -> bytes:
         fields = [*self._default_headers, *headers]

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from app.api.middleware import REFUSAL
 from app.errors import RequestError
-from app.server.connections import ConnectionLimiter, LingeringClose
+from app.server.connections import ConnectionLimiter
 from app.server.cycle import ResponseCycle
 from app.server.framing import Request, RequestReader
 
@@ -56,14 +56,15 @@ class StrictHttpProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._reader = RequestReader()
-        self._discarding = self._leaving = self._ended = self._reading_paused = False
+        self._leaving = self._discarding = self._closing = False
+        self._ended = self._reading_paused = False
         self._refusal: RequestError | None = None
         self._linger: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
         transport.set_write_buffer_limits(high=_MAX_UNSENT, low=0)
-        self.transport = self._socket = transport
+        self.transport = transport
         self._flow = FlowControl(transport)
         self._server, self._client = get_local_addr(transport), get_remote_addr(transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # it has what uvicorn uses
@@ -73,7 +74,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         """Close at once, because the client takes too long or another one needs the place."""
         if self.cycle is not None:
             self.cycle.disconnect()
-        self._socket.abort()
+        self.transport.abort()
 
     def cut_off(self) -> None:
         """Close at once, unless the client can still get a whole response."""
@@ -100,7 +101,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         """
         self._ended = True
         has_a_part = self.cycle is not None and self.cycle.response_started
-        return self._is_busy and not has_a_part and not self.transport.is_closing()
+        return self._is_busy and not has_a_part and not self._closing
 
     @override
     def pause_writing(self) -> None:
@@ -122,7 +123,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         if self.cycle is not None:
             self.cycle.keep_alive = False
         elif not self._reader.begun:
-            self.transport.close()
+            self._close()
             self._limiter.waiting(self)  # its client may have to read a response
 
     @override
@@ -140,15 +141,30 @@ class StrictHttpProtocol(asyncio.Protocol):
         """Whether a response must be made or read before the next request."""
         return self.cycle is not None or self._flow.write_paused
 
-    def _responded(self) -> None:
+    def _end_response(self, *, keep_alive: bool) -> None:
         self.cycle = None  # an idle connection holds no request
-        if self._discarding:
-            self._linger = self._loop.call_later(LINGER_SECONDS, self._socket.abort)
+        if not keep_alive:
+            self._close()
         if not self._flow.write_paused:
             self._next()
 
+    def _close(self) -> None:
+        """Close when all is sent. While the client may still send, close only our side.
+
+        Closing a socket while the peer sends makes the kernel reset the connection, and the peer
+        may lose a response that it has not read yet (RFC 9112 section 9.6).
+        """
+        if self._closing:
+            return
+        self._closing = True
+        if self._discarding:
+            self.transport.write_eof()
+            self._linger = self._loop.call_later(LINGER_SECONDS, self.transport.abort)
+        else:
+            self.transport.close()
+
     def _next(self) -> None:
-        if self.transport.is_closing():
+        if self._closing:
             self._limiter.waiting(self)  # its client may have to read the last bytes
         elif self._reader.begun:
             self._limiter.waiting(self)
@@ -157,14 +173,14 @@ class StrictHttpProtocol(asyncio.Protocol):
             self._limiter.idle(self)
         self._limit_held()
         if self._ended and not self._is_busy:
-            self._socket.close()
+            self.transport.close()
 
     def _limit_held(self) -> None:
         """Read nothing more while bytes of a further request wait for a response."""
         pause = self._is_busy and bool(self._reader.received)
         if pause != self._reading_paused and not self._ended:
             self._reading_paused = pause
-            (self._socket.pause_reading if pause else self._socket.resume_reading)()
+            (self.transport.pause_reading if pause else self.transport.resume_reading)()
 
     def _advance(self) -> None:
         try:
@@ -179,7 +195,7 @@ class StrictHttpProtocol(asyncio.Protocol):
             self._respond(request, last=self._leaving or self._is_draining())
         elif self._reader.request.awaits_continue:
             self._reader.request.awaits_continue = False
-            self._socket.write(_CONTINUE)
+            self.transport.write(_CONTINUE)
 
     def _respond(self, request: Request, *, last: bool) -> None:
         """Start the application's task."""
@@ -191,7 +207,7 @@ class StrictHttpProtocol(asyncio.Protocol):
             self._flow,
             keep_alive=request.keeps_alive and not last,
             default_headers=self._server_state.default_headers,
-            on_response=self._responded,
+            on_end=self._end_response,
         )
         task = self._loop.create_task(self.cycle.run(self._app))
         self._server_state.tasks.add(task)
@@ -228,5 +244,4 @@ class StrictHttpProtocol(asyncio.Protocol):
         """Respond, drop all that still arrives, and close. The rest of the body stays unread."""
         self._reader = RequestReader()
         self._discarding = True
-        self.transport = LingeringClose(self._socket)
         self._respond(request, last=True)

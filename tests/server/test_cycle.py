@@ -32,12 +32,17 @@ async def written_by(app: ASGIApp) -> tuple[bytes, bool]:
     """Return the bytes of a response, and whether the connection was closed."""
     transport: Any = FakeTransport()
     scope = {"method": "GET", "http_version": "1.1"}
+    kept: list[bool] = []
+
+    def end(*, keep_alive: bool) -> None:
+        kept.append(keep_alive)
+
     flow = FlowControl(transport)
     cycle = ResponseCycle(
-        scope, b"", transport, flow, keep_alive=True, default_headers=[], on_response=lambda: None
+        scope, b"", transport, flow, keep_alive=True, default_headers=[], on_end=end
     )
     await cycle.run(app)
-    return bytes(transport.written), transport.closed
+    return bytes(transport.written), kept == [False]
 
 
 async def test_a_response_of_unknown_length_goes_out_in_chunks() -> None:

@@ -206,7 +206,7 @@ async def test_client_that_does_not_read_holds_at_most_32_kib(serve: Serve, raw:
     server = await serve()
     with await asyncio.to_thread(flood, server, raw):
         (connection,) = server.connections()
-        unsent = connection._socket.get_write_buffer_size()
+        unsent = connection.transport.get_write_buffer_size()
         assert 0 < len(connection._reader.received) + unsent <= 32 * 1024
 
 
