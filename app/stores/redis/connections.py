@@ -1,6 +1,7 @@
 """Connections to one Redis or Valkey, or to the master that Sentinels name."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -31,6 +32,8 @@ Command: TypeAlias = tuple[Argument, ...]
 
 LOST = (ConnectionLost, RuntimeError)
 """No reply came. A RuntimeError is uvloop's, for writing to a connection that has just closed."""
+_SILENCE = 0.2
+"""Seconds without any reply after which the idle connections are not trusted any more."""
 _SENTINEL_TIMEOUT = 0.3
 _pack: Any = hiredis.pack_command  # annotated as if a command had one word
 
@@ -46,6 +49,7 @@ class Connections:
     def __init__(self, make: Callable[[], AbstractConnection]) -> None:
         self._make = make
         self._idle: list[AbstractConnection] = []
+        self._last_reply_at = float("-inf")
 
     async def send(self, *commands: Command) -> list[Any]:
         """Send the commands together; return their replies. The caller limits the time.
@@ -53,15 +57,19 @@ class Connections:
         The server's error for the first command is raised; for another, it is its reply. LOST is
         raised if a reply is lost, or if the server is the master no longer.
         """
+        sent = time.monotonic()
         try:
             connection = await self._connected()
             packed = b"".join(map(_pack, commands))
             await connection.send_packed_command(packed, check_health=False)
             replies = [await _reply(connection) for _ in commands]
-        except LOST:
+        except BaseException as error:
             # The master is dead or has become a replica. New connections find the new master.
-            await self.close_idle()
+            silent_for = time.monotonic() - max(sent, self._last_reply_at)
+            if isinstance(error, LOST) or silent_for > _SILENCE:
+                await self.close_idle()
             raise
+        self._last_reply_at = time.monotonic()
         self._idle.append(connection)
         if isinstance(replies[0], ResponseError):
             raise replies[0]

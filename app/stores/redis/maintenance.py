@@ -22,9 +22,6 @@ _FORMS = {
     "connected_slaves": r"\d+",
 }
 """The fields of INFO that are read. Another value says nothing that we know."""
-_WRITABLE_SECONDS = 60
-_SAMPLE = 200
-"""Keys of an estimate: a millisecond of the server, and an error of some percent."""
 _CLOCK_SKEW = timedelta(seconds=60)
 """An instance whose clock is this much ahead ends a session this much later than the server."""
 
@@ -71,7 +68,7 @@ class RedisMaintenance(Maintenance):
 
     @override
     async def count_sessions(self, now: datetime) -> int | None:
-        count: int | None = await self._engine.eval_script(scripts.COUNT, [], now, _SAMPLE)
+        count: int | None = await self._engine.eval_script(scripts.COUNT, [], now)
         return count
 
     @override
@@ -81,7 +78,7 @@ class RedisMaintenance(Maintenance):
                 await self.check_server()
             except StartupError as error:
                 raise StoreUnavailable from error
-        await self._engine.eval_script(scripts.CHECK_WRITABLE, [], NO_TIME, _WRITABLE_SECONDS)
+        await self._engine.eval_script(scripts.CHECK_WRITABLE, [], NO_TIME)
 
 
 def check_server_info(info: Mapping[str, object], events: Events) -> None:

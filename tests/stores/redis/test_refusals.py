@@ -14,6 +14,7 @@ from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
 from app.sessions.tokens import new_session_id
 from app.stores.redis.codec import session_key
+from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import (
     NOW,
     SUBJECT,
@@ -283,3 +284,16 @@ async def test_a_rotation_that_meets_a_demoted_master_finds_the_new_one(
         assert await seconds_until_it_works(store) < RECOVERY
         outcome = await store.sessions.rotate(rotation_of(1, session_id=SESSION))
         assert isinstance(outcome, Rotated | Replayed)
+
+
+async def test_a_master_that_freezes_is_left_for_the_new_one(
+    valkey_sentinels: SentinelTrio,
+) -> None:
+    async with opened(valkey_sentinels.url) as store:
+        await asyncio.gather(
+            *(store.sessions.touch(SESSION, 0, NOW) for _ in range(MAX_CONCURRENT))
+        )
+        before = valkey_sentinels.master
+        before.freeze()
+        await asyncio.to_thread(valkey_sentinels.wait_for_failover, before)
+        assert await seconds_until_it_works(store) < RECOVERY
