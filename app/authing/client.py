@@ -36,12 +36,7 @@ class PoolSecrets:
         self._accepted: str | None = None
 
     async def send(self, request: Callable[[str], Awaitable[T]]) -> T:
-        """Send a request with a secret. It is sent again only if Authing refuses us for certain.
-
-        Raises:
-            AuthingMisconfigured: Authing refuses us with each secret.
-            LoginRefused, AuthingError: of the request.
-        """
+        """Send a request with a secret. It is sent again only if Authing refuses us for certain."""
         refusal = AuthingMisconfigured("auth_config")
         for secret in sorted(self._current(), key=lambda secret: secret != self._accepted):
             try:
@@ -86,10 +81,7 @@ class AuthingClient(IdentityProvider):
     async def probe(self) -> datetime | None:
         """Request the host's root without any secret; return the time in the response's Date.
 
-        Any HTTP response will do. Returns None if it has no Date.
-
-        Raises:
-            AuthingError: there was no response.
+        Any HTTP response will do, also one without a Date.
         """
         response = await send(self.transport, "GET", self.base_url)
         return http_date(response.headers.get("date", ""))

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 
 from typing_extensions import override
@@ -25,29 +26,23 @@ COOLDOWN = 30
 """Minimum seconds between two fetches while there are keys."""
 
 
+@dataclass(slots=True)
 class RemoteJwks(TokenKeys):
     """The JWK Set (RFC 7517) at a URL, for one event loop. `timeout` of a fetch in seconds.
 
     Concurrent callers share one fetch. A failed fetch is recorded and keeps the keys.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        url: str,
-        events: Events,
-        *,
-        timeout: float = 3.0,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._transport = transport
-        self._url = url
-        self._events = events
-        self._timeout = timeout
-        self._monotonic = monotonic
-        self._keys: Sequence[TokenKey] = ()
-        self._fetched_at = self._tried_at = 0.0
-        self._flight: asyncio.Task[None] | None = None
+    transport: Transport
+    url: str
+    events: Events
+    _: KW_ONLY
+    timeout: float = 3.0
+    monotonic: Callable[[], float] = time.monotonic
+    _keys: Sequence[TokenKey] = field(default=(), init=False)
+    _fetched_at: float = field(default=0.0, init=False)
+    _tried_at: float = field(default=0.0, init=False)
+    _flight: asyncio.Task[None] | None = field(default=None, init=False)
 
     @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
@@ -67,7 +62,7 @@ class RemoteJwks(TokenKeys):
     def _should_fetch(self, kid: str | None) -> bool:
         if not self._keys:
             return True
-        now = self._monotonic()
+        now = self.monotonic()
         is_unknown = kid is not None and all(key.kid != kid for key in self._keys)
         is_old = now - self._fetched_at >= LIFETIME
         return (is_unknown or is_old) and now - self._tried_at >= COOLDOWN
@@ -75,28 +70,26 @@ class RemoteJwks(TokenKeys):
     async def _fetch(self) -> None:
         try:
             self._keys = await self._download()
-            self._fetched_at = self._monotonic()
+            self._fetched_at = self.monotonic()
         except AuthingError as error:
-            self._events.record("jwks_fetch_failed", outcome=error.outcome)
+            self.events.record("jwks_fetch_failed", outcome=error.outcome)
         finally:
-            self._tried_at = self._monotonic()
+            self._tried_at = self.monotonic()
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with Deadline(self._timeout):
-            response = await send(self._transport, "GET", self._url)
+        async with Deadline(self.timeout):
+            response = await send(self.transport, "GET", self.url)
         if response.status != HTTPStatus.OK:
             raise AuthingBadAnswer("bad_status")
-        return read_jwk_set(read_json(response), self._events)
+        return read_jwk_set(read_json(response), self.events)
 
 
 def read_jwk_set(document: JsonValue, events: Events) -> Sequence[TokenKey]:
-    """Read the public keys of RS256 and ES256. Any other key is recorded and ignored.
+    """Read the public keys of RS256 and ES256; AuthingBadAnswer if there is none.
 
-    Keys that share a name are ignored too, because a token could mean either.
-
-    Raises:
-        AuthingBadAnswer: not a JWK Set, or none of its keys is usable.
+    Any other key is recorded and ignored. Keys that share a name are ignored too, because a token
+    could mean either.
     """
     keys = []
     for jwk in keys_of(document) or ():

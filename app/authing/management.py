@@ -6,6 +6,7 @@ It needs nothing but the pool id and the pool secret. Its host is not that of th
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -25,37 +26,28 @@ _MARGIN = 60.0
 """Seconds before its expiry in which a token is not used any more."""
 
 
+@dataclass(slots=True)
 class ManagementClient(UserDirectory):
     """Asks about users, for one event loop. `timeout` in seconds covers one question.
 
     Its token is kept until shortly before it expires. Concurrent questions share one fetch.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        url: str,
-        user_pool_id: str,
-        pool_secrets: PoolSecrets,
-        timeout: float,
-        clock: Clock,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._transport = transport
-        self._url = url
-        self._pool = user_pool_id
-        self._secrets = pool_secrets
-        self._timeout = timeout
-        self._clock = clock
-        self._monotonic = monotonic
-        self._token = ""
-        self._usable_until = 0.0
-        self._fetching = asyncio.Lock()
+    transport: Transport
+    _: KW_ONLY
+    url: str
+    user_pool_id: str
+    pool_secrets: PoolSecrets
+    timeout: float
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+    _token: str = field(default="", init=False, repr=False)
+    _usable_until: float = field(default=0.0, init=False)
+    _fetching: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     @override
     async def may_sign_in(self, subject: str) -> bool:
-        async with Deadline(self._timeout):
+        async with Deadline(self.timeout):
             token = await self._valid_token()
             reply = await self._get_user(subject, token)
             if _is_unauthorized(reply):
@@ -66,19 +58,19 @@ class ManagementClient(UserDirectory):
 
     async def check_secret(self) -> None:
         """Fetch a token, which proves the pool id and the pool secret, or raise AuthingError."""
-        async with Deadline(self._timeout):
+        async with Deadline(self.timeout):
             await self._valid_token()
 
     async def _valid_token(self) -> str:
         async with self._fetching:
-            if not self._token or self._monotonic() >= self._usable_until:
-                self._token, life = await self._secrets.send(self._fetch)
-                self._usable_until = self._monotonic() + max(life - _MARGIN, life / 2)
+            if not self._token or self.monotonic() >= self._usable_until:
+                self._token, life = await self.pool_secrets.send(self._fetch)
+                self._usable_until = self.monotonic() + max(life - _MARGIN, life / 2)
             return self._token
 
     async def _fetch(self, secret: str) -> tuple[str, float]:
         """Return a token, and its life in seconds."""
-        keys = {"accessKeyId": self._pool, "accessKeySecret": secret}
+        keys = {"accessKeyId": self.user_pool_id, "accessKeySecret": secret}
         data = _data(await self._send("POST", "get-management-token", json=keys))
         text = decisive(data, "access_token")
         seconds = decisive(data, "expires_in") or decisive(data, "expire_in")
@@ -90,12 +82,12 @@ class ManagementClient(UserDirectory):
             raise AuthingBadAnswer("bad_shape") from None
 
     async def _get_user(self, subject: str, token: str) -> Reply:
-        headers = {"authorization": f"Bearer {token}", "x-authing-userpool-id": self._pool}
+        headers = {"authorization": f"Bearer {token}", "x-authing-userpool-id": self.user_pool_id}
         return await self._send("GET", "get-user", params={"userId": subject}, headers=headers)
 
     async def _send(self, method: str, name: str, **content: Any) -> Reply:
-        url = f"{self._url}/api/v3/{name}"
-        return await request(self._transport, method, url, self._clock, **content)
+        url = f"{self.url}/api/v3/{name}"
+        return await request(self.transport, method, url, self.clock, **content)
 
 
 def _is_unauthorized(reply: Reply) -> bool:

@@ -9,6 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain
 
 from typing_extensions import override
@@ -47,23 +48,23 @@ _MIN_STALL_CHECKS = 8
 _MAX_STALL_CHECKS = 100
 
 
+@dataclass(slots=True)
 class InstrumentedIdentityProvider(IdentityProvider):
     """Records each exchange: outcome, Authing's business code, duration in milliseconds.
 
     `state` is the outcome of the last exchange; `unknown` before the first.
     """
 
-    def __init__(self, inner: IdentityProvider, events: Events) -> None:
-        self._inner = inner
-        self._events = events
-        self.state = "unknown"
+    inner: IdentityProvider
+    events: Events
+    state: str = field(default="unknown", init=False)
 
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:
         started = time.monotonic()
         fields: dict[str, str | int] = {"outcome": "cancelled"}
         try:
-            identity = await self._inner.exchange(ticket, network)
+            identity = await self.inner.exchange(ticket, network)
             fields = {"outcome": "ok"}
         except Exception as error:
             fields = _fields(error)
@@ -73,7 +74,7 @@ class InstrumentedIdentityProvider(IdentityProvider):
         finally:
             self.state = str(fields["outcome"])
             duration = round((time.monotonic() - started) * 1000)
-            self._events.record("exchange", error=None, duration_ms=duration, **fields)
+            self.events.record("exchange", error=None, duration_ms=duration, **fields)
 
 
 def _fields(error: Exception) -> dict[str, str | int]:
@@ -84,6 +85,7 @@ def _fields(error: Exception) -> dict[str, str | int]:
     return {"outcome": outcome} if number is None else {"outcome": outcome, "authing_code": number}
 
 
+@dataclass(slots=True)
 class Breaker(IdentityProvider):
     """Stops asking Authing while it fails, except for one probe in PROBE_INTERVAL seconds.
 
@@ -93,15 +95,13 @@ class Breaker(IdentityProvider):
     of the ticket or of our secret, closes the breaker.
     """
 
-    def __init__(
-        self, inner: IdentityProvider, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._inner = inner
-        self._monotonic = monotonic
-        self._failures = 0
-        self._failed_tickets: set[int] = set()
-        self._failed_networks: Counter[str] = Counter()
-        self._next_probe_at = 0.0
+    inner: IdentityProvider
+    _: KW_ONLY
+    monotonic: Callable[[], float] = time.monotonic
+    _failures: int = field(default=0, init=False)
+    _failed_tickets: set[int] = field(default_factory=set, init=False)
+    _failed_networks: Counter[str] = field(default_factory=Counter, init=False)
+    _next_probe_at: float = field(default=0.0, init=False)
 
     @property
     def is_open(self) -> bool:
@@ -112,12 +112,12 @@ class Breaker(IdentityProvider):
     async def exchange(self, ticket: str, network: str) -> Identity:
         self._admit(network)
         try:
-            identity = await self._inner.exchange(ticket, network)
+            identity = await self.inner.exchange(ticket, network)
         except (AuthingUnavailable, AuthingTimeout, AuthingBadAnswer) as error:
             if error.outcome in _INDEPENDENT_OF_TICKETS or self._is_new(hash(ticket), network):
                 self._failures += 1
                 if self._failures == FAILURE_THRESHOLD:
-                    self._next_probe_at = self._monotonic() + PROBE_INTERVAL
+                    self._next_probe_at = self.monotonic() + PROBE_INTERVAL
             raise
         except AuthingOverloaded:
             raise  # Authing was not asked, so this tells nothing about it.
@@ -130,7 +130,7 @@ class Breaker(IdentityProvider):
     def _admit(self, network: str) -> None:
         if not self.is_open:
             return
-        now = self._monotonic()
+        now = self.monotonic()
         # A client whose tickets fail must not take every probe.
         probe_at = self._next_probe_at + PROBE_HEAD_START * (network in self._failed_networks)
         if now < probe_at:
@@ -157,6 +157,7 @@ class Breaker(IdentityProvider):
         self._failed_networks.clear()
 
 
+@dataclass(slots=True)
 class Bulkhead(IdentityProvider):
     """Limits concurrent exchanges; further logins queue while exchanges keep ending.
 
@@ -167,24 +168,17 @@ class Bulkhead(IdentityProvider):
     then refused at once, until an exchange ends.
     """
 
-    def __init__(
-        self,
-        inner: IdentityProvider,
-        *,
-        timeout: float,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._inner = inner
-        self._timeout = timeout
-        self._sleep = sleep
-        self._monotonic = monotonic
-        self._stall_checks = _MIN_STALL_CHECKS
-        self._running: list[str] = []
-        self._queues: dict[str, dict[asyncio.Future[None], None]] = {}
-        self._ended = 0
-        self._stalled = False
-        self._stall_watch: asyncio.Task[None] | None = None
+    inner: IdentityProvider
+    _: KW_ONLY
+    timeout: float
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    _stall_checks: int = field(default=_MIN_STALL_CHECKS, init=False)
+    _running: list[str] = field(default_factory=list, init=False)
+    _queues: dict[str, dict[asyncio.Future[None], None]] = field(default_factory=dict, init=False)
+    _ended: int = field(default=0, init=False)
+    _stalled: bool = field(default=False, init=False)
+    _stall_watch: asyncio.Task[None] | None = field(default=None, init=False)
 
     @property
     def in_flight(self) -> int:
@@ -193,14 +187,14 @@ class Bulkhead(IdentityProvider):
 
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:
-        async with Deadline(self._timeout):
+        async with Deadline(self.timeout):
             await self._acquire(network)
-            started = self._monotonic()
+            started = self.monotonic()
             try:
-                identity = await self._inner.exchange(ticket, network)
+                identity = await self.inner.exchange(ticket, network)
             finally:
                 self._release(network)
-        checks = 2 * round((self._monotonic() - started) / _STALL_CHECK_SECONDS)
+        checks = 2 * round((self.monotonic() - started) / _STALL_CHECK_SECONDS)
         self._stall_checks = min(max(checks, _MIN_STALL_CHECKS), _MAX_STALL_CHECKS)
         return identity
 
@@ -251,7 +245,7 @@ class Bulkhead(IdentityProvider):
             # Several short sleeps: after our process was busy, the event loop reads the responses
             # that arrived meanwhile between two of them, so they count.
             for _ in range(self._stall_checks):
-                await self._sleep(_STALL_CHECK_SECONDS)
+                await self.sleep(_STALL_CHECK_SECONDS)
             if self._ended == ended:
                 self._stalled = True
                 for slot in chain.from_iterable(self._queues.values()):

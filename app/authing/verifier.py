@@ -57,12 +57,7 @@ class Verifier:
     clock: Clock
 
     async def verify(self, unverified_token: str) -> SignedClaims:
-        """Return the claims of the token.
-
-        Raises:
-            AuthingTokenInvalid: the token is not accepted.
-            AuthingError: it cannot be verified now.
-        """
+        """Return the claims; AuthingTokenInvalid for a token that is not accepted."""
         try:
             claims = await self.genuine_claims(unverified_token)
             issued_at = self._checked_issue_time(claims)
@@ -128,11 +123,7 @@ class TokenKeys(Protocol):
     """The source of the keys."""
 
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        """Return the keys to try; the arguments are unverified and may only narrow the choice.
-
-        Raises:
-            AuthingUnavailable: there are no keys and they cannot be fetched.
-        """
+        """Return the keys to try; the arguments are unverified and may only narrow the choice."""
         ...
 
 

@@ -1,9 +1,7 @@
 """The key ring: the keys that sign access tokens, bind refresh tokens and encrypt profiles.
 
-Read from a private JWK Set (RFC 7517). Asymmetric keys sign access tokens: the first signs, all
-are published and accepted. `oct` keys bind refresh tokens and encrypt profiles: the first is
-current, all are accepted. So a key is published before it is used and accepted after it was
-replaced, and no roll-over logs anyone out.
+Of a private JWK Set (RFC 7517), the first asymmetric key signs access tokens, and the first `oct`
+key binds refresh tokens and encrypts profiles. All are accepted, so no roll-over logs anyone out.
 """
 
 import hmac
@@ -96,16 +94,15 @@ class KeyRing:
     @classmethod
     def from_jwk_set(cls, text: bytes) -> "KeyRing":
         """Read a private JWK Set, or raise InvalidKey."""
-        keys = jwk_set_members(text)
-        named = {thumbprint(key): key for key in keys}
-        if len(named) != len(keys):
-            raise InvalidKey("the same key is in the set twice", "duplicate")
-        signing = tuple(_signing_key(*each) for each in named.items() if each[1]["kty"] != "oct")
-        secret = tuple(_secret_key(*each) for each in named.items() if each[1]["kty"] == "oct")
+        jwks = jwk_set_members(text)
+        signing = tuple(_signing_key(jwk) for jwk in jwks if jwk["kty"] != "oct")
+        secret = tuple(_secret_key(jwk) for jwk in jwks if jwk["kty"] == "oct")
         if not signing:
             raise InvalidKey("there is no asymmetric key to sign access tokens", "no_signing_key")
         if not secret:
             raise InvalidKey("there is no oct key to bind refresh tokens", "no_secret_key")
+        if len({key.kid for key in signing + secret}) != len(jwks):
+            raise InvalidKey("the same key is in the set twice", "duplicate")
         return cls(signing, secret)
 
     @property
@@ -145,16 +142,16 @@ def jwk_set_members(text: bytes) -> list[dict[str, Any]]:
     return members
 
 
-def _signing_key(kid: str, jwk: Jwk) -> SigningKey:
-    private = load(jwk)
+def _signing_key(jwk: Jwk) -> SigningKey:
+    kid, private, algorithm = thumbprint(jwk), load(jwk), ALGORITHMS[jwk["kty"]]
     if not isinstance(private, PrivateKey):
         raise InvalidKey("an asymmetric JWK is not a private key", "not_private")
-    algorithm = ALGORITHMS[jwk["kty"]]
     public_jwk = {**required_members(jwk), "kid": kid, "alg": algorithm, "use": "sig"}
     return SigningKey(kid, algorithm, public_jwk, private.public_key(), private)
 
 
-def _secret_key(kid: str, jwk: Jwk) -> SecretKey:
+def _secret_key(jwk: Jwk) -> SecretKey:
+    kid = thumbprint(jwk)
     # HKDF derives our keys from it (RFC 7517 section 4.3). A key with another purpose may be known
     # to another program, which could forge refresh tokens with it.
     operations = jwk.get("key_ops", [])

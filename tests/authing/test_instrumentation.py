@@ -21,15 +21,15 @@ class Scene(InstrumentedIdentityProvider):
     """An instrumented provider that can fail in every way."""
 
     def __init__(self) -> None:
-        self.events, self.authing = RecordedEvents(), FakeIdentityProvider()
-        super().__init__(self.authing, self.events)
+        self.recorded, self.authing = RecordedEvents(), FakeIdentityProvider()
+        super().__init__(self.authing, self.recorded)
 
     async def log_in(self, failure: Exception | None = None) -> Identity:
         self.authing.failure = failure
         return await self.exchange("made-up-ticket", "192.0.2.1")
 
     def assert_recorded(self, outcome: str, **members: int) -> None:
-        event, _session_id, fields = self.events.entries[-1]
+        event, _session_id, fields = self.recorded.entries[-1]
         assert event == "exchange"
         assert 0 <= int(fields.pop("duration_ms")) < 10_000
         assert fields == {"outcome": outcome, **members}
