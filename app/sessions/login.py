@@ -16,14 +16,7 @@ from datetime import timedelta
 from functools import partial
 from typing import assert_never
 
-from app.errors import (
-    IdempotencyKeyMismatch,
-    LoginInProgress,
-    ProofError,
-    StoreUnavailable,
-    TicketUsed,
-    UserBanned,
-)
+from app import errors
 from app.events import Events
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import Device, EndReason, GivenProof, Session, TokenPair
@@ -84,7 +77,7 @@ class LoginService:
         first = self._in_flight.get(ticket_hash)
         if first is not None:
             # A failure of the first login fails all of them, except one of its own key or proof.
-            with suppress(IdempotencyKeyMismatch, ProofError):
+            with suppress(errors.IdempotencyKeyMismatch, errors.ProofError):
                 await asyncio.shield(first)
             return await self._attempt(login, ticket_hash, proof)
         task = asyncio.create_task(self._attempt(login, ticket_hash, proof))
@@ -106,9 +99,9 @@ class LoginService:
                 return self._replay(session, proof)
             case Held(lease_ends_at):
                 remaining = int((lease_ends_at - lease.now).total_seconds())
-                raise LoginInProgress(retry_after=min(remaining, _MAX_RETRY_AFTER))
+                raise errors.LoginInProgress(retry_after=min(remaining, _MAX_RETRY_AFTER))
             case KeyConflict():
-                raise IdempotencyKeyMismatch
+                raise errors.IdempotencyKeyMismatch
             case unreachable:
                 assert_never(unreachable)
 
@@ -121,7 +114,7 @@ class LoginService:
                 lease, session, self.limits, _plain_version(login.device)
             )
         except Exception:
-            with suppress(StoreUnavailable):  # then the lease expires
+            with suppress(errors.StoreUnavailable):  # then the lease expires
                 await self.tickets.release(lease)
             raise
         match outcome:
@@ -133,13 +126,13 @@ class LoginService:
             case AlreadyUsed(other):
                 return self._replay(other, proof)
             case Banned(until):
-                raise UserBanned(until)
+                raise errors.UserBanned(until)
             case also_unreachable:
                 assert_never(also_unreachable)
 
     def _replay(self, session: Session | None, proof: GivenProof) -> TokenPair:
         if session is None:
-            raise TicketUsed
+            raise errors.TicketUsed
         self.proofs.check(proof, session)
         self.events.record("login_replayed", session_id=session.id)
         profile = self.issuer.profile(session)

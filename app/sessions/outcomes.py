@@ -123,3 +123,9 @@ class Banned:
     """The user is banned; `until` None means without end."""
 
     until: datetime | None
+
+
+Acquisition: TypeAlias = Acquired | Held | AlreadyUsed | KeyConflict
+Creation: TypeAlias = Opened | AlreadyUsed | Banned
+Refresh: TypeAlias = Rotated | Replayed | Reused | ProofRefused | Ended | Unknown
+"""What a ticket's lease, the creation of a session and a refresh may return."""

@@ -11,22 +11,7 @@ from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
 from app.sessions.models import Ban, EndReason, Found, GivenProof, Identity, RevocationPage, Session
-from app.sessions.outcomes import (
-    Acquired,
-    Active,
-    AlreadyUsed,
-    Banned,
-    Bearer,
-    Ended,
-    Held,
-    KeyConflict,
-    Opened,
-    ProofRefused,
-    Replayed,
-    Reused,
-    Rotated,
-    Unknown,
-)
+from app.sessions.outcomes import Acquisition, Active, Bearer, Creation, Ended, Refresh, Unknown
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the current instant in UTC, in whole seconds, as responses and stores hold it."""
@@ -97,7 +82,7 @@ class SessionLimits:
 class TicketStore(Protocol):
     """Makes sure that one ticket becomes one session (promises 1 and 2)."""
 
-    async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
+    async def acquire(self, lease: TicketLease) -> Acquisition:
         """Lease a ticket before it is exchanged."""
 
     async def release(self, lease: TicketLease) -> None:
@@ -105,7 +90,7 @@ class TicketStore(Protocol):
 
     async def create_session(
         self, lease: TicketLease, session: Session, limits: SessionLimits, app_version: str = ""
-    ) -> Opened | AlreadyUsed | Banned:
+    ) -> Creation:
         """Store the session as the one of this ticket, unless the ticket has another already.
 
         A ban of the user releases the lease in the same step. `app_version` is for the history.
@@ -156,9 +141,7 @@ class SessionStore(Protocol):
             return Bearer(found.session.subject, found.session.device_type)
         return found
 
-    async def rotate(
-        self, rotation: Rotation
-    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
+    async def rotate(self, rotation: Rotation) -> Refresh:
         """Compare generations, then rotate, replay or end the session (promises 3 and 4).
 
         The proof is judged first: without a good one nothing changes. It binds a session.

@@ -12,28 +12,11 @@ from functools import partial
 from hashlib import sha256
 from typing import assert_never
 
-from app.errors import (
-    AccessRefused,
-    AccessSessionEnded,
-    AccessTokenInvalid,
-    NotFound,
-    RefreshRefused,
-    RefreshSessionEnded,
-    RefreshTokenInvalid,
-)
+from app import errors
 from app.events import Events, add_context
+from app.sessions import outcomes
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import EndReason, GivenProof, Profile, Proof, Session, TokenPair
-from app.sessions.outcomes import (
-    Active,
-    Bearer,
-    Ended,
-    ProofRefused,
-    Replayed,
-    Reused,
-    Rotated,
-    Unknown,
-)
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.proofs import ProofVerifier, SentProof
 from app.sessions.tokens import PREFIX, AccessClaims, RefreshClaims, verify_refresh_token
@@ -89,26 +72,26 @@ class SessionService:
         await self.refresh_limit(presented.session_id + key)
         rotation = self._rotation(presented, idempotency_key, proof)
         match await self.store.rotate(rotation):
-            case Rotated(session, rolled_forward=False):
+            case outcomes.Rotated(session, rolled_forward=False):
                 self.events.record("session_rotated", session_id=session.id)
                 return self._tokens(session, rotation)
-            case Rotated(session):
+            case outcomes.Rotated(session):
                 self.events.record("session_rolled_forward", session_id=session.id)
                 return self._tokens(session, rotation)
-            case Replayed(session) as replay:
+            case outcomes.Replayed(session) as replay:
                 self._record_replay(replay)
                 return self._tokens(session, rotation, replayed=True)
-            case Reused(kind):
+            case outcomes.Reused(kind):
                 self.events.record("refresh_reused", session_id=presented.session_id, kind=kind)
-                raise RefreshSessionEnded(EndReason.REFRESH_REUSED)
-            case ProofRefused(kind):
+                raise errors.RefreshSessionEnded(EndReason.REFRESH_REUSED)
+            case outcomes.ProofRefused(kind):
                 if kind != "nonce":  # an app that has no nonce yet gets it in this way
                     self.events.record("proof_refused", session_id=presented.session_id, kind=kind)
                 raise self.proofs.refusal(kind)
-            case Ended(reason, replaced_by):
-                raise RefreshSessionEnded(reason, replaced_by)
-            case Unknown():
-                raise RefreshTokenInvalid
+            case outcomes.Ended(reason, replaced_by):
+                raise errors.RefreshSessionEnded(reason, replaced_by)
+            case outcomes.Unknown():
+                raise errors.RefreshTokenInvalid
             case unreachable:
                 assert_never(unreachable)
 
@@ -123,13 +106,13 @@ class SessionService:
         presented = self._read_refresh_token(token)
         rotation = self._rotation(presented, None, "ignored", dry_run=True)
         match await self.store.rotate(rotation):
-            case Rotated(session):
+            case outcomes.Rotated(session):
                 expires_at = session.expires_at
-            case Replayed(session):
+            case outcomes.Replayed(session):
                 window_ends_at = session.last_used_at + rotation.recovery_window
                 expires_at = min(session.expires_at, window_ends_at)
             case _:
-                raise RefreshTokenInvalid
+                raise errors.RefreshTokenInvalid
         return ValidToken(session.subject, session.id, session.device_type, expires_at)
 
     async def authorize(self, access_token: str) -> ValidToken:
@@ -139,7 +122,7 @@ class SessionService:
         """
         claims = self.verify(access_token)
         match await self.store.check(claims.session_id, claims.generation, self.clock()):
-            case Bearer(subject, device_type) if subject == claims.subject:
+            case outcomes.Bearer(subject, device_type) if subject == claims.subject:
                 times = claims.expires_at, claims.issued_at
                 return ValidToken(subject, claims.session_id, device_type, *times)
             case other:
@@ -149,7 +132,7 @@ class SessionService:
         """Return the active session of an access token and its profile, or raise AccessRefused."""
         claims = self.verify(access_token)
         match await self.store.touch(claims.session_id, claims.generation, self.clock()):
-            case Active(session) if session.subject == claims.subject:
+            case outcomes.Active(session) if session.subject == claims.subject:
                 if claims.generation < session.generation:
                     # A thief with an old token must not learn when the owner refreshes.
                     session = replace(session, last_used_at=session.created_at)
@@ -172,7 +155,7 @@ class SessionService:
 
         A token that is not genuine ends nothing, and an access token that has expired neither.
         """
-        with suppress(AccessRefused, RefreshRefused):
+        with suppress(errors.AccessRefused, errors.RefreshRefused):
             read = self._read_refresh_token if token.startswith(PREFIX) else self.verify
             claims = read(token)
             subject = claims.subject if isinstance(claims, AccessClaims) else None
@@ -184,7 +167,7 @@ class SessionService:
         NotFound if the user has and had no such session.
         """
         if not await self._end(session_id, subject, EndReason.REVOKED, by=by):
-            raise NotFound
+            raise errors.NotFound
 
     async def end_all(
         self, subject: str, reason: EndReason, *, keep: str | None = None, by: str = ""
@@ -243,11 +226,11 @@ class SessionService:
     ) -> bool:
         """Return whether there is or was such a session."""
         outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
-        if isinstance(outcome, Ended) and outcome.changed:
+        if isinstance(outcome, outcomes.Ended) and outcome.changed:
             record_ended(self.events, [session_id], reason)
-        return isinstance(outcome, Ended)
+        return isinstance(outcome, outcomes.Ended)
 
-    def _record_replay(self, replay: Replayed) -> None:
+    def _record_replay(self, replay: outcomes.Replayed) -> None:
         record = partial(self.events.record, session_id=replay.session.id)
         first = replay.replays == 1
         record("refresh_replayed", kind="first" if first else "again", count=replay.replays)
@@ -255,7 +238,7 @@ class SessionService:
             record("refresh_replayed_repeatedly", count=replay.replayed_generations)
 
 
-def _refusal(found: object) -> AccessRefused:
-    if isinstance(found, Ended):
-        return AccessSessionEnded(found.reason, found.replaced_by)
-    return AccessTokenInvalid()  # of no session, or of another user
+def _refusal(found: object) -> errors.AccessRefused:
+    if isinstance(found, outcomes.Ended):
+        return errors.AccessSessionEnded(found.reason, found.replaced_by)
+    return errors.AccessTokenInvalid()  # of no session, or of another user

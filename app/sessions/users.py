@@ -11,14 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from app.errors import (
-    AuthingError,
-    FieldError,
-    InvalidRequest,
-    NotFound,
-    StoreUnavailable,
-    UserBanned,
-)
+from app import errors
 from app.events import Events
 from app.sessions.models import Ban, EndReason
 from app.sessions.ports import BanStore, Clock, SessionStore, UserDirectory
@@ -43,7 +36,7 @@ class BanService:
         """Ban the user until a future instant, or for good. The user's sessions end in one step."""
         ban = Ban(subject, reason, created_at=self.clock(), until=until)
         if until is not None and until <= ban.created_at:
-            raise InvalidRequest([FieldError("/until", "must be in the future")])
+            raise errors.InvalidRequest([errors.FieldError("/until", "must be in the future")])
         record_ended(self.events, await self.store.put(ban), EndReason.BANNED)
         return ban
 
@@ -51,14 +44,14 @@ class BanService:
         """Return the ban in force, or raise NotFound."""
         ban = await self.store.find(subject, self.clock())
         if ban is None:
-            raise NotFound
+            raise errors.NotFound
         return ban
 
     async def check(self, subject: str) -> None:
         """Raise UserBanned if a ban is in force."""
         ban = await self.store.find(subject, self.clock())
         if ban is not None:
-            raise UserBanned(ban.until)
+            raise errors.UserBanned(ban.until)
 
     async def in_force(self) -> Sequence[Ban]:
         """Return the bans in force, at most MAX_LISTED_BANS; those that last longest come first."""
@@ -130,8 +123,8 @@ class Recheck:
             subject = next(iter(self._causes))
             try:
                 await self._handle(subject, self._causes.pop(subject))
-            except StoreUnavailable:
-                self.events.record("user_looked_at", outcome=StoreUnavailable.code)
+            except errors.StoreUnavailable:
+                self.events.record("user_looked_at", outcome=errors.StoreUnavailable.code)
             except Exception as error:  # noqa: BLE001  # a bug must not end the looks
                 self.events.record("housekeeping_failed", error=error)
 
@@ -150,7 +143,7 @@ class Recheck:
     async def _look(self, subject: str, now: datetime) -> None:
         try:
             may_sign_in = self.directory is None or await self.directory.may_sign_in(subject)
-        except AuthingError as error:
+        except errors.AuthingError as error:
             self.events.record("user_looked_at", outcome=error.outcome)
             return
         if may_sign_in:

@@ -6,17 +6,24 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from app.errors import AccessSessionEnded, RefreshSessionEnded
+from app.events import Events
 from app.jose.key_ring import KeyRing
+from app.sessions.issuer import Lifetimes, TokenIssuer
+from app.sessions.login import LoginService
 from app.sessions.models import Session, TokenPair
+from app.sessions.ports import Clock, IdentityProvider, KeySource, SessionLimits, Stores
+from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenCodec
+from app.sessions.users import BanService
+from tests.support.fakes import unlimited
 
 Jwk: TypeAlias = dict[str, Any]
 
@@ -29,6 +36,8 @@ AUDIENCE = "https://api.example.com"
 POOL = "5e0000000000000000000001"
 SUBJECT = "5e00000000000000000000aa"
 SESSION_ID = "c2Vzc2lvbi1pZC0xNi1ieQ"
+LIFETIMES = Lifetimes(idle=14 * DAY, absolute=30 * DAY, recovery_window=DAY)
+UNLIMITED = SessionLimits(max_per_user=1000, one_per_device_type=False)
 ACCESS_TOKENS = AccessTokenCodec(ISSUER, AUDIENCE, POOL, max_lifetime=timedelta(minutes=10))
 
 
@@ -81,6 +90,41 @@ def make_session(**changes: Any) -> Session:
         "absolute_expires_at": NOW + 28 * DAY,
     }
     return Session(**values | changes)
+
+
+class Core(NamedTuple):
+    """The services of the core over one store."""
+
+    logins: LoginService
+    sessions: SessionService
+    bans: BanService
+
+
+def make_core(
+    stores: Stores,
+    keys: KeySource,
+    *,
+    provider: IdentityProvider,
+    clock: Clock,
+    events: Events,
+    limits: SessionLimits = UNLIMITED,
+    lifetimes: Lifetimes = LIFETIMES,
+) -> Core:
+    issuer = TokenIssuer(keys, ACCESS_TOKENS, lifetimes)
+    proofs = ProofVerifier(keys, ISSUER, "optional", clock)
+    logins = LoginService(
+        identity_provider=provider,
+        tickets=stores.tickets,
+        issuer=issuer,
+        proofs=proofs,
+        lease_life=10 * SECOND,
+        ticket_life=150 * SECOND,
+        limits=limits,
+        clock=clock,
+        events=events,
+    )
+    sessions = SessionService(stores.sessions, issuer, proofs, clock, events, unlimited)
+    return Core(logins, sessions, BanService(stores.bans, clock, events))
 
 
 async def ending_of(service: SessionService, pair: TokenPair) -> tuple[str, str | None]:

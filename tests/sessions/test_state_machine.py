@@ -38,17 +38,13 @@ from app.errors import (
     TicketUsed,
     UserBanned,
 )
-from app.sessions.issuer import Lifetimes, TokenIssuer
-from app.sessions.login import Login, LoginService
+from app.sessions.issuer import Lifetimes
+from app.sessions.login import Login
 from app.sessions.models import EndReason, Identity, TokenPair
 from app.sessions.ports import TOMBSTONE_TTL, SessionLimits
-from app.sessions.proofs import ProofVerifier
-from app.sessions.sessions import SessionService
-from app.sessions.tokens import AccessTokenCodec
-from app.sessions.users import BanService
 from app.stores.sqlite import open_sqlite_store
-from tests.sessions.builders import SECOND, make_ring
-from tests.support.fakes import START, FakeKeys, RecordedEvents, unlimited
+from tests.sessions.builders import SECOND, make_core, make_ring
+from tests.support.fakes import START, FakeKeys, RecordedEvents
 
 T = TypeVar("T")
 ACCESS, WINDOW = timedelta(minutes=10), timedelta(hours=24)
@@ -136,28 +132,15 @@ class Sessions(RuleBasedStateMachine):
 
     def _wire(self) -> None:
         self.stores = self.opened.enter_context(open_sqlite_store(self.file))
-        profile = AccessTokenCodec("https://i", "https://i", "pool", ACCESS)
-        issuer = TokenIssuer(FakeKeys(RING), profile, Lifetimes(IDLE, ABSOLUTE, WINDOW))
-        common: dict[str, Any] = {"clock": lambda: self.now, "events": RecordedEvents()}
-        proofs = ProofVerifier(issuer.keys, "https://i", "optional", common["clock"])
-        self.logins = LoginService(
-            identity_provider=self.provider,
-            tickets=self.stores.tickets,
-            issuer=issuer,
-            proofs=proofs,
-            lease_life=10 * SECOND,
-            ticket_life=TICKET_LIFE,
+        self.logins, self.sessions, self.banning = make_core(
+            self.stores,
+            FakeKeys(RING),
+            provider=self.provider,
+            clock=lambda: self.now,
+            events=RecordedEvents(),
             limits=self.limits,
-            **common,
+            lifetimes=Lifetimes(IDLE, ABSOLUTE, WINDOW),
         )
-        self.sessions = SessionService(
-            store=self.stores.sessions,
-            issuer=issuer,
-            proofs=proofs,
-            refresh_limit=unlimited,
-            **common,
-        )
-        self.banning = BanService(store=self.stores.bans, **common)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T | TicketgateError:
         try:

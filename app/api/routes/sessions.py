@@ -5,23 +5,10 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from fastapi import Header, Query, Request, Response
 
+from app.api import schemas
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
 from app.api.openapi import OPENED, REFRESHED, problems
 from app.api.routing import new_router
-from app.api.schemas import (
-    CurrentSession,
-    ListedSession,
-    LoginRequest,
-    RefreshRequest,
-    RefreshResponse,
-    TokenResponse,
-    User,
-    device_of,
-    listed_session,
-    session_out,
-    token_response,
-    user_out,
-)
 from app.errors import FieldError, InvalidRequest, MalformedRequest, TicketRejected, TicketUsed
 from app.sessions.login import Login
 from app.sessions.miniprogram import clean_ticket, ticket_from_ext_msg
@@ -46,12 +33,12 @@ _SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [
     openapi_extra=_DPOP,
 )
 async def log_in(
-    body: LoginRequest,
+    body: schemas.LoginRequest,
     request: Request,
     response: Response,
     services: ServicesDep,
     idempotency_key: _KeyHeader = None,
-) -> TokenResponse:
+) -> schemas.TokenResponse:
     """Exchange a ticket of the mini program for a session of the app's own.
 
     With an `Idempotency-Key`, a retry with the same ticket and key returns the same session. A
@@ -59,7 +46,8 @@ async def log_in(
     """
     client = services.proxies.client_of(request.scope)  # tells of a proxy that is not trusted
     proof = SentProof(request.headers.getlist("dpop"), request.method, request.scope["path"])
-    login = Login(_ticket(body), device_of(body.device), idempotency_key, client.network, proof)
+    device = schemas.device_of(body.device)
+    login = Login(_ticket(body), device, idempotency_key, client.network, proof)
     try:
         pair = await services.logins.log_in(login)
     except (TicketRejected, TicketUsed):
@@ -73,7 +61,7 @@ async def log_in(
     _add_nonce(response, services, proof)
     if pair.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    return token_response(pair, _refresh_after(pair))
+    return schemas.token_response(pair, _refresh_after(pair))
 
 
 @router.post(
@@ -83,12 +71,12 @@ async def log_in(
     openapi_extra=_DPOP,
 )
 async def refresh(
-    body: RefreshRequest,
+    body: schemas.RefreshRequest,
     request: Request,
     response: Response,
     services: ServicesDep,
     idempotency_key: _KeyHeader = None,
-) -> RefreshResponse:
+) -> schemas.RefreshResponse:
     """Rotate the refresh token. After a lost response, send the same token again.
 
     With an `Idempotency-Key`, the successor is returned again to the same key only. Any other
@@ -98,22 +86,20 @@ async def refresh(
     proof = SentProof(request.headers.getlist("dpop"), request.method, request.scope["path"])
     pair = await services.sessions.refresh(body.refresh_token, idempotency_key, proof)
     _add_nonce(response, services, proof)
-    tokens = token_response(pair, _refresh_after(pair))
+    tokens = schemas.token_response(pair, _refresh_after(pair))
     return {**tokens, "outcome": "replayed" if pair.replayed else "rotated"}
 
 
 @router.get("/v1/sessions", summary="The user's sessions", responses=problems(401, 429, 503))
-async def show_all(found: SessionDep, services: ServicesDep) -> list[ListedSession]:
+async def show_all(found: SessionDep, services: ServicesDep) -> list[schemas.ListedSession]:
     """List the user's active sessions, oldest first."""
     current, _ = found
     # The most expensive request of a bearer: up to 1,000 sessions, each with its profile.
     await services.list_limit(current.subject)
     listed = await services.sessions.active_sessions(current.subject)
-    return [
-        # The bearer's own session is the one that its token may see.
-        listed_session(current if each.id == current.id else each, profile, current_id=current.id)
-        for each, profile in listed
-    ]
+    # The bearer's own session is the one that its token may see.
+    seen = [(current if each.id == current.id else each, profile) for each, profile in listed]
+    return [schemas.listed_session(*each, current_id=current.id) for each in seen]
 
 
 @router.delete(
@@ -137,13 +123,13 @@ async def end_several(
 
 
 @router.get("/v1/sessions/current", summary="This session", responses=problems(401, 503))
-async def show_current(found: SessionDep) -> CurrentSession:
+async def show_current(found: SessionDep) -> schemas.CurrentSession:
     """Show the bearer's session and its user."""
     session, profile = found
     return {
-        **session_out(session, profile),
+        **schemas.session_out(session, profile),
         "last_used_at": epoch(session.last_used_at),
-        "user": user_out(session, profile),
+        "user": schemas.user_out(session, profile),
     }
 
 
@@ -168,9 +154,9 @@ async def end_one(session_id: str, found: SessionDep, services: ServicesDep) -> 
 
 
 @router.get("/v1/me", summary="The user", responses=problems(401, 503))
-async def show_me(found: SessionDep) -> User:
+async def show_me(found: SessionDep) -> schemas.User:
     """Show the user, as Authing described them at login."""
-    return user_out(*found)
+    return schemas.user_out(*found)
 
 
 @router.delete("/v1/me", status_code=204, summary="Erase", responses=problems(401, 503))
@@ -185,7 +171,7 @@ def _add_nonce(response: Response, services: Services, proof: SentProof) -> None
         response.headers["DPoP-Nonce"] = services.proofs.new_nonce()
 
 
-def _ticket(body: LoginRequest) -> str:
+def _ticket(body: schemas.LoginRequest) -> str:
     if body.ticket is None:
         return ticket_from_ext_msg(body.ext_msg or "")
     ticket = clean_ticket(body.ticket)
