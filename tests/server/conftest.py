@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pytest
-import pytest_asyncio
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -106,22 +105,17 @@ class FakeTransport(asyncio.Transport):
         self.reading_paused = False
 
 
-def limiting(connections: int) -> ConnectionLimiter:
-    clock = asyncio.get_running_loop().time
-    return ConnectionLimiter(connections, deadline=TIMEOUT, keep_alive=TIMEOUT, clock=clock)
-
-
 class FakeConnection:
     """A connection to an echo, inside the running loop."""
 
-    def __init__(self, limiter: ConnectionLimiter | None = None) -> None:
+    def __init__(self) -> None:
         self.echo, self.transport = Echo(), FakeTransport()
         config = uvicorn.Config(self.echo.app, lifespan="off", ws="none", log_config=None)
         config.load()
         self.state = ServerState()
-        self.protocol = StrictHttpProtocol(
-            limiter or limiting(1), lambda: False, config, self.state, {}
-        )
+        clock = asyncio.get_running_loop().time
+        limiter = ConnectionLimiter(1, deadline=TIMEOUT, keep_alive=TIMEOUT, clock=clock)
+        self.protocol = StrictHttpProtocol(limiter, lambda: False, config, self.state, {})
         self.protocol.connection_made(self.transport)
 
     def send(self, *pieces: bytes) -> None:
@@ -197,19 +191,10 @@ async def serve() -> AsyncIterator[Serve]:
         yield serve
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_server() -> AsyncIterator[EchoServer]:
-    """One for all tests of a module: each start and stop takes 0.3 s."""
+@pytest.fixture
+async def server() -> AsyncIterator[EchoServer]:
     async with serving() as server:
         yield server
-
-
-@pytest.fixture
-def server(shared_server: EchoServer) -> EchoServer:
-    shared_server.reached.clear()
-    shared_server.events.entries.clear()
-    shared_server.held, shared_server.release = asyncio.Event(), asyncio.Event()
-    return shared_server
 
 
 @asynccontextmanager

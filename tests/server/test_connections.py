@@ -26,109 +26,60 @@ class Connection:
         self.evicted = True
 
 
-def limiting(connections: int, clock: FakeClock | None = None) -> ConnectionLimiter:
-    return ConnectionLimiter(connections, deadline=10, keep_alive=60, clock=clock or FakeClock())
+def played(limit: int, *steps: str) -> list[int]:
+    """Return the numbers of the evicted connections, after steps such as `opened 0`.
+
+    `now 9` sets the clock. A connection must act within 10 seconds and may be idle for 60.
+    """
+    clock, some = FakeClock(), [Connection() for _ in range(6)]
+    limiter = ConnectionLimiter(limit, deadline=10, keep_alive=60, clock=clock)
+    for step in steps:
+        name, _, number = step.partition(" ")
+        if name == "now":
+            clock.now = int(number)
+            limiter.evict_expired()
+        else:
+            getattr(limiter, name)(some[int(number)])
+    return [number for number, each in enumerate(some) if each.evicted]
 
 
-def connections(number: int) -> list[Connection]:
-    return [Connection() for _ in range(number)]
+ANSWERED = ["opened 0", "responding 0", "idle 0", "opened 1", "responding 1", "idle 1"]
 
 
-def evicted(connections: list[Connection]) -> list[int]:
-    return [number for number, each in enumerate(connections) if each.evicted]
+@pytest.mark.parametrize(
+    ("limit", "steps", "evicted"),
+    [
+        pytest.param(3, ["opened 0", "opened 1", "opened 2"], [], id="up-to-the-limit"),
+        pytest.param(2, [f"opened {n}" for n in range(4)], [0, 1], id="waited-longest"),
+        pytest.param(
+            2, ["opened 0", "responding 0", "opened 1", "opened 2"], [1], id="not-while-answered"
+        ),
+        pytest.param(3, [*ANSWERED, "opened 2", "opened 3"], [2], id="waiting-before-idle"),
+        pytest.param(
+            3, [*ANSWERED, "opened 2", "responding 2", "opened 3"], [0], id="longest-idle"
+        ),
+        pytest.param(2, [*ANSWERED, "waiting 1", "opened 2"], [1], id="next-request-has-begun"),
+        pytest.param(1, ["opened 0", "responding 0", "opened 1"], [1], id="new-one-if-all-busy"),
+        pytest.param(
+            1,
+            ["opened 0", "responding 0", "opened 1", "closed 0", "opened 2"],
+            [1],
+            id="closed-after-an-eviction",
+        ),
+        pytest.param(1, ["opened 0", "closed 0", "closed 0", "opened 1"], [], id="closed-twice"),
+    ],
+)
+def test_connection_that_keeps_the_server_waiting_longest_is_evicted_at_the_limit(
+    limit: int, steps: list[str], evicted: list[int]
+) -> None:
+    assert played(limit, *steps) == evicted
 
 
-def response(limiter: ConnectionLimiter, connection: Connection) -> None:
-    """Open a connection, and answer a request on it."""
-    limiter.opened(connection)
-    limiter.responding(connection)
-    limiter.idle(connection)
-
-
-def test_connections_up_to_the_limit_stay() -> None:
-    limiter, some = limiting(3), connections(3)
-    for each in some:
-        limiter.opened(each)
-    assert evicted(some) == []
-
-
-def test_connection_that_has_waited_longest_for_its_request_is_evicted_first() -> None:
-    limiter, some = limiting(2), connections(4)
-    for each in some:
-        limiter.opened(each)
-    assert evicted(some) == [0, 1]
-
-
-def test_connection_that_is_being_answered_is_not_evicted() -> None:
-    limiter, some = limiting(2), connections(3)
-    limiter.opened(some[0])
-    limiter.responding(some[0])
-    limiter.opened(some[1])
-    limiter.opened(some[2])
-    assert evicted(some) == [1]
-
-
-def test_idle_connections_are_evicted_after_waiting_ones_and_the_longest_idle_first() -> None:
-    limiter, some = limiting(3), connections(6)
-    for each in some[:2]:
-        response(limiter, each)
-    for each in some[2:4]:
-        limiter.opened(each)
-    assert evicted(some) == [2]
-    limiter.responding(some[3])
-    limiter.opened(some[4])
-    assert evicted(some) == [0, 2]
-
-
-def test_idle_connection_waits_again_when_its_next_request_begins() -> None:
-    limiter, some = limiting(2), connections(3)
-    for each in some[:2]:
-        response(limiter, each)
-    limiter.waiting(some[1])
-    limiter.opened(some[2])
-    assert evicted(some) == [1]
-
-
-def test_new_connection_is_evicted_when_all_others_are_being_answered() -> None:
-    limiter, some = limiting(1), connections(3)
-    limiter.opened(some[0])
-    limiter.responding(some[0])
-    limiter.opened(some[1])
-    assert evicted(some) == [1]
-    limiter.closed(some[0])
-    limiter.opened(some[2])
-    assert evicted(some) == [1]
-
-
-def test_closed_connection_makes_room() -> None:
-    limiter, some = limiting(1), connections(2)
-    limiter.opened(some[0])
-    limiter.closed(some[0])
-    limiter.closed(some[0])
-    limiter.opened(some[1])
-    assert evicted(some) == []
-
-
-def test_connections_are_evicted_when_their_time_is_over() -> None:
-    clock, some = FakeClock(), connections(4)
-    limiter = limiting(4, clock)
-    for each in some[:3]:
-        limiter.opened(each)
-    limiter.responding(some[0])
-    clock.now = 9
-    limiter.waiting(some[1])  # as when the first bytes come
-    response(limiter, some[3])
-    limiter.evict_expired()
-    assert evicted(some) == []
-    clock.now = 10
-    limiter.evict_expired()
-    assert evicted(some) == [2]
-    clock.now = 19
-    limiter.evict_expired()
-    assert evicted(some) == [1, 2]
-    clock.now = 69
-    limiter.evict_expired()
-    assert evicted(some) == [1, 2, 3]
+@pytest.mark.parametrize(("now", "evicted"), [(9, []), (10, [2]), (19, [1, 2]), (69, [1, 2, 3])])
+def test_connections_are_evicted_when_their_time_is_over(now: int, evicted: list[int]) -> None:
+    start = ["opened 0", "opened 1", "opened 2", "responding 0", "now 9"]
+    first_bytes = ["waiting 1", "opened 3", "responding 3", "idle 3"]
+    assert played(4, *start, *first_bytes, f"now {now}") == evicted
 
 
 def fitting(soft: int, hard: int) -> tuple[int, int]:

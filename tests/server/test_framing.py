@@ -85,15 +85,6 @@ def test_one_empty_line_is_no_part_of_a_next_request(pieces: list[bytes], begun:
     assert reader.begun == begun
 
 
-@pytest.mark.parametrize("method", ["DELETE", "HEAD", "PURGE", "PRI", "BREW", "get", "M-SEARCH"])
-def test_any_method_is_passed_on(method: str) -> None:
-    reader = RequestReader()
-    reader.receive_data(get().replace(b"GET", method.encode(), 1))
-    request = reader.next_request()
-    assert request is not None
-    assert request.method == method.encode()
-
-
 @pytest.mark.parametrize("odd", ["//evil.test/", "/a/../b", "/%zz?%00", '/a|b?c="d"', "/@x:1?/?"])
 @in_one_loop
 async def test_odd_but_unambiguous_path_is_passed_on(odd: str) -> None:

@@ -16,17 +16,16 @@ from tests.server.examples import CHUNKED, GET, MALFORMED, SMUGGLED, WELL_FORMED
 from tests.support.processes import ROOT, Program
 
 T = TypeVar("T")
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.parametrize("name", ["cl-te", "cl-repeated", "obs-fold", "bare-lf", "chunk-prefix"])
+@pytest.mark.parametrize("name", ["cl-te", "obs-fold", "chunk-prefix"])
 async def test_malformed_request_is_refused(server: EchoServer, name: str) -> None:
     (response,) = await server.say(MALFORMED[name] + SMUGGLED)
     assert (response.status, response.echo["code"]) == (400, "malformed_request")
     assert server.reached == []
 
 
-@pytest.mark.parametrize("name", ["plain", "chunked", "trailer", "host-asterisk", "method-unknown"])
+@pytest.mark.parametrize("name", ["plain", "chunked", "method-unknown"])
 async def test_well_formed_request_is_answered(server: EchoServer, name: str) -> None:
     raw, body = WELL_FORMED[name]
     first, last = await server.say(raw, get(b"Connection: close"))

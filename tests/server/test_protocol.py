@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.server.conftest import FakeConnection, exchange, limiting
+from tests.server.conftest import FakeConnection, exchange
 from tests.server.examples import CHUNKED, EMPTY, GET, MALFORMED, SMUGGLED, get, post
 
 HOLD = get().replace(b"/first", b"/hold")
@@ -67,14 +67,6 @@ async def test_bytes_after_a_refusal_are_dropped() -> None:
 
 
 # --- one request after the other ---
-
-
-@pytest.mark.parametrize("raw", [get(), CHUNKED + b"2\r\n{}\r\n" + EMPTY, MALFORMED["cl-te"]])
-async def test_response_does_not_depend_on_how_the_network_cut_the_bytes(raw: bytes) -> None:
-    raw += SMUGGLED
-    whole = await exchange(raw)
-    pieces = await exchange(*(raw[at : at + 1] for at in range(len(raw))))
-    assert [each.status for each in pieces] == [each.status for each in whole]
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
@@ -252,26 +244,3 @@ async def test_refused_connection_is_closed_when_the_client_closes_its_side_too(
     await connection.responses()
     assert not connection.transport.closed
     assert not connection.protocol.eof_received()
-
-
-# --- the connection limit ---
-
-
-async def test_idle_connection_is_evicted_for_a_new_one() -> None:
-    limiter = limiting(1)
-    idle = FakeConnection(limiter)
-    idle.send(get())
-    await idle.responses()
-    new = FakeConnection(limiter)
-    assert (idle.transport.aborted, new.transport.aborted) == (True, False)
-
-
-async def test_new_connection_is_closed_while_all_others_are_being_answered() -> None:
-    limiter = limiting(1)
-    busy = FakeConnection(limiter)
-    busy.send(HOLD)
-    assert FakeConnection(limiter).transport.aborted
-    assert not busy.transport.aborted
-    await busy.responses()
-    busy.protocol.connection_lost(None)
-    assert not FakeConnection(limiter).transport.aborted
