@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from app.authing.client import PoolSecrets
+from app.authing.client import AuthingClient, PoolSecrets
 from app.authing.response import Deadline
 from app.errors import (
     AccountBlocked,
@@ -36,6 +36,10 @@ REFUSALS_OF_US = [
 ]
 
 
+def with_two_secrets(seen: Peer) -> AbstractAsyncContextManager[AuthingClient]:
+    return authing(seen.url, pool_secrets=PoolSecrets(lambda: [SECRET, NEXT]))
+
+
 def sent(seen: Peer) -> list[str]:
     assert all(request.json["ticket"] == TICKET for request in seen.requests)
     return [request.json["secret"] for request in seen.requests]
@@ -52,22 +56,15 @@ def authing_that_refuses(secret: str, refusal: bytes) -> AbstractAsyncContextMan
 async def test_the_other_secret_is_tried_once_with_the_same_ticket_and_stays_in_use(
     refusal: bytes,
 ) -> None:
-    secrets = PoolSecrets(lambda: [SECRET, NEXT])
-    async with (
-        authing_that_refuses(SECRET, refusal) as seen,
-        authing(seen.url, pool_secrets=secrets) as client,
-    ):
+    async with authing_that_refuses(SECRET, refusal) as seen, with_two_secrets(seen) as client:
         for _ in range(3):
             await client.exchange(TICKET)
         assert sent(seen) == [SECRET, NEXT, NEXT, NEXT]
 
 
 async def test_the_first_secret_is_used_while_it_is_good() -> None:
-    secrets = PoolSecrets(lambda: [SECRET, NEXT])
-    async with (
-        authing_that_refuses(NEXT, REFUSALS_OF_US[0]) as seen,
-        authing(seen.url, pool_secrets=secrets) as client,
-    ):
+    refusing = authing_that_refuses(NEXT, REFUSALS_OF_US[0])
+    async with refusing as seen, with_two_secrets(seen) as client:
         await client.exchange(TICKET)
         await client.exchange(TICKET)
         assert sent(seen) == [SECRET, SECRET]
@@ -92,8 +89,7 @@ async def test_the_first_secret_is_used_while_it_is_good() -> None:
 async def test_a_ticket_is_not_sent_again_after_any_other_answer_or_none(
     response: bytes | Answer, error: type[TicketgateError]
 ) -> None:
-    secrets = PoolSecrets(lambda: [SECRET, NEXT])
-    async with peer(response) as seen, authing(seen.url, pool_secrets=secrets) as client:
+    async with peer(response) as seen, with_two_secrets(seen) as client:
         with pytest.raises(error):
             async with Deadline(0.3):
                 await client.exchange(TICKET)
@@ -101,8 +97,7 @@ async def test_a_ticket_is_not_sent_again_after_any_other_answer_or_none(
 
 
 async def test_two_refused_secrets_are_a_wrong_configuration() -> None:
-    secrets = PoolSecrets(lambda: [SECRET, NEXT])
-    async with peer(REFUSALS_OF_US[0]) as seen, authing(seen.url, pool_secrets=secrets) as client:
+    async with peer(REFUSALS_OF_US[0]) as seen, with_two_secrets(seen) as client:
         for _ in range(2):
             with pytest.raises(AuthingMisconfigured):
                 await client.exchange(TICKET)
@@ -123,8 +118,7 @@ async def test_a_ticket_that_the_refusal_has_spent_shows_that_the_other_secret_i
             return REFUSALS_OF_US[0]
         return json_response({"code": code} if was_spent else make_user())
 
-    secrets = PoolSecrets(lambda: [SECRET, NEXT])
-    async with peer(says) as seen, authing(seen.url, pool_secrets=secrets) as client:
+    async with peer(says) as seen, with_two_secrets(seen) as client:
         with pytest.raises((TicketRejected, AccountBlocked)):
             await client.exchange(TICKET)
         spent.clear()

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
 
 import aiohttp
@@ -12,10 +11,10 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import override
 
+from app.authing.in_process import AsgiTransport
 from app.authing.resilience import Bulkhead
-from app.authing.transport import AuthingTransport, Response, Transport, map_client_error
+from app.authing.transport import AuthingTransport, Transport, map_client_error
 from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,
@@ -243,33 +242,25 @@ async def test_a_header_that_would_break_the_lines_of_a_request_is_not_sent(valu
 # --- other transports ---
 
 
-class BrokenTransport(Transport):
-    """Fails like an in-process transport: with an error that is not wrapped."""
+def broken(error: Exception) -> Transport:
+    """Return a transport that fails like one in this process: with an error that is not wrapped."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    async def app(_scope: object, _receive: object, _send: object) -> None:
+        raise error
 
-    @override
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> Response:
-        raise self._error
-
-    @override
-    async def aclose(self) -> None:
-        pass
+    return AsgiTransport(app)
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), OSError(113, "no route")])
 async def test_an_unwrapped_error_of_a_transport_is_mapped(error: Exception) -> None:
-    async with authing_over(BrokenTransport(error)) as client:
+    async with authing_over(broken(error)) as client:
         with pytest.raises(AuthingUnavailable) as trouble:
             await client.exchange(TICKET)
         assert trouble.value.outcome == "reset"
 
 
 async def test_a_bug_is_not_mapped_to_an_authing_error() -> None:
-    async with authing_over(BrokenTransport(LookupError())) as client:
+    async with authing_over(broken(LookupError())) as client:
         with pytest.raises(LookupError):
             await client.exchange(TICKET)
 

@@ -31,23 +31,16 @@ def test_the_unverified_header_of_a_compact_token_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [{}, {"typ": "JWT"}, {"alg": None}, {"alg": ["HS256"]}, [HEADER]]
+    "token",
+    [
+        *("", "..", "a.b", "a.b.c.d", " a.b.c", "a.b.c\n", "A" * 20_000),
+        *map(with_header, ({}, {"typ": "JWT"}, {"alg": None}, {"alg": ["HS256"]}, [HEADER])),
+        *(f"{b64(text)}.e30.bWFj" for text in (b"\xff", b'{"alg": "HS256", "alg": "HS256"}')),
+    ],
 )
-def test_a_header_without_an_algorithm_is_refused(header: object) -> None:
-    with pytest.raises(jws.InvalidJws):
-        jws.read(with_header(header), allowed=ALLOWED)
-
-
-@pytest.mark.parametrize("token", ["", "..", "a.b", "a.b.c.d", " a.b.c", "a.b.c\n", "A" * 20_000])
-def test_a_token_of_another_form_is_refused(token: str) -> None:
+def test_a_token_of_another_form_or_without_an_algorithm_is_refused(token: str) -> None:
     with pytest.raises(jws.InvalidJws):
         jws.read(token, allowed=ALLOWED)
-
-
-@pytest.mark.parametrize("header", [b"\xff", b'{"alg": "HS256", "alg": "HS256"}'])
-def test_a_header_that_is_not_strict_json_is_refused(header: bytes) -> None:
-    with pytest.raises(jws.InvalidJws):
-        jws.read(f"{b64(header)}.{b64(b'{}')}.{b64(b'mac')}", allowed=ALLOWED)
 
 
 @pytest.mark.parametrize("name", ["kid", "jwk", "jku", "x5u", "crit", "b64", "Alg"])

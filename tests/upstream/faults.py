@@ -74,9 +74,15 @@ def self_signed(authority: Authority) -> ssl.SSLContext:
     return Authority(folder).server(self_signed=True)
 
 
-async def only_older_tls(authing: FaultyAuthing) -> None:
-    # The alert protocol_version, which a server with at most TLS 1.0 sends.
-    await authing.server.say_only(b"\x15\x03\x01\x00\x02\x02\x46")
+def says_only(words: bytes) -> Strike:
+    async def strike(authing: FaultyAuthing) -> None:
+        await authing.server.say_only(words)
+
+    return strike
+
+
+# The alert protocol_version, which a server with at most TLS 1.0 sends.
+TOO_OLD = b"\x15\x03\x01\x00\x02\x02\x46"
 
 
 async def says_nothing(authing: FaultyAuthing) -> None:
@@ -173,7 +179,8 @@ FAULTS = (
     Fault("tls-expired", shows(lambda a: a.server(days_left=-1)), UNTRUSTED, 0, tls=True),
     Fault("tls-wrong-name", shows(lambda a: a.server(address="127.0.0.2")), UNTRUSTED, 0, tls=True),
     Fault("tls-self-signed", shows(self_signed), UNTRUSTED, 0, tls=True),
-    Fault("tls-tls-1.0", only_older_tls, UNTRUSTED, 0, tls=True),
+    Fault("tls-tls-1.0", says_only(TOO_OLD), UNTRUSTED, 0, tls=True),
+    Fault("tls-none", says_only(b"HTTP/1.1 400 Bad\r\n\r\n"), UNTRUSTED, 0, tls=True),
     Fault(
         "tls-stalled-handshake",
         says_nothing,

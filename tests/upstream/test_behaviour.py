@@ -92,18 +92,6 @@ async def test_a_stall_delays_only_the_first_128_logins(
         assert await authing.sessions() == 1
 
 
-async def test_a_crowd_is_served_completely_while_authing_answers(
-    tmp_path: Path, outcomes: Outcomes
-) -> None:
-    async with faulty_authing(tmp_path, timeout=60) as authing:
-        authing.server.response = Answer(GOOD, pause=0.05)
-
-        replies = await log_in_each(authing, tickets("crowd", 3 * MAX_CONCURRENT))
-
-        assert {reply.status for reply in replies} == {201}
-        assert Counter(outcomes()) == {"ok": 3 * MAX_CONCURRENT}
-
-
 async def test_phones_that_disconnect_leave_every_slot_usable(
     tmp_path: Path, outcomes: Outcomes
 ) -> None:
