@@ -20,7 +20,7 @@ from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
 from app.stores.sqlite import open_sqlite_store
 from tests.sessions.builders import DAY, SECOND, ending_of
-from tests.stores.restarting import restarting
+from tests.stores.factories import restarting
 from tests.support.fakes import IDENTITY, FakeClock, FakeIdentityProvider, RecordedEvents
 
 HOUR = timedelta(hours=1)

@@ -25,8 +25,7 @@ from app.sandbox.personas import Persona
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
-from tests.stores.dump import AtRest, Files, Keys
-from tests.stores.encodings import Dump
+from tests.stores.dump import AtRest, Dump, Files, Keys
 
 JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))

@@ -1,20 +1,36 @@
 """Acknowledged sessions survive `kill -9` of the process."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 from app.sessions.outcomes import Active, Unknown
+from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
-from tests.stores.builders import NOW
+from tests.stores.builders import NOW, keep, make_session
 
 ROOT = Path(__file__).parents[2]
-MODULE = "tests.stores.acknowledging_writer"
+WRITERS = 8
+
+
+async def _write(store: Stores, writer: int) -> None:
+    number = 0
+    while True:
+        name = f"session-{writer}-{number}"
+        await keep(store, make_session(name))
+        print(name, flush=True)  # noqa: T201  # the acknowledgement
+        number += 1
+
+
+async def _write_until_killed(path: Path) -> None:
+    with open_sqlite_store(path) as store:
+        await asyncio.gather(*(_write(store, writer) for writer in range(WRITERS)))
 
 
 def _killed_while_writing(path: Path, after: int) -> list[str]:
-    """Returns the names that the program acknowledged before it was killed."""
-    command = [sys.executable, "-m", MODULE, str(path)]
+    """Run this module; return the names that it acknowledged before it was killed."""
+    command = [sys.executable, "-m", __name__, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         names = [process.stdout.readline() for _ in range(after)]
@@ -31,3 +47,7 @@ async def test_every_acknowledged_session_survives_a_kill(tmp_path: Path) -> Non
         for name in acknowledged:
             assert isinstance(await store.sessions.touch(name, 0, NOW), Active), name
         assert await store.sessions.touch("session-0-1000000", 0, NOW) == Unknown()
+
+
+if __name__ == "__main__":
+    asyncio.run(_write_until_killed(Path(sys.argv[1])))
