@@ -20,6 +20,8 @@ LEASE = 10 * SECOND
 TICKET_LIFE = 150 * SECOND
 SUBJECT = "5e00000000000000000000aa"
 UNLIMITED = SessionLimits(max_per_user=1000, one_per_device_type=False)
+ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
+ONE_PER_TYPE = SessionLimits(max_per_user=1000, one_per_device_type=True)
 
 
 def make_session(session_id: str = "session-a", **changes: Any) -> Session:

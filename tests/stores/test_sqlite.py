@@ -16,7 +16,7 @@ from app.errors import StoreUnavailable
 from app.sessions.history import HistoryService
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Acquired, Active, Bearer, Ended
-from app.sessions.ports import SessionLimits, Stores
+from app.sessions.ports import Stores
 from app.store_url import SqliteUrl
 from app.stores import open_store
 from app.stores.sqlite import SqliteMaintenance, open_sqlite_store
@@ -27,6 +27,7 @@ from tests.stores.builders import (
     HOUR,
     IDLE,
     NOW,
+    ONE,
     SECOND,
     SUBJECT,
     UNLIMITED,
@@ -149,7 +150,6 @@ async def test_a_large_purge_lets_other_commands_run_in_between(store: Stores) -
     assert await purging == len(names)
 
 
-ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
 ENDS: dict[str, Act] = {
     "log out": end(),
     "reuse": rotate(0),

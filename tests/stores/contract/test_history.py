@@ -10,13 +10,15 @@ import pytest
 from app.errors import NotFound
 from app.sessions.history import HistoryEvent, HistoryService
 from app.sessions.models import EndReason, Proof, epoch
-from app.sessions.ports import SessionLimits, Stores
+from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
     DAY,
     HOUR,
     IDLE,
     NOW,
+    ONE,
+    ONE_PER_TYPE,
     SECOND,
     SUBJECT,
     UNLIMITED,
@@ -31,8 +33,6 @@ from tests.support.proofs import proof_of
 Act: TypeAlias = Callable[[Stores], Awaitable[object]]
 LATER = NOW + HOUR
 TTL = 7 * DAY
-ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
-PER_TYPE = SessionLimits(max_per_user=1000, one_per_device_type=True)
 NEWER = make_session("session-b", device_type="ios", created_at=LATER)
 
 
@@ -83,7 +83,7 @@ ENDS: list[tuple[EndReason, tuple[str, str, str], Act]] = [
     (EndReason.ACCOUNT_BLOCKED, ("authing", "", ""), end_all(EndReason.ACCOUNT_BLOCKED)),
     (EndReason.BANNED, ("ban", "", ""), lambda s: s.bans.put(ban_of(at=LATER))),
     (REPLACED, ("limit", "max_per_user", ""), lambda s: keep(s, NEWER, ONE)),
-    (REPLACED, ("limit", "one_per_device_type", ""), lambda s: keep(s, NEWER, PER_TYPE)),
+    (REPLACED, ("limit", "one_per_device_type", ""), lambda s: keep(s, NEWER, ONE_PER_TYPE)),
 ]
 
 
@@ -184,23 +184,16 @@ async def test_bindings_and_refused_proofs_are_listed_by_fault(store: Stores) ->
     for proof in ("missing", "invalid", "missing", Proof("key-a", ""), proof_of("key-b")):
         await store.sessions.rotate(replace(rotation_of(0), proof=proof))
     assert await events(store) == [
-        ("proof_refused", "required", 2),
-        ("proof_refused", "other_key", 1),
-        ("proof_refused", "invalid", 1),
-        ("session_bound", "", 1),
-        ("opened", "", 1),
+        *(("proof_refused", "required", 2), ("proof_refused", "other_key", 1)),
+        *(("proof_refused", "invalid", 1), ("session_bound", "", 1), ("opened", "", 1)),
     ]
+    theirs = rotation_of(0, session_id="session-b")
     for jti in (1, 2):
-        await store.sessions.rotate(
-            replace(rotation_of(0, session_id="session-b"), proof=proof_of(jti=jti))
-        )
-    theirs = await service(store, LATER).of_session("session-b")
-    assert {each["event"]: each.get("count", 1) for each in theirs} == {
-        "refresh_replayed": 1,
-        "refreshed": 1,
-        "session_bound": 1,
-        "opened": 1,
-    }
+        await store.sessions.rotate(replace(theirs, proof=proof_of(jti=jti)))
+    told = await service(store, LATER).of_session("session-b")
+    assert sorted((each["event"], each.get("count", 1)) for each in told) == [
+        *(("opened", 1), ("refresh_replayed", 1), ("refreshed", 1), ("session_bound", 1))
+    ]
 
 
 async def test_a_replay_may_bind_a_session(store: Stores) -> None:
@@ -234,12 +227,8 @@ async def test_bans_and_lifts_are_listed_with_and_without_sessions(store: Stores
     await store.bans.put(ban_of(at=NOW + 4 * HOUR, until=NOW + 5 * HOUR))
     await store.bans.lift(SUBJECT, NOW + 5 * HOUR)  # it was over
     told = await history(store, NOW + DAY)
-    assert [(each["event"], (each["at"] - epoch(NOW)) // 3600) for each in told] == [
-        ("banned", 4),
-        ("ban_lifted", 2),
-        ("banned", 1),
-        ("banned", 0),
-    ]
+    hours_of = [(each["event"], (each["at"] - epoch(NOW)) // 3600) for each in told]
+    assert hours_of == [("banned", 4), ("ban_lifted", 2), ("banned", 1), ("banned", 0)]
 
 
 async def test_a_ban_of_many_sessions_is_listed_once(store: Stores) -> None:
@@ -276,11 +265,8 @@ async def test_the_history_of_a_session_is_kept_as_long_as_set_after_its_end(sto
     await end(EndReason.LOGGED_OUT)(store)
     last = LATER + TTL - SECOND
     for _ in ("not purged", "purged"):
-        assert [event for event, *_ in await events(store, last)] == [
-            "ended",
-            "rolled_forward",
-            "opened",
-        ]
+        told = [event for event, *_ in await events(store, last)]
+        assert told == ["ended", "rolled_forward", "opened"]
         await store.maintenance.purge(last)
     assert await unknown(store, LATER + TTL)
     assert await unknown(store, LATER + 60 * SECOND, 60 * SECOND)

@@ -11,6 +11,8 @@ from app.sessions.ports import SessionLimits, Stores
 from tests.stores.builders import (
     IDLE,
     NOW,
+    ONE,
+    ONE_PER_TYPE,
     SECOND,
     SUBJECT,
     UNLIMITED,
@@ -20,9 +22,7 @@ from tests.stores.builders import (
 )
 from tests.stores.contract.steps import acquire, create, end, play, touch
 
-ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
 TWO = SessionLimits(max_per_user=2, one_per_device_type=False)
-ONE_PHONE = SessionLimits(max_per_user=1000, one_per_device_type=True)
 BOTH = SessionLimits(max_per_user=2, one_per_device_type=True)
 Login: TypeAlias = tuple[int, SessionLimits, str | None, list[int]]
 """At this second, under these limits, with this device type; and the sessions that it replaces."""
@@ -56,11 +56,15 @@ LOGINS: dict[str, tuple[list[Login], list[int]]] = {
         [4, 5],
     ),
     "a second phone of a type replaces the first": (
-        [(1, ONE_PHONE, "ios", []), (2, ONE_PHONE, "android", []), (3, ONE_PHONE, "ios", [1])],
+        [
+            (1, ONE_PER_TYPE, "ios", []),
+            (2, ONE_PER_TYPE, "android", []),
+            (3, ONE_PER_TYPE, "ios", [1]),
+        ],
         [2, 3],
     ),
     "phones of unknown type replace no session": (
-        [(1, ONE_PHONE, None, []), (2, ONE_PHONE, "ios", []), (3, ONE_PHONE, None, [])],
+        [(1, ONE_PER_TYPE, None, []), (2, ONE_PER_TYPE, "ios", []), (3, ONE_PER_TYPE, None, [])],
         [1, 2, 3],
     ),
     "under both limits the same type goes first and then the oldest": (

@@ -22,12 +22,13 @@ from app.sessions.outcomes import (
     Rotated,
     Unknown,
 )
-from app.sessions.ports import SessionLimits, Stores
+from app.sessions.ports import Stores
 from tests.stores.builders import (
     DAY,
     IDLE,
     LEASE,
     NOW,
+    ONE,
     SUBJECT,
     UNLIMITED,
     ban_of,
@@ -131,8 +132,7 @@ async def test_one_of_100_concurrent_creations_opens_the_session(store: Stores) 
 
 async def test_concurrent_logins_never_exceed_the_session_limit(store: Stores) -> None:
     names = [f"session-{number}" for number in range(CALLERS)]
-    one = SessionLimits(max_per_user=1, one_per_device_type=False)
-    replaced = await asyncio.gather(*(keep(store, make_session(name), one) for name in names))
+    replaced = await asyncio.gather(*(keep(store, make_session(name), ONE) for name in names))
     (active,) = await store.sessions.active_sessions(SUBJECT, NOW)
     assert sorted([*chain(*replaced), active.id]) == sorted(names)
 

@@ -1,18 +1,19 @@
 """The feed of ended sessions: each end once, in order, and from any cursor."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import pytest
 
 from app.sessions.models import EndReason, RevocationPage, epoch
-from app.sessions.ports import SessionLimits, Stores
+from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
     DAY,
     HOUR,
     IDLE,
     NOW,
+    ONE,
+    ONE_PER_TYPE,
     SECOND,
     SUBJECT,
     UNLIMITED,
@@ -21,10 +22,9 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
+from tests.stores.contract.steps import Act, end, end_all, erase, rotate
 
 TTL = 600 * SECOND
-ONE = SessionLimits(max_per_user=1, one_per_device_type=False)
-PER_TYPE = SessionLimits(max_per_user=1000, one_per_device_type=True)
 
 
 async def feed(store: Stores, after: str = "", at: datetime = NOW) -> RevocationPage:
@@ -35,33 +35,28 @@ async def ids(store: Stores, after: str = "", at: datetime = NOW) -> list[str]:
     return [each["sid"] for _, each in (await feed(store, after, at)).revocations]
 
 
-async def end(store: Stores, *session_ids: str, at: datetime = NOW) -> None:
+async def ended(store: Stores, *session_ids: str, at: datetime = NOW) -> None:
     for session_id in session_ids:
         await keep(store, make_session(session_id))
-        await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, at)
+        await end(at=at, session_id=session_id)(store)
+
+
+NEWCOMER = make_session("session-b", device_type="ios")
 
 
 @pytest.mark.parametrize(
     ("reason", "act"),
     [
-        (
-            EndReason.LOGGED_OUT,
-            lambda s: s.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
-        ),
-        (EndReason.KICKED, lambda s: s.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)),
-        (EndReason.BANNED, lambda s: s.bans.put(ban_of())),
-        (EndReason.ERASED, lambda s: s.sessions.erase(SUBJECT, NOW)),
-        (EndReason.REPLACED, lambda s: keep(s, make_session("session-b"), ONE)),
-        (
-            EndReason.REPLACED,
-            lambda s: keep(s, make_session("session-b", device_type="ios"), PER_TYPE),
-        ),
-        (EndReason.REFRESH_REUSED, lambda s: s.sessions.rotate(rotation_of(3))),
+        (EndReason.LOGGED_OUT, end()),
+        (EndReason.KICKED, end_all(EndReason.KICKED)),
+        (EndReason.BANNED, lambda store: store.bans.put(ban_of())),
+        (EndReason.ERASED, erase()),
+        (EndReason.REPLACED, lambda store: keep(store, make_session("session-b"), ONE)),
+        (EndReason.REPLACED, lambda store: keep(store, NEWCOMER, ONE_PER_TYPE)),
+        (EndReason.REFRESH_REUSED, rotate(3)),
     ],
 )
-async def test_an_end_is_in_the_feed_once(
-    store: Stores, reason: EndReason, act: Callable[[Stores], Awaitable[object]]
-) -> None:
+async def test_an_end_is_in_the_feed_once(store: Stores, reason: EndReason, act: Act) -> None:
     await keep(store, make_session(device_type="ios", generation=5))
     await act(store)
     await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
@@ -82,8 +77,8 @@ async def test_an_expiry_is_not_in_the_feed(store: Stores) -> None:
 
 
 async def test_an_end_leaves_the_feed_when_the_last_access_token_has_expired(store: Stores) -> None:
-    await end(store, "session-a")
-    await end(store, "session-b", at=NOW + ABSOLUTE - 5 * SECOND)
+    await ended(store, "session-a")
+    await ended(store, "session-b", at=NOW + ABSOLUTE - 5 * SECOND)
     assert await ids(store, at=NOW + TTL - SECOND) == ["session-a", "session-b"]
     assert await ids(store, at=NOW + TTL) == ["session-b"]
     ((_, last),) = (await feed(store, at=NOW + ABSOLUTE - SECOND)).revocations
@@ -93,20 +88,20 @@ async def test_an_end_leaves_the_feed_when_the_last_access_token_has_expired(sto
 
 async def test_a_cursor_returns_what_ended_after_it_in_order(store: Stores) -> None:
     empty = await feed(store)
-    await end(store, "session-a", "session-b", "session-c")
+    await ended(store, "session-a", "session-b", "session-c")
     first, second, third = [at for at, _ in (await feed(store, empty.cursor)).revocations]
     assert await ids(store, first) == ["session-b", "session-c"]
     assert await ids(store, second) == ["session-c"]
     assert await feed(store, third) == RevocationPage([], third, more=False)
-    await end(store, "session-d")
+    await ended(store, "session-d")
     assert await ids(store, third) == ["session-d"]
 
 
 async def test_a_cursor_outlives_what_no_longer_matters(store: Stores) -> None:
-    await end(store, "session-a")
+    await ended(store, "session-a")
     behind = await feed(store, at=NOW + TTL)
     assert behind.revocations == []
-    await end(store, "session-b", at=NOW + TTL)
+    await ended(store, "session-b", at=NOW + TTL)
     assert await ids(store, behind.cursor, NOW) == ["session-b"]
 
 
@@ -119,12 +114,12 @@ async def test_a_cursor_outlives_what_no_longer_matters(store: Stores) -> None:
     ],
 )
 async def test_an_unknown_cursor_returns_all_that_still_matters(store: Stores, cursor: str) -> None:
-    await end(store, "session-a", "session-b", at=NOW)
+    await ended(store, "session-a", "session-b", at=NOW)
     assert await ids(store, cursor) == ["session-a", "session-b"]
 
 
 async def test_a_cursor_of_another_session_at_the_same_place_is_unknown(store: Stores) -> None:
-    await end(store, "session-a", "session-b")
+    await ended(store, "session-a", "session-b")
     cursor = (await feed(store)).cursor
     place, _, _ = cursor.partition(".")
     assert await ids(store, f"{place}.session-a") == ["session-a", "session-b"]
@@ -132,7 +127,7 @@ async def test_a_cursor_of_another_session_at_the_same_place_is_unknown(store: S
 
 
 async def test_an_erasure_removes_the_user_from_earlier_events(store: Stores) -> None:
-    await end(store, "session-a", "session-b")
+    await ended(store, "session-a", "session-b")
     await keep(store, make_session("session-c"))
     await keep(store, make_session("session-d", subject="another"))
     await store.sessions.end("session-d", "another", EndReason.LOGGED_OUT, NOW)
@@ -155,9 +150,9 @@ async def test_ends_of_many_sessions_come_in_pages(store: Stores) -> None:
 
 @pytest.mark.parametrize("late", [HOUR, 8 * DAY])
 async def test_a_purge_takes_no_end_that_still_matters(store: Stores, late: timedelta) -> None:
-    await end(store, "session-a")
+    await ended(store, "session-a")
     old = await feed(store)
-    await end(store, "session-b", at=NOW + late)
+    await ended(store, "session-b", at=NOW + late)
     await store.maintenance.purge(NOW + late)
     assert await ids(store, old.cursor, NOW + late) == ["session-b"]
     assert await ids(store, "", NOW + late) == ["session-b"]

@@ -6,8 +6,8 @@ import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
-from app.sessions.ports import SessionLimits, Stores
-from tests.stores.builders import DAY, HOUR, IDLE, NOW, SECOND, SUBJECT, keep, make_session
+from app.sessions.ports import Stores
+from tests.stores.builders import DAY, HOUR, IDLE, NOW, ONE, SECOND, SUBJECT, keep, make_session
 from tests.stores.contract.steps import Act, Step, end, end_all, erase, play, purge, rotate, touch
 
 OTHER = "5e00000000000000000000bb"
@@ -116,8 +116,7 @@ async def test_sessions_of_one_second_are_listed_in_the_order_of_writing(store: 
 
 
 async def test_a_replaced_session_of_an_erased_user_names_no_device(store: Stores) -> None:
-    one = SessionLimits(max_per_user=1, one_per_device_type=False)
-    await keep(store, make_session("newcomer", created_at=LATER, device_type="ios"), one)
+    await keep(store, make_session("newcomer", created_at=LATER, device_type="ios"), ONE)
     await store.sessions.erase(SUBJECT, LATER)
     await play(store, (touch(0, LATER, "oldest"), Ended(EndReason.REPLACED, None)))
 
