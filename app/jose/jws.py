@@ -23,6 +23,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCI
 _MAX_LENGTH = 16 * 1024
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: a later one is in milliseconds
 _JWS = jwt.PyJWS()
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_+/", b"+/..")
 
 
@@ -42,7 +43,7 @@ def sign(header: str, claims: Mapping[str, Any], key: Any, algorithm: str) -> st
 
 def segment(members: Mapping[str, Any]) -> str:
     """Encode a JSON object as one part of a JWS."""
-    return base64url_encode(json.dumps(members, separators=(",", ":")).encode())
+    return base64url_encode(_ENCODER.encode(members).encode())
 
 
 class UnverifiedJws(NamedTuple):

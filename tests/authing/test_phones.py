@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.authing.phones import e164
+from app.authing.profile import e164
 
 MAINLAND = "+8613800138000"
 HONG_KONG = "+85261234567"
