@@ -62,12 +62,11 @@ class EndReason(StrEnum):
 class Session:
     """One signed-in device, which is also one family of refresh tokens.
 
-    `generation` counts rotations. `secret_kid` names the key of this generation's refresh token, so
-    that a replay computes the same token after a change of keys. `encrypted_profile` holds the
-    user's claims and the device. `last_used_at` is the time of the login or of the last rotation.
-    The session expires at `expires_at`; a refresh moves that, never past `absolute_expires_at`.
-    A bound session has the thumbprint of its key (RFC 7638), and in `seen_proofs` the ids of its
-    newest proofs, between spaces.
+    `generation` counts rotations. `secret_kid` names the key of its refresh token, so that a replay
+    computes the same token after a change of keys. `last_used_at` is the time of the login or of
+    the last rotation. A refresh moves `expires_at`, never past `absolute_expires_at`. A bound
+    session has the thumbprint of its key (RFC 7638), and in `seen_proofs` the ids of its newest
+    proofs, between spaces.
     """
 
     id: str
@@ -93,8 +92,8 @@ MAX_SEEN_PROOFS = 8
 class Proof:
     """A proof of possession (RFC 9449) that is good for this request, if its key is the session's.
 
-    `id` is the time of its nonce and a hash of its `jti`, 32 hex digits; so ids are in the order of
-    time. It is empty if the nonce is not a current one of ours.
+    `id` is the time of its nonce and a hash of its `jti`, in 32 hex digits, so ids are in the order
+    of time; it is empty if the nonce is not a current one of ours.
     """
 
     thumbprint: str
@@ -189,10 +188,7 @@ def session_record(row: Mapping[str, Any], notes: Sequence[Note]) -> SessionReco
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A user is banned until an instant, or (None) until the ban is lifted.
-
-    `reason` is a word for the operator; the user does not get it.
-    """
+    """A ban until an instant, or (None) until it is lifted. `reason` is a word for the operator."""
 
     subject: str
     reason: str

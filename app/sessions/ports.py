@@ -159,9 +159,9 @@ class SessionStore(Protocol):
         *,
         by: str = "",
     ) -> Ended | Unknown:
-        """End a session of this user (None: of any), also if it has expired at `now`.
+        """End a session of this user (None: of any), also an expired one. An earlier reason stays.
 
-        An earlier reason stays. `by` is the session that asks for it, for the history.
+        `by` is the session that asks for it, for the history.
         """
 
     async def end_all(

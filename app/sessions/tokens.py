@@ -49,9 +49,9 @@ class AccessClaims(NamedTuple):
 class AccessTokenCodec:
     """Issues and verifies access tokens. `max_lifetime` is the limit of `exp - iat`.
 
-    It remembers the last 10,000 genuine tokens (11 MB), because an app sends each one many times.
-    It keeps tokens and not hashes: the keys that can sign any token are in the same memory. A
-    change of the keys forgets them.
+    It remembers the last 10,000 genuine tokens (11 MB), because an app sends each one many times:
+    tokens and not hashes, because the keys that can sign any token are in the same memory. A change
+    of the keys forgets them.
     """
 
     issuer: str
@@ -62,10 +62,7 @@ class AccessTokenCodec:
     _read_once: Callable[[str], AccessClaims] = field(init=False, repr=False)
 
     def issue(self, ring: KeyRing, session: Session, now: datetime) -> tuple[str, int]:
-        """Sign an access token; return it with its lifetime in seconds.
-
-        It never outlives the session (promise 6).
-        """
+        """Sign an access token, which never outlives the session; return it and its seconds."""
         expires_at = min(now + self.max_lifetime, session.expires_at)
         issued, expires = int(now.timestamp()), int(expires_at.timestamp())
         claims: dict[str, Any] = {
