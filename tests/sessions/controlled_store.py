@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,16 +25,7 @@ class ControlledStore:
 
     @property
     def ports(self) -> Stores:
-        ports: list[Any] = [
-            _Port(self, port)
-            for port in (
-                self.real.tickets,
-                self.real.sessions,
-                self.real.bans,
-                self.real.history,
-                self.real.maintenance,
-            )
-        ]
+        ports: list[Any] = [_Port(self, getattr(self.real, port.name)) for port in fields(Stores)]
         return Stores(*ports)
 
     def rows(self) -> Rows:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import AccessTokenInvalid, AccountBlocked, NotFound, RefreshSessionEnded
+from app.errors import AccessTokenInvalid, NotFound, RefreshSessionEnded
 from app.sessions.login import Login, LoginService
 from app.sessions.models import EndReason, TokenPair
 from app.sessions.ports import Stores
 from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
 from app.stores.sqlite import open_sqlite_store
-from tests.sessions.builders import DAY, SECOND, ending_of
+from tests.sessions.builders import ending_of
 from tests.stores.factories import restarting
-from tests.support.fakes import IDENTITY, FakeClock, FakeIdentityProvider, RecordedEvents
+from tests.support.fakes import IDENTITY, FakeClock, RecordedEvents
 
 HOUR = timedelta(hours=1)
 USER = IDENTITY.subject
@@ -58,23 +58,6 @@ async def test_a_chain_of_50_refreshes_is_one_session(
     assert events.names == ["session_opened"] + ["session_rotated"] * 50
 
 
-async def test_the_predecessor_gets_the_same_successor_until_the_window_ends(
-    service: SessionService, login: TokenPair, clock: FakeClock, events: RecordedEvents
-) -> None:
-    successor = await service.refresh(login.refresh_token)
-    clock.advance(24 * HOUR - SECOND)
-    again = await service.refresh(login.refresh_token)
-    assert again.replayed
-    assert again.refresh_token == successor.refresh_token
-    clock.advance(SECOND)
-    with pytest.raises(RefreshSessionEnded):
-        await service.refresh(login.refresh_token)
-    kind = {"kind": "recent_previous"}
-    assert events.entries[-1] == ("refresh_reused", login.session.id, kind)
-    with pytest.raises(RefreshSessionEnded):
-        await service.refresh(successor.refresh_token)
-
-
 async def test_the_second_of_thief_and_owner_ends_the_session(
     service: SessionService, login: TokenPair
 ) -> None:
@@ -107,27 +90,6 @@ async def test_a_reuse_ends_every_branch_of_four_generations(
     for pair in tree:
         assert await ending_of(service, pair) == ("refresh_reused", None)
     assert await lives(service, other)
-
-
-async def test_a_refresh_moves_the_idle_limit_and_never_the_absolute_one(
-    logins: LoginService, service: SessionService, login: TokenPair, clock: FakeClock
-) -> None:
-    other = await logins.log_in(Login("another-ticket"))
-    clock.advance(14 * DAY - SECOND)
-    idle = await service.refresh(other.refresh_token)
-    pair = await service.refresh(login.refresh_token)
-    for days in (14, 2):
-        clock.advance(days * DAY - SECOND)
-        pair = await service.refresh(pair.refresh_token)
-        assert pair.session.absolute_expires_at == login.session.absolute_expires_at
-    assert (pair.expires_in, pair.refresh_expires_in) == (3, 3)
-    clock.advance(2 * SECOND)
-    pair = await service.refresh(pair.refresh_token)
-    clock.advance(SECOND)
-    for expired in (idle, pair):
-        with pytest.raises(RefreshSessionEnded) as caught:
-            await service.refresh(expired.refresh_token)
-        assert caught.value.reason == "expired"
 
 
 @pytest.mark.parametrize(
@@ -181,15 +143,6 @@ async def test_a_repeated_or_invalid_logout_ends_no_other_session(
             await service.revoke(USER, garbage)
     assert events.names.count("session_ended") == 1
     assert await lives(service, other)
-
-
-async def test_a_user_blocked_at_authing_keeps_the_old_session_and_gets_no_new_one(
-    logins: LoginService, service: SessionService, provider: FakeIdentityProvider, login: TokenPair
-) -> None:
-    provider.failure = AccountBlocked()
-    with pytest.raises(AccountBlocked):
-        await logins.log_in(Login("second-ticket"))
-    assert (await service.refresh(login.refresh_token)).session.id == login.session.id
 
 
 @pytest.mark.parametrize("stores", ["restarting"], indirect=True)
