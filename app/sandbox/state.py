@@ -1,6 +1,6 @@
 """The options of a sandbox and its state: tickets, counts and the faults in force. No HTTP.
 
-pydantic checks values when they are made. Its message names the member and the rule.
+pydantic checks the values when they are made; its message names the member and the rule.
 """
 
 import json
@@ -155,13 +155,9 @@ class SandboxState:
         self.fault = NO_FAULT
         self.answers = DeskFaults()
         self.tickets: OrderedDict[str, Ticket] = OrderedDict()
-        self.tickets_issued = 0
-        self.exchanges = 0
-        self.logins = 0
-        self.jwks_reads = 0
         self.statuses: dict[str, str] = {}
         self.management_tokens: dict[str, float] = {}
-        self.users_read = 0
+        self.tickets_issued = self.exchanges = self.logins = self.jwks_reads = self.users_read = 0
 
     def issue(self, consent: Consent) -> str:
         """Issue a ticket; its life starts now, and ends now if the app is to get it too late."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
@@ -10,10 +11,29 @@ from typing_extensions import override
 from tests.sandbox.graded_app import NO_ANSWER, REFRESH, GoodApp, problem_of
 
 
-class SendsNoKey(GoodApp):
-    @override
-    def new_key(self) -> str:
-        return ""
+def app_with(**members: Any) -> type[GoodApp]:
+    """An app that differs from the good one in these members."""
+    return type("BadApp", (GoodApp,), members)
+
+
+def keep_tokens_and_log_out(app: GoodApp) -> Awaitable[httpx.Response]:
+    return app.send("DELETE", "/v1/sessions/current", token=app.access_token())
+
+
+async def forget_only(app: GoodApp) -> None:
+    app.forget()
+
+
+SendsNoKey = app_with(new_key=lambda _app: "")
+UsesOneKeyForAll = app_with(new_key=lambda _app: "one-key-for-everything")
+NeverRetries = app_with(attempts=1)
+DoesNotWait = app_with(wait=lambda *_: asyncio.sleep(0))
+NeverTimesOut = app_with(timeout=60)
+IgnoresA401 = app_with(asks_for_refresh=lambda *_: False)
+KeepsTokensOfAnEndedSession = app_with(learn=lambda *_: None)
+KeepsTokensAfterLogOut = app_with(log_out=keep_tokens_and_log_out)
+LogsOutInSilence = app_with(log_out=forget_only)
+WaitsForA401 = app_with(is_due=lambda _app: False)
 
 
 class MakesANewKeyForARetry(GoodApp):
@@ -22,22 +42,6 @@ class MakesANewKeyForARetry(GoodApp):
         self, method: str, path: str, body: Any, key: str, token: str
     ) -> httpx.Response:
         return await super().send_once(method, path, body, key and self.new_key(), token)
-
-
-class UsesOneKeyForAll(GoodApp):
-    @override
-    def new_key(self) -> str:
-        return "one-key-for-everything"
-
-
-class NeverRetries(GoodApp):
-    attempts = 1
-
-
-class DoesNotWait(GoodApp):
-    @override
-    async def wait(self, response: httpx.Response, attempt: int) -> None:
-        await asyncio.sleep(0)
 
 
 class LogsInAgainWithARefusedTicket(GoodApp):
@@ -81,10 +85,6 @@ class KeepsTheKeyInMemory(GoodApp):
     async def refresh_now(self) -> None:
         self.storage.key = self.__dict__.setdefault("key_of_" + self.access_token(), self.new_key())
         await super().refresh_now()
-
-
-class NeverTimesOut(GoodApp):
-    timeout = 60
 
 
 class RefreshesForEachCall(GoodApp):
@@ -141,12 +141,6 @@ class RefreshesUntilTheCallSucceeds(GoodApp):
             await self.refresh()
 
 
-class IgnoresA401(GoodApp):
-    @override
-    def asks_for_refresh(self, response: httpx.Response) -> bool:
-        return False
-
-
 class DropsTokensAfterAnyFailedRefresh(GoodApp):
     attempts = 1
 
@@ -168,35 +162,11 @@ class ForgetsTheOldTokenBeforeItHasANewOne(GoodApp):
             self.keep(response)
 
 
-class KeepsTokensOfAnEndedSession(GoodApp):
-    @override
-    def learn(self, response: httpx.Response) -> None:
-        pass
-
-
-class KeepsTokensAfterLogOut(GoodApp):
-    @override
-    async def log_out(self) -> None:
-        await self.send("DELETE", "/v1/sessions/current", token=self.access_token())
-
-
-class LogsOutInSilence(GoodApp):
-    @override
-    async def log_out(self) -> None:
-        self.forget()
-
-
 class BelievesTheClockOfThePhone(GoodApp):
     @override
     def is_due(self) -> bool:
         tokens = self.storage.tokens
         return bool(tokens) and tokens["server_time"] + tokens["expires_in"] < time.time()
-
-
-class WaitsForA401(GoodApp):
-    @override
-    def is_due(self) -> bool:
-        return False
 
 
 class SendsOneProofTwice(GoodApp):
