@@ -49,20 +49,14 @@ def authing_routes(state: SandboxState) -> list[Route]:
     def managed(_body: bytes) -> Fault:
         return state.next_fault("management")
 
-    exchange, new_token, get_user = (
-        _faulty(partial(endpoint, state), next_fault)
-        for endpoint, next_fault in (
-            (_exchange, arrive),
-            (_new_management_token, managed),
-            (_get_user, managed),
-        )
-    )
+    exchange = _faulty(partial(_exchange, state), arrive)
+    new_token = _faulty(partial(_new_management_token, state), managed)
     return [
         Route("/oauth/app2wxapp/auth/{pool}", exchange, methods=["POST"]),
         Route("/oidc/.well-known/jwks.json", jwks),
         Route("/authing/token", check_token),
         Route("/api/v3/get-management-token", new_token, methods=["POST"]),
-        Route("/api/v3/get-user", get_user),
+        Route("/api/v3/get-user", _faulty(partial(_get_user, state), managed)),
     ]
 
 
@@ -124,19 +118,14 @@ def user_token(
 ) -> tuple[str, int]:
     """Return the `token` of the user object and its expiry in seconds since 1970."""
     if options.token_algorithm == "RS256":
-        expires_at = now + _HOUR
-        claims = _oidc_claims(options, persona)
-        return keys.rs256({**claims, "iat": now, "exp": expires_at}), expires_at
-    expires_at = now + _FIFTEEN_DAYS
+        times = {"iat": now, "exp": now + _HOUR}
+        ids = {"sub": persona.user_id, "aud": options.audience, "iss": options.issuer}
+        profile = {"nickname": persona.nickname, "picture": persona.photo}
+        return keys.rs256({**ids, **profile, "gender": "U", "email": None, **times}), times["exp"]
+    times = {"iat": now, "exp": now + _FIFTEEN_DAYS}
     pools = {"userPoolId": options.user_pool_id, "clientId": options.user_pool_id}
     data = {"type": "user", "unionid": persona.unionid, "id": persona.user_id, **pools}
-    return keys.hs256({"data": data, "iat": now, "exp": expires_at}), expires_at
-
-
-def _oidc_claims(options: SandboxOptions, persona: Persona) -> dict[str, Any]:
-    profile = {"nickname": persona.nickname, "picture": persona.photo, "gender": "U", "email": None}
-    registered = {"sub": persona.user_id, "aud": options.audience, "iss": options.issuer}
-    return {**registered, **profile}
+    return keys.hs256({"data": data, **times}), times["exp"]
 
 
 def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:

@@ -88,31 +88,25 @@ ANSWER_SPOILS = {
 
 
 class Answering:
-    """An ASGI application: `answer` answers each request."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        request = Request(scope, receive)
-        response = await self._answer(Call(request, await request.body()))
-        await (response or drop)(scope, receive, send)
-
-
-def answering_apps(service: ASGIApp, answer: Answer) -> ASGIApp:
-    """Return the service with other answers below `/v1/`.
+    """An ASGI application: `answer` answers the requests, or those below `/v1/` of a service.
 
     So `/sandbox`, the health routes and the routes of the backend work while a fault is set. A
     preflight (Fetch standard) is answered without a fault.
     """
-    answering = Answering(answer)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, answer: Answer, service: ASGIApp | None = None) -> None:
+        self._answer = answer
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         is_of_an_app = scope.get("path", "").startswith("/v1/") and scope["method"] != "OPTIONS"
-        await (answering if is_of_an_app else service)(scope, receive, send)
-
-    return app
+        if self._service is not None and not is_of_an_app:
+            await self._service(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        response = await self._answer(Call(request, await request.body()))
+        await (response or drop)(scope, receive, send)
 
 
 class Truncated(Response):
@@ -140,7 +134,7 @@ async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _hang_up(receive: Receive, send: Send) -> bool:
     # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
-    # that owns the socket's transport. Elsewhere there is no transport, and nothing happens.
+    # that owns the socket's transport.
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         return False
@@ -162,4 +156,4 @@ def with_faults(service: ASGIApp, state: SandboxState, problem: Problem) -> ASGI
             spoil = Spoil(instead=problem(PROBLEMS[name], math.ceil(seconds)))
         return await spoil.answer(call, service)
 
-    return answering_apps(service, answer)
+    return Answering(answer, service)

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.sandbox.control import ControlRoute, mini_program_answer
-from app.sandbox.faults import ANSWER_SPOILS, Call, Problem, Spoil, answering_apps
+from app.sandbox.faults import ANSWER_SPOILS, Answering, Call, Problem, Spoil
 from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
@@ -69,7 +69,7 @@ class Grader:
     def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
         """Return the service under observation."""
         self._service, self._problem = service, problem
-        return answering_apps(service, self._answer)
+        return Answering(self._answer, service)
 
     def routes(self) -> list[Route]:
         """Return the routes of the grader."""
