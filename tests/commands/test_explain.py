@@ -68,16 +68,13 @@ def test_a_history_is_printed_beside_a_running_service_and_after_it(
     assert_explained(shell)
 
 
-def test_a_history_in_redis_is_printed(
+async def test_a_history_in_redis_is_printed(
     shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def prepare() -> None:
-        async with opened(valkey.url) as store:
-            await log_in_and_out(store)
-
-    asyncio.run(prepare())
+    async with opened(valkey.url) as store:
+        await log_in_and_out(store)
     monkeypatch.setenv("STORE_URL", valkey.url)
-    assert_explained(shell)
+    await asyncio.to_thread(assert_explained, shell)
 
 
 @pytest.mark.parametrize(("locale", "language"), [("zh_CN.UTF-8", "zh"), ("C", "en"), ("", "en")])

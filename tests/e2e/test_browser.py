@@ -111,6 +111,16 @@ class Visitor:
     def switch(self, key: str) -> None:
         self.page.get_by_role("switch", name=self.text(key)).click()
 
+    def spoil_answers(self, fault: str) -> None:
+        """Set a fault of the service's answers at the fault desk."""
+        self.page.get_by_label(self.text("fault_answers")).select_option(fault)
+        self.press("fault_set")
+        self.fault_is(f"fault_{fault}")
+
+    def fault_is(self, key: str) -> None:
+        """Wait until the fault desk shows this state."""
+        self.page.locator("#fault-state", has_text=self.text(key)).wait_for()
+
     def told(self, key: str, number: int = 1, **values: Any) -> None:
         """Wait until the phone tells this."""
         text = self.text(key, **values)
@@ -193,11 +203,9 @@ def test_every_button_does_what_it_says_in_both_languages(visit: Visit, language
     ]
     assert "\n" in lines[0]  # the explanation
 
-    page.get_by_label(someone.text("fault_answers")).select_option("503")
-    press("fault_set")
-    page.locator("#fault-state", has_text=someone.text("fault_503")).wait_for()
+    someone.spoil_answers("503")
     press("fault_clear")
-    page.locator("#fault-state", has_text=someone.text("fault_off")).wait_for()
+    someone.fault_is("fault_off")
     press("copy")
     page.get_by_role("button", name=someone.text("copied")).wait_for()
     press("clear")
@@ -273,29 +281,24 @@ def test_one_phone_of_each_type_replaces_the_first(visit: Visit) -> None:
 
 def test_the_app_waits_out_a_fault(visit: Visit) -> None:
     someone, reason = visit(), "Sessions are unavailable for the moment"
-    someone.page.get_by_label(someone.text("fault_answers")).select_option("503")
-    someone.press("fault_set")
-    someone.page.locator("#fault-state", has_text=someone.text("fault_503")).wait_for()
+    someone.spoil_answers("503")
     someone.press("sign_in")
     someone.told("say_wait", reason=reason, seconds=2)
     someone.state("state_consent")
     again = [line for line in someone.requests() if someone.text("note_retry") in line]
     assert again == [f"iPhone 1 GET /v1/launch 200 {someone.text('note_retry')}"]
-    someone.page.locator("#fault-state", has_text=someone.text("fault_off")).wait_for()
+    someone.fault_is("fault_off")
 
 
 def test_a_request_that_is_performed_twice_is_shown_as_a_replay(visit: Visit) -> None:
     someone = visit()
     someone.press("sign_in")
     someone.state("state_consent")
-    someone.page.get_by_label(someone.text("fault_answers")).select_option("doubled")
-    someone.press("fault_set")
-    someone.page.locator("#fault-state", has_text=someone.text("fault_doubled")).wait_for()
+    someone.spoil_answers("doubled")
     someone.press("allow")
     someone.told("say_login")
-    assert (
-        someone.requests()[0] == f"iPhone 1 POST /v1/sessions 201 {someone.text('note_replayed')}"
-    )
+    shown = f"iPhone 1 POST /v1/sessions 201 {someone.text('note_replayed')}"
+    assert someone.requests()[0] == shown
 
 
 def test_a_session_outlives_a_reload(visit: Visit) -> None:

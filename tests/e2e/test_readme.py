@@ -1,19 +1,27 @@
 """The commands and examples that a reader copies from the pages work, in both languages."""
 
 import json
+import os
 import re
 import subprocess
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Serve
+from tests.e2e.conftest import Authing, Serve
 from tests.support.processes import ROOT
 from tests.support.programs import program
+from tests.support.running_app import SERVICE_KEY
 
-README, CHINESE, SANDBOX, MOBILE = (
+README, CHINESE, SANDBOX, MOBILE, BACKEND = (
     (ROOT / name).read_text("utf-8")
-    for name in ("README.md", "README.zh-CN.md", "docs/sandbox.md", "docs/mobile.md")
+    for name in (
+        "README.md",
+        "README.zh-CN.md",
+        "docs/sandbox.md",
+        "docs/mobile.md",
+        "docs/backend.md",
+    )
 )
 
 
@@ -25,18 +33,23 @@ def marked(page: str, name: str) -> str:
     return block[1]
 
 
-def run_in_shell(lines: str, url: str) -> subprocess.CompletedProcess[str]:
+def run_in_shell(lines: str, url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     for name in ("sh", "curl", "sed", "tee"):
         program(name)
-    script = lines.replace("http://127.0.0.1:8000", url)
+    script = re.sub(r"http://127.0.0.1:8000|https://login.example.com", url, lines)
     return subprocess.run(
-        ["sh", "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=True
+        ["sh", "-eu", "-c", script],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
 
 
-def json_lines(text: str) -> list[dict[str, Any]]:
+def json_lines(text: str) -> list[Any]:
     """The answers of a shell, each in a line of its own."""
-    return list(map(json.loads, text.splitlines()))
+    return [json.loads(line) for line in text.splitlines() if line]
 
 
 def names_in(value: Any) -> Any:
@@ -80,3 +93,26 @@ def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: S
 @pytest.mark.parametrize("name", ["try", "example"])
 def test_the_chinese_page_has_the_same_lines(name: str) -> None:
     assert marked(CHINESE, name) == marked(README, name)
+
+
+def test_each_line_of_the_page_for_the_backend_works(
+    serve: Serve, settings: dict[str, str], authing: Authing
+) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", BACKEND, re.MULTILINE | re.DOTALL)
+    script = re.sub(r"^curl ", "curl -sSf ", "".join(blocks), flags=re.MULTILINE)
+    service = serve(**settings, SERVICE_API_KEYS=SERVICE_KEY)
+    tokens = service.log_in(authing.ticket())
+    printed = run_in_shell(
+        script,
+        service.url,
+        SERVICE_API_KEY=SERVICE_KEY,
+        SUB=tokens["user"]["sub"],
+        ACCESS_TOKEN=tokens["access_token"],
+        CURSOR="",
+    ).stdout
+    feed, introspected, sessions, ban, bans, history = json_lines(printed)
+    assert (feed["events"], introspected["active"]) == ([], True)
+    assert [each["id"] for each in sessions] == [tokens["session"]["id"]]
+    assert (ban["reason"], bans) == ("spam", [])
+    events = {each["event"] for each in history["events"]}
+    assert events == {"opened", "ended", "banned", "ban_lifted"}

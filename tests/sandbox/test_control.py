@@ -1,6 +1,7 @@
 """The control API over HTTP."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -9,18 +10,11 @@ import httpx
 import pytest
 
 from app.sandbox import NO_FAULT, Fault, Sandbox
-from app.sandbox.state import DeskFaults
+from app.sandbox.state import AUTHING_FAULTS, DeskFaults, Switches
+from tests.sandbox.conftest import Exchange
 
-DEFAULTS = {
-    "shape": "bare",
-    "code_as_text": False,
-    "need_secret": True,
-    "ticket_ttl": 120,
-    "single_use": True,
-    "token_algorithm": "HS256",
-    "refusal_status": 200,
-    "refusal_spends": False,
-}
+DESK = "/sandbox/api/faults"
+DEFAULTS = asdict(Switches())
 
 
 async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
@@ -59,30 +53,62 @@ async def test_the_switches_can_be_read_and_changed_one_by_one(
 
 async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
     fault = {"kind": "slow", "times": 2, "seconds": 0.5, "of": "management"}
-    response = await http.put("/sandbox/fault", json=fault)
-    assert response.json() == fault
+    assert (await http.put("/sandbox/fault", json=fault)).json() == fault
     assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5, of="management")
-    cleared = await http.delete("/sandbox/fault")
-    assert cleared.json()["kind"] == "none"
+    assert (await http.delete("/sandbox/fault")).json()["kind"] == "none"
     assert sandbox.state.fault == NO_FAULT
 
 
+@pytest.mark.parametrize(("name", "kind"), [*AUTHING_FAULTS.items(), (None, "none")])
+async def test_a_fault_of_authing_is_set_by_its_name_at_the_desk(
+    sandbox: Sandbox, http: httpx.AsyncClient, name: str | None, kind: str
+) -> None:
+    shown = await http.put(DESK, json={"authing": name, "times": 2, "seconds": 0.5})
+    assert sandbox.state.fault == Fault(kind, times=2, seconds=0.5)
+    assert shown.json() == (await http.get(DESK)).json()
+    assert (shown.json()["authing"], shown.json()["answers"]) == (name, None)
+    assert shown.json()["choices"] == {
+        "authing": [
+            *("slow", "dropped_after_accept", "5xx", "rate_limited", "html", "truncated"),
+            *("wrong_signature", "clock_ahead"),
+        ],
+        "answers": ["dropped", "doubled", "delayed", "503", "429"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://authing.test"}, 403),
+        ({"Origin": "https://other.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://authing.test"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://authing.test"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_page_of_another_site_cannot_steer_the_sandbox(
+    sandbox: Sandbox, http: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    faulted = await http.put(DESK, json={"answers": "429"}, headers=headers)
+    ticket = await http.post("/sandbox/tickets", headers=headers)
+    assert (faulted.status_code, ticket.status_code) == (status, status)
+    assert sandbox.state.tickets_issued == (status == 200)
+
+
 async def test_the_stats_hold_counts_and_no_secret(
-    sandbox: Sandbox, http: httpx.AsyncClient, exchange: Any
+    sandbox: Sandbox, http: httpx.AsyncClient, exchange: Exchange
 ) -> None:
     ticket = (await http.post("/sandbox/tickets")).json()["ticket"]
     await exchange(ticket)
     await exchange(ticket)
     await http.put("/sandbox/fault", json={"kind": "html"})
     stats = await http.get("/sandbox/stats")
-    assert stats.json() == {
-        "tickets_issued": 1,
-        "exchanges": 2,
-        "logins": 1,
-        "jwks_reads": 0,
-        "users_read": 0,
-        "fault": {"kind": "html", "times": None, "seconds": 3, "of": "exchange"},
-    }
+    counts = {"tickets_issued": 1, "exchanges": 2, "logins": 1, "jwks_reads": 0, "users_read": 0}
+    fault = {"kind": "html", "times": None, "seconds": 3, "of": "exchange"}
+    assert stats.json() == {**counts, "fault": fault}
     assert ticket not in stats.text
     settings = await http.get("/sandbox/settings")
     assert sandbox.state.options.user_pool_secret not in stats.text + settings.text

@@ -1,4 +1,4 @@
-"""The fault desk: faults of Authing by their plain names, and faults of our own answers."""
+"""The fault desk: faults of our own answers."""
 
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.commands.sandbox import problem
-from app.sandbox import NO_FAULT, Fault, Sandbox
+from app.sandbox import NO_FAULT
 from tests.support.running_app import RunningApp, bearer, phone_of
 
 API = "/sandbox/api/faults"
@@ -21,53 +21,6 @@ async def phone(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
     service = app.serve(extra_routes=app.sandbox.pages)
     async with phone_of(app.sandbox.around(service, partial(problem, app.settings))) as phone:
         yield phone
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("slow", "slow"),
-        ("dropped_after_accept", "accept_then_drop"),
-        ("5xx", "http_503"),
-        ("rate_limited", "rate_limited"),
-        ("html", "html"),
-        ("truncated", "truncated"),
-        ("wrong_signature", "bad_token"),
-        ("clock_ahead", "clock_ahead"),
-        (None, "none"),
-    ],
-)
-async def test_a_fault_of_authing_is_set_by_its_plain_name(
-    sandbox: Sandbox, http: httpx.AsyncClient, name: str | None, kind: str
-) -> None:
-    shown = await http.put(API, json={"authing": name, "times": 2, "seconds": 0.5})
-    assert sandbox.state.fault == Fault(kind, times=2, seconds=0.5)
-    assert shown.json() == (await http.get(API)).json()
-    assert (shown.json()["authing"], shown.json()["answers"]) == (name, None)
-    assert name is None or name in shown.json()["choices"]["authing"]
-    assert shown.json()["choices"]["answers"] == ["dropped", "doubled", "delayed", "503", "429"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "same-site", "Origin": "http://authing.test"}, 403),
-        ({"Origin": "https://other.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://authing.test"}, 200),
-        ({"Sec-Fetch-Site": "none"}, 200),
-        ({"Origin": "http://authing.test"}, 200),
-        ({}, 200),
-    ],
-)
-async def test_a_page_of_another_site_cannot_steer_the_sandbox(
-    sandbox: Sandbox, http: httpx.AsyncClient, headers: dict[str, str], status: int
-) -> None:
-    faulted = await http.put(API, json={"answers": "429"}, headers=headers)
-    ticket = await http.post("/sandbox/tickets", headers=headers)
-    assert (faulted.status_code, ticket.status_code) == (status, status)
-    assert sandbox.state.tickets_issued == (status == 200)
 
 
 async def test_a_token_made_in_the_future_is_no_login(

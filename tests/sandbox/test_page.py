@@ -37,17 +37,18 @@ class Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("path", ["/", "/sandbox", "/sandbox/"])
-async def test_the_page_answers_at_its_addresses(http: httpx.AsyncClient, path: str) -> None:
-    page = await http.get(path, follow_redirects=True)
-    assert (page.status_code, page.text) == (200, FILES["index.html"])
-
-
-async def test_the_icon_also_answers_at_the_address_that_browsers_guess(
-    http: httpx.AsyncClient,
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *((path, "index.html") for path in ("/", "/sandbox", "/sandbox/")),
+        ("/favicon.ico", "icon.svg"),
+    ],
+)
+async def test_page_and_icon_answer_at_their_addresses(
+    http: httpx.AsyncClient, path: str, name: str
 ) -> None:
-    icon = await http.get("/favicon.ico")
-    assert (icon.status_code, icon.text) == (200, FILES["icon.svg"])
+    page = await http.get(path, follow_redirects=True)
+    assert (page.status_code, page.text) == (200, FILES[name])
 
 
 @pytest.mark.parametrize("name", FILES)
