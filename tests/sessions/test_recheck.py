@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -97,33 +97,33 @@ async def sign_in(stores: Stores, *subjects: str) -> None:
         await keep(stores, make_session(f"session of {subject}", subject=subject))
 
 
+@pytest.mark.parametrize(
+    ("failure", "steps"),
+    [
+        (None, [(0, "refreshed", 1), (3599, "refreshed", 1), (3600, "refreshed", 2)]),
+        (None, [(0, "refreshed", 1), (3599, "signed_in", 1), (7198, "refreshed", 1)]),
+        (None, [(0, "signed_in", 0), (3599, "refreshed", 0), (3600, "refreshed", 1)]),
+        (AuthingTimeout("deadline"), [(0, "refreshed", 1), (59, "refreshed", 1)]),
+        (AuthingTimeout("deadline"), [(0, "refreshed", 1), (60, "refreshed", 2)]),
+    ],
+    ids=["a refresh", "a login", "the end of a period", "too early", "no answer"],
+)
 async def test_a_user_is_asked_about_once_in_a_period_by_all_instances(
-    stores: Stores, recheck: Recheck, directory: Directory, clock: FakeClock, events: RecordedEvents
+    recheck: Recheck,
+    directory: Directory,
+    clock: FakeClock,
+    failure: Exception | None,
+    steps: list[tuple[int, str, int]],
 ) -> None:
-    another = Recheck(directory, stores.sessions, HOUR, clock, events)
-    for after, asked in ((0 * HOUR, 1), (HOUR - SECOND, 1), (HOUR, 2), (2 * HOUR - SECOND, 2)):
-        clock.now = NOW + after
+    another, directory.failure = replace(recheck), failure
+    for seconds, notice, asked in steps:
+        clock.now = NOW + seconds * SECOND
         async with worked_off(recheck, directory), worked_off(another, directory):
             for _ in range(3):
-                recheck.refreshed("user")
-                another.refreshed("user")
+                getattr(recheck, notice)("user")
+                getattr(another, notice)("user")
                 await asyncio.sleep(0)
         assert directory.asked == ["user"] * asked
-
-
-async def test_a_login_counts_as_a_look(
-    recheck: Recheck, directory: Directory, clock: FakeClock
-) -> None:
-    for after, login, asked in (
-        (0 * HOUR, False, 1),
-        (HOUR - SECOND, True, 1),
-        (2 * HOUR - 2 * SECOND, False, 1),
-        (2 * HOUR - SECOND, False, 2),
-    ):
-        clock.now = NOW + after
-        async with worked_off(recheck, directory):
-            (recheck.signed_in if login else recheck.refreshed)("user")
-        assert len(directory.asked) == asked
 
 
 async def test_only_a_blocked_user_loses_sessions_all_of_them(
@@ -147,18 +147,6 @@ async def test_only_a_blocked_user_loses_sessions_all_of_them(
         assert ("session_ended", session, reason) in events.entries
     assert ("user_looked_at", "", {"outcome": "account_blocked"}) in events.entries
     assert ("user_looked_at", "", {"outcome": "ok"}) in events.entries
-
-
-async def test_a_look_without_an_answer_is_repeated_after_a_minute_at_the_earliest(
-    recheck: Recheck, directory: Directory, clock: FakeClock, events: RecordedEvents
-) -> None:
-    directory.failure = AuthingTimeout("deadline")
-    for after, asked in ((0 * MINUTE, 1), (MINUTE - SECOND, 1), (MINUTE, 2)):
-        clock.now = NOW + after
-        async with worked_off(recheck, directory):
-            recheck.refreshed("user")
-        assert len(directory.asked) == asked
-    assert ("user_looked_at", "", {"outcome": "deadline"}) in events.entries
 
 
 async def test_a_day_without_authing_ends_no_session_and_then_the_blocked_are_found(
@@ -242,6 +230,7 @@ async def test_the_queue_is_bounded_and_four_are_asked_about_at_a_time(
     ("failure", "event"),
     [
         (StoreUnavailable(), ("user_looked_at", "", {"outcome": "store_unavailable"})),
+        (AuthingTimeout("deadline"), ("user_looked_at", "", {"outcome": "deadline"})),
         (ValueError("a bug"), ("housekeeping_failed", "", {})),
     ],
 )
