@@ -89,6 +89,8 @@ async def test_a_roll_over_of_the_pool_secret_costs_no_login(
             await write(both, "both")
             await asyncio.sleep(1)
             app.break_authing("accept_then_drop", times=10)
+            # A login that Authing refuses here and drops then would rightly be sent twice.
+            await until(lambda: users.results[503, "authing_unavailable"] == 10)
             app.switch_authing(user_pool_secret=NEXT)
             state.keys = SigningKeys(NEXT)
             await asyncio.sleep(2)

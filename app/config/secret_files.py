@@ -47,9 +47,11 @@ class SecretFiles:
         self._types = {name: type_of(type(settings), name) for name in _NAMES}
         self._values = {name: _plain(getattr(settings, name)) for name in _NAMES}
         self._broken = {
-            name: False for name, values in self._values.items() if self._read(name) == values != ()
+            name: False
+            for name, values in self._values.items()
+            if values and self._read(name) == values
         }
-        """Of each file that is followed."""
+        """Of each file that is followed, whether it is broken."""
 
     @property
     def state(self) -> Literal["ok", "reload_failed"]:
