@@ -195,18 +195,13 @@ class SessionService:
         return claims
 
     def _rotation(
-        self,
-        presented: RefreshClaims,
-        idempotency_key: str | None,
-        proof: GivenProof,
-        *,
-        dry_run: bool = False,
+        self, presented: RefreshClaims, key: str | None, proof: GivenProof, *, dry_run: bool = False
     ) -> Rotation:
         return Rotation(
             session_id=presented.session_id,
             presented=presented.generation,
             secret_kid=self.issuer.keys.ring.current_secret_key.kid,
-            key_hash=sha256(idempotency_key.encode()).digest() if idempotency_key else None,
+            key_hash=sha256(key.encode()).digest() if key else None,
             now=self.clock(),
             idle_ttl=self.issuer.lifetimes.idle,
             recovery_window=self.issuer.lifetimes.recovery_window,
