@@ -7,6 +7,7 @@ need it.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 from urllib.parse import unquote
@@ -98,22 +99,21 @@ def discovery_below(issuer_path: str) -> APIRouter:
     return below
 
 
+@dataclass(slots=True)
 class StoreProbe:
-    """Whether the store can be written. All callers within one second share one probe.
+    """Whether the store can be written. All callers within one second of `timer` share one probe.
 
     A probe writes and waits for the disk, and `/readyz` is open to anyone who reaches it.
     """
 
-    def __init__(self, maintenance: Maintenance, timer: Callable[[], float]) -> None:
-        """`timer` returns monotonic seconds."""
-        self._maintenance = maintenance
-        self._timer = timer
-        self._next_at = float("-inf")
-        self._probe: asyncio.Task[bool]
+    maintenance: Maintenance
+    timer: Callable[[], float]
+    _next_at: float = field(default=float("-inf"), init=False)
+    _probe: asyncio.Task[bool] = field(init=False)
 
     async def __call__(self) -> bool:
         """Return the result of the last probe, or of a new one if that is a second old."""
-        now = self._timer()
+        now = self.timer()
         if now >= self._next_at:
             self._next_at = now + _PROBE_INTERVAL
             self._probe = asyncio.create_task(self._write())
@@ -121,7 +121,7 @@ class StoreProbe:
 
     async def _write(self) -> bool:
         try:
-            await self._maintenance.check_writable()
+            await self.maintenance.check_writable()
         except StoreUnavailable:
             return False
         return True
