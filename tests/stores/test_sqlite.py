@@ -6,9 +6,10 @@ The contract itself is in the folder beside this file, for every store alike.
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from app.store_url import SqliteUrl
 from app.stores import open_store
 from app.stores.sqlite import SqliteMaintenance, open_sqlite_store
 from app.stores.sqlite.engine import SqliteEngine
+from app.stores.sqlite.history import find_revocations
 from app.stores.sqlite.schema import MIGRATIONS
 from tests.stores.builders import (
     DAY,
@@ -264,6 +266,28 @@ async def test_a_cursor_is_unknown_to_a_file_that_was_restored_from_a_backup(
         await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
         ((_, found),) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
     assert found["sid"] == "session-a"
+
+
+async def test_an_end_between_the_queries_of_a_page_is_in_the_next_page_only(
+    store: Stores, path: Path
+) -> None:
+    for name in ("session-a", "session-b"):
+        await keep(store, make_session(name))
+    await end()(store)
+
+    def read(sql: str, values: Sequence[Any]) -> Sequence[sqlite3.Row]:
+        rows = engine_of(store).read(sql, values)
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE sessions SET end_reason = 'kicked' WHERE id = 'session-b'")
+            other.execute("INSERT OR IGNORE INTO events VALUES (2, 'session-b', 0)")
+        return rows
+
+    seen, cursor = list[str](), ""
+    for _ in range(2):
+        page = find_revocations(read, cursor, NOW, HOUR)
+        cursor = page.cursor
+        seen += [revocation["sid"] for _, revocation in page.revocations]
+    assert seen == ["session-a", "session-b"]
 
 
 async def test_a_session_never_overwrites_another_with_the_same_id(store: Stores) -> None:

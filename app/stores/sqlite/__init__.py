@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from sqlite3 import Connection
 
 from typing_extensions import override
 
@@ -19,7 +18,7 @@ from app.events import Events
 from app.sessions.models import epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL, HistoryStore, Maintenance, Stores
 from app.stores.sqlite.database import open_reader
-from app.stores.sqlite.engine import SqliteEngine, SqlitePort, command
+from app.stores.sqlite.engine import SqliteEngine, SqlitePort
 from app.stores.sqlite.history import SqliteHistory
 from app.stores.sqlite.logins import SqliteBans, SqliteTickets
 from app.stores.sqlite.schema import MIGRATIONS
@@ -104,10 +103,10 @@ class SqliteMaintenance(SqlitePort, Maintenance):
         return sum(purged.values()) - purged["events"] - purged["notes"]
 
     @override
-    @command
-    def newest_login(self, db: Connection) -> datetime | None:
-        row = db.execute("SELECT created_at FROM sessions ORDER BY rowid DESC LIMIT 1").fetchone()
-        return None if row is None else instant(row["created_at"])
+    async def newest_login(self) -> datetime | None:
+        newest = "SELECT created_at FROM sessions ORDER BY rowid DESC LIMIT 1"
+        rows = self._engine.read(newest, ())
+        return instant(rows[0]["created_at"]) if rows else None
 
     @override
     async def count_sessions(self, now: datetime) -> int | None:

@@ -33,11 +33,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 Command: TypeAlias = Callable[[sqlite3.Connection], T]
 _BATCH = 256
-_TIMEOUT = 1.0
-"""Seconds for one commit. A longer one fails its commands, and those that wait for it."""
+_TIMEOUT, _CLOSE_SECONDS = 1.0, 2.0
+"""For one commit, and for the last one. A longer one fails its commands and those that wait."""
 _BUSY_MS = 800
-"""How long the thread waits for the lock of another program, in milliseconds."""
-_CLOSE_SECONDS = 2.0
+"""How long the thread waits for the lock of another program."""
 
 
 @dataclass(slots=True)
@@ -80,9 +79,7 @@ class SqliteEngine:
         self._reader = open_reader(path)
         self._on_failure = on_failure
         self._waiting: list[_Job] = []
-        self._busy = False
-        self._stalled = False
-        self._closed = False
+        self._busy = self._stalled = self._closed = False
         self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
         # A daemon: a disk that hangs must not keep the process from its end.
         self._thread = Thread(target=self._work, name="sqlite", daemon=True)

@@ -21,14 +21,7 @@ from app.sessions.outcomes import (
 )
 from app.sessions.ports import Rotation, SessionStore
 from app.sessions.proofs import fault_of, note_proof
-from app.stores.sqlite.codec import (
-    FIND,
-    NEWEST,
-    decode_ended,
-    decode_found,
-    decode_session,
-    find_session,
-)
+from app.stores.sqlite import codec
 from app.stores.sqlite.engine import SqlitePort, command
 from app.stores.sqlite.history import add_note, find_revocations
 
@@ -63,8 +56,8 @@ class SqliteSessions(SqlitePort, SessionStore):
     async def touch(
         self, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        rows = self._engine.read(FIND, (session_id,))
-        found = decode_found(rows, now)
+        rows = self._engine.read(codec.FIND, (session_id,))
+        found = codec.decode_found(rows, now)
         if not isinstance(found, Active) or rows[0]["in_use"]:
             return found
         current = found.session.generation == generation
@@ -74,7 +67,7 @@ class SqliteSessions(SqlitePort, SessionStore):
     def _mark_in_use(
         self, db: Connection, session_id: str, generation: int, now: datetime
     ) -> Active | Ended | Unknown:
-        found = find_session(db, session_id, now)
+        found = codec.find_session(db, session_id, now)
         if isinstance(found, Active):
             sql = "UPDATE sessions SET in_use = 1 WHERE id = ? AND generation = ? AND NOT in_use"
             db.execute(sql, (session_id, generation))
@@ -85,8 +78,8 @@ class SqliteSessions(SqlitePort, SessionStore):
     def rotate(
         self, db: Connection, rotation: Rotation
     ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
-        rows = db.execute(FIND, (rotation.session_id,)).fetchall()
-        found, now = decode_found(rows, rotation.now), rotation.now
+        rows = db.execute(codec.FIND, (rotation.session_id,)).fetchall()
+        found, now = codec.decode_found(rows, rotation.now), rotation.now
         if not isinstance(found, Active):
             return found
         session, (row,) = found.session, rows
@@ -109,8 +102,8 @@ class SqliteSessions(SqlitePort, SessionStore):
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
-        newest_first = self._engine.read(NEWEST, (subject, epoch(now)))
-        return [decode_session(row) for row in reversed(newest_first)]
+        newest_first = self._engine.read(codec.NEWEST, (subject, epoch(now)))
+        return [codec.decode_session(row) for row in reversed(newest_first)]
 
     @override
     @command
@@ -128,7 +121,7 @@ class SqliteSessions(SqlitePort, SessionStore):
         if end_sessions(db, which, values, reason, now, cause=by):
             return Ended(reason, changed=True)
         row = db.execute(_TOMBSTONE.format(which), values).fetchone()
-        return Unknown() if row is None else decode_ended(row)
+        return Unknown() if row is None else codec.decode_ended(row)
 
     @override
     @command

@@ -125,6 +125,7 @@ STORIES: dict[str, list[Step]] = {
         *((acquire(A), ACQUIRED), (acquire(late("b")), ACQUIRED), (release(late("b")), None)),
         *(*use(late("c", "key-a", "ticket-b"), "session-b"), (create(A), OPENED)),
         (acquire(late("d", "key-a", "ticket-b")), AlreadyUsed(make_session("session-b"))),
+        (acquire(late("e", "key-e")), USED),
     ],
     # --- forgotten ---
     "a purge deletes expired tickets and no sessions": [
