@@ -114,11 +114,12 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
     fake = Sandbox(options)
-    grader = Grader(fake.state, _show)
+    show = partial(print, flush=True)
+    grader = Grader(fake.state, show)
 
     def announce(port: int) -> None:
         banner = _BANNER.format(address=_address(host, port), store=settings.store_url)
-        _show(banner + _GRADING if grade else banner)
+        show(banner + _GRADING if grade else banner)
 
     def around(service: ASGIApp) -> ASGIApp:
         make = partial(problem, settings)
@@ -137,22 +138,13 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
     return 0 if not grade or grader.is_full else 1
 
 
-def _show(text: str) -> None:
-    print(text, flush=True)
-
-
 def problem(settings: Settings, code: str, retry_after: int = 1, nonce: str = "") -> ASGIApp:
     """Return an application that refuses every request with this error, as the service does."""
     store = StoreUnavailable()
     store.retry_after = retry_after
-    errors: tuple[TicketgateError, ...] = (
-        store,
-        RateLimited(retry_after),
-        AccessTokenExpired(),
-        AccessTokenInvalid(),
-        ProofInvalid(nonce, "nonce"),
-    )
-    error = {each.code: each for each in errors}[code]
+    tokens = (AccessTokenExpired(), AccessTokenInvalid(), ProofInvalid(nonce, "nonce"))
+    errors: tuple[TicketgateError, ...] = (store, RateLimited(retry_after), *tokens)
+    error = next(each for each in errors if each.code == code)
 
     async def refuse(_request: Request) -> Response:
         raise error

@@ -109,11 +109,6 @@ class Story:
         out = [begin for step, begin in self.steps if step.do == "log_out"]
         return told + [(begin, "sent_tokens_after_log_out") for begin in out]
 
-    def is_signed_in(self, at: float) -> bool:
-        """Whether the app has a session, as far as it can know."""
-        last_grant = max((s.ended for s in self.grants(at)), default=0)
-        return last_grant > max((end for end, _ in self.ends() if end < at), default=0)
-
 
 def judge(story: Story) -> list[str]:
     """Return the names of all mistakes, each once."""
@@ -132,8 +127,6 @@ def _keys(story: Story) -> Iterator[str]:
 
 
 def _retries(story: Story) -> Iterator[str]:
-    if any(s.fault == "held" and s.status for s in story.seen):
-        yield "no_timeout"
     for step, operation in {(s.step, s.operation): None for s in story.seen}:
         for first, again in pairwise(story.of(operation, step)):
             pause = again.began - first.ended
@@ -147,6 +140,8 @@ def _retries(story: Story) -> Iterator[str]:
 
 def _refused(story: Story) -> Iterator[str]:
     for seen in story.seen:
+        if seen.fault == "held" and seen.status:
+            yield "no_timeout"
         code, action = seen.body.get("code", ""), seen.body.get("client_action")
         damaged = seen.operation == "login" and code and seen.token not in story.given
         unproven = seen.body.get("error") == "invalid_dpop_proof"
@@ -236,9 +231,11 @@ def _outcomes(story: Story) -> Iterator[str]:
         if step.do not in _EXPECTED or step.ticket == "cancelled":
             continue
         operation, missing = _EXPECTED[step.do]
-        requests = [s for s in story.of(operation, index) if s.token]
-        if missing == "tokens_dropped" and not story.is_signed_in(begin):
+        last_end = max((end for end, _ in story.ends() if end < begin), default=0)
+        is_signed_in = any(s.ended > last_end for s in story.grants(begin))
+        if missing == "tokens_dropped" and not is_signed_in:
             continue
+        requests = [s for s in story.of(operation, index) if s.token]
         if not requests:
             yield missing
         elif operation == "call":
