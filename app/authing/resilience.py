@@ -205,7 +205,12 @@ class Bulkhead(IdentityProvider):
         self._running.remove(network)
         self._ended += 1
         self._stalled = False
-        self._start_queued()
+        while (waiting := next(filter(self._has_slot, self._queues), None)) is not None:
+            slot = next(iter(self._queues[waiting]))
+            self._leave_queue(waiting, slot)
+            if not slot.done():
+                self._running.append(waiting)
+                slot.set_result(None)
 
     async def _acquire(self, network: str) -> None:
         if network not in self._queues and self._has_slot(network):
@@ -224,14 +229,6 @@ class Bulkhead(IdentityProvider):
                 self._release(network)  # it got the slot at the moment it was cancelled
             self._leave_queue(network, slot)
             raise
-
-    def _start_queued(self) -> None:
-        while (network := next(filter(self._has_slot, self._queues), None)) is not None:
-            slot = next(iter(self._queues[network]))
-            self._leave_queue(network, slot)
-            if not slot.done():
-                self._running.append(network)
-                slot.set_result(None)
 
     def _leave_queue(self, network: str, slot: asyncio.Future[None]) -> None:
         queue = self._queues.pop(network, {})
