@@ -1,4 +1,8 @@
-"""Access tokens: their claims (RFC 9068), their verification from the JWKS, and their end."""
+"""Access tokens: their claims (RFC 9068), their verification from the JWKS, and forged ones.
+
+The forged ones here are beyond the table in tests/forgeries. They are signed with the genuine key,
+so that only the content is wrong. tests/jose has the form of a token, of its JSON and of times.
+"""
 
 import json
 from collections.abc import Callable
@@ -12,6 +16,7 @@ from joserfc.jwk import KeySet
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.sessions.tokens import AccessClaims
+from tests.forgeries.forge import ABSENT, Sign, constant, make_forge, signer
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,
@@ -115,3 +120,153 @@ def test_another_library_verifies_it_from_the_published_keys_alone(
     read = jose.decode(token, published, algorithms=[ring.signing_key.algorithm])
     assert read.header["typ"] == "at+jwt"
     assert (read.claims["sub"], read.claims["sid"]) == (SUBJECT, SESSION_ID)
+
+
+# --- forged ---
+
+FORGE = make_forge()
+GENUINE = FORGE.token()
+KID = FORGE.ring.signing_key.kid
+ATTACKER = make_ring().signing_key
+RANDOM = "A" * 22
+
+
+def read(token: str) -> AccessClaims:
+    return ACCESS_TOKENS.verify(FORGE.ring, token, NOW)
+
+
+def is_refused(token: str) -> bool:
+    try:
+        read(token)
+    except AccessTokenInvalid:
+        return True
+    return False
+
+
+def test_the_forge_makes_genuine_tokens_by_default() -> None:
+    assert read(GENUINE)[:3] == (SESSION_ID, 3, SUBJECT)
+    assert not is_refused(FORGE.token(header={"kid": KID}))
+
+
+# --- claims ---
+
+NOT_TEXT: list[Any] = [None, "", 7, True, [], {}]
+NOT_AN_INSTANT: list[Any] = [None, str(EPOCH), EPOCH + 0.5]  # tests/jose has more
+WRONG_CLAIMS: dict[str, list[Any]] = {
+    "iss": [*NOT_TEXT, ISSUER + "/", ISSUER.upper()],
+    "aud": [*NOT_TEXT, AUDIENCE + "/", [AUDIENCE], ISSUER],
+    "client_id": [ABSENT, *NOT_TEXT, POOL + "0", POOL[:-1], [POOL]],
+    "sub": [*NOT_TEXT, [SUBJECT], {"sub": SUBJECT}],
+    "sid": [ABSENT, *NOT_TEXT, [SESSION_ID]],
+    "jti": [
+        *NOT_TEXT,
+        *("3", f"{RANDOM}", f".{RANDOM}", f"-1.{RANDOM}", f"3.{RANDOM[1:]}", f"3.{RANDOM}A"),
+        *(f"3.{RANDOM}\n", f" 3.{RANDOM}", f"3,{RANDOM}", f"12345678901.{RANDOM}"),
+        *(f"\uff13.{RANDOM}", f"\u0663.{RANDOM}"),
+    ],
+    "iat": [ABSENT, *NOT_AN_INSTANT, EPOCH - 541, EPOCH + 31],
+    "exp": [*NOT_AN_INSTANT, EPOCH + 10 * 365 * 86_400],
+    "nbf": [*NOT_AN_INSTANT, EPOCH + 31],
+    "auth_time": [ABSENT, *NOT_AN_INSTANT],
+}
+CLAIM_VECTORS = [(name, value) for name, values in WRONG_CLAIMS.items() for value in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    CLAIM_VECTORS,
+    ids=[f"{name} {n}" for n, (name, _) in enumerate(CLAIM_VECTORS)],
+)
+def test_a_missing_or_unusual_claim_is_refused(name: str, value: Any) -> None:
+    assert is_refused(FORGE.token(claims={name: value}))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": EPOCH + 590},
+        {"iat": EPOCH + 30, "exp": EPOCH + 630},
+        {"auth_time": 0},
+        {"jti": f"0.{RANDOM}"},
+        {"scope": "of a later release"},
+    ],
+    ids=str,
+)
+def test_a_token_within_the_limits_is_accepted(claims: dict[str, Any]) -> None:
+    assert read(FORGE.token(claims=claims)).session_id == SESSION_ID
+
+
+@pytest.mark.parametrize("expired_at", [EPOCH - 1, EPOCH - 590])
+def test_a_genuine_expired_token_is_called_expired(expired_at: int) -> None:
+    times = {"iat": expired_at - 600, "exp": expired_at}
+    with pytest.raises(AccessTokenExpired):
+        read(FORGE.token(claims=times))
+
+
+EXPIRED = {"iat": EPOCH - 600, "exp": EPOCH}
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG_CLAIMS if name != "nbf"])
+def test_an_expired_token_that_was_never_genuine_is_invalid(name: str) -> None:
+    assert is_refused(FORGE.token(claims={**EXPIRED, name: ABSENT}))
+
+
+# --- headers ---
+
+WRONG_HEADERS: dict[str, list[Any]] = {
+    "typ": [None, "", 7, True, {}, ["at+jwt"], "at+JWT", "AT+JWT", "at+jwt "],
+    "kid": [
+        *(ABSENT, None, True, {}, {"kid": KID}, KID.lower(), KID + " ", KID[:-1]),
+        *(ATTACKER.kid, FORGE.ring.current_secret_key.kid),
+        *(key.kid for key in FORGE.ring.signing_keys[1:]),
+        "https://evil.test/key",
+    ],
+    "alg": ["", True, {}, "ES256 ", "ES384", "ES256K", "RS256", "PS256", "EdDSA", "HS256", "dir"],
+    "cty": ["any"],
+}
+HEADER_VECTORS = [(name, value) for name, values in WRONG_HEADERS.items() for value in values]
+
+
+# Numbered: the values hold names of keys that are made anew in each process.
+@pytest.mark.parametrize(
+    ("name", "value"),
+    HEADER_VECTORS,
+    ids=[f"{name} {n}" for n, (name, _) in enumerate(HEADER_VECTORS)],
+)
+def test_a_header_that_is_not_as_we_write_it_is_refused(name: str, value: Any) -> None:
+    assert is_refused(FORGE.token(header={name: value}))
+
+
+@pytest.mark.parametrize("key", FORGE.ring.signing_keys, ids=lambda key: key.algorithm)
+def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
+    for algorithm in ("ES256", "RS256", "EdDSA", "HS256", "none"):
+        token = FORGE.token(header={"kid": key.kid, "alg": algorithm}, by=signer(key))
+        assert is_refused(token) is (algorithm != key.algorithm)
+
+
+def changed(change: Callable[[bytes], bytes]) -> Sign:
+    return lambda message: change(FORGE.sign(message))
+
+
+BAD_SIGNATURES: dict[str, Sign] = {
+    "ones": constant(b"\xff" * 64),
+    "r and s are 1": constant(((1 << 256) + 1).to_bytes(64, "big")),
+    "longer": changed(lambda signature: signature + b"\0"),
+    "padded in front": changed(lambda signature: b"\0" + signature),
+    "of another message": constant(FORGE.sign(b"another message")),
+    "of the RSA key": signer(FORGE.ring.signing_keys[1]),
+    "of the Ed25519 key": signer(FORGE.ring.signing_keys[2]),
+}
+
+
+@pytest.mark.parametrize("sign", BAD_SIGNATURES.values(), ids=list(BAD_SIGNATURES))
+def test_a_signature_that_is_not_good_is_refused(sign: Sign) -> None:
+    assert is_refused(FORGE.token(by=sign))
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_parts_cannot_be_exchanged_between_genuine_tokens(part: int) -> None:
+    other = FORGE.token(header={"typ": "at+jwt"}, claims={"sub": "another user"}).split(".")
+    mixed = GENUINE.split(".")
+    mixed[part] = other[part]
+    assert is_refused(".".join(mixed)) is (part != 0)  # the headers are the same
