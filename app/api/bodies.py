@@ -30,10 +30,9 @@ async def read_json(request: Request) -> JsonValue:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the parameters of a form. One without a value is absent (RFC 6749 section 3.2).
+    """Return the parameters of a form that have a value (RFC 6749 section 3.2).
 
-    Raises:
-        MalformedRequest: the body is no form, or a parameter is repeated.
+    MalformedRequest if the body is no form, or repeats a parameter.
     """
     try:
         _check_media_type(request, FORM)

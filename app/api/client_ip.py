@@ -1,8 +1,7 @@
 """The client's address, used for rate limits only.
 
-Of `X-Forwarded-For`, only the part written by TRUSTED_PROXIES is believed; no other header is read.
-Each proxy appends the peer it has seen, so the list is read from its end. Entries before the first
-untrusted address may be invented.
+Each proxy appends the peer that it has seen to `X-Forwarded-For`, so the list is read from its end.
+Entries before the first address that is not of TRUSTED_PROXIES may be invented.
 """
 
 import re
@@ -17,10 +16,8 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 UNKNOWN = "unknown"
-_ADDRESS_BITS = 64
-"""An IPv6 customer can choose any address of a /64, so all of it counts as one."""
-_NETWORK_BITS = 48
-"""The largest IPv6 prefix that one site commonly gets (RFC 6177): 65,536 times a /64."""
+_IPV6_PREFIXES = (64, 48)
+"""A customer can choose any address of a /64, and a site commonly gets up to a /48 (RFC 6177)."""
 _NAT64 = int(IPv6Address("64:ff9b::")) >> 32
 """The prefix of IPv4 clients behind a translator (RFC 6052 section 2.1)."""
 _HOP = re.compile(r"\[(?P<v6>[^\]]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}", re.ASCII)
@@ -44,18 +41,17 @@ class TrustedProxies:
         self._on_ignored = on_ignored
 
     def client_of(self, scope: Scope) -> Client:
-        """The client that a request counts for; `unknown` if the peer has no address.
+        """The client that a request counts for: the last address that is no trusted proxy.
 
-        It is the last address that is no trusted proxy. If a proxy has written no valid address,
-        that proxy counts, because entries before it cannot be believed. A peer without an address
-        (a Unix socket) is no trusted proxy; all of them count as one.
+        A proxy that has written no valid address counts itself. All peers without an address (Unix
+        sockets) count as one, `unknown`.
         """
         client = scope.get("client")
         address = _parse(client[0]) if client else None
         if address is None:
             return Client(UNKNOWN, UNKNOWN)
         for position, hop in enumerate(_hops_backwards(scope)):
-            if not self._trusts(address):
+            if not any(address in network for network in self._networks):
                 if position == 0:
                     tell, self._on_ignored = self._on_ignored, lambda: None
                     tell()
@@ -66,13 +62,9 @@ class TrustedProxies:
             address = before
         return _counted(address)
 
-    def _trusts(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
-
 
 def _hops_backwards(scope: Scope) -> Iterator[str]:
-    # Several fields are one list (RFC 9110 section 5.3). Read lazily, because a client can make
-    # it long.
+    # Several fields are one list (RFC 9110 section 5.3), which a client can make long.
     for name, value in reversed(scope["headers"]):
         if name == b"x-forwarded-for":
             yield from reversed(value.decode("latin-1").split(","))
@@ -100,5 +92,5 @@ def _parse(text: str) -> Address | None:
 def _counted(address: Address) -> Client:
     if isinstance(address, IPv4Address):
         return Client(str(address), str(address))
-    prefixes = (_ADDRESS_BITS, _NETWORK_BITS)
-    return Client(*(str(IPv6Network((int(address), bits), strict=False)) for bits in prefixes))
+    networks = (IPv6Network((address, bits), strict=False) for bits in _IPV6_PREFIXES)
+    return Client(*map(str, networks))

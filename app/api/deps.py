@@ -1,9 +1,9 @@
 """Dependencies of the routes: the services of this process, and the session of the bearer."""
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -38,13 +38,9 @@ class ServiceKeys:
 
     def accept(self, candidate: str) -> bool:
         """Return whether this is one of the keys, in constant time."""
-        digest = _digest(candidate)
-        matches = [hmac.compare_digest(digest, _digest(key)) for key in self._keys()]
+        given, *known = (sha256(key.encode()).digest() for key in (candidate, *self._keys()))
+        matches = [compare_digest(given, digest) for digest in known]
         return any(matches)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
-"""How many connections there may be, how long one may keep the server waiting, and its closing.
+"""How many connections there may be, and how long one may keep the server waiting.
 
 Closing a new connection at the limit would let clients that send or read nothing fill the server.
 So, like nginx, it closes the connection that has kept it waiting longest. Nothing here knows HTTP.
 """
 
 import resource
-import sys
 from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
@@ -59,16 +58,16 @@ class ConnectionLimiter:
         self.waiting(connection)
 
     def waiting(self, connection: Connection) -> None:
-        """Note that the client must act from now: send a whole request, or read a response."""
+        """The client must act from now: send a whole request, or read a response."""
         self._forget(connection)
         self._waiting[connection] = self._clock() + self._deadline
 
     def responding(self, connection: Connection) -> None:
-        """Note that the application is at work. The connection is safe until then."""
+        """The application is at work. Meanwhile the connection is safe."""
         self._forget(connection)
 
     def idle(self, connection: Connection) -> None:
-        """Note that the response was sent and the connection is kept."""
+        """The response was sent, and the connection is kept."""
         self._forget(connection)
         self._idle[connection] = self._clock() + self._keep_alive
 
@@ -99,12 +98,9 @@ def raise_fd_limit(most: int = MAX_CONNECTIONS) -> int:
     The soft limit is often 1,024 for programs that use select(2). This is none.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit, wanted = _number(soft), most + RESERVED_FDS
+    infinite, wanted = resource.RLIM_INFINITY, most + RESERVED_FDS
+    limit = wanted if soft == infinite else soft
     if limit < wanted:
-        limit = min(wanted, _number(hard))
+        limit = wanted if hard == infinite else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return min(most, max(limit - RESERVED_FDS, limit // 2))
-
-
-def _number(limit: int) -> int:
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit

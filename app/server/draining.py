@@ -34,7 +34,6 @@ _CUT_OFF_SECONDS = 1
 """In which requests that are cut off are answered."""
 
 _ACCEPTED_AT_ONCE = 16
-
 _KERNEL_BUFFERS = {socket.SO_RCVBUF: 8 * 1024, socket.SO_SNDBUF: 16 * 1024}
 """Bytes that the kernel holds of each connection, which else grow to megabytes.
 
@@ -59,11 +58,10 @@ class DrainingServer(uvicorn.Server):
     ) -> None:
         """Configure it, inside the running loop: a signal handler cannot find the loop later.
 
-        Times are in seconds; `on_start` gets the port. `drain` is set when the process is about to
-        stop. Requests that are not answered `shutdown_timeout` after the sockets are closed are cut
-        off. A request must be complete `deadline` after its first byte, and its response be read in
-        the same time. A connection may be idle for `keep_alive`; a proxy in front closes it
-        earlier. Without `max_connections`, the limit on open files decides.
+        Times are in seconds. `drain` is set when the process is about to stop. `shutdown_timeout`
+        after the sockets are closed, requests are cut off. A request must be complete `deadline`
+        after its first byte, and its response be read in the same time. `on_start` gets the port.
+        Without `max_connections`, the limit on open files decides.
         """
         self._loop = asyncio.get_running_loop()
         self._limiter = ConnectionLimiter(
