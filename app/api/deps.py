@@ -78,11 +78,6 @@ class Services:
 
 async def services(request: Request) -> Services:
     """Return the services of this application."""
-    return services_of(request)
-
-
-def services_of(request: Request) -> Services:
-    """The same, for a route that FastAPI does not describe."""
     found: Services = request.scope["app"].state.services
     return found
 
@@ -95,20 +90,15 @@ class BearerToken(SecurityBase):
         self.model = HTTPBearer(description=description)
 
     async def __call__(self, request: Request) -> str:
-        """Return the token, or raise AccessRefused."""
-        return bearer_token(request)
-
-
-def bearer_token(request: Request) -> str:
-    """Return the one bearer token (RFC 6750 section 2.1), or raise AccessRefused."""
-    values = [value for name, value in request.scope["headers"] if name == b"authorization"]
-    if len(values) > 1:
-        raise AccessTokenInvalid
-    scheme, _, token = (values[0] if values else b"").partition(b" ")
-    token = token.lstrip(b" ")  # RFC 9110 section 11.4 allows several spaces
-    if scheme.lower() != b"bearer" or not token:
-        raise AccessTokenMissing
-    return token.decode("latin-1")
+        """Return the one bearer token (RFC 6750 section 2.1), or raise AccessRefused."""
+        values = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        if len(values) > 1:
+            raise AccessTokenInvalid
+        scheme, _, token = (values[0] if values else b"").partition(b" ")
+        token = token.lstrip(b" ")  # RFC 9110 section 11.4 allows several spaces
+        if scheme.lower() != b"bearer" or not token:
+            raise AccessTokenMissing
+        return token.decode("latin-1")
 
 
 ACCESS_TOKEN = BearerToken(
@@ -119,11 +109,7 @@ BearerDep = Annotated[str, Security(ACCESS_TOKEN)]
 
 
 async def bearer(services: ServicesDep, token: BearerDep) -> tuple[Session, Profile]:
-    """Return the active session of the bearer and its profile.
-
-    Raises:
-        AccessRefused: there is no active session of this token.
-    """
+    """Return the active session of the bearer and its profile, or raise AccessRefused."""
     return await services.sessions.authenticate(token)
 
 

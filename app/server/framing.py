@@ -44,9 +44,8 @@ class Request:
     body is not read, so no other request can follow on this connection.
     """
 
-    def __init__(self, method: bytes = b"GET", target: bytes = b"/") -> None:
-        self.method = method
-        self.target = target
+    def __init__(self) -> None:
+        self.method, self.target = b"GET", b"/"
         self.http_version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
@@ -60,10 +59,15 @@ class Request:
     @property
     def keeps_alive(self) -> bool:
         """Whether the client lets the connection be kept (RFC 9112 section 9.3)."""
-        return self.http_version == "1.1" and b"close" not in self.tokens(b"connection")
+        return self.http_version == "1.1" and b"close" not in self._tokens(b"connection")
 
-    def tokens(self, name: bytes) -> set[bytes]:
-        """Return the members of a field that is a list of words, in lower case."""
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client may wait for 100 Continue (RFC 9110 section 10.1.1)."""
+        return self.http_version == "1.1" and b"100-continue" in self._tokens(b"expect")
+
+    def _tokens(self, name: bytes) -> set[bytes]:
+        """The members of a field that is a list of words, in lower case."""
         values = [value for known, value in self.headers if known == name]
         return {word.strip(b" \t").lower() for value in values for word in value.split(b",")}
 
@@ -115,7 +119,7 @@ class RequestReader:
                 raise BodyTooLarge
             if length == 0:
                 return self._complete(b"")
-            self.request.awaits_continue = self._awaits_continue()
+            self.request.awaits_continue = not self.received and self.request.expects_continue
             body = _chunks(self.received, limit) if length is None else _take(self.received, length)
             self._body = body
         try:
@@ -148,22 +152,14 @@ class RequestReader:
         del received[:end]
         return head
 
-    def _awaits_continue(self) -> bool:
-        request = self.request
-        return (
-            not self.received
-            and request.http_version == "1.1"
-            and b"100-continue" in request.tokens(b"expect")
-        )
-
 
 def _check_sizes(head: bytes) -> None:
     line_end = head.find(b"\n") + 1
     if (line_end or len(head)) > _max_target(head) + _MAX_METHOD_BYTES:
         raise UriTooLong
-    if line_end and len(head) - line_end - len(_EMPTY_LINE) > MAX_HEADER_BYTES:
-        raise HeaderTooLarge
-    if head.count(b"\n") - 2 > MAX_HEADER_FIELDS:  # the request line and the empty line
+    size = len(head) - line_end - len(_EMPTY_LINE) if line_end else 0
+    fields = head.count(b"\n") - 2  # without the request line and the empty line
+    if size > MAX_HEADER_BYTES or fields > MAX_HEADER_FIELDS:
         raise HeaderTooLarge
 
 

@@ -188,14 +188,15 @@ class StrictHttpProtocol(asyncio.Protocol):
         except RequestError as error:
             self._refuse(error)
             return
-        if request is not None and request.is_last:
+        if request is None:
+            if self._reader.request.awaits_continue:
+                self._reader.request.awaits_continue = False
+                self.transport.write(_CONTINUE)
+        elif request.is_last:
             self._respond_last(request)
-        elif request is not None:
+        else:
             # While draining too: the client should not send its next request into the closing.
             self._respond(request, last=self._leaving or self._is_draining())
-        elif self._reader.request.awaits_continue:
-            self._reader.request.awaits_continue = False
-            self.transport.write(_CONTINUE)
 
     def _respond(self, request: Request, *, last: bool) -> None:
         """Start the application's task."""
@@ -233,12 +234,11 @@ class StrictHttpProtocol(asyncio.Protocol):
         }
 
     def _refuse(self, error: RequestError) -> None:
-        read = self._reader.request
-        empty = Request(read.method, read.target)
-        empty.headers = [field for field in read.headers if field[0] in _FOR_THE_RESPONSE]
+        request = self._reader.request
+        request.headers = [each for each in request.headers if each[0] in _FOR_THE_RESPONSE]
         # A new one: the traceback of the raised one leads back here, a cycle for the collector.
         self._refusal = type(error)()
-        self._respond_last(empty)
+        self._respond_last(request)
 
     def _respond_last(self, request: Request) -> None:
         """Respond, drop all that still arrives, and close. The rest of the body stays unread."""

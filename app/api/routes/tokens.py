@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
 
 from app.api.bodies import FORM, read_form
-from app.api.deps import ACCESS_TOKEN, ServiceKeys, ServicesDep, bearer_token, services_of
+from app.api.deps import ACCESS_TOKEN, ServiceKeys, ServicesDep, services
 from app.api.openapi import IDENTITY, problems
 from app.api.routing import ANY_METHOD, ApiResponse, new_router
 from app.api.schemas import Introspection
@@ -117,12 +117,12 @@ async def _authorize(request: Request) -> Response:
 
     For any method and path; each request of a gateway's clients comes here.
     """
-    core = services_of(request)
+    core, token = await services(request), await ACCESS_TOKEN(request)
     try:
-        valid = await core.sessions.authorize(bearer_token(request))
+        valid = await core.sessions.authorize(token)
     except AccessSessionEnded as error:
         if error.reason == EndReason.BANNED:
-            await core.bans.check(core.sessions.verify(bearer_token(request)).subject)
+            await core.bans.check(core.sessions.verify(token).subject)
         raise
     response = ApiResponse(200)
     response.raw_headers += [
