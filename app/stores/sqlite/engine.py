@@ -66,10 +66,7 @@ class SqliteEngine:
         migrations: Sequence[str],
         on_failure: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Open or create the file, or raise StartupError.
-
-        `on_failure` gets the name of the error of each failed command: SQLite's, if it has one.
-        """
+        """Open or create the file, or raise StartupError. `on_failure` gets names of errors."""
         self._lock = take_lock(path.resolve())  # one lock for one file, under any of its names
         try:
             self._connection = open_database(path, migrations)
