@@ -39,6 +39,7 @@ from tests.stores.builders import (
     rotation_of,
 )
 from tests.stores.redis.opening import SESSION, engine_of, fails
+from tests.support.processes import soon
 from tests.support.proofs import proof_of
 from tests.support.valkey.proxy import Proxy
 
@@ -242,7 +243,14 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
     await keep(store, make_session(SESSION, generation=5))
     proxy.cut()
     (idle,) = engine_of(store)._connections._idle
-    assert idle._reader is not None
-    assert await idle._reader.read() == b""  # it knows that it is closed
+    await asyncio.to_thread(soon, lambda: not idle.is_open)
     # This is the first run: a second one never ends a session.
     assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+
+
+async def test_a_connection_with_a_reply_to_no_command_is_not_used(store: Stores) -> None:
+    await keep(store, make_session(SESSION))
+    (idle,) = engine_of(store)._connections._idle
+    idle.data_received(b"+OK\r\n")
+    assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+    assert idle not in engine_of(store)._connections._idle
