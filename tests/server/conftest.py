@@ -78,13 +78,14 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 80)})
         self.written = bytearray()
         self.closed = self.aborted = self.reading_paused = False
+        self.half_closings = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed
         self.written += data
 
     def write_eof(self) -> None:
-        pass
+        self.half_closings += 1
 
     def is_closing(self) -> bool:
         return self.closed

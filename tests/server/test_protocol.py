@@ -244,3 +244,11 @@ async def test_refused_connection_is_closed_when_the_client_closes_its_side_too(
     await connection.responses()
     assert not connection.transport.closed
     assert not connection.protocol.eof_received()
+
+
+async def test_refused_connection_stays_for_its_client_when_the_server_stops() -> None:
+    connection = FakeConnection()
+    connection.send(get(b"bad"))
+    await connection.responses()
+    connection.protocol.shutdown()
+    assert (connection.transport.half_closings, connection.transport.closed) == (1, False)
