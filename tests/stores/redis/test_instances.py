@@ -18,8 +18,6 @@ from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.servers import Server
 
 INSTANCES = 4
-CALLERS = 100
-ROUNDS = 5
 
 
 @pytest.fixture
