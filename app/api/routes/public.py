@@ -109,7 +109,7 @@ class StoreProbe:
     maintenance: Maintenance
     timer: Callable[[], float]
     _next_at: float = field(default=float("-inf"), init=False)
-    _probe: asyncio.Task[bool] = field(init=False)
+    _probe: asyncio.Task[bool] = field(init=False, repr=False)
 
     async def __call__(self) -> bool:
         """Return the result of the last probe, or of a new one if that is a second old."""
