@@ -1,4 +1,4 @@
-"""Makes what the settings ask for: the clients of Authing, and the addresses of the store."""
+"""Makes what the settings ask for: Authing's clients, the store's address, the shared counts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -74,7 +74,7 @@ def management_client(
         transport,
         url=settings.authing_management_url or "",
         user_pool_id=settings.authing_user_pool_id,
-        # Not that of the exchange: what one API accepts must not change what the other is sent.
+        # Not shared with the exchange: each API may accept another of the two secrets.
         pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
         timeout=settings.authing_timeout.total_seconds(),
         clock=clock,

@@ -1,4 +1,4 @@
-"""The composition root: the only module that sees every package.
+"""The composition root: the only module that knows every adapter.
 
 Everything that can refuse to start (keys, store, certificates) is opened before the server exists,
 so that a refusal is one line. It is closed in reverse order after the server has stopped.

@@ -1,7 +1,7 @@
 """The settings: read once at start from the environment, `.env` and `/run/secrets`, then frozen.
 
-Only `main` and the commands read them; other modules get plain values. `.env.example` explains the
-variable of each field, which has the same name in capitals.
+Only `main`, `adapters` and the commands read them; other modules get plain values. The variable of
+a field has the same name in capitals. `.env.example` explains each one.
 """
 
 import re
@@ -52,7 +52,7 @@ _NEEDED = {
     "online": ("authing_online_url",),
 }
 """The settings that a mode of verification needs."""
-# A variable with one of these beginnings is meant for this service, or for nothing.
+# A variable with one of these beginnings is a setting of this service, or a mistake.
 _OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT|EVENTS)_")
 # Kubernetes sets these for each Service, and desktops set the last.
 _OF_OTHERS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)|SESSION_MANAGER")
