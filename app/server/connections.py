@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Protocol
 
 MAX_CONNECTIONS = 4096
-"""Twice the 2,000 slow clients that must not be felt; at worst 100 MiB of unfinished requests."""
+"""Twice the 2,000 slow clients that no other may notice; at worst 100 MiB of partial requests."""
 
 RESERVED_FDS = 2048 + 256
 """Kept free for one burst of accepted connections and for the files that the service opens."""
@@ -63,7 +63,7 @@ class ConnectionLimiter:
         self._waiting[connection] = self._clock() + self._deadline
 
     def responding(self, connection: Connection) -> None:
-        """The application is at work. Meanwhile the connection is safe."""
+        """The application makes the response. The connection is not evicted meanwhile."""
         self._forget(connection)
 
     def idle(self, connection: Connection) -> None:
@@ -95,7 +95,8 @@ class ConnectionLimiter:
 def raise_fd_limit(most: int = MAX_CONNECTIONS) -> int:
     """Raise the limit on open files as far as needed and allowed; return how many connections fit.
 
-    The soft limit is often 1,024 for programs that use select(2). This is none.
+    The soft limit is often 1,024 for programs that use select(2). Here only the listening sockets
+    use it, and their numbers are small.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     infinite, wanted = resource.RLIM_INFINITY, most + RESERVED_FDS

@@ -31,7 +31,7 @@ _LAST_REQUEST_SECONDS = 0.3
 """After the address is closed, requests that are on their way may still arrive for this long."""
 
 _CUT_OFF_SECONDS = 1
-"""In which requests that are cut off are answered."""
+"""Seconds for the responses to requests that are cut off."""
 
 _ACCEPTED_AT_ONCE = 16
 _KERNEL_BUFFERS = {socket.SO_RCVBUF: 8 * 1024, socket.SO_SNDBUF: 16 * 1024}
@@ -76,7 +76,7 @@ class DrainingServer(uvicorn.Server):
         self._on_start = on_start
         config = uvicorn.Config(
             app,
-            # It is called like the class.
+            # uvicorn calls it as it calls the class.
             http=cast(
                 "type[asyncio.Protocol]", partial(StrictHttpProtocol, self._limiter, drain.is_set)
             ),

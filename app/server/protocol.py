@@ -1,6 +1,6 @@
 """One connection: strict framing, a deadline, a connection limit, one whole request at a time.
 
-Only the body of a gateway's question to `/authz` stays unread. The application answers refused
+Only the body of a gateway's request to `/authz` stays unread. The application answers refused
 requests too, so that refusals look and are logged like every other error: it gets an empty request,
 with the reason in `scope["state"]`. See docs/decisions/0013-one-parser.md.
 """
@@ -27,7 +27,7 @@ LINGER_SECONDS = 2.0
 """How long a refused client may take to stop sending and read the response."""
 
 _MAX_UNSENT = 4 * 1024
-"""Bytes of responses that wait in this process for a client to read. Beyond, it is waited for."""
+"""Bytes of responses that this process holds. Above it, the application waits for the client."""
 
 _FOR_THE_RESPONSE = frozenset({b"accept-language", b"x-request-id"})
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -35,7 +35,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class StrictHttpProtocol(asyncio.Protocol):
-    """One connection. After its first two arguments, uvicorn's server gives all others."""
+    """One connection. uvicorn's server passes all arguments but the first two."""
 
     transport: asyncio.Transport
 
@@ -118,7 +118,7 @@ class StrictHttpProtocol(asyncio.Protocol):
             self._next()
 
     def shutdown(self) -> None:
-        """Close when the request in flight is answered; a request of which a part came counts."""
+        """Close after the response in flight, and after a request of which a part has arrived."""
         self._leaving = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
