@@ -159,8 +159,9 @@ MAX_FOLLOWERS = 64
 _MOST_REVOCATIONS = 10_000
 """About as many as one response has: 2 MB of JSON."""
 _LOOK_EVERY = 0.03
-_AFTER_A_FAILURE = 1.0
 """Seconds between two looks at the store, while there are streams."""
+_AFTER_A_FAILURE = 1.0
+"""Seconds until the next look, if the store could not be asked."""
 
 
 @dataclass(slots=True)
@@ -188,7 +189,7 @@ class RevocationFeed:
         return await self.store.revocations(after, self.clock(), self.access_ttl)
 
     async def read(self, after: str) -> RevocationPage:
-        """Return the same as one page, however many they are: about 10,000 at most."""
+        """Return the same sessions as one page of about 10,000 at most."""
         found: list[tuple[str, Revocation]] = []
         page = RevocationPage(found, after, more=True)
         while page.more and len(found) < _MOST_REVOCATIONS:
@@ -216,7 +217,7 @@ class RevocationFeed:
                 self._looking = None
 
     async def follow(self, page: RevocationPage) -> AsyncIterator[Sequence[tuple[str, Revocation]]]:
-        """Yield this page and then what is new, inside `following`; empty when nothing is.
+        """Yield this page and then new ones, inside `following`; an empty one as a heartbeat.
 
         It ends when the process is about to stop, or when the store cannot be asked: a follower
         that hears nothing must not believe that nothing has ended.

@@ -96,10 +96,10 @@ class SessionService:
                 assert_never(unreachable)
 
     async def inspect(self, token: str) -> ValidToken:
-        """Return what an access or refresh token is worth, or raise AccessRefused, RefreshRefused.
+        """Check an access or refresh token, or raise AccessRefused, RefreshRefused.
 
         A refresh token is good if a refresh with it, without an idempotency key and with a good
-        proof of possession, would succeed. Nothing changes by looking at one.
+        proof of possession, would succeed. The check changes nothing.
         """
         if not token.startswith(PREFIX):
             return await self.authorize(token)
@@ -116,9 +116,9 @@ class SessionService:
         return ValidToken(session.subject, session.id, session.device_type, expires_at)
 
     async def authorize(self, access_token: str) -> ValidToken:
-        """Return what an access token is worth now, from the store: an end counts at once.
+        """Check an access token against the store, so that an end counts at once.
 
-        AccessRefused if it is nothing, or if this is another kind of token.
+        AccessRefused if the token is not valid now, or is of another kind.
         """
         claims = self.verify(access_token)
         match await self.store.check(claims.session_id, claims.generation, self.clock()):

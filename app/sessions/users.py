@@ -1,7 +1,7 @@
 """Users who may not sign in: banned by the rest of the backend, or blocked at Authing.
 
-Authing is asked about users behind their refreshes. A look is never on the path of a request. Only
-a definite answer ends sessions, so the trouble of Authing ends none (promise 8).
+After a refresh, Authing is asked about the user. No request waits for this look. Only a definite
+answer ends sessions, so a failure of Authing ends none (promise 8).
 """
 
 import asyncio

@@ -122,7 +122,7 @@ class Connections:
         return replies
 
     async def run(self, script: Script, *args: Argument, then: Sequence[Command] = ()) -> list[Any]:
-        """Run the script with the number of its keys, the keys and the arguments; then the rest."""
+        """Run the script, then `then`. `args`: the number of keys, the keys and the arguments."""
         try:
             return await self.send(("EVALSHA", script.digest, *args), *then)
         except NoScriptError:  # the server has restarted and forgotten it

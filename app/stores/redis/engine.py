@@ -36,7 +36,7 @@ _FAILURES = (*LOST, exceptions.RedisError, OSError, TimeoutError)
 _TIMER_ERROR = 0.1
 """Seconds by which a time-out may come early: uvloop's timers do."""
 _WAIT = ("WAIT", 1, 100)
-"""One replica, within so many milliseconds."""
+"""Wait for one replica, for at most 100 ms."""
 _INFO = ("INFO", "replication")
 _INFO_EVERY = 5.0
 
@@ -216,8 +216,8 @@ class ServerClock:
     caller is answered. A command that fails before its time-out may still run until then: that is
     sooner than the `Retry-After` of the 503.
 
-    The clock is estimated from the replies, and is late by the shortest way back. The quickest
-    reply told most. A stale command shows that a clock has jumped: then all is new.
+    The clock is estimated from the replies. It is late by the time that the quickest reply was on
+    its way. A stale command shows that a clock has jumped: then the estimate starts anew.
     """
 
     def __init__(self) -> None:

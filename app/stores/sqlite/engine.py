@@ -34,7 +34,7 @@ P = ParamSpec("P")
 Command: TypeAlias = Callable[[sqlite3.Connection], T]
 _BATCH = 256
 _TIMEOUT, _CLOSE_SECONDS = 1.0, 2.0
-"""For one commit, and for the last one. A longer one fails its commands and those that wait."""
+"""Seconds for one commit, and for those at the end. A longer one fails all queued commands too."""
 _BUSY_MS = 800
 """How long the thread waits for the lock of another program."""
 
@@ -99,7 +99,7 @@ class SqliteEngine:
         self._waiting.append(job)
         if not self._busy:
             self._busy = True
-            # A batch is of several requests, so its failures are of none.
+            # A batch has commands of several requests. So its events have no request's fields.
             loop.call_soon(self._start_batch, context=Context())
         result: T = await job.future
         return result

@@ -1,4 +1,4 @@
-"""What has happened to sessions: their rows, notes about the rest, and the order of their ends.
+"""The history: rows of sessions, notes of other events, and the order of ends.
 
 All of it is written in the transaction that changes the session.
 """

@@ -1,4 +1,4 @@
-"""What decides about a login: its ticket, the user's ban, and the limits of sessions."""
+"""Tickets and bans, and the decision of a login: it also ends sessions above a limit."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -73,7 +73,7 @@ class SqliteTickets(SqlitePort, TicketStore):
         app_version: str = "",
     ) -> Opened | AlreadyUsed | Banned:
         # Another login may have taken over the lease. The slow holder may still create the session,
-        # because Authing may have told the user to it alone. The first session created wins.
+        # because Authing may accept a ticket only once. The first session created wins.
         user = session.subject, epoch(session.created_at)
         row = db.execute(_LOGIN, (*user, lease.ticket_hash, *user)).fetchone()
         if row["session_id"] is not None:
@@ -108,7 +108,7 @@ class SqliteBans(SqlitePort, BanStore):
     @override
     @command
     def lift(self, db: Connection, subject: str, now: datetime) -> None:
-        # One that is over is deleted too, but not lifted.
+        # A ban that has expired is deleted too, but has no note.
         db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
         if db.execute("DELETE FROM bans WHERE subject = ?", (subject,)).rowcount:
             add_note(db, "ban_lifted", now, subject)
