@@ -27,7 +27,6 @@ _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 # Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])")
-_FOLD = re.compile(rb"\n[ \t]")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 # The host of RFC 3986 section 3.2.2, which may be empty, and a port.
@@ -93,8 +92,9 @@ class RequestReader:
 
         The empty line that some clients send after a body is no part of it (RFC 9112 section 2.2).
         """
-        empty = (b"", b"\r", _EMPTY_LINE) if self._tolerates_empty_line else (b"",)
-        return self._body is not None or bytes(self.received[:3]) not in empty
+        if not self.received or self._body is not None:
+            return self._body is not None
+        return not self._tolerates_empty_line or self.received not in (b"\r", _EMPTY_LINE)
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they arrive."""
@@ -172,7 +172,7 @@ def _max_target(line: bytes) -> int:
 def _parse_head(head: bytes, request: Request) -> None:
     line, _, fields = head.partition(_EMPTY_LINE)
     _parse_request_line(line, request)
-    if _FOLD.search(fields):
+    if b"\n " in fields or b"\n\t" in fields:  # a folded field
         raise MalformedRequest
     try:
         # A parser for each head: it never sees a body or a second request. httptools does not know

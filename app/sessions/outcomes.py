@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from app.sessions.models import EndReason, Session
 
@@ -15,8 +15,7 @@ class Active:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer:
+class Bearer(NamedTuple):
     """The session of an access token is active: its user and its device type."""
 
     subject: str

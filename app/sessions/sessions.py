@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from app import errors
 from app.events import Events, add_context
@@ -25,8 +25,7 @@ _SUSPICIOUS = 3
 """Replayed generations in a row that are reported. A thief causes them by following the owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValidToken:
+class ValidToken(NamedTuple):
     """A token of an active session that is good now. Only an access token has `issued_at`."""
 
     subject: str

@@ -42,7 +42,7 @@ _transport_of = attrgetter("_writer.transport")  # these two are not public
 _parse_error_of = attrgetter("_parser.parse_error")
 
 
-class Exchange(asyncio.Protocol):
+class RedisProtocol(asyncio.Protocol):
     """Commands and their replies on a connection of the library, without its streams."""
 
     def __init__(self, connection: AbstractConnection) -> None:
@@ -98,7 +98,7 @@ class Connections:
 
     def __init__(self, make: Callable[[], AbstractConnection]) -> None:
         self._make = make
-        self._idle: list[Exchange] = []
+        self._idle: list[RedisProtocol] = []
         self._last_reply_at = float("-inf")
 
     async def send(self, *commands: Command) -> list[Any]:
@@ -134,24 +134,24 @@ class Connections:
             await self._idle.pop().close()
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        exchange = await self._open()
+        protocol = await self._open()
         try:
-            replies = await exchange.send(commands)
+            replies = await protocol.send(commands)
         except BaseException:
-            await exchange.close()
+            await protocol.close()
             raise
-        self._idle.append(exchange)
+        self._idle.append(protocol)
         return replies
 
-    async def _open(self) -> Exchange:
+    async def _open(self) -> RedisProtocol:
         while self._idle:
-            exchange = self._idle.pop()
-            if exchange.is_open:
-                return exchange
-            await exchange.close()
+            protocol = self._idle.pop()
+            if protocol.is_open:
+                return protocol
+            await protocol.close()
         connection = self._make()
         await connection.connect()  # type: ignore[no-untyped-call]  # the library's gap
-        return Exchange(connection)
+        return RedisProtocol(connection)
 
 
 def _is_of_a_replica(reply: object) -> bool:
