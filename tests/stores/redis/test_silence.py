@@ -107,7 +107,7 @@ async def test_a_crowd_before_a_slow_server_is_refused_instead_of_waiting(
     await at_once(store, MAX_CONCURRENT)  # connects, and loads the script
     proxy.delay(0.4)
     failed, seconds = await at_once(store, 800)
-    assert seconds < 2 * SOON  # one after the other, the last would have waited for 20 s
+    assert seconds < SOON
     # Commands that were sent had time for their reply: no connection was given up.
     assert failed.count(False) >= MAX_CONCURRENT
     assert proxy.opened <= MAX_CONCURRENT
