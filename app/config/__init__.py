@@ -26,12 +26,12 @@ from typing_extensions import override
 from app.config.field_types import (
     AuthingSecret,
     CommaSeparated,
+    CurrentAndNext,
     Duration,
     DurationOrZero,
     Network,
     OnlineUrl,
     Origin,
-    PoolSecrets,
     Rate,
     ServiceKey,
     WebAddress,
@@ -103,7 +103,7 @@ class Settings(KeySettings):
     authing_user_pool_id: Annotated[
         str, pattern(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, _ or -")
     ]
-    authing_user_pool_secret: PoolSecrets
+    authing_user_pool_secret: CurrentAndNext
     authing_token_mode: Literal["hs256", "jwks", "online"] = "hs256"
     authing_token_secrets: CommaSeparated[AuthingSecret] = ()
     authing_jwks_url: WebAddress | None = None

@@ -179,4 +179,4 @@ T = TypeVar("T")
 CommaSeparated = Annotated[
     tuple[T, ...], NoDecode, from_text(lambda text: [part.strip() for part in text.split(",")])
 ]
-PoolSecrets = Annotated[CommaSeparated[AuthingSecret], AfterValidator(_current_and_next)]
+CurrentAndNext = Annotated[CommaSeparated[AuthingSecret], AfterValidator(_current_and_next)]

@@ -111,7 +111,7 @@ class DrainingServer(uvicorn.Server):
         First accept what waits in the kernel's queue, because closing the address resets it.
         """
         listening = sockets or []
-        # Bounded: while clients keep connecting, the queue may never be empty.
+        # No event tells that the queue is empty. While clients keep connecting, it may never be.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
         while select.select(listening, [], [], 0)[0] and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0)

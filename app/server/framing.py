@@ -139,8 +139,8 @@ class RequestReader:
         if self._tolerates_empty_line and received.startswith(_EMPTY_LINE):
             del received[:2]  # RFC 9112 section 2.2: tolerate one empty line before a request
             self._tolerates_empty_line = False
-        end = received.find(b"\r\n\r\n") + 4
-        complete = end > 3  # noqa: PLR2004  # find() returned a position
+        at = received.find(b"\r\n\r\n")
+        complete, end = at >= 0, at + 4
         head = bytes(received[:end] if complete else received)
         _check_sizes(head)
         if head.count(b"\n") > head.count(_EMPTY_LINE):  # a bare LF

@@ -1,4 +1,4 @@
-"""Users who may not sign in: banned by the rest of the backend, or blocked at Authing.
+"""Banned and blocked users: the rest of the backend bans, and Authing blocks.
 
 After a refresh, Authing is asked about the user. No request waits for this look. Only a definite
 answer ends sessions, so a failure of Authing ends none (promise 8).
