@@ -17,13 +17,6 @@ from app.api.routes import internal, public, sessions, tokens, webhooks
 from app.api.routing import Dispatcher
 
 _ROUTERS = (public.router, sessions.router, tokens.gateway, tokens.router, public.health)
-_TAGS = {
-    "app": "For the mobile app: login, refresh, the user and the user's sessions.",
-    "public": "How to open the mini program; keys and metadata.",
-    "backend": "For gateways, and for the rest of the backend with a service key.",
-    "oauth2": "For clients that speak OAuth 2.",
-    "health": "For orchestrators.",
-}
 _WITH_SERVICE_KEYS = (internal.router, tokens.introspection)
 
 
@@ -38,7 +31,9 @@ class Description(FastAPI):
                 # A route may bring its Operation Object, such as those of the sandbox.
                 for method, operation in getattr(route, "operations", {}).items():
                     document["paths"].setdefault(getattr(route, "path", ""), {})[method] = operation
-            self.openapi_schema = complete(document)
+            self.openapi_schema = complete(
+                document, {getattr(route, "path", "") for route in self.routes}
+            )
         return self.openapi_schema
 
 
@@ -55,7 +50,6 @@ def create_app(
         version=__version__,
         description="A WeChat mini-program login through Authing becomes a session of your app.",
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         openapi_url="/openapi.json" if api_docs else None,
         docs_url=None,
         redoc_url=None,

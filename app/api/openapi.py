@@ -1,12 +1,16 @@
 """Completes the OpenAPI description that FastAPI makes: errors, headers, examples.
 
-Errors come from the table of errors, so the description agrees with the responses. The examples in
-`examples.json` are responses of the service; `make openapi` records them.
+Errors come from the table of errors, so the description agrees with the responses. `openapi.toml`
+has what no signature tells, such as headers. The examples in `examples.json` are responses of the
+service; `make openapi` records them.
 """
 
 import json
-from http import HTTPStatus
+import tomllib
+from collections.abc import Collection
+from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Literal, NotRequired
 
 from pydantic import TypeAdapter
@@ -55,13 +59,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
 
 
-def cacheable(status: int, cache_control: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an operation whose success caches may keep."""
-    return {status: {"headers": {"Cache-Control": _header(cache_control, const=cache_control)}}}
+def complete(document: dict[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    """Add a schema for each error, the headers of every response, and the examples.
 
-
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add a schema for each error, the headers of every response, and the examples."""
+    `paths` are those of all routes, also of those that FastAPI does not describe.
+    """
     examples = json.loads(files(__package__).joinpath("examples.json").read_text("utf-8"))
     components = document["components"]
     for model in (Problem, OAuthError):
@@ -74,8 +76,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     responses = {status: _problem_response(int(status), examples[status]) for status in statuses}
     responses |= {f"OAuth{status}": _oauth_response(status) for status in (*_EVERYWHERE, 401, 503)}
     document["components"]["responses"] = responses
-    paths = document["paths"].items()
-    for path, operation in ((path, each) for path, item in paths for each in item.values()):
+    more = {name: part for name, part in _from_file().items() if name != "headers"}
+    known = {path: item for path, item in more["paths"].items() if path in paths}
+    document = _merged(document, more | {"paths": known})
+    items = document["paths"].items()
+    for path, operation in ((path, each) for path, item in items for each in item.values()):
         _complete_responses(operation, "OAuth" if path.startswith("/oauth2/") else "")
         for status, example in examples.get(operation["operationId"], {}).items():
             operation["responses"][status]["content"]["application/json"]["example"] = example
@@ -88,8 +93,18 @@ def _complete_responses(operation: dict[str, Any], form: str) -> None:
         if "$ref" in response:
             responses[status] = {"$ref": f"#/components/responses/{form}{status}"}
         else:
-            response["headers"] = _HEADERS | response.get("headers", {})
+            response["headers"] = _headers("every") | response.get("headers", {})
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _merged(node: Any, more: Any) -> Any:
+    """Both: members of objects, members of lists; else the second."""
+    match node, more:
+        case dict(), dict():
+            return node | {name: _merged(node.get(name), more[name]) for name in more}
+        case list(), list():
+            return node + more
+    return more
 
 
 def _plain(node: Any) -> Any:
@@ -136,10 +151,7 @@ def _problem_response(status: int, examples: dict[str, Any]) -> dict[str, Any]:
     shown = {code: {"value": example} for code, example in examples.items()}
     return {
         "description": ", ".join(codes),
-        "headers": _HEADERS
-        | _PROBLEM_HEADERS
-        | _OWN_HEADERS.get(status, {})
-        | (_NONCE if status == HTTPStatus.BAD_REQUEST else {}),
+        "headers": _headers("every", str(status), "problem"),
         "content": {MEDIA_TYPE: {"schema": schema, "examples": shown}},
     }
 
@@ -147,61 +159,16 @@ def _problem_response(status: int, examples: dict[str, Any]) -> dict[str, Any]:
 def _oauth_response(status: int) -> dict[str, Any]:
     return {
         "description": "An error of OAuth",
-        "headers": _HEADERS | _OWN_HEADERS.get(status, {}),
+        "headers": _headers("every", str(status)),
         "content": {"application/json": {"schema": {"$ref": _SCHEMAS + "OAuthError"}}},
     }
 
 
-def _header(description: str, *, required: bool = True, **schema: Any) -> dict[str, Any]:
-    schema = {"type": "string"} | schema
-    return {"description": description, "required": required, "schema": schema}
+@cache
+def _from_file() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("openapi.toml").read_text("utf-8"))
 
 
-_HEADERS = {
-    "X-Request-Id": _header(
-        "The id of the request, if it was well-formed", pattern="^[A-Za-z0-9._-]+$"
-    ),
-    "X-Content-Type-Options": _header("No sniffing", const="nosniff"),
-    "Cache-Control": _header("Not to be kept", const="no-store"),
-}
-_NONCE = {"DPoP-Nonce": _header("For the next proof (RFC 9449 section 8)", required=False)}
-REFRESHED: dict[int | str, dict[str, Any]] = {200: {"headers": _NONCE}}
-"""The `responses` of a refresh."""
-OPENED: dict[int | str, dict[str, Any]] = {
-    201: {
-        "headers": {
-            "Location": _header("Of the session", pattern="/v1/sessions/[A-Za-z0-9_-]{22}$"),
-            "Idempotency-Replayed": _header("The same again", required=False, const="true"),
-            **_NONCE,
-        },
-        "links": {
-            "refresh": {
-                "operationId": "refresh",
-                "requestBody": {"refresh_token": "$response.body#/refresh_token"},
-            },
-            "end": {
-                "operationId": "end_one",
-                "parameters": {"session_id": "$response.body#/session/id"},
-            },
-        },
-    }
-}
-"""The `responses` of a login: the address of the session, and links to its operations."""
-IDENTITY = {
-    "X-Auth-User-Id": _header("`sub` of the user"),
-    "X-Auth-Session-Id": _header("`id` of the session"),
-    "X-Auth-Device-Type": _header("`type` of the device, or empty"),
-    "X-Auth-Expires-At": _header("When the access token expires, in epoch seconds"),
-    "X-Auth-Error-Code": _header("Empty", const=""),
-}
-"""The headers of a response that lets a request pass."""
-_PROBLEM_HEADERS = {
-    "Content-Language": _header("Of title and detail", enum=["en", "zh"]),
-    "Vary": _header("What the language depends on", pattern="^Accept-Language"),
-}
-_RETRY_AFTER = {"Retry-After": _header("Seconds", type="integer", minimum=1)}
-_OWN_HEADERS = dict.fromkeys(TEMPORARY, _RETRY_AFTER) | {
-    401: {"WWW-Authenticate": _header("RFC 6750 section 3", pattern="^Bearer ")},
-    405: {"Allow": _header("The methods of this path")},
-    413: {"Connection": _header("The rest of the body is not read", const="close")},
-}
+def _headers(*groups: str) -> dict[str, Any]:
+    headers = _from_file()["headers"]
+    return dict(chain.from_iterable(headers.get(group, {}).items() for group in groups))

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Response
 
 from app.api.deps import ServicesDep
-from app.api.openapi import cacheable, problems
+from app.api.openapi import problems
 from app.api.routing import new_router
 from app.api.schemas import Checks, Discovery, JwkSet, Liveness, Readiness
 from app.errors import StoreUnavailable
@@ -26,13 +26,10 @@ from app.sessions.proofs import PROOF_ALGORITHMS
 router = new_router("public")
 health = new_router("health")
 _CACHE_CONTROL = "public, max-age=300"
-_CACHEABLE = cacheable(200, _CACHE_CONTROL)
 _PROBE_INTERVAL = 1.0
 
 
-@router.get(
-    "/v1/launch", summary="How to open the mini program", responses=_CACHEABLE | problems(422)
-)
+@router.get("/v1/launch", summary="How to open the mini program", responses=problems(422))
 @router.head("/v1/launch", include_in_schema=False)
 async def launch(
     response: Response,
@@ -46,7 +43,7 @@ async def launch(
     return services.mini_program.launch(platform, get_phone=get_phone)
 
 
-@router.get("/.well-known/jwks.json", summary="Public keys", responses=_CACHEABLE)
+@router.get("/.well-known/jwks.json", summary="Public keys")
 @router.head("/.well-known/jwks.json", include_in_schema=False)
 async def jwks(response: Response, services: ServicesDep) -> JwkSet:
     """The public half of every signing key (RFC 7517)."""
@@ -83,7 +80,7 @@ _NAMES = {"oauth-authorization-server": "discovery", "openid-configuration": "op
 """Of the document, each with its operation. Some gateways know only the second."""
 for _document, _operation in _NAMES.items():
     _add = partial(router.add_api_route, f"/.well-known/{_document}", discovery, name=_operation)
-    _add(methods=["GET"], summary="Discovery", responses=_CACHEABLE)
+    _add(methods=["GET"], summary="Discovery")
     _add(methods=["HEAD"], include_in_schema=False)
 
 

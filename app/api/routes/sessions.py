@@ -1,13 +1,13 @@
 """Login, refresh, the user and the user's sessions."""
 
 import random
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Header, Query, Request, Response
 
 from app.api import schemas
 from app.api.deps import BearerDep, Services, ServicesDep, SessionDep
-from app.api.openapi import OPENED, REFRESHED, problems
+from app.api.openapi import problems
 from app.api.routing import new_router
 from app.errors import FieldError, InvalidRequest, MalformedRequest, TicketRejected, TicketUsed
 from app.sessions.login import Login
@@ -19,18 +19,13 @@ router = new_router("app")
 
 _KeyHeader = Annotated[str | None, Header(min_length=16, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 _Scope: TypeAlias = Literal["others", "all"]
-# Described by hand: FastAPI would refuse a missing scope with 422 instead of 400.
-_PROOF = {"name": "DPoP", "in": "header", "schema": {"type": "string", "maxLength": 2048}}
-_DPOP = {"parameters": [_PROOF | {"description": "A proof of possession (RFC 9449 section 4)"}]}
-_SCOPE = {"name": "scope", "in": "query", "required": True, "schema": {"enum": [*get_args(_Scope)]}}
 
 
 @router.post(
     "/v1/sessions",
     status_code=201,
     summary="Log in with a ticket",
-    responses=OPENED | problems(403, 409, 415, 422, 429, 502, 503),
-    openapi_extra=_DPOP,
+    responses=problems(403, 409, 415, 422, 429, 502, 503),
 )
 async def log_in(
     body: schemas.LoginRequest,
@@ -67,8 +62,7 @@ async def log_in(
 @router.post(
     "/v1/sessions/refresh",
     summary="Get the next pair of tokens",
-    responses=REFRESHED | problems(415, 422, 429, 503),
-    openapi_extra=_DPOP,
+    responses=problems(415, 422, 429, 503),
 )
 async def refresh(
     body: schemas.RefreshRequest,
@@ -103,11 +97,7 @@ async def show_all(found: SessionDep, services: ServicesDep) -> list[schemas.Lis
 
 
 @router.delete(
-    "/v1/sessions",
-    status_code=204,
-    summary="End several",
-    responses=problems(401, 422, 503),
-    openapi_extra={"parameters": [_SCOPE]},
+    "/v1/sessions", status_code=204, summary="End several", responses=problems(401, 422, 503)
 )
 async def end_several(
     found: SessionDep,

@@ -7,16 +7,14 @@ their configurations: deploy/gateways.
 """
 
 from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
 
-from app.api.bodies import FORM, read_form
+from app.api.bodies import read_form
 from app.api.deps import ACCESS_TOKEN, ServiceKeys, ServicesDep, services
-from app.api.openapi import IDENTITY, problems
+from app.api.openapi import problems
 from app.api.routing import ANY_METHOD, ApiResponse, new_router
 from app.api.schemas import Introspection
 from app.errors import (
@@ -31,19 +29,10 @@ from app.sessions.models import EndReason
 router = new_router("oauth2")
 introspection = new_router("oauth2")
 """Exists only with `SERVICE_API_KEYS`."""
-_TOKEN = {
-    "type": "object",
-    "properties": {"token": {"type": "string", "minLength": 1}},
-    "required": ["token"],
-}
-_FORM = {"requestBody": {"required": True, "content": {FORM: {"schema": _TOKEN}}}}
 
 
 @introspection.post(
-    "/oauth2/introspect",
-    summary="What is a token worth?",
-    responses=problems(401, 503),
-    openapi_extra=_FORM | {"security": [{"service_key": []}]},
+    "/oauth2/introspect", summary="What is a token worth?", responses=problems(401, 503)
 )
 async def introspect(request: Request, services: ServicesDep) -> Introspection:
     """Tell what an access or refresh token is worth now. Of a bad one nothing else is told.
@@ -77,7 +66,6 @@ async def introspect(request: Request, services: ServicesDep) -> Introspection:
     summary="End the session of a token",
     response_class=Response,
     responses=problems(503),
-    openapi_extra=_FORM,
 )
 async def revoke(request: Request, services: ServicesDep) -> Response:
     """End the session of a token. The token is the credential; an unknown one is no error."""
@@ -136,26 +124,9 @@ async def _authorize(request: Request) -> Response:
     return response
 
 
-class _Described(Route):
-    """FastAPI describes no plain route, so `operations` does."""
-
-    operations: Mapping[str, dict[str, Any]] = {
-        "get": {
-            "operationId": "authorize",
-            "tags": ["backend"],
-            "summary": "May this request pass?",
-            "description": "For gateways, with any method, also below `/authz/`. 200 allows. "
-            "Each response has all `X-Auth-` headers; `X-Auth-Error-Code` is the code of an error.",
-            "security": [{ACCESS_TOKEN.scheme_name: []}],
-            "responses": {"200": {"description": "It may pass", "headers": IDENTITY}}
-            | problems(401, 403, 503),
-        }
-    }
-
-
 gateway = APIRouter(
     routes=[
-        _Described("/authz", _authorize, methods=[ANY_METHOD]),
+        Route("/authz", _authorize, methods=[ANY_METHOD]),
         Route("/authz/{original:path}", _authorize, methods=[ANY_METHOD]),
     ]
 )
