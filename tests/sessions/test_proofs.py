@@ -1,15 +1,22 @@
-"""What makes a proof good for a request; tests/api/test_forged_proofs.py has forgeries."""
+"""What makes a proof good for a request (RFC 9449 section 4.3), and forged ones.
 
+tests/stores/contract/test_proofs.py has what makes it good for a session.
+"""
+
+import json
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from app.jose.key_ring import KeyRing
 from app.sessions.models import GivenProof, Proof
 from app.sessions.proofs import ProofVerifier, SentProof
-from tests.sessions.builders import ec_jwk, make_ring, oct_jwk
+from tests.sessions.builders import b64, ec_jwk, make_ring, oct_jwk
 from tests.support.fakes import FakeClock, FakeKeys
-from tests.support.proofs import DeviceKey
+from tests.support.proofs import REFRESH, DeviceKey, sign
 
 # RFC 9449 section 4.1, figure 2. It has no nonce.
 EXAMPLE = (
@@ -29,7 +36,7 @@ def verifier(
 
 
 def read(
-    proofs: ProofVerifier, device: DeviceKey, path: str = "/v1/sessions", **claims: str
+    proofs: ProofVerifier, device: DeviceKey, path: str = "/v1/sessions", **claims: object
 ) -> GivenProof:
     return proofs.read(SentProof([device.proof(path, **claims)], "POST", path))
 
@@ -115,3 +122,157 @@ def test_ids_are_in_the_order_of_their_nonces() -> None:
         clock.advance(timedelta(seconds=1))
     assert ids == sorted(ids)
     assert {len(each) for each in ids} == {32}
+
+
+# --- forged ---
+
+PROOFS = verifier(SERVER)
+DEVICE = DeviceKey(SERVER, nonce=PROOFS.new_nonce())
+OTHER = DeviceKey(SERVER, nonce=DEVICE.nonce)
+HEADER, CLAIMS, SIGNATURE = DEVICE.proof().split(".")
+P384 = ECKey.generate_key("P-384")
+# Keys of a kind that is not allowed, each with its algorithm.
+FOREIGN_KEYS: dict[str, Any] = {
+    "HS256": OctKey.import_key(b"s" * 32),
+    "RS256": RSAKey.generate_key(2048),
+    "PS256": RSAKey.generate_key(2048),
+    "ES384": P384,
+    "ES256K": ECKey.generate_key("secp256k1"),
+    "EdDSA": OKPKey.generate_key("Ed448"),
+}
+WRONG_CLAIMS: dict[str, list[Any]] = {
+    "htm": ["GET", "post", None],
+    "htu": [None, [SERVER + REFRESH], SERVER + "/v1/sessions"],
+    "iat": [None, "1562262616", 1562262616.5, 1_562_262_616_000, -1],
+    "jti": [None, "", 5, "j" * 257],
+    "made_up": ["x" * 2048],
+}
+WRONG_HEADERS: dict[str, list[Any]] = {
+    "jwk": [None, "EC", [], {}, {"keys": [DEVICE.public()]}, OTHER.public()],
+    "typ": [None, "JWT", "at+jwt", "DPOP+JWT"],
+    "kid": ["one"],
+    "jku": ["https://thief.example/keys"],
+    "x5u": ["https://thief.example/cert"],
+    "x5c": [["MIIB"]],
+    "zip": ["DEF"],
+    "cty": ["JWT"],
+}
+WRONG_KEY_MEMBERS: dict[str, list[Any]] = {
+    "kty": [None, "OKP", "ec"],
+    "crv": [None, "P-521"],
+    "x": [None, 5, b64(b"\x01" * 32), b64(b"\x01" * 31), DEVICE.public()["x"] + "="],
+    "y": [None],
+    "d": ["AAAA"],
+    "k": ["c2VjcmV0"],
+    "kid": ["one"],
+    "x5c": [["MIIB"]],
+    "x5u": ["https://thief.example"],
+    "made": ["up"],
+    "use": ["enc"],
+    "key_ops": [["sign"]],
+    "alg": ["ES384"],
+}
+
+
+def with_key(jwk: dict[str, Any]) -> str:
+    members = {name: value for name, value in jwk.items() if value is not None}
+    return DEVICE.sign(DEVICE.header(jwk=members), DEVICE.claims())
+
+
+def by_foreign_key(alg: str, key: Any) -> str:
+    public = key.as_dict(private=key.key_type == "oct")
+    return sign({"typ": "dpop+jwt", "alg": alg, "jwk": public}, DEVICE.claims(), key)
+
+
+def by_public_key_as_secret() -> str:
+    """The classic confusion of algorithms: HS256 under the bytes of the public key."""
+    secret = OctKey.import_key(json.dumps(DEVICE.public()).encode())
+    return sign(DEVICE.header(alg="HS256"), DEVICE.claims(), secret)
+
+
+def each(table: dict[str, list[Any]]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, values in table.items() for value in values)
+
+
+FORGERIES: dict[str, list[str]] = {
+    "claim": [DEVICE.proof(**{name: value}) for name, value in each(WRONG_CLAIMS)],
+    "claims": [
+        sign(DEVICE.header(), claims, DEVICE.key)
+        for claims in (b"[]", b"POST", b'{"htm":"POST","htm":"POST"}')
+    ],
+    "header": [
+        DEVICE.sign(DEVICE.header(**{name: value}), DEVICE.claims())
+        for name, value in each(WRONG_HEADERS)
+    ],
+    "key member": [
+        with_key(DEVICE.public() | {name: value}) for name, value in each(WRONG_KEY_MEMBERS)
+    ],
+    "key": [
+        *(by_foreign_key(alg, key) for alg, key in FOREIGN_KEYS.items()),
+        *(with_key(key) for key in (DEVICE.key.as_dict(private=True), P384.as_dict(private=False))),
+        with_key(DEVICE.public() | {"x": b64(bytes(32)), "y": b64(bytes(32))}),
+        sign(DEVICE.header(), DEVICE.claims(), OTHER.key),
+        by_public_key_as_secret(),
+    ],
+    "no algorithm": [
+        f"{b64(json.dumps(DEVICE.header(alg=alg)).encode())}.{CLAIMS}." for alg in ("none", "None")
+    ],
+    "parts": [
+        *("", "proof", f"{HEADER}.{CLAIMS}", f"{HEADER}.{CLAIMS}.{SIGNATURE}.AAAA"),
+        *(f"{b64(header)}.{CLAIMS}.{SIGNATURE}" for header in (b"{", b"[]")),
+        f"{HEADER}.{b64(b'{}')}.{SIGNATURE}",
+        f"{HEADER} . {CLAIMS} . {SIGNATURE}",
+        *(f"DPoP {DEVICE.proof()}", f'"{DEVICE.proof()}"', f"{DEVICE.proof()}, {DEVICE.proof()}"),
+    ],
+    "signature": [
+        *(f"{HEADER}.{CLAIMS}.", f"{HEADER}.{CLAIMS}.{SIGNATURE}=="),
+        f"{HEADER}.{CLAIMS}.{'B' if SIGNATURE[0] == 'A' else 'A'}{SIGNATURE[1:]}",
+        f"{HEADER}.{CLAIMS}.{DEVICE.proof().split('.')[2]}",  # of another proof
+        f"{HEADER}.{CLAIMS}.{b64(bytes.fromhex('3006020101020101'))}",  # in DER
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(proof, id=f"{kind} {number}")
+        for kind, proofs in FORGERIES.items()
+        for number, proof in enumerate(proofs)
+    ],
+)
+def test_a_forged_proof_is_invalid(forged: str) -> None:
+    assert PROOFS.read(SentProof([forged], "POST", REFRESH)) == "invalid"
+
+
+def test_two_proofs_are_invalid() -> None:
+    assert PROOFS.read(SentProof([DEVICE.proof(), DEVICE.proof()], "POST", REFRESH)) == "invalid"
+
+
+@pytest.mark.parametrize(
+    "nonce",
+    [
+        *(None, "", 5, "bWFkZS11cC1ub25jZQ", DEVICE.nonce + "AAAA", DEVICE.nonce[:-4]),
+        "_" + DEVICE.nonce[1:],  # of a later time
+    ],
+)
+def test_a_nonce_that_is_not_ours_is_none(nonce: object) -> None:
+    assert read(PROOFS, DEVICE, nonce=nonce) == Proof(DEVICE.thumbprint, "")
+
+
+# --- good ---
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"alg": "ES256"}, {"use": "sig"}, {"key_ops": ["verify"]}, {"ext": True}]
+)
+def test_members_that_exporters_of_keys_add_are_accepted(extra: dict[str, Any]) -> None:
+    proof = DEVICE.sign(DEVICE.header(jwk=DEVICE.public() | extra), DEVICE.claims())
+    assert PROOFS.read(SentProof([proof], "POST", REFRESH)).thumbprint == DEVICE.thumbprint  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+def test_an_ed25519_key_has_two_names_of_its_algorithm(alg: str) -> None:
+    device = DeviceKey(SERVER, OKPKey.generate_key("Ed25519"), nonce=DEVICE.nonce)
+    proof = device.sign(device.header(alg=alg), device.claims())
+    assert PROOFS.read(SentProof([proof], "POST", REFRESH)).thumbprint == device.thumbprint  # type: ignore[union-attr]
