@@ -59,6 +59,20 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """Why sessions end, and when.
+
+    `cause` is, for `revoked`, the id of the session that asked for it; for `replaced` the limit,
+    beside the type of the new device; for `refresh_reused` the kind of reuse.
+    """
+
+    reason: EndReason
+    now: datetime
+    cause: str = ""
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One signed-in device, which is also one family of refresh tokens.
 
@@ -155,8 +169,7 @@ class Note:
 class SessionRecord:
     """What the history tells of a session, for longer than its tombstone. "" is unknown or none.
 
-    `expires_at` is the idle limit, or the time of the end. `end_cause` is, for `revoked`, the id of
-    the session that asked for it; for `replaced` the limit; for `refresh_reused` the kind of reuse.
+    `expires_at` is the idle limit, or the time of the end. `end_cause`: the `cause` of its `End`.
     """
 
     id: str

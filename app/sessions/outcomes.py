@@ -124,7 +124,8 @@ class Banned:
     until: datetime | None
 
 
+Lookup: TypeAlias = Active | Ended | Unknown
 Acquisition: TypeAlias = Acquired | Held | AlreadyUsed | KeyConflict
 Creation: TypeAlias = Opened | AlreadyUsed | Banned
 Refresh: TypeAlias = Rotated | Replayed | Reused | ProofRefused | Ended | Unknown
-"""What a ticket's lease, the creation of a session and a refresh may return."""
+"""What the look-up of a session, a ticket's lease, a login and a refresh may return."""

@@ -10,8 +10,17 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
-from app.sessions.models import Ban, EndReason, Found, GivenProof, Identity, RevocationPage, Session
-from app.sessions.outcomes import Acquisition, Active, Bearer, Creation, Ended, Refresh, Unknown
+from app.sessions.models import Ban, End, Found, GivenProof, Identity, RevocationPage, Session
+from app.sessions.outcomes import (
+    Acquisition,
+    Active,
+    Bearer,
+    Creation,
+    Ended,
+    Lookup,
+    Refresh,
+    Unknown,
+)
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the current instant in UTC, in whole seconds, as responses and stores hold it."""
@@ -124,9 +133,7 @@ TOMBSTONE_TTL = timedelta(days=7)
 class SessionStore(Protocol):
     """Keeps sessions, and their tombstones for TOMBSTONE_TTL."""
 
-    async def touch(
-        self, session_id: str, generation: int, now: datetime
-    ) -> Active | Ended | Unknown:
+    async def touch(self, session_id: str, generation: int, now: datetime) -> Lookup:
         """Find the session of an access token of this generation.
 
         The first use of the current generation ends the recovery window of its predecessor.
@@ -150,29 +157,10 @@ class SessionStore(Protocol):
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""
 
-    async def end(
-        self,
-        session_id: str,
-        subject: str | None,
-        reason: EndReason,
-        now: datetime,
-        *,
-        by: str = "",
-    ) -> Ended | Unknown:
-        """End a session of this user (None: of any), also an expired one. An earlier reason stays.
+    async def end(self, session_id: str, subject: str | None, end: End) -> Ended | Unknown:
+        """End a session of this user (None: of any), also an expired one. An earlier end stays."""
 
-        `by` is the session that asks for it, for the history.
-        """
-
-    async def end_all(
-        self,
-        subject: str,
-        reason: EndReason,
-        now: datetime,
-        *,
-        keep: str | None = None,
-        by: str = "",
-    ) -> Sequence[str]:
+    async def end_all(self, subject: str, end: End, *, keep: str | None = None) -> Sequence[str]:
         """End the user's sessions except `keep`; return the ids of those that had not ended."""
 
     async def schedule_look(

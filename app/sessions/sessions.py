@@ -16,7 +16,7 @@ from app import errors
 from app.events import Events, add_context
 from app.sessions import outcomes
 from app.sessions.issuer import TokenIssuer
-from app.sessions.models import EndReason, GivenProof, Profile, Proof, Session, TokenPair
+from app.sessions.models import End, EndReason, GivenProof, Profile, Proof, Session, TokenPair
 from app.sessions.ports import Clock, RateLimit, Rotation, SessionStore
 from app.sessions.proofs import ProofVerifier, SentProof
 from app.sessions.tokens import PREFIX, AccessClaims, RefreshClaims, verify_refresh_token
@@ -172,7 +172,7 @@ class SessionService:
         self, subject: str, reason: EndReason, *, keep: str | None = None, by: str = ""
     ) -> None:
         """End the user's sessions for this reason, except `keep`. The session `by` asks for it."""
-        ended = await self.store.end_all(subject, reason, self.clock(), keep=keep, by=by)
+        ended = await self.store.end_all(subject, End(reason, self.clock(), by), keep=keep)
         record_ended(self.events, ended, reason)
 
     async def erase(self, subject: str) -> None:
@@ -219,7 +219,7 @@ class SessionService:
         self, session_id: str, subject: str | None, reason: EndReason, *, by: str = ""
     ) -> bool:
         """Return whether there is or was such a session."""
-        outcome = await self.store.end(session_id, subject, reason, self.clock(), by=by)
+        outcome = await self.store.end(session_id, subject, End(reason, self.clock(), by))
         if isinstance(outcome, outcomes.Ended) and outcome.changed:
             record_ended(self.events, [session_id], reason)
         return isinstance(outcome, outcomes.Ended)

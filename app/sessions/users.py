@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from app import errors
 from app.events import Events
-from app.sessions.models import Ban, EndReason
+from app.sessions.models import Ban, End, EndReason
 from app.sessions.ports import BanStore, Clock, SessionStore, UserDirectory
 from app.sessions.sessions import record_ended
 
@@ -151,6 +151,6 @@ class Recheck:
         else:
             reason = EndReason.ACCOUNT_BLOCKED
             # The clock anew: while Authing was asked, the user may have got new access tokens.
-            ended = await self.store.end_all(subject, reason, self.clock())
+            ended = await self.store.end_all(subject, End(reason, self.clock()))
             record_ended(self.events, ended, reason)
         self.events.record("user_looked_at", outcome="ok" if may_sign_in else "account_blocked")

@@ -10,7 +10,7 @@ import pytest
 from app.api.problems import Language
 from app.api.schemas import EXPLANATIONS
 from app.main import system_clock
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.ports import SessionLimits, Stores
 from app.stores.sqlite import open_sqlite_store
 from tests.commands.conftest import Shell
@@ -42,7 +42,7 @@ async def log_in_and_out(store: Stores) -> None:
     now = system_clock()
     session = make_session(SESSION, device_type="ios", **times())
     await store.tickets.create_session(lease_of(at=now), session, UNLIMITED, "1.2")
-    await store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, now)
+    await store.sessions.end(SESSION, SUBJECT, End(EndReason.LOGGED_OUT, now))
 
 
 def assert_explained(shell: Shell) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.sessions.models import Ban, Session
+from app.sessions.models import Ban, End, Session
 from app.sessions.ports import Maintenance, Rotation, Stores, TicketLease
 from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.monitor import Monitor
@@ -92,7 +92,7 @@ def _time_of(argument: object) -> datetime | None:
     match argument:
         case datetime():
             return argument
-        case TicketLease(now=now) | Rotation(now=now):
+        case TicketLease(now=now) | Rotation(now=now) | End(now=now):
             return now
         case Session(created_at=now) | Ban(created_at=now):
             return now

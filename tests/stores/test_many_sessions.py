@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Ended
 from app.sessions.ports import MAX_SESSIONS, SessionLimits, Stores
 from app.stores.redis.codec import SESSION_PREFIX, TOMBSTONES_PREFIX
@@ -45,7 +45,7 @@ async def test_sessions_above_every_limit_are_listed_and_ended_in_parts(store: S
     listed = [each.id for each in await store.sessions.active_sessions(SUBJECT, later)]
     assert listed == NAMES[-MAX_SESSIONS:]
 
-    ended = await store.sessions.end_all(SUBJECT, EndReason.KICKED, later, keep=NAMES[1])
+    ended = await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, later), keep=NAMES[1])
     assert ended == [NAMES[0], *NAMES[2:]]
     assert [each.id for each in await store.sessions.active_sessions(SUBJECT, later)] == [NAMES[1]]
 
@@ -86,7 +86,7 @@ async def test_a_login_runs_as_many_commands_beside_300_sessions_as_beside_10(
             with Monitor(valkey) as monitor:
                 await keep(store, make_session(f"second-{size}", device_type="ios"), limits)
                 counts.append(len(monitor.commands()))
-            await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)
+            await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW))
             valkey.flush()
     assert counts[0] == counts[1]
 
@@ -94,9 +94,9 @@ async def test_a_login_runs_as_many_commands_beside_300_sessions_as_beside_10(
 async def test_the_list_of_tombstones_loses_those_that_have_expired(valkey: Server) -> None:
     async with opened(valkey.url, command_timeout=PATIENCE) as store:
         await fill(store, 15, limit=100)
-        await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)
+        await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW))
         for name in NAMES[:14]:
             valkey.cli("DEL", SESSION_PREFIX + name)
         await keep(store, make_session("last"))
-        await store.sessions.end("last", SUBJECT, EndReason.LOGGED_OUT, NOW)
+        await store.sessions.end("last", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
     assert valkey.cli("LRANGE", TOMBSTONES_PREFIX + SUBJECT, 0, -1) == [NAMES[14], "last"]

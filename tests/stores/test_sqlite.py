@@ -15,7 +15,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.sessions.history import HistoryService
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Acquired, Active, Bearer, Ended
 from app.sessions.ports import Stores
 from app.store_url import SqliteUrl
@@ -134,7 +134,7 @@ async def test_only_the_first_use_of_a_generation_is_written(store: Stores) -> N
 async def test_a_first_use_that_queues_behind_an_ending_finds_the_ending(store: Stores) -> None:
     await keep(store, make_session())
     _, found = await asyncio.gather(
-        store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW),
+        store.sessions.end("session-a", SUBJECT, End(EndReason.LOGGED_OUT, NOW)),
         store.sessions.touch("session-a", 0, NOW),
     )
     assert found == Ended(EndReason.LOGGED_OUT)
@@ -178,7 +178,7 @@ async def test_an_erased_user_leaves_nothing_on_the_disk(path: Path) -> None:
         for number in range(3):
             session = make_session(f"session-{number}", subject=user, device_type="made-up-phone")
             await keep(store, session, ONE)
-        await store.sessions.end("session-2", user, EndReason.LOGGED_OUT, NOW)
+        await store.sessions.end("session-2", user, End(EndReason.LOGGED_OUT, NOW))
         await store.bans.put(ban_of(user, until=NOW + SECOND))
         await store.sessions.erase(user, NOW + SECOND)
         assert user.encode() not in on_disk(path)  # at once, not only when the file is closed
@@ -245,7 +245,7 @@ async def test_a_purge_keeps_an_event_as_long_as_an_access_token(path: Path) -> 
     with open_sqlite_store(path, feed_ttl=10 * SECOND) as store:
         for session_id, at in (("session-a", NOW), ("session-b", NOW + SECOND)):
             await keep(store, make_session(session_id))
-            await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, at)
+            await store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, at))
         await store.maintenance.purge(NOW + 10 * SECOND)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT session_id FROM events").fetchall() == [("session-b",)]
@@ -259,11 +259,11 @@ async def test_a_cursor_is_unknown_to_a_file_that_was_restored_from_a_backup(
         await keep(store, make_session())
     shutil.copy(path, tmp_path / "backup")
     with open_sqlite_store(path) as store:
-        await store.sessions.end("lost", SUBJECT, EndReason.LOGGED_OUT, NOW)
+        await store.sessions.end("lost", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         cursor = (await store.sessions.revocations("", NOW, HOUR)).cursor
     shutil.copy(tmp_path / "backup", path)
     with open_sqlite_store(path) as store:
-        await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+        await store.sessions.end("session-a", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         ((_, found),) = (await store.sessions.revocations(cursor, NOW, HOUR)).revocations
     assert found["sid"] == "session-a"
 
@@ -292,7 +292,7 @@ async def test_an_end_between_the_queries_of_a_page_is_in_the_next_page_only(
 
 async def test_a_session_never_overwrites_another_with_the_same_id(store: Stores) -> None:
     await keep(store, make_session())
-    await store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW)
+    await store.sessions.end("session-a", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
     with pytest.raises(StoreUnavailable):
         await store.tickets.create_session(lease_of("another-ticket"), make_session(), UNLIMITED)
     assert await store.tickets.acquire(lease_of("another-ticket")) == Acquired()

@@ -6,8 +6,8 @@ from typing import Any
 
 from typing_extensions import override
 
+from app.sessions import outcomes
 from app.sessions.models import Ban, Session, epoch, instant
-from app.sessions.outcomes import Acquired, AlreadyUsed, Banned, Held, KeyConflict, Opened
 from app.sessions.ports import TOMBSTONE_TTL, BanStore, SessionLimits, TicketLease, TicketStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
@@ -29,16 +29,16 @@ class RedisTickets(RedisPort, TicketStore):
     """`TicketStore` over one Redis or Valkey."""
 
     @override
-    async def acquire(self, lease: TicketLease) -> Acquired | Held | AlreadyUsed | KeyConflict:
+    async def acquire(self, lease: TicketLease) -> outcomes.Acquisition:
         keys = [ticket_key(lease.ticket_hash), idempotency_key(lease.key_hash)]
         reply = await self._engine.eval_script(scripts.ACQUIRE, keys, lease.now, *_args(lease))
         match reply:
             case [b"acquired"]:
-                return Acquired()
+                return outcomes.Acquired()
             case [b"held", lease_ends_at]:
-                return Held(instant(lease_ends_at))
+                return outcomes.Held(instant(lease_ends_at))
             case [b"key_conflict"]:
-                return KeyConflict()
+                return outcomes.KeyConflict()
             case _:
                 return _already_used(reply)
 
@@ -50,7 +50,7 @@ class RedisTickets(RedisPort, TicketStore):
     @override
     async def create_session(
         self, lease: TicketLease, session: Session, limits: SessionLimits, app_version: str = ""
-    ) -> Opened | AlreadyUsed | Banned:
+    ) -> outcomes.Creation:
         index_life = session.absolute_expires_at - session.created_at + TOMBSTONE_TTL
         reply = await self._engine.eval_script(
             scripts.CREATE_SESSION,
@@ -72,9 +72,9 @@ class RedisTickets(RedisPort, TicketStore):
         )
         match reply:
             case [b"opened", replaced]:
-                return Opened(decode_ids(replaced))
+                return outcomes.Opened(decode_ids(replaced))
             case [b"banned", until]:
-                return Banned(instant(until) if until else None)
+                return outcomes.Banned(instant(until) if until else None)
             case _:
                 return _already_used(reply)
 
@@ -116,6 +116,6 @@ def _args(lease: TicketLease) -> tuple[Argument, ...]:
     )
 
 
-def _already_used(reply: Sequence[Any]) -> AlreadyUsed:
+def _already_used(reply: Sequence[Any]) -> outcomes.AlreadyUsed:
     _, *sessions = reply
-    return AlreadyUsed(decode_session(sessions[0]) if sessions else None)
+    return outcomes.AlreadyUsed(decode_session(sessions[0]) if sessions else None)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing_extensions import override
 
 from app.errors import StoreUnavailable
-from app.sessions.models import EndReason, Found, RevocationPage, Session
-from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
+from app.sessions import outcomes
+from app.sessions.models import End, Found, RevocationPage, Session
 from app.sessions.ports import HistoryStore, Rotation, SessionStore
 from app.stores.redis import scripts
 from app.stores.redis.codec import (
@@ -33,19 +33,15 @@ class RedisSessions(RedisPort, SessionStore):
     """`SessionStore` over one Redis or Valkey."""
 
     @override
-    async def touch(
-        self, session_id: str, generation: int, now: datetime
-    ) -> Active | Ended | Unknown:
+    async def touch(self, session_id: str, generation: int, now: datetime) -> outcomes.Lookup:
         keys = [session_key(session_id)]
         reply = await self._engine.eval_script(scripts.TOUCH, keys, now, generation)
         if reply[0] == b"active":
-            return Active(decode_session(reply[1]))
+            return outcomes.Active(decode_session(reply[1]))
         return decode_inactive(reply)
 
     @override
-    async def rotate(
-        self, rotation: Rotation
-    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
+    async def rotate(self, rotation: Rotation) -> outcomes.Refresh:
         reply = await self._engine.eval_script(
             scripts.ROTATE,
             [session_key(rotation.session_id)],
@@ -61,17 +57,17 @@ class RedisSessions(RedisPort, SessionStore):
         )
         match reply:
             case [b"rotated", flat]:
-                return Rotated(decode_session(flat))
+                return outcomes.Rotated(decode_session(flat))
             case [b"rolled_forward", flat]:
-                return Rotated(decode_session(flat), rolled_forward=True)
+                return outcomes.Rotated(decode_session(flat), rolled_forward=True)
             case [b"replayed", flat]:
                 row = decode_row(flat)
                 counts = int(row["replays"]), int(row["replayed_generations"])
-                return Replayed(decode_session(flat), *counts)
+                return outcomes.Replayed(decode_session(flat), *counts)
             case [b"reused", kind]:
-                return Reused(kind.decode())
+                return outcomes.Reused(kind.decode())
             case [b"proof", kind]:
-                return ProofRefused(kind.decode())
+                return outcomes.ProofRefused(kind.decode())
             case [b"unsure"]:
                 raise StoreUnavailable
             case _:
@@ -85,34 +81,18 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def end(
-        self,
-        session_id: str,
-        subject: str | None,
-        reason: EndReason,
-        now: datetime,
-        *,
-        by: str = "",
-    ) -> Ended | Unknown:
-        keys = [session_key(session_id)]
-        reply = await self._engine.eval_script(
-            scripts.END, keys, now, subject or "", reason, by, confirm=True
-        )
+        self, session_id: str, subject: str | None, end: End
+    ) -> outcomes.Ended | outcomes.Unknown:
+        keys, args = [session_key(session_id)], (subject or "", end.reason, end.cause)
+        reply = await self._engine.eval_script(scripts.END, keys, end.now, *args, confirm=True)
         if reply[0] == b"changed":
-            return Ended(reason, changed=True)
+            return outcomes.Ended(end.reason, changed=True)
         return decode_inactive(reply)
 
     @override
-    async def end_all(
-        self,
-        subject: str,
-        reason: EndReason,
-        now: datetime,
-        *,
-        keep: str | None = None,
-        by: str = "",
-    ) -> Sequence[str]:
-        args = (subject, reason, keep or "", by)
-        return await self._end_in_chunks(scripts.END_ALL, [], now, *args)
+    async def end_all(self, subject: str, end: End, *, keep: str | None = None) -> Sequence[str]:
+        args = (subject, end.reason, keep or "", end.cause)
+        return await self._end_in_chunks(scripts.END_ALL, [], end.now, *args)
 
     @override
     async def schedule_look(

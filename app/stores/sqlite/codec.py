@@ -7,7 +7,7 @@ from operator import attrgetter
 from sqlite3 import Connection, Row
 
 from app.sessions.models import EndReason, Session, epoch, instant
-from app.sessions.outcomes import Active, Ended, Unknown
+from app.sessions.outcomes import Active, Ended, Lookup, Unknown
 from app.sessions.ports import MAX_SESSIONS
 
 _NAMES = tuple(field.name for field in fields(Session))
@@ -23,7 +23,7 @@ ACTIVE = "FROM sessions WHERE subject = ? AND end_reason IS NULL AND expires_at 
 NEWEST = f"SELECT {_COLUMNS} {ACTIVE} ORDER BY created_at DESC, rowid DESC LIMIT {MAX_SESSIONS}"
 
 
-def find_session(db: Connection, session_id: str, now: datetime) -> Active | Ended | Unknown:
+def find_session(db: Connection, session_id: str, now: datetime) -> Lookup:
     """The session as it is now."""
     return decode_found(db.execute(FIND, (session_id,)).fetchall(), now)
 
@@ -35,7 +35,7 @@ def insert_session(db: Connection, session: Session, app_version: str) -> None:
     db.execute(_INSERT, values)
 
 
-def decode_found(rows: Sequence[Row], now: datetime) -> Active | Ended | Unknown:
+def decode_found(rows: Sequence[Row], now: datetime) -> Lookup:
     """What the rows of `FIND` say: none, or one."""
     if not rows:
         return Unknown()

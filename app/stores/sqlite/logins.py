@@ -7,8 +7,8 @@ from sqlite3 import Connection, Row
 
 from typing_extensions import override
 
-from app.sessions.models import Ban, EndReason, Session, epoch, instant
-from app.sessions.outcomes import Acquired, Active, AlreadyUsed, Banned, Held, KeyConflict, Opened
+from app.sessions import outcomes
+from app.sessions.models import Ban, End, EndReason, Session, epoch, instant
 from app.sessions.ports import (
     MAX_LISTED_BANS,
     MAX_SESSIONS,
@@ -41,21 +41,19 @@ class SqliteTickets(SqlitePort, TicketStore):
 
     @override
     @command
-    def acquire(
-        self, db: Connection, lease: TicketLease
-    ) -> Acquired | Held | AlreadyUsed | KeyConflict:
+    def acquire(self, db: Connection, lease: TicketLease) -> outcomes.Acquisition:
         now = epoch(lease.now)
         found = db.execute(_KNOWN, (lease.ticket_hash, lease.key_hash, now))
         known = {row["hash"]: row for row in found}
         row = known.pop(lease.ticket_hash, None)
         if known:  # by its key
-            return KeyConflict()
+            return outcomes.KeyConflict()
         if row is not None and row["session_id"] is not None:
             return _already_used(db, row, lease)
         if row is not None and row["lease_ends_at"] > now:
-            return Held(instant(row["lease_ends_at"]))
+            return outcomes.Held(instant(row["lease_ends_at"]))
         db.execute(f"INSERT OR REPLACE {_LEASE}", _values(lease, lease.key_hash))
-        return Acquired()
+        return outcomes.Acquired()
 
     @override
     @command
@@ -71,7 +69,7 @@ class SqliteTickets(SqlitePort, TicketStore):
         session: Session,
         limits: SessionLimits,
         app_version: str = "",
-    ) -> Opened | AlreadyUsed | Banned:
+    ) -> outcomes.Creation:
         # Another login may have taken over the lease. The slow holder may still create the session,
         # because Authing may accept a ticket only once. The first session created wins.
         user = session.subject, epoch(session.created_at)
@@ -80,7 +78,7 @@ class SqliteTickets(SqlitePort, TicketStore):
             return _already_used(db, row, lease)
         if row["banned"] is not None:
             _release(db, lease)
-            return Banned(_until(row))
+            return outcomes.Banned(_until(row))
         replaced = _evict(db, session, limits, row["active"])
         insert_session(db, session, app_version)
         if session.key_thumbprint is not None:
@@ -88,7 +86,7 @@ class SqliteTickets(SqlitePort, TicketStore):
         note = "UPDATE tickets SET session_id = ? WHERE hash = ?"
         if not db.execute(note, (session.id, lease.ticket_hash)).rowcount:
             _restore(db, lease, session.id)
-        return Opened(replaced)
+        return outcomes.Opened(replaced)
 
 
 class SqliteBans(SqlitePort, BanStore):
@@ -103,7 +101,9 @@ class SqliteBans(SqlitePort, BanStore):
             (ban.subject, ban.reason, epoch(ban.created_at), until),
         )
         add_note(db, "banned", ban.created_at, ban.subject)
-        return end_sessions(db, "subject = ?", (ban.subject,), EndReason.BANNED, ban.created_at)
+        return end_sessions(
+            db, "subject = ?", (ban.subject,), End(EndReason.BANNED, ban.created_at)
+        )
 
     @override
     @command
@@ -145,13 +145,13 @@ def _values(
     return (lease.ticket_hash, key_hash, lease.holder, *times, session_id)
 
 
-def _already_used(db: Connection, row: Row, lease: TicketLease) -> AlreadyUsed:
+def _already_used(db: Connection, row: Row, lease: TicketLease) -> outcomes.AlreadyUsed:
     same_key = lease.key_hash is not None and row["key_hash"] == lease.key_hash
     found = find_session(db, row["session_id"], lease.now) if same_key else None
-    if isinstance(found, Active) and found.session.generation == 0:
+    if isinstance(found, outcomes.Active) and found.session.generation == 0:
         add_note(db, "login_replayed", lease.now, found.session.subject, found.session.id)
-        return AlreadyUsed(found.session)
-    return AlreadyUsed(None)
+        return outcomes.AlreadyUsed(found.session)
+    return outcomes.AlreadyUsed(None)
 
 
 def _evict(db: Connection, newcomer: Session, limits: SessionLimits, active: int) -> Sequence[str]:
@@ -161,14 +161,15 @@ def _evict(db: Connection, newcomer: Session, limits: SessionLimits, active: int
     """
     now, device_type = newcomer.created_at, newcomer.device_type
     which, user = "subject = ? AND expires_at > ?", (newcomer.subject, epoch(now))
-    end = partial(end_sessions, db, reason=EndReason.REPLACED, now=now, replaced_by=device_type)
+    end = partial(End, EndReason.REPLACED, now, replaced_by=device_type)
     replaced = list[str]()
     if limits.one_per_device_type and device_type is not None:
-        values = (*user, device_type)
-        replaced += end(f"{which} AND device_type = ?", values, cause="one_per_device_type")
+        of_type, values = f"{which} AND device_type = ?", (*user, device_type)
+        replaced += end_sessions(db, of_type, values, end("one_per_device_type"))
     surplus = active - len(replaced) + 1 - limits.max_per_user
     if surplus > 0:
-        replaced += end(which, user, cause="max_per_user", limit=min(surplus, MAX_SESSIONS))
+        limit = min(surplus, MAX_SESSIONS)
+        replaced += end_sessions(db, which, user, end("max_per_user"), limit)
     return replaced
 
 

@@ -79,7 +79,7 @@ MIGRATIONS = (
     CREATE INDEX looks_by_end ON looks (next_at);
     """,
     # For the history. `ended_at` is when the session was over: at its end, or at its limit if that
-    # came first. `end_cause`: see `SessionRecord`. A note is an event of a session that its row
+    # came first. `end_cause`: see `End`. A note is an event of a session that its row
     # does not tell; equal ones are one row. Without a session, it is about the user's bans.
     """
     ALTER TABLE sessions ADD COLUMN app_version TEXT;

@@ -7,18 +7,8 @@ from sqlite3 import Connection
 
 from typing_extensions import override
 
-from app.sessions.models import EndReason, RevocationPage, Session, epoch
-from app.sessions.outcomes import (
-    Active,
-    Bearer,
-    Ended,
-    ProofRefused,
-    Replayed,
-    Reused,
-    ReuseKind,
-    Rotated,
-    Unknown,
-)
+from app.sessions import outcomes
+from app.sessions.models import End, EndReason, RevocationPage, Session, epoch
 from app.sessions.ports import Rotation, SessionStore
 from app.sessions.proofs import fault_of, note_proof
 from app.stores.sqlite import codec
@@ -47,18 +37,18 @@ class SqliteSessions(SqlitePort, SessionStore):
     @override
     async def check(
         self, session_id: str, generation: int, now: datetime
-    ) -> Bearer | Ended | Unknown:
+    ) -> outcomes.Bearer | outcomes.Ended | outcomes.Unknown:
         # The most frequent command. So it reads two columns, if there is nothing to write or tell.
         rows = self._engine.read(_BEARER, (session_id, epoch(now), generation))
-        return Bearer(*rows[0]) if rows else await super().check(session_id, generation, now)
+        if rows:
+            return outcomes.Bearer(*rows[0])
+        return await super().check(session_id, generation, now)
 
     @override
-    async def touch(
-        self, session_id: str, generation: int, now: datetime
-    ) -> Active | Ended | Unknown:
+    async def touch(self, session_id: str, generation: int, now: datetime) -> outcomes.Lookup:
         rows = self._engine.read(codec.FIND, (session_id,))
         found = codec.decode_found(rows, now)
-        if not isinstance(found, Active) or rows[0]["in_use"]:
+        if not isinstance(found, outcomes.Active) or rows[0]["in_use"]:
             return found
         current = found.session.generation == generation
         return await self._mark_in_use(session_id, generation, now) if current else found
@@ -66,39 +56,39 @@ class SqliteSessions(SqlitePort, SessionStore):
     @command
     def _mark_in_use(
         self, db: Connection, session_id: str, generation: int, now: datetime
-    ) -> Active | Ended | Unknown:
+    ) -> outcomes.Lookup:
         found = codec.find_session(db, session_id, now)
-        if isinstance(found, Active):
+        if isinstance(found, outcomes.Active):
             sql = "UPDATE sessions SET in_use = 1 WHERE id = ? AND generation = ? AND NOT in_use"
             db.execute(sql, (session_id, generation))
         return found
 
     @override
     @command
-    def rotate(
-        self, db: Connection, rotation: Rotation
-    ) -> Rotated | Replayed | Reused | ProofRefused | Ended | Unknown:
+    def rotate(self, db: Connection, rotation: Rotation) -> outcomes.Refresh:
         rows = db.execute(codec.FIND, (rotation.session_id,)).fetchall()
         found, now = codec.decode_found(rows, rotation.now), rotation.now
-        if not isinstance(found, Active):
+        if not isinstance(found, outcomes.Active):
             return found
         session, (row,) = found.session, rows
         if (fault := fault_of(rotation.proof, session)) is not None:
             if fault != "nonce":  # an app that has no nonce yet gets it in this way
                 add_note(db, "proof_refused", now, session.subject, session.id, kind=fault)
-            return ProofRefused(fault)
+            return outcomes.ProofRefused(fault)
         ahead = rotation.presented - session.generation
         if ahead in {0, 1}:
             if not rotation.dry_run:
                 session = _advance(db, session, rotation)
-            return Rotated(session, rolled_forward=ahead == 1)
+            return outcomes.Rotated(session, rolled_forward=ahead == 1)
         kind = _kind_of_reuse(ahead, row["rotation_key_hash"], rotation)
         window_ends_at = session.last_used_at + rotation.recovery_window
         if kind == "recent_previous" and not row["in_use"] and now < window_ends_at:
-            return Replayed(session) if rotation.dry_run else _replay(db, session, rotation)
+            dry_run = rotation.dry_run
+            return outcomes.Replayed(session) if dry_run else _replay(db, session, rotation)
         if not rotation.dry_run:
-            end_sessions(db, "id = ?", (session.id,), EndReason.REFRESH_REUSED, now, cause=kind)
-        return Reused(kind)
+            end = End(EndReason.REFRESH_REUSED, now, cause=kind)
+            end_sessions(db, "id = ?", (session.id,), end)
+        return outcomes.Reused(kind)
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
@@ -108,36 +98,20 @@ class SqliteSessions(SqlitePort, SessionStore):
     @override
     @command
     def end(
-        self,
-        db: Connection,
-        session_id: str,
-        subject: str | None,
-        reason: EndReason,
-        now: datetime,
-        *,
-        by: str = "",
-    ) -> Ended | Unknown:
+        self, db: Connection, session_id: str, subject: str | None, end: End
+    ) -> outcomes.Ended | outcomes.Unknown:
         which, values = "id = ? AND subject = coalesce(?, subject)", (session_id, subject)
-        if end_sessions(db, which, values, reason, now, cause=by):
-            return Ended(reason, changed=True)
+        if end_sessions(db, which, values, end):
+            return outcomes.Ended(end.reason, changed=True)
         row = db.execute(_TOMBSTONE.format(which), values).fetchone()
-        return Unknown() if row is None else codec.decode_ended(row)
+        return outcomes.Unknown() if row is None else codec.decode_ended(row)
 
     @override
     @command
     def end_all(
-        self,
-        db: Connection,
-        subject: str,
-        reason: EndReason,
-        now: datetime,
-        *,
-        keep: str | None = None,
-        by: str = "",
+        self, db: Connection, subject: str, end: End, *, keep: str | None = None
     ) -> Sequence[str]:
-        return end_sessions(
-            db, "subject = ? AND id IS NOT ?", (subject, keep), reason, now, cause=by
-        )
+        return end_sessions(db, "subject = ? AND id IS NOT ?", (subject, keep), end)
 
     @override
     @command
@@ -160,15 +134,7 @@ class SqliteSessions(SqlitePort, SessionStore):
 
 
 def end_sessions(
-    db: Connection,
-    which: str,
-    values: Sequence[str | int | None],
-    reason: EndReason,
-    now: datetime,
-    *,
-    cause: str = "",
-    replaced_by: str | None = None,
-    limit: int = -1,
+    db: Connection, which: str, values: Sequence[str | int | None], end: End, limit: int = -1
 ) -> Sequence[str]:
     """End the oldest of these sessions; return the ids of those that had not ended.
 
@@ -177,10 +143,11 @@ def end_sessions(
     """
     rows = db.execute(_NOT_ENDED.format(which), (*values, limit)).fetchall()
     ids = [row["id"] for row in rows]
-    change = reason, cause, replaced_by, epoch(now), epoch(now)
+    now = epoch(end.now)
+    change = end.reason, end.cause, end.replaced_by, now, now
     db.executemany(_END, [(*change, session_id) for session_id in ids])
     event = "INSERT INTO events (session_id, created_at) VALUES (?, ?)"
-    db.executemany(event, [(session_id, epoch(now)) for session_id in ids])
+    db.executemany(event, [(session_id, now) for session_id in ids])
     return ids
 
 
@@ -188,7 +155,7 @@ def _erase(db: Connection, subject: str, now: datetime) -> Sequence[str]:
     # A ban in force must outlive the erasure; one that is over is erased too.
     db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
     db.execute("DELETE FROM looks WHERE subject = ?", (subject,))
-    ended = end_sessions(db, "subject = ?", (subject,), EndReason.ERASED, now)
+    ended = end_sessions(db, "subject = ?", (subject,), End(EndReason.ERASED, now))
     db.execute("DELETE FROM notes WHERE subject = ?", (subject,))
     db.execute(
         "UPDATE sessions SET subject = '', device_type = NULL, app_version = NULL,"
@@ -228,7 +195,7 @@ def _advance(db: Connection, session: Session, rotation: Rotation) -> Session:
     return advanced
 
 
-def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
+def _replay(db: Connection, session: Session, rotation: Rotation) -> outcomes.Replayed:
     session = _bind(db, session, rotation)
     add_note(db, "refresh_replayed", rotation.now, session.subject, session.id)
     sql = (
@@ -237,10 +204,10 @@ def _replay(db: Connection, session: Session, rotation: Rotation) -> Replayed:
         " RETURNING replays, replayed_generations"
     )
     values = session.key_thumbprint, session.seen_proofs, session.id
-    return Replayed(session, *db.execute(sql, values).fetchone())
+    return outcomes.Replayed(session, *db.execute(sql, values).fetchone())
 
 
-def _kind_of_reuse(ahead: int, key_hash: bytes | None, rotation: Rotation) -> ReuseKind:
+def _kind_of_reuse(ahead: int, key_hash: bytes | None, rotation: Rotation) -> outcomes.ReuseKind:
     if ahead != -1:
         return "ahead" if ahead > 0 else "stale"
     return "recent_previous" if key_hash == rotation.key_hash else "other_key"

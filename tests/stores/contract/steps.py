@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.ports import SessionLimits, Stores, TicketLease
 from tests.stores.builders import NOW, SUBJECT, UNLIMITED, make_session, rotation_of
 
@@ -37,11 +37,11 @@ def end(
     session_id: str = "session-a",
     subject: str | None = SUBJECT,
 ) -> Act:
-    return lambda store: store.sessions.end(session_id, subject, reason, at)
+    return lambda store: store.sessions.end(session_id, subject, End(reason, at))
 
 
 def end_all(reason: EndReason, at: datetime = NOW, *, keep: str | None = None) -> Act:
-    return lambda store: store.sessions.end_all(SUBJECT, reason, at, keep=keep)
+    return lambda store: store.sessions.end_all(SUBJECT, End(reason, at), keep=keep)
 
 
 def erase(at: datetime = NOW, subject: str = SUBJECT) -> Act:

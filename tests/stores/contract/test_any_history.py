@@ -15,7 +15,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import Ban, EndReason, GivenProof, Proof, Session
+from app.sessions.models import Ban, End, EndReason, GivenProof, Proof, Session
 from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Rotation, Stores
 from app.stores.sqlite import open_sqlite_store
@@ -86,9 +86,9 @@ VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
     "rotate strictly": lambda store, at: store.sessions.rotate(at.rotation(0 * DAY)),
     "touch": lambda store, at: store.sessions.touch(at.session_id, at.generation, at.now),
     "end": lambda store, at: store.sessions.end(
-        at.session_id, at.user, EndReason.LOGGED_OUT, at.now
+        at.session_id, at.user, End(EndReason.LOGGED_OUT, at.now)
     ),
-    "end all": lambda store, at: store.sessions.end_all(at.user, EndReason.KICKED, at.now),
+    "end all": lambda store, at: store.sessions.end_all(at.user, End(EndReason.KICKED, at.now)),
     "erase": lambda store, at: store.sessions.erase(at.user, at.now),
     "ban": lambda store, at: store.bans.put(ban_of(at.user, at=at.now, until=at.now + HOUR)),
     "lift": lift_ban,

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import NotFound
 from app.sessions.history import HistoryEvent, HistoryService
-from app.sessions.models import EndReason, Proof, epoch
+from app.sessions.models import End, EndReason, Proof, epoch
 from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
@@ -65,11 +65,11 @@ async def unknown(store: Stores, at: datetime = LATER, ttl: timedelta = TTL) -> 
 
 
 def end(reason: EndReason, by: str = "") -> Act:
-    return lambda store: store.sessions.end("session-a", SUBJECT, reason, LATER, by=by)
+    return lambda store: store.sessions.end("session-a", SUBJECT, End(reason, LATER, by))
 
 
 def end_all(reason: EndReason, by: str = "") -> Act:
-    return lambda store: store.sessions.end_all(SUBJECT, reason, LATER, by=by)
+    return lambda store: store.sessions.end_all(SUBJECT, End(reason, LATER, by))
 
 
 REVOKED = EndReason.REVOKED
@@ -134,7 +134,7 @@ async def test_a_session_that_has_expired_is_told_as_expired_then(
     expiry = min(used + IDLE, NOW + ABSOLUTE)
     at = expiry + 6 * DAY
     if told_by == "a kick":
-        await store.sessions.end_all(SUBJECT, EndReason.KICKED, at)
+        await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, at))
     elif told_by == "a login":
         await keep(store, make_session("session-b", created_at=at), ONE)
     elif told_by != "nothing":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sessions.models import MAX_SEEN_PROOFS, EndReason, GivenProof, Proof, Session
+from app.sessions.models import MAX_SEEN_PROOFS, End, EndReason, GivenProof, Proof, Session
 from app.sessions.outcomes import Active, Ended, ProofFault, ProofRefused, Replayed, Reused, Rotated
 from app.sessions.ports import Rotation, Stores
 from tests.stores.builders import NOW, SUBJECT, WINDOW, keep, make_session, rotation_of
@@ -128,7 +128,7 @@ async def test_a_dry_run_takes_no_proof(store: Stores) -> None:
 async def test_a_session_that_has_ended_says_so_whatever_the_proof(store: Stores) -> None:
     session = bound_session()
     await keep(store, session)
-    await store.sessions.end("session-a", session.subject, EndReason.REVOKED, NOW)
+    await store.sessions.end("session-a", session.subject, End(EndReason.REVOKED, NOW))
     for proof, _ in FAULTS.values():
         outcome = await store.sessions.rotate(rotation_with(0, proof))
         assert outcome == Ended(EndReason.REVOKED)

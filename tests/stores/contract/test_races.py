@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -62,7 +62,7 @@ async def test_one_of_100_rotations_without_a_window_wins_and_the_session_ends(
 
 async def _log_out_during_a_refresh(store: Stores, session_id: str, *, log_out_first: bool) -> None:
     refresh = store.sessions.rotate(rotation_of(0, session_id=session_id))
-    log_out = store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
+    log_out = store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
     both = (log_out, refresh) if log_out_first else (refresh, log_out)
     assert Ended(EndReason.LOGGED_OUT, changed=True) in await asyncio.gather(*both)
 
@@ -85,7 +85,8 @@ async def test_no_rotation_in_flight_survives_an_end(store: Stores) -> None:
 async def test_one_of_100_concurrent_ends_is_reported_as_changed(store: Stores) -> None:
     await keep(store, make_session())
     ends = [
-        store.sessions.end("session-a", SUBJECT, EndReason.LOGGED_OUT, NOW) for _ in range(CALLERS)
+        store.sessions.end("session-a", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
+        for _ in range(CALLERS)
     ]
     outcomes = Counter(await asyncio.gather(*ends))
     ended = Ended(EndReason.LOGGED_OUT)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.sessions.models import EndReason, RevocationPage, epoch
+from app.sessions.models import End, EndReason, RevocationPage, epoch
 from app.sessions.ports import Stores
 from tests.stores.builders import (
     ABSOLUTE,
@@ -59,7 +59,7 @@ NEWCOMER = make_session("session-b", device_type="ios")
 async def test_an_end_is_in_the_feed_once(store: Stores, reason: EndReason, act: Act) -> None:
     await keep(store, make_session(device_type="ios", generation=5))
     await act(store)
-    await store.sessions.end("session-a", SUBJECT, EndReason.REVOKED, NOW)
+    await store.sessions.end("session-a", SUBJECT, End(EndReason.REVOKED, NOW))
     page = await feed(store)
     user = {} if reason is EndReason.ERASED else {"sub": SUBJECT}
     times = {"ended_at": epoch(NOW), "expires_at": epoch(NOW + TTL)}
@@ -130,7 +130,7 @@ async def test_an_erasure_removes_the_user_from_earlier_events(store: Stores) ->
     await ended(store, "session-a", "session-b")
     await keep(store, make_session("session-c"))
     await keep(store, make_session("session-d", subject="another"))
-    await store.sessions.end("session-d", "another", EndReason.LOGGED_OUT, NOW)
+    await store.sessions.end("session-d", "another", End(EndReason.LOGGED_OUT, NOW))
     await store.sessions.erase(SUBJECT, NOW)
     told = {each["sid"]: each.get("sub") for _, each in (await feed(store)).revocations}
     assert told == {"session-a": None, "session-b": None, "session-c": None, "session-d": "another"}
@@ -140,7 +140,7 @@ async def test_ends_of_many_sessions_come_in_pages(store: Stores) -> None:
     names = [f"session-{number}" for number in range(1005)]
     for name in names:
         await keep(store, make_session(name), UNLIMITED)
-    await store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)
+    await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW))
     first = await feed(store)
     assert (len(first.revocations), first.more) == (1000, True)
     rest = await feed(store, first.cursor)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.ports import SessionLimits
 from app.stores.redis.codec import ERASURE
 from tests.stores.builders import NOW, ban_of, keep, make_session
@@ -43,7 +43,7 @@ async def erase_somebody(server: Server, events: RecordedEvents | None = None) -
                 f"session-{number}", subject=USER, device_type=device, encrypted_profile=PROFILE
             )
             await keep(store, session, ONE)
-        await store.sessions.end("session-2", USER, EndReason.LOGGED_OUT, NOW)
+        await store.sessions.end("session-2", USER, End(EndReason.LOGGED_OUT, NOW))
         await keep(store, make_session("last", subject=USER, encrypted_profile=PROFILE))
         await store.bans.put(ban_of(USER))
         await store.bans.lift(USER, NOW)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Ended
 from app.sessions.ports import Stores
 from app.sessions.tokens import new_session_id
@@ -63,7 +63,7 @@ async def test_the_feed_has_all_ends_on_every_instance_whatever_its_clock_shows(
         at = now + timedelta(seconds=skew * (number % 2))
         limits = {"expires_at": now + DAY, "absolute_expires_at": now + DAY}
         await keep(instance, make_session(name, created_at=now, **limits))
-        await instance.sessions.end(name, SUBJECT, EndReason.LOGGED_OUT, at)
+        await instance.sessions.end(name, SUBJECT, End(EndReason.LOGGED_OUT, at))
     for instance in fleet:
         cursor, seen = "", []
         for reader in (instance, *fleet):
@@ -87,8 +87,8 @@ async def test_no_token_of_a_session_works_after_its_end_was_acknowledged(
     fleet: Sequence[Stores], how: str
 ) -> None:
     ends = {
-        "logged out": lambda s, i, u: s.sessions.end(i, u, EndReason.LOGGED_OUT, NOW),
-        "kicked": lambda s, i, u: s.sessions.end_all(u, EndReason.KICKED, NOW),
+        "logged out": lambda s, i, u: s.sessions.end(i, u, End(EndReason.LOGGED_OUT, NOW)),
+        "kicked": lambda s, i, u: s.sessions.end_all(u, End(EndReason.KICKED, NOW)),
         "banned": lambda s, i, u: s.bans.put(ban_of(u)),
         "erased": lambda s, i, u: s.sessions.erase(u, NOW),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated, Unknown
 from app.sessions.ports import Stores
 from app.stores.redis import scripts
@@ -63,7 +63,7 @@ LATE = [
     ),
     Late(
         scripts.END_ALL,
-        lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
+        lambda store: store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW)),
         (lambda store: keep(store, make_session("again")),),
         lambda store: store.sessions.touch("again", 0, NOW),
         lambda outcome: isinstance(outcome, Active),
@@ -162,7 +162,7 @@ FIRST_COPIES: list[tuple[Script, Callable[[Stores, str], Awaitable[Any]], str]] 
     (scripts.BAN, lambda store, who: store.bans.put(ban_of(who)), "login"),
     (
         scripts.END_ALL,
-        lambda store, who: store.sessions.end_all(who, EndReason.KICKED, NOW),
+        lambda store, who: store.sessions.end_all(who, End(EndReason.KICKED, NOW)),
         "login",
     ),
     (scripts.ERASE, lambda store, who: store.sessions.erase(who, NOW), "login"),

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -134,7 +134,7 @@ async def test_a_second_run_neither_ends_a_session_for_reuse_nor_undoes_an_end(
     )
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.lost == 1)
     if meanwhile == "end":
-        await other.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        await other.sessions.end(SESSION, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         proxy.pass_through()
         assert await late == Ended(EndReason.LOGGED_OUT)
         return
@@ -148,12 +148,12 @@ async def test_an_end_with_a_lost_reply_is_reported_as_changed_once(
     store: Stores, proxy: Proxy
 ) -> None:
     ids = await keep_some(store, 51)
-    await store.sessions.end(ids.pop(), SUBJECT, EndReason.LOGGED_OUT, NOW)
+    await store.sessions.end(ids.pop(), SUBJECT, End(EndReason.LOGGED_OUT, NOW))
     for session_id in ids:
         lose(proxy, scripts.END)
-        ended = await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        ended = await store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         assert ended == Ended(EndReason.LOGGED_OUT, changed=True)
-        again = await store.sessions.end(session_id, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        again = await store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         assert again == Ended(EndReason.LOGGED_OUT)
     assert proxy.lost == 50
     assert (await in_the_feed(store))[1:] == ids
@@ -165,7 +165,10 @@ EndAll = Callable[[Stores], Awaitable[object]]
 @pytest.mark.parametrize(
     ("script", "end_them"),
     [
-        (scripts.END_ALL, lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW)),
+        (
+            scripts.END_ALL,
+            lambda store: store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW)),
+        ),
         (scripts.BAN, lambda store: store.bans.put(ban_of())),
         (scripts.ERASE, lambda store: store.sessions.erase(SUBJECT, NOW)),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hiredis import ReplyError
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
 from app.sessions.tokens import new_session_id
@@ -50,8 +50,8 @@ COMMANDS: dict[str, Command] = WRITES | {
     "release": lambda store: store.tickets.release(lease_of()),
     "touch": lambda store: store.sessions.touch(SESSION, 0, NOW),
     "active_sessions": lambda store: store.sessions.active_sessions(SUBJECT, NOW),
-    "end": lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW),
-    "end_all": lambda store: store.sessions.end_all(SUBJECT, EndReason.KICKED, NOW),
+    "end": lambda store: store.sessions.end(SESSION, SUBJECT, End(EndReason.REVOKED, NOW)),
+    "end_all": lambda store: store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW)),
     "erase": lambda store: store.sessions.erase(SUBJECT, NOW),
     "lift": lambda store: store.bans.lift(SUBJECT, NOW),
     "put": lambda store: store.bans.put(ban_of()),
@@ -110,7 +110,7 @@ full = configured("maxmemory", "1", back="0")
 
 ENDS: dict[str, tuple[Command, EndReason]] = {
     "log out": (
-        lambda store: store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW),
+        lambda store: store.sessions.end(SESSION, SUBJECT, End(EndReason.LOGGED_OUT, NOW)),
         EndReason.LOGGED_OUT,
     ),
     "kick": (COMMANDS["end_all"], EndReason.KICKED),
@@ -238,7 +238,7 @@ async def test_sessions_are_unknown_after_a_flush(server: Server) -> None:
         server.cli("FLUSHALL")
         assert await store.sessions.touch(SESSION, 0, NOW) == Unknown()
         assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Unknown()
-        assert await store.sessions.end(SESSION, SUBJECT, EndReason.REVOKED, NOW) == Unknown()
+        assert await store.sessions.end(SESSION, SUBJECT, End(EndReason.REVOKED, NOW)) == Unknown()
         assert await failed(store, COMMANDS) == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ResponseError
 
-from app.sessions.models import EndReason
+from app.sessions.models import End, EndReason
 from app.sessions.outcomes import Ended, Rotated
 from app.sessions.ports import Stores
 from app.stores.redis.engine import Replicas, parse_info
@@ -51,7 +51,7 @@ async def test_a_frozen_replica_delays_writes_and_is_recorded_but_fails_none(
         for generation in range(1, 4):
             assert GONE <= await rotate(store, generation) < 5 * GONE
         assert await store.bans.put(ban_of()) == [SESSION]
-        ended = await store.sessions.end(SESSION, SUBJECT, EndReason.LOGGED_OUT, NOW)
+        ended = await store.sessions.end(SESSION, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
         assert ended == Ended(EndReason.BANNED)
     assert len(fields_of(events, "write_unconfirmed")) == 5
 
