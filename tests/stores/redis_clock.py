@@ -12,7 +12,7 @@ from typing import Any
 from app.sessions.models import Ban, End, Session
 from app.sessions.ports import Maintenance, Rotation, Stores, TicketLease
 from tests.stores.redis.opening import PATIENCE, opened
-from tests.support.valkey.monitor import Monitor
+from tests.support.valkey.process import Monitor
 from tests.support.valkey.servers import SentinelTrio, Server
 
 _COUNTED = ("{tg}:session:", "{tg}:ticket:", "{tg}:ban:", "{tg}:look:")

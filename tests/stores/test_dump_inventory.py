@@ -9,8 +9,7 @@ from pathlib import Path
 from app.store_url import parse_store_url
 from tests.stores.user_journey import everything_that_happens_to
 from tests.support.running_app import running_app
-from tests.support.valkey.monitor import Monitor
-from tests.support.valkey.process import Server
+from tests.support.valkey.process import Monitor, Server
 
 Column = tuple[str, str]
 """A record and what is in it: a table and a column, or a kind of keys and a field."""

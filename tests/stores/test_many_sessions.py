@@ -13,7 +13,7 @@ from app.stores.redis.codec import SESSION_PREFIX, TOMBSTONES_PREFIX
 from tests.stores.builders import NOW, SECOND, SUBJECT, ban_of, keep, make_session
 from tests.stores.factories import sqlite
 from tests.stores.redis.opening import PATIENCE, opened
-from tests.support.valkey.monitor import Monitor
+from tests.support.valkey.process import Monitor
 from tests.support.valkey.servers import Server
 
 COUNT = MAX_SESSIONS + 150

@@ -114,7 +114,7 @@ async def test_callers_cancelled_in_the_queue_do_not_block_others(
     await crowd.settle()
     (subject, *_) = crowd.sessions
     await asyncio.gather(*(crowd.ask(subject) for _ in range(MAX_CONCURRENT)))  # all are connected
-    proxy.hold()
+    proxy.delay(None)
     first = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(MAX_CONCURRENT)]
     waiting = [asyncio.ensure_future(crowd.ask(subject)) for _ in range(MAX_CONCURRENT)]
     await asyncio.sleep(0)

@@ -128,7 +128,7 @@ async def test_a_second_run_neither_ends_a_session_for_reuse_nor_undoes_an_end(
     await keep(store, make_session(SESSION))
     await store.sessions.rotate(rotation_of(0, session_id=SESSION))
     lose(proxy, scripts.ROTATE)
-    proxy.hold()  # the second run's connection is not ready before we say so
+    proxy.delay(None)  # the second run's connection is not ready before we say so
     late = asyncio.create_task(
         store.sessions.rotate(rotation_of(1, session_id=SESSION, window=window))
     )

@@ -138,7 +138,7 @@ async def test_late_replies_of_a_slow_server_reach_no_other_command(
 async def test_a_host_that_accepts_and_never_replies_fails_all_within_a_second(
     store: Stores, proxy: Proxy
 ) -> None:
-    proxy.swallow()
+    proxy.delay(None)
     proxy.cut()
     failed, seconds = await at_once(store, 3 * MAX_CONCURRENT)
     assert failed == [True] * 3 * MAX_CONCURRENT

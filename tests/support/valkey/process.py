@@ -6,11 +6,13 @@ way of stopping too, so that it is known to work.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +22,8 @@ import hiredis
 from tests.support.processes import soon
 from tests.support.valkey import ports
 
+_END = "everything so far"
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _LEASH = 'read -r _; kill -KILL "$1"'
 PLAIN = ("--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0")
 """The start of a command line: reachable from here only, nothing kept on disk."""
@@ -181,6 +185,36 @@ class Server:
         assert self._process is not None
         how = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, how) is not None
+
+
+class Monitor:
+    """All commands that a server runs from now on, those inside scripts as well (MONITOR)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        self._connection.sendall(b"MONITOR\r\n")
+        self._lines = self._connection.makefile("r", encoding="latin-1")
+        assert self._lines.readline().startswith("+OK")
+
+    def commands(self) -> list[list[str]]:
+        """Return the commands since the last call, as their words."""
+        self._server.cli("ECHO", _END)
+        commands: list[list[str]] = []
+        for line in self._lines:
+            words = _WORD.findall(line)
+            if words == ["ECHO", _END]:
+                return commands
+            commands.append(words)
+        raise ConnectionResetError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._lines.close()
+        self._connection.close()
 
 
 def _packed(command: Sequence[str | int | bytes]) -> bytes:
