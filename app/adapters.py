@@ -38,7 +38,6 @@ def authing_client(
         user_pool_id=settings.authing_user_pool_id,
         pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
         verifier=_verifier(settings, secrets, transport, clock, events),
-        clock=clock,
     )
 
 
@@ -48,7 +47,7 @@ def _verifier(
     check: OnlineCheck | SignatureCheck
     match settings.authing_token_mode:  # the URL of a mode is required in it
         case "online":
-            check = OnlineCheck(transport, settings.authing_online_url or "", clock)
+            check = OnlineCheck(transport, settings.authing_online_url or "")
         case "jwks":
             check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
         case "hs256":
@@ -67,7 +66,7 @@ def _verifier(
 
 
 def management_client(
-    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock
+    settings: Settings, secrets: SecretFiles, transport: Transport
 ) -> ManagementClient:
     """Return the client of the management API, whose address must be set."""
     return ManagementClient(
@@ -77,7 +76,6 @@ def management_client(
         # Not shared with the exchange: each API may accept another of the two secrets.
         pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
         timeout=settings.authing_timeout.total_seconds(),
-        clock=clock,
     )
 
 

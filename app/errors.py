@@ -16,7 +16,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, dataclass_transform
+from typing import ClassVar, Literal, TypeAlias, dataclass_transform
+
+_NoResponse = Literal["dns", "connect_refused", "connect_timeout", "tls", "reset", "deadline"]
+_Status = Literal["http_5xx", "rate_limited", "auth_config", "redirect", "bad_status"]
+_Form = Literal["bad_framing", "bad_encoding", "bad_content_type", "too_large", "bad_json"]
+_Content = Literal["bad_shape", "bad_token", "jwks_unavailable"]
+_NotAsked = Literal["bulkhead", "breaker_open"]
+Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Content, _NotAsked]
+"""The values that `AuthingError.outcome` may have."""
 
 
 @dataclass_transform(eq_default=False)
@@ -138,7 +146,7 @@ class RateLimited(TryLater, code="rate_limited"):
 class AuthingError(TicketgateError):
     """Authing gave no result that can be believed; the user is not judged."""
 
-    outcome: str
+    outcome: Outcome
     retry_after: int = 2
     authing_code: int | None = None
 

@@ -24,7 +24,7 @@ from app.api.deps import ServiceKeys, Services
 from app.api.routes.public import StoreProbe
 from app.authing.client import AuthingClient
 from app.authing.resilience import Breaker, Bulkhead, InstrumentedIdentityProvider
-from app.authing.response import Deadline
+from app.authing.response import deadline
 from app.authing.transport import Transport
 from app.config import SECRETS_DIR, Settings
 from app.config.secret_files import SecretFiles
@@ -94,7 +94,7 @@ async def open_services(
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         breaker = Breaker(bulkhead, monotonic=timer)
         authing = InstrumentedIdentityProvider(breaker, events)
-        management = management_client(settings, secrets, wire, clock)
+        management = management_client(settings, secrets, wire)
         recheck = Recheck(
             directory=management if settings.authing_management_url else None,
             store=stores.sessions,
@@ -223,6 +223,6 @@ async def open_services(
 
 
 async def _clock_skew(client: AuthingClient, clock: Clock) -> float | None:
-    async with Deadline(_SKEW_TIMEOUT):
+    async with deadline(_SKEW_TIMEOUT):
         theirs = await client.probe()
     return None if theirs is None else (theirs - clock()).total_seconds()

@@ -19,7 +19,7 @@ from app.authing.transport import Transport
 from app.authing.verifier import Verifier
 from app.errors import AuthingMisconfigured, AuthingTokenInvalid, LoginRefused
 from app.sessions.models import Identity
-from app.sessions.ports import Clock, IdentityProvider
+from app.sessions.ports import IdentityProvider
 
 T = TypeVar("T")
 
@@ -66,7 +66,6 @@ class AuthingClient(IdentityProvider):
     user_pool_id: str
     pool_secrets: PoolSecrets
     verifier: Verifier
-    clock: Clock
 
     @override
     async def exchange(self, ticket: str, network: str = "") -> Identity:
@@ -92,7 +91,7 @@ class AuthingClient(IdentityProvider):
         pool = quote(self.user_pool_id, safe="")
         url = f"{self.base_url.rstrip('/')}/oauth/app2wxapp/auth/{pool}"
         body = {"ticket": ticket, "secret": secret}
-        reply = await request(self.transport, "POST", url, self.clock, json=body)
+        reply = await request(self.transport, "POST", url, json=body)
         code, content = unwrap(reply.document)
         raise_for_code(code, reply)
         return read_user(content)

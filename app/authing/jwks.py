@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
-from app.authing.response import Deadline, read_json, send
+from app.authing.response import deadline, read_json, send
 from app.authing.transport import Transport
 from app.authing.verifier import Algorithm, TokenKey, TokenKeys
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
@@ -78,7 +78,7 @@ class RemoteJwks(TokenKeys):
             self._flight = None
 
     async def _download(self) -> Sequence[TokenKey]:
-        async with Deadline(self.timeout):
+        async with deadline(self.timeout):
             response = await send(self.transport, "GET", self.url)
         if response.status != HTTPStatus.OK:
             raise AuthingBadAnswer("bad_status")

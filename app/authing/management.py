@@ -13,12 +13,11 @@ from typing import Any
 from typing_extensions import override
 
 from app.authing.client import PoolSecrets
-from app.authing.documents import decisive
-from app.authing.response import Deadline, request
-from app.authing.result import SUCCESS, Reply, code_of, raise_for_code
+from app.authing.response import SUCCESS, Reply, deadline, decisive, request
+from app.authing.result import code_of, raise_for_code
 from app.authing.transport import Transport
 from app.errors import AuthingBadAnswer, AuthingMisconfigured, LoginRefused
-from app.sessions.ports import Clock, UserDirectory
+from app.sessions.ports import UserDirectory
 
 _UNKNOWN_USER = 2004
 _USER_LOCKED = 2005
@@ -39,7 +38,6 @@ class ManagementClient(UserDirectory):
     user_pool_id: str
     pool_secrets: PoolSecrets
     timeout: float
-    clock: Clock
     monotonic: Callable[[], float] = time.monotonic
     _token: str = field(default="", init=False, repr=False)
     _usable_until: float = field(default=0.0, init=False)
@@ -47,7 +45,7 @@ class ManagementClient(UserDirectory):
 
     @override
     async def may_sign_in(self, subject: str) -> bool:
-        async with Deadline(self.timeout):
+        async with deadline(self.timeout):
             token = await self._valid_token()
             reply = await self._get_user(subject, token)
             if _is_unauthorized(reply):
@@ -58,7 +56,7 @@ class ManagementClient(UserDirectory):
 
     async def check_secret(self) -> None:
         """Fetch a token, which proves the pool id and the pool secret, or raise AuthingError."""
-        async with Deadline(self.timeout):
+        async with deadline(self.timeout):
             await self._valid_token()
 
     async def _valid_token(self) -> str:
@@ -87,7 +85,7 @@ class ManagementClient(UserDirectory):
 
     async def _send(self, method: str, name: str, **content: Any) -> Reply:
         url = f"{self.url}/api/v3/{name}"
-        return await request(self.transport, method, url, self.clock, **content)
+        return await request(self.transport, method, url, **content)
 
 
 def _is_unauthorized(reply: Reply) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import phonenumbers as lib
 from phonenumbers import PhoneNumberFormat, ValidationResult
 
-from app.authing.documents import loads
+from app.authing.response import loads
 from app.errors import AuthingBadAnswer
 
 User: TypeAlias = Mapping[str, Any]

@@ -14,7 +14,7 @@ from itertools import chain
 
 from typing_extensions import override
 
-from app.authing.response import Deadline
+from app.authing.response import deadline
 from app.errors import (
     AuthingBadAnswer,
     AuthingError,
@@ -187,7 +187,7 @@ class Bulkhead(IdentityProvider):
 
     @override
     async def exchange(self, ticket: str, network: str) -> Identity:
-        async with Deadline(self.timeout):
+        async with deadline(self.timeout):
             await self._acquire(network)
             started = self.monotonic()
             try:

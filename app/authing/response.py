@@ -1,46 +1,78 @@
 """One request to Authing and its response: limited, uncompressed, labelled, JSON.
 
 This module knows HTTP and JSON, and not what Authing's documents mean.
+
+A field that decides nothing never makes a document unreadable. Profiles hold what JavaScript and
+users put there: half of an emoji, integers past 2^53, a name twice. A value that JSON readers
+disagree about becomes AMBIGUOUS. `decisive` refuses it; a reader of a claim sees a value of no
+known type.
 """
 
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from json import dumps
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-from app.authing.documents import loads
-from app.authing.result import SUCCESS, Reply, raise_for_status
 from app.authing.transport import CLIENT_ERRORS, MAX_BODY, Response, Transport, map_client_error
-from app.errors import AuthingBadAnswer, AuthingTimeout
-from app.jose.strict_json import JsonValue
-from app.sessions.ports import Clock
+from app.errors import AuthingBadAnswer, AuthingTimeout, AuthingUnavailable
+from app.jose.strict_json import JsonValue, decoder, is_deeper
 
+SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
+MAX_DEPTH = 64
+"""Maximum nesting of a document; each JSON string inside counts from zero."""
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}
 _JSON = re.compile(r"(?is)\s*(application/json|[^/;\s]+/[^/;\s]+\+json)\s*(;.*)?")
+AMBIGUOUS: Any = object()
+"""In place of a member that occurs twice, or a number that a double cannot hold."""
+_DECODER = decoder(lambda: AMBIGUOUS, strict=False)
 
 
-async def request(
-    transport: Transport, method: str, url: str, clock: Clock, **content: Any
-) -> Reply:
-    """Send one request, once, and read its JSON; AuthingError if its status or form decides."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response that may decide something. An error page has no document: its status decides."""
+
+    status: int
+    document: Any = field(repr=False)
+    retry_after: int
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """The document, if it is an object; else none."""
+        return self.document if isinstance(self.document, dict) else {}
+
+
+async def request(transport: Transport, method: str, url: str, **content: Any) -> Reply:
+    """Send one request, once, and read its JSON; AuthingError if its status or form decides.
+
+    A redirect is not followed, because the secret is not sent to another place.
+    """
     response = await send(transport, method, url, **content)
-    wait = retry_after(response.headers.get("retry-after", ""), clock)
-    raise_for_status(response.status, retry_after=wait)
+    status, wait = response.status, _retry_after(response.headers)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise AuthingUnavailable("rate_limited", retry_after=wait)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise AuthingUnavailable("http_5xx", retry_after=wait)
+    match status // 100:
+        case 5:
+            raise AuthingUnavailable("http_5xx")
+        case 3:
+            raise AuthingBadAnswer("redirect")
     try:
-        document = read_json(response)
+        return Reply(status, read_json(response), wait)
     except AuthingBadAnswer:
-        if response.status in SUCCESS:
+        if status in SUCCESS:
             raise
-        document = None
-    return Reply(response.status, document, wait)
+        return Reply(status, None, wait)
 
 
 async def send(
@@ -79,15 +111,42 @@ def read_json(response: Response) -> Any:
     return loads(response.body)
 
 
-def retry_after(text: str, clock: Clock) -> int:
+def loads(document: bytes | str) -> Any:
+    """Decode JSON (RFC 8259), or raise AuthingBadAnswer. The caller has limited the size.
+
+    A byte order mark, unescaped control characters and lone surrogates are accepted.
+    """
+    try:
+        text = document.decode() if isinstance(document, bytes) else document
+        value = _DECODER.decode(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        # From None, because both errors hold the document.
+        raise AuthingBadAnswer("bad_json") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        raise AuthingBadAnswer("bad_json")
+    return value
+
+
+def decisive(members: Mapping[str, Any], name: str) -> Any:
+    """Return a member on which the result depends; None if it is absent.
+
+    AuthingBadAnswer, if JSON readers disagree about its value.
+    """
+    value = members.get(name)
+    if value is AMBIGUOUS:
+        raise AuthingBadAnswer("bad_json")
+    return value
+
+
+def _retry_after(headers: Mapping[str, str]) -> int:
     """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
-    if not text:
-        return _DEFAULT_RETRY_AFTER
+    text = headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         # The length is checked first, because int() raises for thousands of digits.
         seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)
     elif (instant := http_date(text)) is not None:
-        seconds = math.ceil((instant - clock()).total_seconds())
+        sent_at = http_date(headers.get("date", "")) or datetime.now(UTC)
+        seconds = math.ceil((instant - sent_at).total_seconds())
     else:
         seconds = _DEFAULT_RETRY_AFTER
     return max(1, min(seconds, _MAX_RETRY_AFTER))
@@ -101,22 +160,11 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
-class Deadline:
-    """Cancels a block after so many seconds. AuthingTimeout takes the place of TimeoutError."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timeout = asyncio.timeout(seconds)
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as exc:
-            raise AuthingTimeout("deadline") from exc
+@asynccontextmanager
+async def deadline(seconds: float) -> AsyncIterator[None]:
+    """Cancel the block after so many seconds, with AuthingTimeout instead of TimeoutError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as exc:
+        raise AuthingTimeout("deadline") from exc

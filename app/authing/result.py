@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from app.authing.documents import decisive, loads
 from app.authing.profile import claims_of
+from app.authing.response import SUCCESS, Reply, decisive, loads
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -24,14 +24,6 @@ from app.errors import (
     LoginRefused,
     TicketRejected,
 )
-
-_NoResponse = Literal["dns", "connect_refused", "connect_timeout", "tls", "reset", "deadline"]
-_Status = Literal["http_5xx", "rate_limited", "auth_config", "redirect", "bad_status"]
-_Form = Literal["bad_framing", "bad_encoding", "bad_content_type", "too_large", "bad_json"]
-_Content = Literal["bad_shape", "bad_token", "jwks_unavailable"]
-_NotAsked = Literal["bulkhead", "breaker_open"]
-Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Content, _NotAsked]
-"""The values that `AuthingError.outcome` may have."""
 
 _MAX_UNWRAPS = 2
 _CODE_NAMES = ("code", "apiCode", "statusCode")
@@ -48,23 +40,7 @@ _USER_LOCKED = 2005
 # No permission; monthly quota used up; application missing; sign-up closed; user not in the pool;
 # limit of users; configuration; user pool missing; parameters incomplete; configuration.
 _MISCONFIGURED = frozenset({1001, 2002, 2011, 2031, 2036, 2040, 2101, 2224, 2231, 4212})
-SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 _OURS_TO_FIX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
-_WITH_RETRY_AFTER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response that may decide something. An error page has no document: its status decides."""
-
-    status: int
-    document: Any = field(repr=False)
-    retry_after: int
-
-    @property
-    def members(self) -> Mapping[str, Any]:
-        """The document, if it is an object; else none."""
-        return self.document if isinstance(self.document, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +54,6 @@ class UserRecord:
     unverified_token: str = field(repr=False)
     unionid: str | None = field(repr=False)
     claims: Mapping[str, Any] = field(repr=False)
-
-
-def raise_for_status(status: int, *, retry_after: int) -> None:
-    """Raise for a status that decides without the body. Authing did not judge the ticket.
-
-    A redirect is not followed, because the secret is not sent to another place.
-    """
-    if status in _WITH_RETRY_AFTER:
-        outcome = "rate_limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "http_5xx"
-        raise AuthingUnavailable(outcome, retry_after=retry_after)
-    match status // 100:
-        case 5:
-            raise AuthingUnavailable("http_5xx")
-        case 3:
-            raise AuthingBadAnswer("redirect")
 
 
 def raise_for_code(code: int | None, reply: Reply) -> None:

@@ -21,8 +21,7 @@ from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 from yarl import URL
 
-from app.authing.result import Outcome
-from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable, AuthingUntrusted
+from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable, AuthingUntrusted, Outcome
 
 LookUp: TypeAlias = Callable[
     [str, int, socket.AddressFamily], Coroutine[Any, Any, list[ResolveResult]]
@@ -86,7 +85,7 @@ class AuthingTransport(Transport):
     """The transport of all calls to Authing: aiohttp's connections and parser, without its session.
 
     It has no code that follows redirects or keeps cookies. Only the time to connect is limited
-    (2 s); the caller sets the `Deadline` of the whole call. Only the certificate authorities of
+    (2 s); the caller sets the `deadline` of the whole call. Only the certificate authorities of
     `ca_file` are trusted (OSError if it holds none); without it, those of Mozilla's list in
     certifi, which is the same on every machine. `look_up` replaces the system's resolver.
     """

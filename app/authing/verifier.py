@@ -12,8 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from app.authing.documents import decisive, loads
-from app.authing.response import request
+from app.authing.response import decisive, loads, request
 from app.authing.result import OK, code_of, raise_for_code
 from app.authing.transport import Transport
 from app.errors import AuthingBadAnswer, AuthingTokenInvalid, TicketRejected
@@ -191,13 +190,12 @@ class OnlineCheck:
 
     transport: Transport
     url: str
-    clock: Clock
 
     async def __call__(self, unverified_token: str) -> Mapping[str, Any]:
         """Return the claims of a token that Authing calls genuine; their values are not checked."""
         address, _, parameter = self.url.partition("?")
         token = {parameter: unverified_token}
-        reply = await request(self.transport, "GET", address, self.clock, params=token)
+        reply = await request(self.transport, "GET", address, params=token)
         document = reply.members
         code = code_of(document)
         try:

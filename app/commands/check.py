@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from app.adapters import authing_client, authing_transport, management_client, store_address
 from app.authing.jwks import RemoteJwks
-from app.authing.response import Deadline
+from app.authing.response import deadline
 from app.authing.transport import Transport
 from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, names_given, unsafe_settings
@@ -137,7 +137,7 @@ async def _authing(settings: Settings, setting: str) -> AsyncIterator[Transport]
     """Open the transport to Authing. A failure of Authing is a StartupError about this setting."""
     seconds = settings.authing_timeout.total_seconds()
     try:
-        async with authing_transport(settings) as transport, Deadline(seconds):
+        async with authing_transport(settings) as transport, deadline(seconds):
             yield transport
     except AuthingUntrusted as error:
         advice = "its certificate does not verify; a private deployment needs AUTHING_CA_FILE"
@@ -168,7 +168,7 @@ async def _ask_authing(settings: Settings, secrets: SecretFiles) -> dict[str, st
 async def _prove_secret(settings: Settings, secrets: SecretFiles) -> str:
     """Fetch a token of the management API, which needs pool id and secret, and no ticket."""
     async with _authing(settings, "AUTHING_MANAGEMENT_URL") as transport:
-        await management_client(settings, secrets, transport, system_clock).check_secret()
+        await management_client(settings, secrets, transport).check_secret()
     return ""
 
 
@@ -179,7 +179,7 @@ async def _verify_token(settings: Settings, secrets: SecretFiles, file: Path) ->
     try:
         token = file.read_text("utf-8").strip()  # noqa: ASYNC240  # nothing else runs
         signer = f"; signing secret: {_signing_secret(token, secrets)}"
-        async with authing_transport(settings) as transport, Deadline(seconds):
+        async with authing_transport(settings) as transport, deadline(seconds):
             client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
             await client.verifier.verify(token)
     except (OSError, ValueError, StartupError) as error:

@@ -261,7 +261,6 @@ async def authing_over(
     values: dict[str, Any] = {
         "pool_secrets": PoolSecrets(lambda: [SECRET]),
         "verifier": hs256_verifier(),
-        "clock": clock,
     }
     async with transport:
         yield AuthingClient(transport, base_url=base_url, user_pool_id=POOL, **values | changes)

@@ -16,6 +16,7 @@ from app.errors import (
     AuthingTokenInvalid,
     AuthingUnavailable,
     AuthingUntrusted,
+    Outcome,
     TicketgateError,
     TicketRejected,
 )
@@ -88,7 +89,7 @@ async def test_an_open_breaker_gives_the_time_of_the_next_probe(scene: Scene) ->
 
 @pytest.mark.parametrize("outcome", ["dns", "connect_refused", "connect_timeout"])
 async def test_a_failure_to_connect_counts_from_one_ticket_of_one_network(
-    scene: Scene, outcome: str
+    scene: Scene, outcome: Outcome
 ) -> None:
     for _ in range(20):
         await scene.log_in(AuthingUnavailable(outcome), "ticket", "network")

@@ -11,8 +11,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.authing.documents import loads
 from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
+from app.authing.response import loads
 from app.authing.transport import AuthingTransport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
 from tests.authing.builders import (

@@ -27,7 +27,6 @@ from tests.authing.builders import (
     Peer,
     Request,
     authing_over,
-    clock,
     http_response,
     json_response,
     legacy_claims,
@@ -63,7 +62,7 @@ async def exchanged(
             {"issuer": ISSUER, "audience": AUDIENCE} if path == OIDC_PATH else {}
         )
         transport = AuthingTransport(SMALL_CA_FILE)
-        check = verifier(OnlineCheck(transport, seen.url + path, clock), **expected)
+        check = verifier(OnlineCheck(transport, seen.url + path), **expected)
         async with authing_over(transport, seen.url, verifier=check) as client:
             return await client.exchange(TICKET)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from app.authing.client import AuthingClient, PoolSecrets
-from app.authing.response import Deadline
+from app.authing.response import deadline
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
@@ -91,7 +91,7 @@ async def test_a_ticket_is_not_sent_again_after_any_other_answer_or_none(
 ) -> None:
     async with peer(response) as seen, with_two_secrets(seen) as client:
         with pytest.raises(error):
-            async with Deadline(0.3):
+            async with deadline(0.3):
                 await client.exchange(TICKET)
         assert sent(seen) == [SECRET]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.authing.documents import AMBIGUOUS
 from app.authing.profile import claims_of
+from app.authing.response import AMBIGUOUS
 from tests.authing.builders import make_user, oauth_profile
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.authing.documents import loads
-from app.authing.result import Reply, UserRecord, raise_for_code, read_user, unwrap
+from app.authing.response import Reply, loads
+from app.authing.result import UserRecord, raise_for_code, read_user, unwrap
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,

@@ -238,7 +238,7 @@ async def test_a_login_cut_off_by_the_end_of_its_process_can_be_taken_over_after
 
 @pytest.mark.parametrize(
     "failure",
-    [TicketRejected(2020), AccountBlocked(), AuthingTimeout("read_timeout"), ZeroDivisionError()],
+    [TicketRejected(2020), AccountBlocked(), AuthingTimeout("deadline"), ZeroDivisionError()],
     ids=repr,
 )
 async def test_a_failed_exchange_fails_all_waiting_logins_and_the_next_attempt_may_succeed(
@@ -353,7 +353,7 @@ async def test_a_lease_longer_than_the_life_of_tickets_is_kept(
 async def test_a_lease_that_could_not_be_released_can_be_taken_over_after_its_end(
     logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore, clock: FakeClock
 ) -> None:
-    provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("read_timeout")
+    provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("deadline")
     login = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     store.down = True

@@ -7,8 +7,14 @@ from typing import Any, get_args
 
 import pytest
 
-from app.authing.result import Outcome
-from app.errors import AuthingError, LoginRefused, ProofError, RefreshRefused, StoreUnavailable
+from app.errors import (
+    AuthingError,
+    LoginRefused,
+    Outcome,
+    ProofError,
+    RefreshRefused,
+    StoreUnavailable,
+)
 from app.events import EventName
 from app.sessions.models import EndReason
 from app.sessions.outcomes import ProofFault, ReuseKind

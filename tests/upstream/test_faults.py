@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from app.authing.result import Outcome
+from app.errors import Outcome
 from tests.upstream.fault import WELCOME, Fault, Told
 from tests.upstream.faults import FAULTS
 from tests.upstream.faulty_authing import GRACE, FaultyAuthing, Reply, faulty_authing

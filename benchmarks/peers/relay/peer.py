@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from app.authing.response import Deadline, read_json, send
+from app.authing.response import deadline, read_json, send
 from app.authing.transport import AuthingTransport
 from app.telemetry import logs
 
@@ -31,7 +31,7 @@ async def app(
     body = await _body(receive)
     if scope["method"] == "POST":
         ticket = json.loads(body)["ticket"]
-        async with Deadline(6):
+        async with deadline(6):
             request = {"ticket": ticket, "secret": _SECRET}
             response = await send(_transport, "POST", _URL, json=request)
         body = json.dumps(read_json(response)).encode()

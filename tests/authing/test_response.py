@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.authing.documents import AMBIGUOUS, decisive, loads
+from app.authing.response import AMBIGUOUS, decisive, loads
 from app.errors import AuthingBadAnswer
 
 
