@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import httpx
 
-from tests.api import endings as e
 from tests.api import error_scenarios as s
 from tests.support.running_app import RunningApp, running_app
 
@@ -97,11 +96,12 @@ async def outcomes_in(folder: Path) -> dict[Case, Outcome]:
     return dict(zip(CASES, outcomes, strict=True))
 
 
-def after(end: e.End, reason: str, **more: Any) -> tuple[Case, Case]:
+def after(change: s.Change, reason: str, **more: Any) -> tuple[Case, Case]:
     """A refresh and a list after this end of the session."""
+    listing = s.ask_after(change, "GET", "/v1/sessions")
     return (
-        Case("session_ended", e.refresh_after(end), 400, reason=reason, **more),
-        Case("session_ended", e.ask_after(end, "GET", "/v1/sessions"), 401, reason=reason, **more),
+        Case("session_ended", s.refresh_after(change), 400, reason=reason, **more),
+        Case("session_ended", listing, 401, reason=reason, **more),
     )
 
 
@@ -114,7 +114,7 @@ def rate_limited(scenario: s.Scenario, setting: str) -> Case:
     return Case("rate_limited", scenario, retry_after=61, settings={setting: "1/minute"})
 
 
-def unavailable(fault: str, retry_after: int = 2) -> Case:
+def unavailable(fault: str, retry_after: int) -> Case:
     return Case("authing_unavailable", s.login_when_authing_has(fault), retry_after=retry_after)
 
 
@@ -122,76 +122,54 @@ CASES = (
     Case("malformed_request", s.login_with_body(b"{")),
     Case("malformed_request", s.ticket_in_the_query),
     Case("malformed_request", s.access_token_in_the_query),
-    Case("malformed_request", e.delete("/v1/sessions")),
     Case("login_cancelled", s.login_with(ext_msg="code=400&message=用户取消授权")),
     Case("ext_msg_unsupported", s.login_with(ext_msg='{"code":"made-up"}')),
     Case("ticket_rejected", s.login_with_an_unknown_ticket),
-    Case("ticket_rejected", s.login_with_an_old_ticket),
     Case("ticket_used", s.login_with_a_used_ticket),
-    Case("ticket_used", s.login_again_after_a_refresh),
     Case("refresh_token_invalid", s.refresh_with_a_made_up_token),
     Case("proof_required", s.log_in, settings=BINDING),
     Case("proof_invalid", s.login_with_a_made_up_proof),
-    *after(e.log_out, "logged_out"),
-    *after(e.steal, "refresh_reused"),
-    *after(e.revoke, "revoked"),
-    *after(e.kick, "kicked"),
-    *after(e.ban, "banned"),
-    *after(e.erase, "erased"),
-    *after(e.replace_by("android"), "replaced", replaced_by="android", settings=ONE_SESSION),
-    *after(e.replace_by(None), "replaced", settings=ONE_SESSION),
-    Case("session_ended", e.refresh_after(e.wait(days=14)), 400, reason="expired"),
+    *after(s.log_out, "logged_out"),
+    *after(s.log_in_with_android, "replaced", replaced_by="android", settings=ONE_SESSION),
+    Case("session_ended", s.refresh_after(s.expire), 400, reason="expired"),
     Case("service_key_invalid", s.get("/internal/v1/users/somebody/sessions")),
-    Case("service_key_invalid", e.backend_with_the_wrong_key),
-    Case("service_key_invalid", e.backend_with_an_access_token),
+    Case("service_key_invalid", s.backend_with_the_wrong_key),
     Case("access_token_missing", s.get("/v1/me")),
-    Case("access_token_missing", s.get("/v1/me", Authorization="Basic bWFkZTp1cA==")),
     Case("access_token_invalid", s.me_with_a_made_up_token),
-    Case("access_token_invalid", s.me_with_a_forged_token),
-    Case("access_token_invalid", s.me_with_two_tokens),
-    Case("access_token_expired", e.ask_after(e.wait(minutes=10), "GET", "/v1/me")),
+    Case("access_token_expired", s.ask_after(s.expire_access_token, "GET", "/v1/me")),
     Case("account_blocked", s.login_of("blocked")),
-    Case("account_blocked", s.login_of("deleted")),
-    Case("user_banned", e.login_of_the_banned()),
+    Case("user_banned", s.login_of_the_banned()),
     Case(
         "user_banned",
-        e.login_of_the_banned("2027-01-01T08:00:00+08:00"),
+        s.login_of_the_banned("2027-01-01T08:00:00+08:00"),
         until="2027-01-01T00:00:00+00:00",
     ),
     Case("not_found", s.get("/v1/nothing")),
-    Case("not_found", e.revoke_the_session_of_another),
-    Case("not_found", e.as_backend("GET", "ban")),
-    Case("login_in_progress", s.login_beside_another(10), retry_after=2),
-    Case("login_in_progress", s.login_beside_another(1), retry_after=1),
+    Case("not_found", s.backend_about_a_stranger),
+    Case("login_in_progress", s.login_beside_another, retry_after=2),
     Case("method_not_allowed", s.get("/v1/sessions/refresh")),
     rate_limited(s.login_after_another, "rate_limit_login"),
     rate_limited(s.refresh_after_another, "rate_limit_refresh"),
     Case("body_too_large", s.login_with_body(b" " * 8193)),
-    Case("body_too_large", s.login_with_endless_body),
     Case("uri_too_long", s.get("/v1/launch?" + "x" * 2048)),
     Case("unsupported_media_type", s.login_with_a_form),
     Case("header_too_large", s.get("/v1/launch", Cookie="x" * 16384)),
     Case("invalid_request", s.login_with(ticket="two words")),
     Case("invalid_request", s.login_with_an_odd_key),
-    Case("invalid_request", e.delete("/v1/sessions?scope=mine")),
-    Case("invalid_request", e.as_backend("PUT", "ban", {"reason": "two words"})),
     Case("idempotency_key_mismatch", s.login_with_the_key_of_another_ticket),
     Case("internal_error", s.login_with_a_bug_of_ours),
-    *(
-        Case("authing_bad_answer", s.login_when_authing_has(fault))
-        for fault in ("html", "redirect", "truncated")
-    ),
+    Case("authing_bad_answer", s.login_when_authing_has("html")),
     Case("authing_token_invalid", s.login_when_authing_has("bad_token")),
     Case("authing_untrusted", s.login_when(s.untrusted)),
-    *map(unavailable, ("drop", "accept_then_drop", "http_500")),
-    *(unavailable(fault, retry_after=7) for fault in ("http_503", "rate_limited")),
+    unavailable("drop", retry_after=2),
+    unavailable("http_503", retry_after=7),
     Case("authing_timeout", s.login_when_authing_has("slow"), retry_after=2, settings=HURRY),
     Case("authing_overloaded", s.login_in_a_crowd, retry_after=2),
     Case("authing_misconfigured", s.login_when(ANOTHER_SECRET), retry_after=2),
     store_down(s.login_when(RunningApp.break_store)),
-    store_down(e.refresh_after(e.break_store)),
+    store_down(s.refresh_after(s.break_store)),
     *(
-        store_down(e.ask_after(e.break_store, method, path))
+        store_down(s.ask_after(s.break_store, method, path))
         for path, methods in {
             "/v1/me": ("GET", "DELETE"),
             "/v1/sessions": ("GET",),

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -13,9 +13,11 @@ import httpx
 from app.authing.resilience import MAX_CONCURRENT
 from app.sessions.models import Identity
 from app.sessions.ports import TicketLease
-from tests.support.running_app import RunningApp, bearer, phone_of
+from tests.support.running_app import SERVICE, SERVICE_KEY, RunningApp, bearer, phone_of
 
 Scenario: TypeAlias = Callable[[RunningApp], Awaitable[httpx.Response]]
+Tokens: TypeAlias = dict[str, Any]
+Change: TypeAlias = Callable[[RunningApp, Tokens], Awaitable[None]]
 KEY = "9d1f0c5e-6a7b-4c3d-8e2f-a0b1c2d3e4f5"
 CANARY = "canary-in-the-text-of-an-exception"
 JSON = {"Content-Type": "application/json"}
@@ -37,16 +39,6 @@ def login_with_body(body: bytes) -> Scenario:
 
 async def login_with_a_form(app: RunningApp) -> httpx.Response:
     return await app.phone.post("/v1/sessions", data={"ticket": app.ticket()})
-
-
-async def login_with_endless_body(app: RunningApp) -> httpx.Response:
-    ticket = app.ticket().encode()
-
-    async def body() -> AsyncIterator[bytes]:
-        for _ in range(32):
-            yield ticket
-
-    return await app.phone.post("/v1/sessions", content=body(), headers=JSON)
 
 
 async def ticket_in_the_query(app: RunningApp) -> httpx.Response:
@@ -76,12 +68,6 @@ async def login_with_a_made_up_proof(app: RunningApp) -> httpx.Response:
 async def login_with_an_unknown_ticket(app: RunningApp) -> httpx.Response:
     app.secrets.add("an-unknown-ticket")
     return await app.try_log_in("an-unknown-ticket")
-
-
-async def login_with_an_old_ticket(app: RunningApp) -> httpx.Response:
-    ticket = app.ticket()
-    app.clock.advance(minutes=2)
-    return await app.try_log_in(ticket)
 
 
 async def login_in_a_crowd(app: RunningApp) -> httpx.Response:
@@ -128,13 +114,6 @@ async def login_with_a_used_ticket(app: RunningApp) -> httpx.Response:
     return await app.try_log_in(ticket, KEY[::-1])
 
 
-async def login_again_after_a_refresh(app: RunningApp) -> httpx.Response:
-    ticket = app.ticket()
-    tokens = app.tokens(await app.try_log_in(ticket, KEY), 201)
-    await app.refresh(tokens["refresh_token"])
-    return await app.try_log_in(ticket, KEY)
-
-
 async def login_with_the_key_of_another_ticket(app: RunningApp) -> httpx.Response:
     app.tokens(await app.try_log_in(app.ticket(), KEY), 201)
     return await app.try_log_in(app.ticket(), KEY)
@@ -144,23 +123,19 @@ async def login_with_an_odd_key(app: RunningApp) -> httpx.Response:
     return await app.try_log_in(app.ticket(), f"{KEY} {KEY}")
 
 
-def login_beside_another(seconds: int) -> Scenario:
+async def login_beside_another(app: RunningApp) -> httpx.Response:
     """Another instance has leased the ticket."""
-
-    async def scenario(app: RunningApp) -> httpx.Response:
-        ticket, now = app.ticket(), app.clock()
-        lease = TicketLease(
-            ticket_hash=hashlib.sha256(ticket.encode()).digest(),
-            key_hash=None,
-            holder="another instance",
-            now=now,
-            lease_ends_at=now + timedelta(seconds=seconds),
-            expires_at=now + timedelta(minutes=2),
-        )
-        await app.services.logins.tickets.acquire(lease)
-        return await app.try_log_in(ticket, KEY)
-
-    return scenario
+    ticket, now = app.ticket(), app.clock()
+    lease = TicketLease(
+        ticket_hash=hashlib.sha256(ticket.encode()).digest(),
+        key_hash=None,
+        holder="another instance",
+        now=now,
+        lease_ends_at=now + timedelta(seconds=10),
+        expires_at=now + timedelta(minutes=2),
+    )
+    await app.services.logins.tickets.acquire(lease)
+    return await app.try_log_in(ticket, KEY)
 
 
 # --- our own tokens ---
@@ -177,15 +152,66 @@ async def me_with_a_made_up_token(app: RunningApp) -> httpx.Response:
     return await app.get("/v1/me", {"access_token": "a.made-up.access-token"})
 
 
-async def me_with_a_forged_token(app: RunningApp) -> httpx.Response:
-    tokens = await app.log_in()
-    header, claims, _signature = tokens["access_token"].split(".")
-    return await app.get("/v1/me", {"access_token": f"{header}.{claims}.{'A' * 86}"})
+# --- the end of a session ---
 
 
-async def me_with_two_tokens(app: RunningApp) -> httpx.Response:
-    one, other = bearer(await app.log_in()), bearer(await app.log_in())
-    return await app.phone.get("/v1/me", headers=[*one.items(), *other.items()])
+async def log_out(app: RunningApp, tokens: Tokens) -> None:
+    await app.log_out(tokens)
+
+
+async def expire(app: RunningApp, _tokens: Tokens) -> None:
+    app.clock.advance(days=14)
+
+
+async def expire_access_token(app: RunningApp, _tokens: Tokens) -> None:
+    app.clock.advance(minutes=10)
+
+
+async def log_in_with_android(app: RunningApp, _tokens: Tokens) -> None:
+    await app.log_in(device={"type": "android"})
+
+
+async def break_store(app: RunningApp, _tokens: Tokens) -> None:
+    app.break_store()
+
+
+def refresh_after(change: Change) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
+        tokens = await app.log_in()
+        await change(app, tokens)
+        return await app.try_refresh(tokens["refresh_token"])
+
+    return scenario
+
+
+def ask_after(change: Change, method: str, path: str) -> Scenario:
+    """Send a request of the user, or of the rest of the backend."""
+
+    async def scenario(app: RunningApp) -> httpx.Response:
+        tokens = await app.log_in()
+        await change(app, tokens)
+        headers = SERVICE if path.startswith("/internal/") else bearer(tokens)
+        body = {"reason": "spam"} if method == "PUT" else None
+        return await app.phone.request(method, path, json=body, headers=headers)
+
+    return scenario
+
+
+def login_of_the_banned(until: str | None = None) -> Scenario:
+    async def scenario(app: RunningApp) -> httpx.Response:
+        subject = (await app.log_in())["user"]["sub"]
+        await app.backend("PUT", subject, "ban", {"reason": "spam", "until": until})
+        return await app.try_log_in(app.ticket())
+
+    return scenario
+
+
+async def backend_with_the_wrong_key(app: RunningApp) -> httpx.Response:
+    return await app.backend("GET", "somebody", "ban", key=SERVICE_KEY[:-1])
+
+
+async def backend_about_a_stranger(app: RunningApp) -> httpx.Response:
+    return await app.backend("GET", "somebody", "ban")
 
 
 # --- ourselves ---
