@@ -64,15 +64,11 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    "response",
-    [Answer(b"HTTP/1.1 200 OK\r\n", "hang"), Answer(GOOD[:-1], "hang")],
-    ids=["half_a_head", "half_a_body"],
-)
-async def test_the_deadline_is_for_the_whole_exchange(response: Answer) -> None:
-    started = asyncio.get_running_loop().time()
-    assert await trouble_with(response, seconds=0.3) == (AuthingTimeout, "deadline")
-    assert asyncio.get_running_loop().time() - started < 2.0
+async def test_an_unreachable_host_has_the_outcome_of_a_refused_connection() -> None:
+    async with authing("https://224.0.0.1:1") as client:  # multicast has no route for TCP
+        with pytest.raises(AuthingUnavailable) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "connect_refused"
 
 
 class StuckVerifier:
