@@ -122,9 +122,9 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
         show(banner + _GRADING if grade else banner)
 
     def around(service: ASGIApp) -> ASGIApp:
-        make = partial(problem, settings)
-        service = fake.around(service, make)
-        return grader.around(service, make) if grade else service
+        refuse = partial(refusals, settings)
+        service = fake.around(service, refuse)
+        return grader.around(service, refuse) if grade else service
 
     uvloop.run(
         serve(
@@ -138,14 +138,16 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
     return 0 if not grade or grader.is_full else 1
 
 
-def problem(settings: Settings, code: str, retry_after: int = 1, nonce: str = "") -> ASGIApp:
-    """Return an application that refuses every request with this error, as the service does."""
+def refusals(settings: Settings, retry_after: int = 1, nonce: str = "") -> dict[str, ASGIApp]:
+    """Return applications that refuse every request, as the service does, by error code."""
     store = StoreUnavailable()
     store.retry_after = retry_after
     tokens = (AccessTokenExpired(), AccessTokenInvalid(), ProofInvalid(nonce, "nonce"))
     errors: tuple[TicketgateError, ...] = (store, RateLimited(retry_after), *tokens)
-    error = next(each for each in errors if each.code == code)
+    return {error.code: _refusal(settings, error) for error in errors}
 
+
+def _refusal(settings: Settings, error: TicketgateError) -> ASGIApp:
     async def refuse(_request: Request) -> Response:
         raise error
 

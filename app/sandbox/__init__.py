@@ -5,15 +5,24 @@ demand. It imports nothing else of the product, neither the client nor the verif
 tests both independently. It is not part of production.
 """
 
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from app.sandbox.authing import authing_routes
 from app.sandbox.control import Control, page_routes, service_route
-from app.sandbox.faults import Problem, with_faults
+from app.sandbox.faults import Answering, spoil
 from app.sandbox.state import NO_FAULT, Consent, Fault, SandboxOptions, SandboxState
 
 __all__ = ["NO_FAULT", "Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState"]
+
+Refusals: TypeAlias = Callable[[int], Mapping[str, ASGIApp]]
+"""Makes the applications that refuse every request, by error code, with this Retry-After."""
 
 
 class Sandbox:
@@ -32,6 +41,12 @@ class Sandbox:
         self.app = Router([*authing_routes(self.state), *pages], redirect_slashes=False)
         self.pages = [*pages, service_route(self.state)]
 
-    def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
+    def around(self, service: ASGIApp, refusals: Refusals) -> ASGIApp:
         """Return the service with the faults of its answers."""
-        return with_faults(service, self.state, problem)
+
+        async def answer(request: Request) -> Response:
+            fault = self.state.next_fault("answers")
+            spoiled = spoil(fault.kind, fault.seconds, refusals(math.ceil(fault.seconds)))
+            return await spoiled.answer(request, service)
+
+        return Answering(answer, service)

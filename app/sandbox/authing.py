@@ -13,21 +13,22 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
-from app.sandbox.faults import Answering, Call, Spoil
+from app.sandbox.faults import Answering, spoil
 from app.sandbox.personas import Persona, SigningKeys, user_record
-from app.sandbox.state import Fault, Refusal, SandboxOptions, SandboxState, json_object
+from app.sandbox.state import Place, Refusal, SandboxOptions, SandboxState, json_object
+
+Endpoint: TypeAlias = Callable[[SandboxState, Request], Awaitable[Response]]
 
 _FIFTEEN_DAYS = 1_296_000
 _HOUR = 3_600
 _TWO_HOURS = 7_200
-_PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 _BUSY = "<!doctype html><title>503</title><p>Service Unavailable"
 
 
@@ -38,65 +39,45 @@ def authing_routes(state: SandboxState) -> list[Route]:
         state.jwks_reads += 1
         return JSONResponse(state.keys.jwks())
 
-    async def check_token(request: Request) -> Response:
-        claims = state.keys.genuine(request.query_params.get("access_token", ""))
-        code = 200 if claims else 2207
-        return JSONResponse({"status": bool(claims), "code": code, "token": claims})
-
-    def arrive(body: bytes) -> Fault:
-        return state.arrive(_text(json_object(body) or {}, "ticket"))
-
-    def managed(_body: bytes) -> Fault:
-        return state.next_fault("management")
-
-    exchange = _faulty(partial(_exchange, state), arrive)
-    new_token = _faulty(partial(_new_management_token, state), managed)
+    exchange = _faulty(state, _exchange, "exchange")
+    new_token = _faulty(state, _new_management_token, "management")
     return [
         Route("/oauth/app2wxapp/auth/{pool}", exchange, methods=["POST"]),
         Route("/oidc/.well-known/jwks.json", jwks),
-        Route("/authing/token", check_token),
         Route("/api/v3/get-management-token", new_token, methods=["POST"]),
-        Route("/api/v3/get-user", _faulty(partial(_get_user, state), managed)),
+        Route("/api/v3/get-user", _faulty(state, _get_user, "management")),
     ]
 
 
-def _faulty(
-    endpoint: Callable[[Request], Awaitable[Response]], next_fault: Callable[[bytes], Fault]
-) -> Answering:
+def _faulty(state: SandboxState, endpoint: Endpoint, place: Place) -> Answering:
     """Return the endpoint with faults. It finds the kind of the fault in the request's state."""
-    app = request_response(endpoint)
+    app = request_response(partial(endpoint, state))
 
-    async def answer(call: Call) -> Response | None:
-        fault = next_fault(call.body)
-        call.request.state.fault = fault.kind
-        return await _spoil(fault, call.request.url.path).answer(call, app)
+    async def answer(request: Request) -> Response:
+        fault = state.next_fault(place)
+        if place == "exchange":
+            state.arrive(_text(json_object(await request.body()), "ticket"))
+        request.state.fault = fault.kind
+        spoiled = spoil(fault.kind, fault.seconds, _refusals(fault.seconds))
+        return await spoiled.answer(request, app)
 
     return Answering(answer)
 
 
-def _spoil(fault: Fault, path: str) -> Spoil:
-    retry = {"Retry-After": str(math.ceil(fault.seconds))}
-    spoils = {
-        "slow": Spoil(before=fault.seconds),
-        "drop": Spoil(times=0, lost=True),
-        "accept_then_drop": Spoil(lost=True),
-        "truncated": Spoil(half=True),
-    }
-    refusals: dict[str, ASGIApp] = {
+def _refusals(seconds: float) -> dict[str, ASGIApp]:
+    retry = {"Retry-After": str(math.ceil(seconds))}
+    return {
         "http_500": JSONResponse({"code": 500, "message": "服务器错误", "data": None}, 500),
         "http_503": HTMLResponse(_BUSY, 503, retry),
         "rate_limited": JSONResponse({"code": 429, "message": "请求过于频繁"}, 429, retry),
-        "html": HTMLResponse(_PORTAL),
-        "redirect": RedirectResponse(path),
     }
-    return spoils.get(fault.kind) or Spoil(instead=refusals.get(fault.kind))
 
 
 async def _exchange(state: SandboxState, request: Request) -> Response:
     options, keys = state.options, state.keys
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     given = await request.body() if media_type == "application/json" else b""
-    body = json_object(given) or {}
+    body = json_object(given)
     try:
         _check_caller(options, request.path_params["pool"], _text(body, "secret"))
         ticket = state.redeem(_text(body, "ticket"))
@@ -162,7 +143,7 @@ def _text(body: Mapping[str, Any], member: str) -> str:
 
 
 async def _new_management_token(state: SandboxState, request: Request) -> Response:
-    body = json_object(await request.body()) or {}
+    body = json_object(await request.body())
     expected = f"{state.options.user_pool_id} {state.options.user_pool_secret}"
     given = f"{body.get('accessKeyId')} {body.get('accessKeySecret')}"
     if not hmac.compare_digest(given.encode(), expected.encode()):

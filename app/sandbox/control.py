@@ -10,28 +10,17 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.personas import FAMILIAR, Persona
-from app.sandbox.state import (
-    ANSWER_FAULTS,
-    AUTHING_FAULTS,
-    NO_FAULT,
-    STRICT,
-    Consent,
-    DeskFaults,
-    Fault,
-    Name,
-    SandboxState,
-    Status,
-    Switches,
-)
+from app.sandbox.state import NO_FAULT, STRICT, Consent, Fault, Name, SandboxState, Switches
 
 Command = Callable[..., dict[str, Any] | Awaitable[dict[str, Any]]]
 """A command of the control API; its parameter, if it has one, is the request's body."""
@@ -58,7 +47,7 @@ _HEADERS = {
 class Standing:
     """Whether a persona may sign in. Authing does not know one that is `Deleted`."""
 
-    status: Status
+    status: Literal["Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted"]
     persona: Name = "lin"
 
 
@@ -77,26 +66,22 @@ class ControlRoute(Route):
     """
 
     def __init__(self, line: str, command: Command, body: Any = None, **example: Any) -> None:
-        async def endpoint(request: Request) -> Response:
-            return await _respond(request, command, body)
-
         method, path = line.split()
-        super().__init__(path, endpoint, methods=[method])
-        json_object = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        super().__init__(path, partial(_respond, command, body), methods=[method])
         operation: dict[str, Any] = {
             "operationId": f"sandbox_{command.__name__}",
             "summary": command.__doc__,
             "tags": ["sandbox"],
-            "responses": {"200": {"description": "Done", **json_object}},
+            "responses": {"200": {"description": "Done"}},
         }
         if example:
             content = {"schema": {"type": "object"}, "example": example}
             operation["requestBody"] = {"content": {"application/json": content}}
-            operation["responses"]["422"] = {"description": "Wrong input", **json_object}
+            operation["responses"]["422"] = {"description": "Wrong input"}
         self.operations = {method.lower(): operation}
 
 
-async def _respond(request: Request, command: Command, body: Any = None) -> Response:
+async def _respond(command: Command, body: Any, request: Request) -> Response:
     if _is_from_another_site(request):
         return JSONResponse({"error": "origin: only pages of this server"}, 403)
     try:
@@ -134,17 +119,16 @@ class Control:
             route("POST /sandbox/tickets", self.issue_ticket, Consent, persona="lin"),
             route("GET /sandbox/settings", self.settings),
             route("PATCH /sandbox/settings", self.change_settings, dict, shape="bare"),
+            route("GET /sandbox/fault", self.fault),
             route("PUT /sandbox/fault", self.set_fault, Fault, kind="http_503", times=1),
             route("DELETE /sandbox/fault", self.clear_fault),
             route("PUT /sandbox/status", self.set_status, Standing, status="Suspended"),
             route("GET /sandbox/stats", self.stats),
-            route("GET /sandbox/api/faults", self.faults),
-            route("PUT /sandbox/api/faults", self.set_faults, DeskFaults, answers="429", times=1),
         ]
 
     def issue_ticket(self, consent: Consent) -> dict[str, Any]:
         """Play the mini program: `{persona?, get_phone?, approve?, expired?}`."""
-        return mini_program_answer(self._state, consent)
+        return self._state.mini_program_answer(consent)
 
     def settings(self) -> dict[str, Any]:
         """Return the switches."""
@@ -156,10 +140,14 @@ class Control:
         self._state.options = replace(self._state.options, **asdict(switches))
         return self.settings()
 
+    def fault(self) -> dict[str, Any]:
+        """Return the fault in force; its kind may be `none`."""
+        return asdict(self._state.fault)
+
     def set_fault(self, fault: Fault) -> dict[str, Any]:
-        """Set a fault: `{kind, times?, seconds?, of?}`."""
+        """Set a fault, and end the one before: `{kind, times?, seconds?, of?}`."""
         self._state.fault = fault
-        return asdict(fault)
+        return self.fault()
 
     def clear_fault(self) -> dict[str, Any]:
         """End the fault."""
@@ -173,37 +161,7 @@ class Control:
     def stats(self) -> dict[str, Any]:
         """Return the counts so far."""
         names = ("tickets_issued", "exchanges", "logins", "jwks_reads", "users_read")
-        counts = {name: getattr(self._state, name) for name in names}
-        return {**counts, "fault": asdict(self._state.fault)}
-
-    def faults(self) -> dict[str, Any]:
-        """Return the two faults that are set, and the names of all faults."""
-        names = {kind: name for name, kind in AUTHING_FAULTS.items()}
-        return {
-            "authing": names.get(self._state.fault.kind),
-            "answers": self._state.answers.answers,
-            "choices": {"authing": list(AUTHING_FAULTS), "answers": list(ANSWER_FAULTS)},
-        }
-
-    def set_faults(self, faults: DeskFaults) -> dict[str, Any]:
-        """Set both faults, or end the absent one: `{authing?, answers?, times?, seconds?}`."""
-        kind = AUTHING_FAULTS.get(faults.authing or "", "none")
-        self._state.fault = Fault(kind, faults.times, faults.seconds)
-        self._state.answers = faults
-        return self.faults()
-
-
-def mini_program_answer(state: SandboxState, consent: Consent) -> dict[str, Any]:
-    """Return what the mini program gives to the app, and the ticket by itself.
-
-    `ext_msg` is the string that WeChat delivers: a query string with unencoded Chinese.
-    """
-    pool = {"user_pool_id": state.options.user_pool_id}
-    if not consent.approve:
-        return {"ext_msg": "code=400&message=用户取消授权", **pool}
-    ticket = state.issue(consent)
-    ext_msg = f"code=200&message=授权成功&ticket={ticket}"
-    return {"ticket": ticket, "ext_msg": ext_msg, "expires_in": state.options.ticket_ttl, **pool}
+        return {name: getattr(self._state, name) for name in names}
 
 
 def service_route(state: SandboxState) -> Route:
@@ -213,34 +171,35 @@ def service_route(state: SandboxState) -> Route:
     """
 
     async def endpoint(request: Request) -> Response:
-        def choose(choice: ServiceChoice) -> dict[str, Any]:
-            services = request.app.state.services
-            if choice.one_per_device_type is not None:
-                limits = replace(services.logins.limits, **asdict(choice))
-                services = replace(services, logins=replace(services.logins, limits=limits))
-                request.app.state.services = services
-            return {
-                "one_per_device_type": services.logins.limits.one_per_device_type,
-                "personas": dict(FAMILIAR),
-                "service_key": state.options.service_key,
-                "graded": state.options.graded,
-            }
-
-        return await _respond(request, choose, ServiceChoice)
+        command = partial(_service, state, request.app.state)
+        return await _respond(command, ServiceChoice, request)
 
     return Route("/sandbox/api/service", endpoint, methods=["GET", "PATCH"])
 
 
+def _service(state: SandboxState, app: State, choice: ServiceChoice) -> dict[str, Any]:
+    logins = app.services.logins
+    if choice.one_per_device_type is not None:
+        logins = replace(logins, limits=replace(logins.limits, **asdict(choice)))
+        app.services = replace(app.services, logins=logins)
+    return {
+        "one_per_device_type": logins.limits.one_per_device_type,
+        "personas": dict(FAMILIAR),
+        "service_key": state.options.service_key,
+        "graded": state.options.graded,
+    }
+
+
 def page_routes() -> list[Route]:
     """Return the routes of the page's files. `/` leads to the page."""
-    files = {f"/sandbox/{path.name}": path for path in _STATIC.iterdir()}
-    files |= dict.fromkeys(("/sandbox", "/sandbox/"), _STATIC / "index.html")
-    files["/favicon.ico"] = _STATIC / "icon.svg"  # for pages that name none
     responses: dict[str, Response] = {
-        at: Response(path.read_bytes(), media_type=_MEDIA_TYPES[path.suffix], headers=_HEADERS)
-        for at, path in sorted(files.items())
-        if path.suffix in _MEDIA_TYPES
+        f"/sandbox/{path.name}": Response(
+            path.read_bytes(), media_type=_MEDIA_TYPES[path.suffix], headers=_HEADERS
+        )
+        for path in sorted(_STATIC.iterdir())
     }
+    responses |= dict.fromkeys(("/sandbox", "/sandbox/"), responses["/sandbox/index.html"])
+    responses["/favicon.ico"] = responses["/sandbox/icon.svg"]  # for pages that name none
     responses["/"] = RedirectResponse("/sandbox", 303)
     return [Route(at, partial(_respond_with, response)) for at, response in responses.items()]
 

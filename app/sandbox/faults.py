@@ -1,58 +1,27 @@
-"""How a fault spoils the answer to a call, of the fake Authing as of the service itself.
+"""How a fault spoils the answer to a request, of the fake Authing as of the service itself.
 
 In one process there is no connection: a lost answer raises ConnectionResetError out of the
 application, and a truncated one ends early.
 """
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
-from app.sandbox.state import PROBLEMS, SandboxState
+Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-Problem: TypeAlias = Callable[..., ASGIApp]
-"""Makes the application that refuses every request: `(code, retry_after=1, nonce="")`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, which can be performed any number of times."""
-
-    request: Request
-    body: bytes
-
-    async def perform(self, app: ASGIApp) -> Response:
-        """Let the application answer it; return the whole response."""
-        messages: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": self.body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            messages.append(message)
-
-        scope = self.request.scope
-        await app({**scope, "state": dict(scope.get("state", {}))}, receive, send)
-        body = b"".join(message.get("body", b"") for message in messages)
-        response = Response(body, messages[0]["status"])
-        response.raw_headers = messages[0]["headers"]
-        return response
-
-
-Answer: TypeAlias = Callable[[Call], Awaitable[Response | None]]
-"""Answers a call; None closes the connection."""
+_PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 
 
 @dataclass(frozen=True, slots=True)
 class Spoil:
-    """How a call is answered: `times` times in a row, by `instead` or else by the service.
+    """How a request is answered: `times` times in a row, by `instead` or else by the service.
 
     `before` and `after` are pauses in seconds. Then the last response is sent: whole, half of it,
     or not at all if it is `lost`.
@@ -65,26 +34,54 @@ class Spoil:
     half: bool = False
     lost: bool = False
 
-    async def answer(self, call: Call, service: ASGIApp) -> Response | None:
-        """Perform the call and return the response; None if it is lost."""
-        response = None
+    async def answer(self, request: Request, service: ASGIApp) -> Response:
+        """Let the service perform the request; return the spoiled response."""
+        body, response = await request.body(), Response()
         await asyncio.sleep(self.before)
-        if self.before and await call.request.is_disconnected():
-            return None
+        if self.before and await request.is_disconnected():
+            return CutOff(None)
         for _ in range(self.times):
-            response = await call.perform(self.instead or service)
+            response = await perform(self.instead or service, request.scope, body)
         await asyncio.sleep(self.after)
-        if response and self.half:
-            return Truncated(response)
-        return None if self.lost else response
+        if self.half or self.lost:
+            return CutOff(response if self.half else None)
+        return response
 
 
-ANSWER_SPOILS = {
-    "dropped": Spoil(lost=True),
-    "unreached": Spoil(times=0, lost=True),
-    "doubled": Spoil(times=2),
-}
-"""Faults of answers by name, for the fault desk and the grader."""
+def spoil(kind: str, seconds: float, refusals: Mapping[str, ASGIApp]) -> Spoil:
+    """Return what a kind of fault does. The refusals are those of the faulty service, by kind."""
+    spoils = {
+        "slow": Spoil(before=seconds),
+        "delayed": Spoil(after=seconds),
+        "drop": Spoil(times=0, lost=True),
+        "accept_then_drop": Spoil(lost=True),
+        "doubled": Spoil(times=2),
+        "truncated": Spoil(half=True),
+        "html": Spoil(instead=HTMLResponse(_PORTAL)),
+        "redirect": Spoil(instead=_redirect),
+    }
+    return spoils.get(kind) or Spoil(instead=refusals.get(kind))
+
+
+async def _redirect(scope: Scope, receive: Receive, send: Send) -> None:
+    await RedirectResponse(scope["path"])(scope, receive, send)
+
+
+async def perform(app: ASGIApp, scope: Scope, body: bytes) -> Response:
+    """Let an application answer one request; return the whole response."""
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await app({**scope, "state": dict(scope.get("state", {}))}, receive, send)
+    content = b"".join(message.get("body", b"") for message in messages)
+    response = Response(content, messages[0]["status"])
+    response.raw_headers = messages[0]["headers"]
+    return response
 
 
 class Answering:
@@ -101,59 +98,35 @@ class Answering:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         is_of_an_app = scope.get("path", "").startswith("/v1/") and scope["method"] != "OPTIONS"
-        if self._service is not None and not is_of_an_app:
-            await self._service(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        response = await self._answer(Call(request, await request.body()))
-        await (response or drop)(scope, receive, send)
+        app = self._service
+        if app is None or is_of_an_app:
+            app = await self._answer(Request(scope, receive))
+        await app(scope, receive, send)
 
 
-class Truncated(Response):
-    """Sends the head and half of the body, and closes the connection."""
+class CutOff(Response):
+    """Sends the head and half of a body, or nothing (status 0), and closes the connection."""
 
-    def __init__(self, whole: Response) -> None:
-        super().__init__(whole.body, whole.status_code)
-        self.raw_headers = whole.raw_headers
+    def __init__(self, whole: Response | None) -> None:
+        super().__init__(whole and bytes(whole.body), whole.status_code if whole else 0)
+        self.raw_headers = whole.raw_headers if whole else []
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **head})
-        half = bytes(self.body)[: len(self.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        if not await _hang_up(receive, send):
+        if self.status_code:
+            head = {"status": self.status_code, "headers": self.raw_headers}
+            await send({"type": "http.response.start", **head})
+            half = bytes(self.body)[: len(self.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+        # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the
+        # object that owns the socket's transport.
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.close()
+            # The request has been read, so the next message is the disconnect. uvicorn would send
+            # 500 for an app that returns before that.
+            await receive()
+        elif self.status_code:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def drop(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Close the connection without a byte."""
-    if not await _hang_up(receive, send):
-        raise ConnectionResetError
-
-
-async def _hang_up(receive: Receive, send: Send) -> bool:
-    # ASGI has no message that closes a connection. Under uvicorn, `send` is a method of the object
-    # that owns the socket's transport.
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        return False
-    transport.close()
-    # The request has been read, so the next message is the disconnect. uvicorn would send 500 for
-    # an app that returns before that.
-    await receive()
-    return True
-
-
-def with_faults(service: ASGIApp, state: SandboxState, problem: Problem) -> ASGIApp:
-    """Return the service with the fault of its answers that the fault desk has set."""
-
-    async def answer(call: Call) -> Response | None:
-        faults = state.next_answer_fault()
-        name, seconds = faults.answers or "", faults.seconds
-        spoil = ANSWER_SPOILS.get(name, Spoil(after=seconds if name == "delayed" else 0))
-        if name in PROBLEMS:
-            spoil = Spoil(instead=problem(PROBLEMS[name], math.ceil(seconds)))
-        return await spoil.answer(call, service)
-
-    return Answering(answer, service)
+        else:
+            raise ConnectionResetError

@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.sandbox.control import ControlRoute, mini_program_answer
-from app.sandbox.faults import ANSWER_SPOILS, Answering, Call, Problem, Spoil
+from app.sandbox.control import ControlRoute
+from app.sandbox.faults import Answering, CutOff, perform, spoil
 from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
@@ -31,15 +31,11 @@ SCENARIOS: Mapping[str, list[Step]] = {
     for name, steps in _DATA["scenarios"].items()
 }
 _MONTH = 31 * 86_400
-_SPOILS = ANSWER_SPOILS | {
-    "": Spoil(),
-    "held": Spoil(),
-    "old_times": Spoil(),
-    "delayed": Spoil(after=0.3),
-    "empty_500": Spoil(instead=Response(status_code=500)),
-    "page_502": Spoil(instead=HTMLResponse("<h1>Bad Gateway", 502)),
+_DELAY = 0.3  # seconds
+_PAGES: Mapping[str, ASGIApp] = {
+    "http_500": Response(status_code=500),
+    "page_502": HTMLResponse("<h1>Bad Gateway", 502),
 }
-"""The faults by name. Any other name is the code of a problem document that replaces the answer."""
 _OPERATIONS = {
     ("POST", "/v1/sessions"): ("login", ("ext_msg", "ticket")),
     ("POST", "/v1/sessions/refresh"): ("refresh", ("refresh_token",)),
@@ -66,9 +62,12 @@ class Grader:
         self._moved = asyncio.Event()
         self._nonce = ""
 
-    def around(self, service: ASGIApp, problem: Problem) -> ASGIApp:
-        """Return the service under observation."""
-        self._service, self._problem = service, problem
+    def around(self, service: ASGIApp, refusals: Callable[..., Mapping[str, ASGIApp]]) -> ASGIApp:
+        """Return the service under observation.
+
+        `refusals` makes the applications that refuse every request: `(retry_after=1, nonce="")`.
+        """
+        self._service, self._refusals = service, refusals
         return Answering(self._answer, service)
 
     def routes(self) -> list[Route]:
@@ -136,7 +135,7 @@ class Grader:
     async def _prepare(self, step: Step) -> dict[str, str]:
         """Set the fault and send the other request of a step; return the `ext_msg` of a sign-in."""
         consent = Consent(self._persona, approve=step.ticket != "cancelled")
-        told = mini_program_answer(self._state, consent)
+        told = self._state.mini_program_answer(consent)
         ticket = told.get("ticket", "")
         self._values |= {"ticket": ticket, "other_ticket": self._state.issue(consent)}
         self._story.given |= {told["ext_msg"], ticket}
@@ -169,28 +168,26 @@ class Grader:
             "client": ("127.0.0.1", 1),
         }
         members = {name: text.format_map(self._values) for name, text in body.items()}
-        await Call(Request(scope), json.dumps(members).encode()).perform(self._service)
+        await perform(self._service, scope, json.dumps(members).encode())
 
     def _move(self) -> None:
         """Release the held answer, if there is one."""
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def _answer(self, call: Call) -> Response | None:
+    async def _answer(self, request: Request) -> Response:
         """Answer a request with its fault, and record both."""
         self._move()
-        seen = self._seen(call)
+        seen = self._seen(request, json_object(await request.body()))
         self._story.seen.append(seen)
-        response = await self._spoiled(seen.fault, call)
+        response = await self._spoiled(seen.fault, request)
         seen.ended = time.monotonic()
-        if response is not None:
-            seen.status, seen.headers = response.status_code, response.headers
-            seen.body = json_object(bytes(response.body)) or {}
-            self._nonce = seen.headers.get("dpop-nonce", self._nonce)
+        seen.status, seen.headers = response.status_code, response.headers
+        seen.body = json_object(bytes(response.body))
+        self._nonce = seen.headers.get("dpop-nonce", self._nonce)
         return response
 
-    def _seen(self, call: Call) -> Seen:
-        request, body = call.request, json_object(call.body) or {}
+    def _seen(self, request: Request, body: Mapping[str, Any]) -> Seen:
         operation, members = _OPERATIONS.get((request.method, request.url.path), ("call", ()))
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         seen = Seen(
@@ -217,20 +214,20 @@ class Grader:
         )
         return "" if without_effect else fault
 
-    async def _spoiled(self, fault: str, call: Call) -> Response | None:
+    async def _spoiled(self, fault: str, request: Request) -> Response:
         moved = self._moved
-        spoil = _SPOILS.get(fault) or Spoil(instead=self._problem(fault, nonce=self._nonce))
-        response = await spoil.answer(call, self._service)
+        refusals = {**_PAGES, **self._refusals(nonce=self._nonce)}
+        response = await spoil(fault, _DELAY, refusals).answer(request, self._service)
         if fault == "held":  # until the app has given up waiting
             with suppress(TimeoutError):
                 await asyncio.wait_for(moved.wait(), self.hold_seconds)
-            response = None if moved.is_set() else response
-        return _with_old_times(response) if response and fault == "old_times" else response
+            response = CutOff(None) if moved.is_set() else response
+        return _with_old_times(response) if fault == "old_times" else response
 
 
 def _with_old_times(response: Response) -> Response:
     """Set all times back by a month: the phone's clock seems ahead. A refresh is due in 1 s."""
-    body = json_object(bytes(response.body)) or {}
+    body = json_object(bytes(response.body))
     if "session" in body:  # the login may have been refused
         body |= {"refresh_after": 1, "server_time": body["server_time"] - _MONTH}
         body["session"]["expires_at"] -= _MONTH

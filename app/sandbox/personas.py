@@ -14,7 +14,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-_RECORDS = json.loads(Path(__file__).with_name("static").joinpath("records.json").read_bytes())
+_RECORDS = json.loads(Path(__file__).with_name("personas.json").read_bytes())
 FAMILIAR: Mapping[str, str] = _RECORDS["familiar"]
 """The personas on the page: name to nickname. Any other name is its own nickname."""
 
@@ -95,15 +94,6 @@ class SigningKeys:
         """Sign as a legacy pool does; the header has no kid."""
         header = {"alg": "HS256", "typ": "JWT"}
         return _compact(header, claims, lambda data: hmac.digest(self._secret, data, "sha256"))
-
-    def genuine(self, token: str) -> dict[str, Any] | None:
-        """Return the claims of a token that `hs256` has signed; None for any other text."""
-        with suppress(ValueError, IndexError):
-            payload = token.split(".")[1]
-            claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
-            if hmac.compare_digest(self.hs256(claims).encode(), token.encode()):
-                return claims
-        return None
 
     def rs256(self, claims: Mapping[str, Any]) -> str:
         """Sign as an OpenID Connect application does."""

@@ -1,4 +1,4 @@
-"""The options of a sandbox and its state: tickets, counts and the faults in force. No HTTP.
+"""The options of a sandbox and its state: tickets, counts and the fault in force. No HTTP.
 
 pydantic checks the values when they are made; its message names the member and the rule.
 """
@@ -8,48 +8,24 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import field, replace
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from app.sandbox.personas import SigningKeys, new_ticket
 
-FAULTS = {
-    "none": "",
-    "slow": "slow",
-    "accept_then_drop": "dropped_after_accept",
-    "drop": "",
-    "http_500": "",
-    "http_503": "5xx",
-    "rate_limited": "rate_limited",
-    "html": "html",
-    "truncated": "truncated",
-    "redirect": "",
-    "bad_token": "wrong_signature",
-    "clock_ahead": "clock_ahead",
-}
-"""The faults of Authing, and their names at the fault desk if they are there."""
-AUTHING_FAULTS = {name: kind for kind, name in FAULTS.items() if name}
-PROBLEMS = {"503": "store_unavailable", "429": "rate_limited"}
-"""The answers that replace those of the service, and the codes of their problem documents."""
-ANSWER_FAULTS = ("dropped", "doubled", "delayed", *PROBLEMS)
-
+FAULTS = (
+    *("none", "slow", "delayed", "drop", "accept_then_drop", "doubled", "truncated", "html"),
+    *("redirect", "http_500", "http_503", "rate_limited", "bad_token", "clock_ahead"),
+    "store_unavailable",
+)
 STRICT = ConfigDict(strict=True, extra="forbid")
-Times: TypeAlias = Annotated[int, Field(ge=1)] | None
-"""How many requests have a fault; None means all, until it is cleared."""
-Seconds: TypeAlias = Annotated[float, Field(ge=0, le=600)]
 Name: TypeAlias = Annotated[str, Field(pattern="^[a-z0-9_-]{1,32}$")]
-Status: TypeAlias = Literal[
-    "Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted"
-]
+Place: TypeAlias = Literal["exchange", "management", "answers"]
+"""Two APIs of Authing, and the service's own answers to the app."""
 
 _MAX_TICKETS = 100_000  # a long load test must not fill the memory; the oldest are dropped
-
-
-def one_of(*names: str) -> Any:
-    """Return the rule of a text that is one of these."""
-    return Field(pattern=f"^({'|'.join(names)})$")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -91,31 +67,18 @@ class SandboxOptions(Switches):
 
 @dataclass(frozen=True, config=STRICT)
 class Fault:
-    """A fault of the next `times` calls of the exchange or of the management API.
+    """A fault of the next `times` calls in one place; without `times`, of all until it is cleared.
 
-    `seconds` is the delay of `slow`, and the Retry-After of `http_503` and `rate_limited`.
+    `seconds` is the delay, and the Retry-After of a refusal.
     """
 
-    kind: Annotated[str, one_of(*FAULTS)]
-    times: Times = None
-    seconds: Seconds = 3
-    of: Literal["exchange", "management"] = "exchange"
+    kind: Annotated[str, Field(pattern=f"^({'|'.join(FAULTS)})$")]
+    times: Annotated[int, Field(ge=1)] | None = None
+    seconds: Annotated[float, Field(ge=0, le=600)] = 3
+    of: Place = "exchange"
 
 
 NO_FAULT = Fault("none")
-
-
-@dataclass(frozen=True, config=STRICT)
-class DeskFaults:
-    """The faults by the names of the fault desk; an absent one ends."""
-
-    authing: Annotated[str, one_of(*AUTHING_FAULTS)] | None = None
-    answers: Annotated[str, one_of(*ANSWER_FAULTS)] | None = None
-    times: Times = None
-    seconds: Seconds = 3
-
-
-AnyFault = TypeVar("AnyFault", Fault, DeskFaults)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -144,16 +107,12 @@ class Ticket:
 
 
 class SandboxState:
-    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys.
-
-    `fault` is that of Authing, `answers` that of the service's answers.
-    """
+    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.keys = SigningKeys(options.user_pool_secret)
         self.fault = NO_FAULT
-        self.answers = DeskFaults()
         self.tickets: OrderedDict[str, Ticket] = OrderedDict()
         self.statuses: dict[str, str] = {}
         self.management_tokens: dict[str, float] = {}
@@ -169,26 +128,32 @@ class SandboxState:
         self.tickets_issued += 1
         return ticket
 
-    def arrive(self, ticket: str) -> Fault:
-        """Count an exchange and return its fault."""
-        self.exchanges += 1
-        if ticket in self.tickets:
-            self.tickets[ticket].attempts += 1
-        return self.next_fault("exchange")
+    def mini_program_answer(self, consent: Consent) -> dict[str, Any]:
+        """Return what the mini program gives to the app, and the ticket by itself.
 
-    def next_fault(self, of: str) -> Fault:
+        `ext_msg` is the string that WeChat delivers: a query string with unencoded Chinese.
+        """
+        pool = {"user_pool_id": self.options.user_pool_id}
+        if not consent.approve:
+            return {"ext_msg": "code=400&message=用户取消授权", **pool}
+        ticket, expires_in = self.issue(consent), self.options.ticket_ttl
+        ext_msg = f"code=200&message=授权成功&ticket={ticket}"
+        return {"ticket": ticket, "ext_msg": ext_msg, "expires_in": expires_in, **pool}
+
+    def next_fault(self, of: Place) -> Fault:
         """Return the fault of this call, and count it."""
         fault = self.fault
         if fault.of != of:
             return NO_FAULT
-        self.fault = _left(fault, NO_FAULT)
+        if fault.times is not None:
+            self.fault = replace(fault, times=fault.times - 1) if fault.times > 1 else NO_FAULT
         return fault
 
-    def next_answer_fault(self) -> DeskFaults:
-        """Return the fault of this answer of the service, and count it."""
-        faults = self.answers
-        self.answers = _left(faults, DeskFaults())
-        return faults
+    def arrive(self, ticket: str) -> None:
+        """Count an exchange."""
+        self.exchanges += 1
+        if ticket in self.tickets:
+            self.tickets[ticket].attempts += 1
 
     def redeem(self, ticket: str) -> Ticket:
         """Use a ticket, or raise Refusal with a code. Authing's own codes are not known."""
@@ -204,17 +169,10 @@ class SandboxState:
         return known
 
 
-def _left(fault: AnyFault, none: AnyFault) -> AnyFault:
-    """Return what is left of a fault after one call."""
-    if fault.times is None:
-        return fault
-    return replace(fault, times=fault.times - 1) if fault.times > 1 else none
-
-
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """Decode one JSON object; None for any other body."""
+def json_object(body: bytes) -> dict[str, Any]:
+    """Decode one JSON object; any other body counts as an empty one."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -4,10 +4,13 @@ import json
 from typing import Any
 
 import httpx
+import jwt
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from app.sandbox import Consent
-from app.sandbox.control import mini_program_answer
 from app.sandbox.personas import Persona, SigningKeys
 from tests.support.running_app import RunningApp
 
@@ -57,7 +60,7 @@ async def test_an_unknown_claim_is_absent_and_not_null(app: RunningApp) -> None:
 
 
 async def test_the_raw_string_that_wechat_returned_does_as_well(app: RunningApp) -> None:
-    ext_msg = mini_program_answer(app.sandbox.state, Consent("chen"))["ext_msg"]
+    ext_msg = app.sandbox.state.mini_program_answer(Consent("chen"))["ext_msg"]
     response = await app.phone.post("/v1/sessions", json={"ext_msg": ext_msg})
     assert response.status_code == 201
     assert response.json()["user"]["nickname"] == "陈一诺"
@@ -146,7 +149,18 @@ ONLINE = {
 
 @pytest.mark.parametrize("app", [ONLINE], indirect=True)
 async def test_a_pool_whose_signing_key_is_not_known_signs_in_online(app: RunningApp) -> None:
-    app.sandbox.state.keys = SigningKeys("a-key-that-no-document-names-0123456789")
+    key = "a-key-that-no-document-names-0123456789"
+
+    async def check(request: Request) -> Response:
+        token = request.query_params["access_token"]
+        try:
+            claims = jwt.decode(token, key, ["HS256"], options={"verify_iat": False})
+        except jwt.InvalidSignatureError:
+            return JSONResponse({"status": False, "code": 2207, "token": None})
+        return JSONResponse({"status": True, "code": 200, "token": claims})
+
+    app.sandbox.app.routes.append(Route("/authing/token", check))
+    app.sandbox.state.keys = SigningKeys(key)
     assert (await app.log_in())["user"]["sub"] == Persona("lin").user_id
     app.break_authing("bad_token")
     response = await app.try_log_in(app.ticket())

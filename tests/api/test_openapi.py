@@ -212,7 +212,7 @@ async def test_the_sandbox_is_described_with_examples_that_work(tmp_path: Path) 
                 response = await phone.request(method, path, json=example)
                 assert response.status_code == 200, path
                 assert operation["summary"]
-    assert len(control) == 9
+    assert len(control) == 8
 
 
 async def test_the_errors_that_came_are_those_that_were_described(

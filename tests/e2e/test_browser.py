@@ -113,7 +113,7 @@ class Visitor:
 
     def spoil_answers(self, fault: str) -> None:
         """Set a fault of the service's answers at the fault desk."""
-        self.page.get_by_label(self.text("fault_answers")).select_option(fault)
+        self.page.locator("#faults [name=fault]").select_option(f"answers {fault}")
         self.press("fault_set")
         self.fault_is(f"fault_{fault}")
 
@@ -203,7 +203,7 @@ def test_every_button_does_what_it_says_in_both_languages(visit: Visit, language
     ]
     assert "\n" in lines[0]  # the explanation
 
-    someone.spoil_answers("503")
+    someone.spoil_answers("store_unavailable")
     press("fault_clear")
     someone.fault_is("fault_off")
     press("copy")
@@ -281,7 +281,7 @@ def test_one_phone_of_each_type_replaces_the_first(visit: Visit) -> None:
 
 def test_the_app_waits_out_a_fault(visit: Visit) -> None:
     someone, reason = visit(), "Sessions are unavailable for the moment"
-    someone.spoil_answers("503")
+    someone.spoil_answers("store_unavailable")
     someone.press("sign_in")
     someone.told("say_wait", reason=reason, seconds=2)
     someone.state("state_consent")

@@ -66,15 +66,19 @@ def test_the_lines_to_try_and_those_of_the_sandbox_page_all_answer(serve: Serve)
     assert names_in(tokens) == names_in(json.loads(marked(README, "example")))
 
     shell = run_in_shell(marked(SANDBOX, "try"), url)
-    ticket, switches, fault, cleared, stats = json_lines(shell.stdout)
+    ticket, switches, stats = json_lines(shell.stdout)
     assert ticket.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
     assert switches["shape"] == "envelope_string"
-    assert (fault["kind"], cleared["kind"]) == ("http_503", "none")
     assert stats["tickets_issued"] == 2  # one of each page
 
-    shell = run_in_shell(marked(SANDBOX, "desk"), url)
-    faults = [(each["authing"], each["answers"]) for each in json_lines(shell.stdout)]
-    assert faults == [(None, "503"), ("slow", None), ("slow", None), (None, None)]
+    shell = run_in_shell(marked(SANDBOX, "faults"), url)
+    faults = [(each["of"], each["kind"]) for each in json_lines(shell.stdout)]
+    assert faults == [
+        ("answers", "store_unavailable"),
+        ("exchange", "slow"),
+        ("exchange", "slow"),
+        ("exchange", "none"),
+    ]
 
 
 def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: Serve) -> None:

@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from app.sandbox import NO_FAULT, Fault, Sandbox
-from app.sandbox.state import AUTHING_FAULTS, DeskFaults, Switches
+from app.sandbox.state import Switches
 from tests.sandbox.conftest import Exchange
 
-DESK = "/sandbox/api/faults"
 DEFAULTS = asdict(Switches())
 
 
@@ -51,29 +50,15 @@ async def test_the_switches_can_be_read_and_changed_one_by_one(
     assert (await http.patch("/sandbox/settings", json={})).json() == turned.json()
 
 
-async def test_a_fault_can_be_set_and_cleared(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+async def test_a_fault_can_be_set_read_and_cleared(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
     fault = {"kind": "slow", "times": 2, "seconds": 0.5, "of": "management"}
     assert (await http.put("/sandbox/fault", json=fault)).json() == fault
     assert sandbox.state.fault == Fault("slow", times=2, seconds=0.5, of="management")
+    assert (await http.get("/sandbox/fault")).json() == fault
     assert (await http.delete("/sandbox/fault")).json()["kind"] == "none"
     assert sandbox.state.fault == NO_FAULT
-
-
-@pytest.mark.parametrize(("name", "kind"), [*AUTHING_FAULTS.items(), (None, "none")])
-async def test_a_fault_of_authing_is_set_by_its_name_at_the_desk(
-    sandbox: Sandbox, http: httpx.AsyncClient, name: str | None, kind: str
-) -> None:
-    shown = await http.put(DESK, json={"authing": name, "times": 2, "seconds": 0.5})
-    assert sandbox.state.fault == Fault(kind, times=2, seconds=0.5)
-    assert shown.json() == (await http.get(DESK)).json()
-    assert (shown.json()["authing"], shown.json()["answers"]) == (name, None)
-    assert shown.json()["choices"] == {
-        "authing": [
-            *("slow", "dropped_after_accept", "5xx", "rate_limited", "html", "truncated"),
-            *("wrong_signature", "clock_ahead"),
-        ],
-        "answers": ["dropped", "doubled", "delayed", "503", "429"],
-    }
 
 
 @pytest.mark.parametrize(
@@ -92,7 +77,7 @@ async def test_a_fault_of_authing_is_set_by_its_name_at_the_desk(
 async def test_a_page_of_another_site_cannot_steer_the_sandbox(
     sandbox: Sandbox, http: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
-    faulted = await http.put(DESK, json={"answers": "429"}, headers=headers)
+    faulted = await http.put("/sandbox/fault", json={"kind": "html"}, headers=headers)
     ticket = await http.post("/sandbox/tickets", headers=headers)
     assert (faulted.status_code, ticket.status_code) == (status, status)
     assert sandbox.state.tickets_issued == (status == 200)
@@ -104,11 +89,9 @@ async def test_the_stats_hold_counts_and_no_secret(
     ticket = (await http.post("/sandbox/tickets")).json()["ticket"]
     await exchange(ticket)
     await exchange(ticket)
-    await http.put("/sandbox/fault", json={"kind": "html"})
     stats = await http.get("/sandbox/stats")
     counts = {"tickets_issued": 1, "exchanges": 2, "logins": 1, "jwks_reads": 0, "users_read": 0}
-    fault = {"kind": "html", "times": None, "seconds": 3, "of": "exchange"}
-    assert stats.json() == {**counts, "fault": fault}
+    assert stats.json() == counts
     assert ticket not in stats.text
     settings = await http.get("/sandbox/settings")
     assert sandbox.state.options.user_pool_secret not in stats.text + settings.text
@@ -137,10 +120,6 @@ async def test_the_stats_hold_counts_and_no_secret(
             ("PUT fault", {"kind": "slow", "seconds": seconds}, "seconds")
             for seconds in (-1, 601, "1", True, float("nan"))
         ),
-        ("PUT api/faults", {"authing": "tired"}, "authing"),
-        ("PUT api/faults", {"answers": ["dropped"]}, "answers"),
-        ("PUT api/faults", {"answers": "dropped", "times": 0}, "times"),
-        ("PUT api/faults", {"colour": 1}, "colour"),
     ],
 )
 async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
@@ -153,16 +132,17 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     assert response.json()["error"].startswith(f"{member}: ")
     assert sandbox.state.options is before
     assert sandbox.state.fault == NO_FAULT
-    assert sandbox.state.answers == DeskFaults()
     assert sandbox.state.statuses == {}
     assert sandbox.state.tickets_issued == 0
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b"\xff", b"[" * 100_000, b"9" * 10_000])
+@pytest.mark.parametrize("request_line", ["PUT fault", "PATCH settings"])
 async def test_a_body_that_is_not_a_json_object_is_refused(
-    http: httpx.AsyncClient, body: bytes
+    http: httpx.AsyncClient, request_line: str, body: bytes
 ) -> None:
-    response = await http.put("/sandbox/fault", content=body)
+    method, path = request_line.split()
+    response = await http.request(method, f"/sandbox/{path}", content=body)
     assert response.status_code == 422
     assert response.json()["error"].startswith("body: ")
 

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox import Consent, Fault, Sandbox
-from app.sandbox.state import DeskFaults
 
 
 @asynccontextmanager
@@ -85,8 +84,8 @@ async def test_a_dropped_answer_of_the_service_closes_the_connection_without_a_b
         performed.append((await receive())["body"])
         await Response("a body")(_scope, receive, send)
 
-    sandbox.state.answers = DeskFaults(answers="dropped")
-    around = sandbox.around(service, lambda *_: service)
+    sandbox.state.fault = Fault("accept_then_drop", of="answers")
+    around = sandbox.around(service, lambda _: {})
     sent = b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
     assert await everything_said(around, sent) == b""
     assert performed == [b"hi"]

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from app.commands.sandbox import problem
+from app.commands.sandbox import refusals
 from app.sandbox.grading import FINDINGS, SCENARIOS, Grader
 from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
 from tests.commands.environment import without_settings
@@ -36,7 +36,7 @@ async def grading(folder: Path, *scenarios: str) -> AsyncIterator[tuple[Grader, 
         if scenarios:
             grader.scenarios = {name: SCENARIOS[name] for name in scenarios}
         service = app.serve(extra_routes=grader.routes())
-        async with phone_of(grader.around(service, partial(problem, app.settings))) as phone:
+        async with phone_of(grader.around(service, partial(refusals, app.settings))) as phone:
             yield grader, phone
 
 

@@ -3,23 +3,22 @@
 tests/e2e/test_browser.py presses its buttons.
 """
 
-import json
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from app.sandbox import Sandbox
 from app.sandbox.control import _STATIC
-from app.sandbox.state import ANSWER_FAULTS, AUTHING_FAULTS
+from app.sandbox.personas import FAMILIAR
+from app.sandbox.state import FAULTS, Place
 from app.sessions.history import EVENTS
 from tests.support.running_app import RunningApp, bearer, phone_of
 
-TEXTS = {path.name: path.read_text("utf-8") for path in _STATIC.iterdir()}
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-FILES = {name: text for name, text in TEXTS.items() if name.rpartition(".")[2] in KINDS}
+FILES = {path.name: path.read_text("utf-8") for path in _STATIC.iterdir()}
 WORDS = set(re.findall(r"^  (\w+): \[", FILES["words.js"], re.MULTILINE))
 FAMILIES = ("state_", "event_", "claim_", "persona_", "fault_")
 """Words whose key the page computes."""
@@ -121,10 +120,9 @@ async def test_the_page_learns_the_users_and_the_service_key(
 ) -> None:
     app.switch_authing(service_key="made-up-key")
     about = (await served.get("/sandbox/api/service")).json()
-    familiar = json.loads(TEXTS["records.json"])["familiar"]
     assert about == {
         "one_per_device_type": False,
-        "personas": familiar,
+        "personas": FAMILIAR,
         "service_key": "made-up-key",
         "graded": False,
     }
@@ -133,10 +131,19 @@ async def test_the_page_learns_the_users_and_the_service_key(
 def test_the_page_has_a_text_for_each_name_that_the_service_tells() -> None:
     names = {
         *(f"event_{name}" for name in EVENTS),
-        *(f"persona_{name}" for name in json.loads(TEXTS["records.json"])["familiar"]),
-        *(f"fault_{name}" for name in (*AUTHING_FAULTS, *ANSWER_FAULTS)),
+        *(f"persona_{name}" for name in FAMILIAR),
+        *(f"fault_{name}" for name in (*FAULTS[1:], *get_args(Place))),
     }
     assert names <= WORDS
+
+
+async def test_each_fault_on_the_page_can_be_set(http: httpx.AsyncClient) -> None:
+    options = [attrs["value"] for tag, attrs in Reader(FILES["index.html"]).tags if tag == "option"]
+    faults = [value.split() for value in options if value and " " in value]
+    assert len(faults) == 15
+    for of, kind in faults:
+        shown = await http.put("/sandbox/fault", json={"of": of, "kind": kind, "times": 1})
+        assert shown.json() == {"of": of, "kind": kind, "times": 1, "seconds": 3}
 
 
 @pytest.mark.parametrize(

@@ -74,14 +74,3 @@ async def test_a_bad_oidc_token_names_the_right_key_and_does_not_verify(
     bad = (await exchange()).json()["token"]
     with pytest.raises(BadSignatureError):
         jwt.decode(bad, await published(http), algorithms=["RS256"])
-
-
-@pytest.mark.parametrize("token", ["", "no-dots", "x.y.z", "e30.e30.e30", None])
-async def test_the_online_check_knows_its_own_tokens(
-    sandbox: Sandbox, http: httpx.AsyncClient, token: str | None
-) -> None:
-    claims = {"iat": 1, "exp": 2}
-    asked = sandbox.state.keys.hs256(claims) if token is None else token
-    answer = (await http.get("/authing/token", params={"access_token": asked})).json()
-    expected = (True, 200, claims) if token is None else (False, 2207, None)
-    assert (answer["status"], answer["code"], answer["token"]) == expected

@@ -63,38 +63,28 @@ function startTools() {
 }
 
 async function startFaultDesk() {
-  const faults = await read("/sandbox/api/faults");
   const form = find("faults");
-  if (!faults) {
-    form.hidden = true;
-    return;
-  }
-  for (const place of ["authing", "answers"]) {
-    add(form[place], "option", "fault_none").value = "";
-    for (const name of faults.choices[place]) add(form[place], "option", `fault_${name}`).value = name;
-  }
-  showFaults(faults);
+  showFault(await read("/sandbox/fault"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const times = Number(form.times.value) || null;
-    setFaults({ authing: form.authing.value || null, answers: form.answers.value || null, times, seconds: 2 });
+    const [of, kind] = form.fault.value.split(" ");
+    setFault("PUT", { of, kind, times: Number(form.times.value) || null, seconds: 2 });
   });
   // A fault ends when it has happened often enough.
   document.addEventListener("answered", async () => {
-    if (find("fault-state").dataset.t === "fault_on") showFaults(await read("/sandbox/api/faults"));
+    if (find("fault-state").dataset.t === "fault_on") showFault(await read("/sandbox/fault"));
   });
-  form.addEventListener("reset", () => setFaults({ authing: null, answers: null, times: null }));
+  form.addEventListener("reset", () => setFault("DELETE"));
 }
 
-async function setFaults(body) {
-  const asked = { who: "page", meaning: "meaning_faults", method: "PUT", path: "/sandbox/api/faults", body };
-  showFaults((await exchange(asked)).body);
+async function setFault(method, body) {
+  const asked = { who: "page", meaning: "meaning_fault", method, path: "/sandbox/fault", body };
+  showFault((await exchange(asked)).body);
 }
 
-function showFaults({ authing, answers }) {
-  const names = [authing, answers].filter(Boolean).map((name) => t(`fault_${name}`));
-  if (names.length) show(find("fault-state"), "fault_on", { faults: names.join(", ") });
-  else show(find("fault-state"), "fault_off");
+function showFault({ of, kind }) {
+  if (kind === "none") show(find("fault-state"), "fault_off");
+  else show(find("fault-state"), "fault_on", { place: t(`fault_${of}`), fault: t(`fault_${kind}`) });
 }
 
 async function startGrade() {
