@@ -1,65 +1,101 @@
 """What is in `deploy/`, as data."""
 
-from collections.abc import Callable
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import yaml
-from dotenv import dotenv_values
 
 from app.config import Settings, load_settings
 from tests.commands.environment import POOL_SECRET, enter
-from tests.deploy.dockerfile import ROOT, Dockerfile, read_dockerfile
-from tests.deploy.programs import Manifests
+from tests.support.processes import ROOT
+from tests.support.programs import run
 
-Load: TypeAlias = Callable[[type[Settings], dict[str, str]], Settings]
+Load: TypeAlias = Callable[[dict[str, str]], Settings]
+Manifests: TypeAlias = dict[str, dict[str, Any]]
+"""Kubernetes objects by kind."""
+
+
+def read(name: str) -> str:
+    return (ROOT / "deploy" / name).read_text("utf-8")
+
+
+def replaced(text: str, pieces: Mapping[str, object]) -> str:
+    """The text with these pieces replaced, each of which must be there."""
+    for piece, other in pieces.items():
+        assert piece in text, piece
+        text = text.replace(piece, str(other))
+    return text
+
+
+def kustomize(folder: Path) -> Manifests:
+    """The objects that the real kustomize makes of the folder."""
+    built = run("kubectl", "kustomize", folder)
+    assert (built.returncode, built.stderr) == (0, "")
+    documents = list(yaml.safe_load_all(built.stdout))
+    by_kind = {document["kind"]: document for document in documents}
+    assert len(by_kind) == len(documents)
+    return by_kind
+
+
+def time_to_finish(settings: Settings | None = None) -> timedelta:
+    """How long a service may take to stop; without settings, by default."""
+    if settings is not None:
+        return settings.drain_delay + settings.shutdown_timeout
+    fields = Settings.model_fields
+    defaults: timedelta = fields["drain_delay"].default + fields["shutdown_timeout"].default
+    return defaults
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of a Dockerfile."""
+
+    word: str
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """The arguments, of the JSON form or of the plain one."""
+        form = re.search(r"\[.*\]$", self.text)
+        return list(json.loads(form[0])) if form else shlex.split(self.text)
+
+
+@dataclass(frozen=True)
+class Dockerfile:
+    instructions: tuple[Instruction, ...]
+
+    def all(self, word: str) -> list[Instruction]:
+        return [instruction for instruction in self.instructions if instruction.word == word]
+
+    def last(self, word: str) -> Instruction:
+        return self.all(word)[-1]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the image sets in the environment."""
+        pairs = (pair for instruction in self.all("ENV") for pair in instruction.words)
+        return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 @pytest.fixture(scope="session")
 def dockerfile() -> Dockerfile:
-    return read_dockerfile()
-
-
-@pytest.fixture(scope="session")
-def compose() -> dict[str, Any]:
-    """The one service of the sandbox's Compose file."""
-    content = yaml.safe_load((ROOT / "deploy/sandbox/compose.yaml").read_text(encoding="utf-8"))
-    (service,) = content["services"].values()
-    return dict(service)
-
-
-@pytest.fixture(scope="session")
-def manifests() -> Manifests:
-    """The Kubernetes objects, by kind."""
-    files = sorted((ROOT / "deploy/kubernetes/base").glob("*.yaml"))
-    documents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
-    by_kind = {document["kind"]: document for document in documents}
-    assert len(by_kind) == len(files)
-    return by_kind
-
-
-@pytest.fixture(scope="session")
-def pod(manifests: Manifests) -> dict[str, Any]:
-    return dict(manifests["Deployment"]["spec"]["template"]["spec"])
-
-
-@pytest.fixture(scope="session")
-def container(pod: dict[str, Any]) -> dict[str, Any]:
-    (only,) = pod["containers"]
-    return dict(only)
-
-
-@pytest.fixture(scope="session")
-def plain_settings() -> dict[str, str]:
-    """The content of the ConfigMap."""
-    values = dotenv_values(ROOT / "deploy/kubernetes/base/settings.env")
-    return {name: value or "" for name, value in values.items()}
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", "").splitlines()
+    pairs = (line.split(maxsplit=1) for line in joined)
+    return Dockerfile(tuple(Instruction(word, text) for word, text in pairs))
 
 
 @pytest.fixture(scope="session")
 def readme() -> str:
-    return (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    return read("README.md")
 
 
 @pytest.fixture
@@ -72,10 +108,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dockerfile: Dockerfile
     (tmp_path / "AUTHING_USER_POOL_SECRET").write_text(POOL_SECRET)
     of_image = {name: dockerfile.variables[name] for name in ("HOST", "SESSION_KEYS_FILE")}
 
-    def load(kind: type[Settings], given: dict[str, str]) -> Settings:
+    def load(given: dict[str, str]) -> Settings:
         lines = [f"{name}={value}" for name, value in {**of_image, **given}.items()]
         file = tmp_path / ".env"
         file.write_text("\n".join(lines))
-        return load_settings(kind, env_file=file, secrets_dir=tmp_path)
+        return load_settings(Settings, env_file=file, secrets_dir=tmp_path)
 
     return load

@@ -9,16 +9,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import pytest
 from typing_extensions import override
 
-from tests.deploy.dockerfile import ROOT
-from tests.deploy.programs import program, run
 from tests.soak.phone import App
 from tests.soak.run import environment
-from tests.support.processes import soon
+from tests.support.processes import ROOT, soon
+from tests.support.programs import program, run, started
 from tests.support.valkey.process import ProgramMissing
 from tests.support.valkey.servers import Server, standalone
 
@@ -33,21 +32,7 @@ def command(start: str, folder: Path) -> list[str]:
     return ["bash", "-ec", here.replace("python3", sys.executable)]
 
 
-class Backup(Protocol):
-    """A store with a kind of backup."""
-
-    url: str
-
-    def take(self) -> None:
-        """Take the backup of everything that is acknowledged now."""
-        ...
-
-    def restore(self) -> None:
-        """Lose the disk of the store, and put the backup in its place."""
-        ...
-
-
-class Copy(Backup):
+class Copy:
     """A consistent copy of the SQLite file, beside the running service."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,20 +41,19 @@ class Copy(Backup):
         self.url = f"sqlite:///{self.file}"
         (folder / "b").mkdir()
 
-    @override
     def take(self) -> None:
-        subprocess.run(
-            command('python3 -c "import sqlite3; sqlite3.connect', self.folder), check=True
-        )
+        """Take the backup of everything that is acknowledged now."""
+        copying = command('python3 -c "import sqlite3; sqlite3.connect', self.folder)
+        subprocess.run(copying, check=True)
 
-    @override
     def restore(self) -> None:
-        self.lose()
-        subprocess.run(command("cp /backup/sessions.db", self.folder), check=True)
-
-    def lose(self) -> None:
+        """Lose the disk of the store, and put the backup in its place."""
         for file in self.folder.glob("sessions.db*"):
             file.unlink()
+        self.put_back()
+
+    def put_back(self) -> None:
+        subprocess.run(command("cp /backup/sessions.db", self.folder), check=True)
 
 
 class Litestream(Copy):
@@ -80,8 +64,7 @@ class Litestream(Copy):
         soon(self._is_replicated)
 
     @override
-    def restore(self) -> None:
-        self.lose()
+    def put_back(self) -> None:
         self._restore_to(self.file)
 
     def _is_replicated(self) -> bool:
@@ -102,7 +85,7 @@ def generations(file: Path) -> dict[str, int]:
         return dict(db.execute("SELECT id, generation FROM sessions"))
 
 
-class AppendOnlyFile(Backup):
+class AppendOnlyFile:
     """The append-only files of a Valkey that is stopped for the copy."""
 
     def __init__(self, server: Server) -> None:
@@ -111,13 +94,11 @@ class AppendOnlyFile(Backup):
         self.files = server.folder / "appendonlydir"
         self.backup = server.folder.with_name("backup")
 
-    @override
     def take(self) -> None:
         self.server.kill()
         shutil.copytree(self.files, self.backup)
         self.server.start()
 
-    @override
     def restore(self) -> None:
         self.server.kill()
         shutil.rmtree(self.server.folder)
@@ -147,17 +128,13 @@ class Snapshot(AppendOnlyFile):
 @contextmanager
 def replicated(folder: Path) -> Iterator[Litestream]:
     """Litestream beside a file that does not exist yet."""
-    found = program("litestream")
-    if found is None:
-        pytest.skip("litestream is not installed (make deploy-tools)")
-    arguments = [found, "replicate", str(folder / "sessions.db"), f"file://{folder / 'replica'}"]
-    with (folder / "litestream").open("wb") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=log)
-    try:
+    replica = f"file://{folder / 'replica'}"
+    replicate = [program("litestream"), "replicate", str(folder / "sessions.db"), replica]
+    with started(replicate, folder / "litestream", lambda: True):
         yield Litestream(folder)
-    finally:
-        process.kill()
-        process.wait()
+
+
+Backup: TypeAlias = Copy | AppendOnlyFile
 
 
 @pytest.fixture(params=["copy", "litestream", "append-only file", "snapshot"])

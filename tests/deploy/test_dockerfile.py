@@ -3,42 +3,16 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
 
 from app.config import Settings
-from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.programs import run
-from tests.support.threads import serving_in_thread
+from tests.deploy.conftest import Dockerfile
+from tests.support.processes import ROOT
+from tests.support.programs import run
+from tests.support.threads import Request, Response, http_server
 
 SECRETS = {
     name.upper() for name, field in Settings.model_fields.items() if "Secret" in repr(field)
 } | {"STORE_URL"}
-
-
-class Service(BaseHTTPRequestHandler):
-    """Answers `/livez` with the status that its server has been given."""
-
-    server: "Server"
-
-    def do_GET(self) -> None:
-        self.send_response(self.server.status if self.path == "/livez" else 404)
-        self.end_headers()
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-class Server(HTTPServer):
-    status = 200
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving_in_thread(Server(("127.0.0.1", 0), Service)) as server:
-        yield server
 
 
 def check_health(dockerfile: Dockerfile, **environment: str) -> int:
@@ -114,16 +88,18 @@ def test_the_image_can_be_reached_and_ends_on_sigterm(dockerfile: Dockerfile) ->
     assert dockerfile.last("CMD").words == ["serve"]
 
 
-def test_the_image_is_healthy_while_livez_succeeds(dockerfile: Dockerfile, server: Server) -> None:
-    port = str(server.server_port)
+def test_the_image_is_healthy_while_livez_succeeds_and_ignores_a_proxy(
+    dockerfile: Dockerfile,
+) -> None:
+    status = 200
 
-    assert check_health(dockerfile, HOST="0.0.0.0", PORT=port) == 0  # noqa: S104  # as in the image
-    server.status = 503
-    assert check_health(dockerfile, HOST="127.0.0.1", PORT=port) == 1
+    def answer(request: Request) -> Response:
+        return Response(status if request.path == "/livez" else 404)
 
-
-def test_the_health_check_ignores_proxy_variables(dockerfile: Dockerfile, server: Server) -> None:
-    proxy = f"http://127.0.0.1:{server.server_port}"
-
-    # Port 1 is never served; a client that honours http_proxy would be answered all the same.
-    assert check_health(dockerfile, HOST="127.0.0.1", PORT="1", http_proxy=proxy) == 1
+    with http_server(answer) as port:
+        assert check_health(dockerfile, HOST="0.0.0.0", PORT=str(port)) == 0  # noqa: S104
+        # Port 1 is never served; a client that honours http_proxy would be answered all the same.
+        proxy = f"http://127.0.0.1:{port}"
+        assert check_health(dockerfile, HOST="127.0.0.1", PORT="1", http_proxy=proxy) == 1
+        status = 503
+        assert check_health(dockerfile, HOST="127.0.0.1", PORT=str(port)) == 1

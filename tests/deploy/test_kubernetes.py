@@ -1,23 +1,24 @@
-"""The Kubernetes manifests: what they promise each other, the image and the service."""
+"""The Kubernetes manifests of one instance and of the fleet, as kustomize makes them."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import app
 from app.api.routes import public
 from app.config import SECRETS_DIR, Settings
 from app.errors import StartupError
 from tests.commands.environment import ISSUER, POOL_ID
-from tests.deploy.conftest import Load
-from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.programs import Manifests
+from tests.deploy.conftest import Dockerfile, Load, Manifests, kustomize, time_to_finish
+from tests.support.processes import ROOT
 
-FOLDER = ROOT / "deploy/kubernetes/base"
-PROBES = ("startup", "liveness", "readiness")
-FILLED_IN = {"AUTHING_USER_POOL_ID": POOL_ID, "SESSION_ISSUER": ISSUER}
+FOLDER = ROOT / "deploy/kubernetes"
+REQUIRED = {"AUTHING_USER_POOL_ID": POOL_ID, "SESSION_ISSUER": ISSUER}
+"""The settings that an operator fills in. The fleet's STORE_URL is a secret."""
 
 
 def named(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -25,124 +26,159 @@ def named(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_folder_is_complete_and_holds_no_secret(
-    manifests: Manifests, container: dict[str, Any]
-) -> None:
-    kustomization = manifests["Kustomization"]
-    (settings,) = kustomization["configMapGenerator"]
-    told = {*kustomization["resources"], *settings["envs"], "kustomization.yaml"}
-    (image,) = kustomization["images"]
+@pytest.fixture(scope="module", params=["base", "fleet"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    return FOLDER / str(request.param)
 
-    assert told == {file.name for file in FOLDER.iterdir()}
-    assert "Secret" not in manifests
-    assert "secretGenerator" not in kustomization
-    assert (image["name"], str(image["newTag"])) == (container["image"], app.__version__)
-    assert container["envFrom"] == [{"configMapRef": {"name": settings["name"]}}]
-    assert "env" not in container
+
+@pytest.fixture(scope="module")
+def built(folder: Path) -> Manifests:
+    return kustomize(folder)
+
+
+@pytest.fixture(scope="module")
+def pod(built: Manifests) -> dict[str, Any]:
+    return dict(built["Deployment"]["spec"]["template"]["spec"])
+
+
+@pytest.fixture(scope="module")
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["containers"]
+    return dict(only)
+
+
+@pytest.fixture
+def settings(built: Manifests, load: Load) -> Settings:
+    """What a pod makes of the ConfigMap, once the required settings are filled in."""
+    return load({**built["ConfigMap"]["data"], **REQUIRED, "STORE_URL": "redis://redis.acme.test"})
+
+
+# --- one instance and the fleet ---
+
+
+def test_kustomize_names_every_file_and_no_secret(folder: Path, built: Manifests) -> None:
+    told = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    (generated,) = told["configMapGenerator"]
+    patches = [patch["path"] for patch in told.get("patches", [])]
+    files = {*told["resources"], *generated["envs"], *patches, "kustomization.yaml"}
+    assert files - {"../base"} == {file.name for file in folder.iterdir()}
+    assert "Secret" not in built
+
+
+def test_the_image_has_the_current_version(container: dict[str, Any]) -> None:
+    assert container["image"] == f"ticketgate:{app.__version__}"
 
 
 def test_unfilled_settings_make_the_service_name_the_missing_ones(
-    plain_settings: dict[str, str], load: Load
+    built: Manifests, container: dict[str, Any], load: Load
 ) -> None:
+    config = built["ConfigMap"]
+    assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
+    assert "env" not in container  # no variable hides a secret file
     with pytest.raises(StartupError) as refused:
-        load(Settings, plain_settings)
-
-    assert {part.split(":")[0] for part in str(refused.value).split("; ")} == FILLED_IN.keys()
+        load(config["data"])
+    assert {part.split(":")[0] for part in str(refused.value).split("; ")} == REQUIRED.keys()
 
 
 def test_secrets_are_where_the_service_reads_them_and_follow_changes(
-    pod: dict[str, Any], container: dict[str, Any], dockerfile: Dockerfile
+    pod: dict[str, Any], container: dict[str, Any], dockerfile: Dockerfile, readme: str
 ) -> None:
     keys = Path(dockerfile.variables["SESSION_KEYS_FILE"]).parent
-
     for name, folder in (("settings", SECRETS_DIR), ("keys", keys)):
         mount = named(container["volumeMounts"], name)
         assert mount == {"name": name, "mountPath": str(folder), "readOnly": True}  # no subPath
         assert named(pod["volumes"], name)["secret"]["defaultMode"] == 0o440
     assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    made = set(re.findall(r"create secret generic (\S+)", readme))
+    assert made == {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
 
 
-def test_the_pod_meets_the_restricted_standard_that_its_namespace_enforces(
-    manifests: Manifests, pod: dict[str, Any], container: dict[str, Any], dockerfile: Dockerfile
+def test_the_namespace_enforces_the_restricted_standard(
+    built: Manifests, pod: dict[str, Any], dockerfile: Dockerfile
 ) -> None:
-    namespace = manifests["Namespace"]["metadata"]
-    of_pod, of_container = pod["securityContext"], container["securityContext"]
-
-    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert namespace["name"] == manifests["Kustomization"]["namespace"]
-    assert of_pod["runAsNonRoot"] is True
-    assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert f"{of_pod['runAsUser']}:{of_pod['runAsGroup']}" == dockerfile.last("USER").text
-    assert of_container == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-    assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
-    assert container["resources"]["limits"]["memory"]
-
-
-def test_the_pod_holds_no_credentials_of_the_cluster_and_reaches_dns_and_tls_only(
-    manifests: Manifests, pod: dict[str, Any]
-) -> None:
-    policy = manifests["NetworkPolicy"]["spec"]
-    ports = [port for rule in policy["egress"] for port in rule["ports"]]
-
-    assert pod["automountServiceAccountToken"] is False
+    """The policy linter of `test_kubernetes_overlay.py` checks the rest that it asks for."""
+    labels, user = built["Namespace"]["metadata"]["labels"], pod["securityContext"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert f"{user['runAsUser']}:{user['runAsGroup']}" == dockerfile.last("USER").text
+    assert user["runAsNonRoot"] is True
     assert pod["enableServiceLinks"] is False
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_a_pod_reaches_dns_authing_and_the_store_only(folder: Path, built: Manifests) -> None:
+    policy = built["NetworkPolicy"]["spec"]
+    ports = [port for rule in policy["egress"] for port in rule["ports"]]
     allowed = {(port["port"], port.get("protocol", "TCP")) for port in ports}
-    assert allowed == {(53, "UDP"), (53, "TCP"), (443, "TCP")}
+    store = {(6379, "TCP")} if folder.name == "fleet" else set()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert allowed == {(53, "UDP"), (53, "TCP"), (443, "TCP")} | store
 
 
-def test_one_process_owns_the_volume(
-    manifests: Manifests, pod: dict[str, Any], container: dict[str, Any], dockerfile: Dockerfile
+def test_the_probes_use_existing_routes(container: dict[str, Any]) -> None:
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
+    assert {"/livez", "/readyz"} <= {getattr(r, "path", None) for r in public.health.routes}
+    assert {probe["port"] for probe in probes} == {"http"}
+
+
+def test_every_port_and_every_selector_leads_to_the_service(
+    built: Manifests, container: dict[str, Any], settings: Settings
 ) -> None:
-    deployment = manifests["Deployment"]["spec"]
-    claim = manifests["PersistentVolumeClaim"]["metadata"]["name"]
-    mount = named(container["volumeMounts"], "data")
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (service,), policy = built["Service"]["spec"]["ports"], built["NetworkPolicy"]["spec"]
+    api, metrics = policy["ingress"]
+    labels = built["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+
+    assert ports == {"http": settings.port, "metrics": settings.metrics_port}
+    assert service["targetPort"] == "http"
+    assert api == {"ports": [{"port": settings.port}]}
+    assert metrics["from"] == [{"namespaceSelector": monitoring}]
+    assert metrics["ports"] == [{"port": settings.metrics_port}]
+    assert built["Service"]["spec"]["selector"] == labels
+    assert policy["podSelector"]["matchLabels"] == labels
+
+
+def test_a_pod_has_time_to_finish(pod: dict[str, Any], settings: Settings) -> None:
+    grace = timedelta(seconds=pod["terminationGracePeriodSeconds"])
+    assert grace > max(time_to_finish(settings), time_to_finish())
+
+
+# --- where they differ ---
+
+
+def test_one_process_owns_the_volume_of_one_instance(dockerfile: Dockerfile) -> None:
+    built = kustomize(FOLDER / "base")
+    deployment = built["Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    claim = built["PersistentVolumeClaim"]["metadata"]["name"]
+    mount = named(pod["containers"][0]["volumeMounts"], "data")
 
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
     assert named(pod["volumes"], "data")["persistentVolumeClaim"] == {"claimName": claim}
     assert mount["mountPath"] == dockerfile.last("VOLUME").text
 
 
-def test_the_probes_use_existing_routes(container: dict[str, Any]) -> None:
-    served = {getattr(route, "path", None) for route in public.health.routes}
-    probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in PROBES}
-
-    assert probes == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
-    assert set(probes.values()) <= served
-
-
-def test_every_port_and_every_selector_leads_to_the_service(
-    manifests: Manifests, container: dict[str, Any], plain_settings: dict[str, str], load: Load
+def test_the_pods_of_the_fleet_are_spread_replaced_one_by_one_and_store_nothing(
+    dockerfile: Dockerfile, load: Load
 ) -> None:
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    (service,) = manifests["Service"]["spec"]["ports"]
-    api, metrics = manifests["NetworkPolicy"]["spec"]["ingress"]
-    probes = [container[f"{name}Probe"]["httpGet"]["port"] for name in PROBES]
-    deployment = manifests["Deployment"]["spec"]
-    labels = deployment["template"]["metadata"]["labels"]
-    settings = load(Settings, {**plain_settings, **FILLED_IN})
+    built = kustomize(FOLDER / "fleet")
+    deployment, budget = built["Deployment"]["spec"], built["PodDisruptionBudget"]["spec"]
+    labels, pod = deployment["template"]["metadata"]["labels"], deployment["template"]["spec"]
+    spread = pod["topologySpreadConstraints"]
+    one_by_one = {"maxUnavailable": 0, "maxSurge": 1}
 
-    assert ports == {"http": settings.port, "metrics": settings.metrics_port}
-    assert {service["targetPort"], *probes} == {"http"}
-    assert api == {"ports": [{"port": settings.port}]}
-    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
-    assert metrics["from"] == [{"namespaceSelector": monitoring}]
-    assert metrics["ports"] == [{"port": settings.metrics_port}]
-    assert deployment["selector"]["matchLabels"] == labels
-    assert manifests["Service"]["spec"]["selector"] == labels
-    assert manifests["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
-
-
-def test_the_pod_has_time_to_finish(
-    pod: dict[str, Any], plain_settings: dict[str, str], load: Load
-) -> None:
-    grace = timedelta(seconds=pod["terminationGracePeriodSeconds"])
-
-    for plain in (plain_settings, {}):
-        settings = load(Settings, {**plain, **FILLED_IN})
-        assert grace > settings.drain_delay + settings.shutdown_timeout
+    assert deployment["replicas"] >= 2
+    assert deployment["strategy"] == {"type": "RollingUpdate", "rollingUpdate": one_by_one}
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert {constraint["topologyKey"] for constraint in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    selectors = [each.get("labelSelector", each.get("selector")) for each in (*spread, budget)]
+    assert all(selector["matchLabels"] == labels for selector in selectors)
+    # Without STORE_URL a pod would keep sessions in a file of its own; here it refuses to start.
+    mount = named(pod["containers"][0]["volumeMounts"], "data")
+    assert mount == {"name": "data", "mountPath": dockerfile.last("VOLUME").text, "readOnly": True}
+    assert "PersistentVolumeClaim" not in built
+    settings = load({**built["ConfigMap"]["data"], **REQUIRED, "STORE_URL": "redis://a.test"})
+    assert settings.drain_delay >= timedelta(seconds=5)

@@ -14,9 +14,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.dockerfile import ROOT
-from tests.deploy.programs import program, run
 from tests.project.test_metrics_page import documented
+from tests.support.processes import ROOT, listens
+from tests.support.programs import program, run, started
 from tests.support.running_app import RunningApp, running_app
 from tests.support.transports import Dated
 from tests.support.valkey import ports
@@ -102,36 +102,27 @@ def test_each_alert_leads_to_its_section_of_the_runbook(rules: list[dict[str, An
 @asynccontextmanager
 async def prometheus(folder: Path, scraped: int) -> AsyncIterator[httpx.AsyncClient]:
     """A real Prometheus that scrapes this port twice a second."""
-    found = program("prometheus")
-    if found is None:
-        pytest.skip("prometheus is not installed (Debian: apt install prometheus)")
     job = {"job_name": "ticketgate", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}
     config = {"global": {"scrape_interval": "500ms"}, "scrape_configs": [job]}
     (folder / "prometheus.yaml").write_text(json.dumps(config))
     with ports.reserve() as mark:
-        address = f"127.0.0.1:{ports.number(mark)}"
-        process = await asyncio.create_subprocess_exec(
-            found,
+        port = ports.number(mark)
+        command = [
+            program("prometheus"),
             f"--config.file={folder / 'prometheus.yaml'}",
             f"--storage.tsdb.path={folder / 'tsdb'}",
-            f"--web.listen-address={address}",
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        with started(command, folder / "log", lambda: listens(port)):
+            url = f"http://127.0.0.1:{port}"
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                 yield client
-        finally:
-            process.terminate()
-            await process.wait()
 
 
 async def values(client: httpx.AsyncClient, expression: str) -> list[float]:
     expression = expression.replace("$__rate_interval", WINDOW).replace("$job", "ticketgate")
-    try:
-        response = await client.get("/api/v1/query", params={"query": expression})
-    except httpx.TransportError:  # it is not listening yet
-        return []
-    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+    response = await client.get("/api/v1/query", params={"query": expression})
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # it still begins
         return []
     response.raise_for_status()
     found = [float(series["value"][1]) for series in response.json()["data"]["result"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.environment import minimal, without_settings
-from tests.deploy.dockerfile import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.long
 _PORT = re.compile(r'"event": ?"serving".*"port": ?(\d+)')

@@ -1,12 +1,12 @@
 """The commands and names in deploy/README.md exist."""
 
 import re
-from typing import Any
 
 import pytest
 
 from app.__main__ import main
 from app.config import Settings
+from tests.deploy.conftest import time_to_finish
 
 
 def test_every_named_setting_exists(readme: str) -> None:
@@ -16,17 +16,10 @@ def test_every_named_setting_exists(readme: str) -> None:
     assert named <= {name.upper() for name in Settings.model_fields}
 
 
-def test_the_page_creates_the_secrets_that_the_pod_mounts(readme: str, pod: dict[str, Any]) -> None:
-    made = set(re.findall(r"create secret generic (\S+)", readme))
-
-    assert made == {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
-
-
 def test_docker_waits_for_the_service_to_finish(readme: str) -> None:
     (given,) = map(int, re.findall(r"--stop-timeout (\d+)", readme))
-    defaults = [Settings.model_fields[name].default for name in ("drain_delay", "shutdown_timeout")]
 
-    assert given > sum(default.total_seconds() for default in defaults)
+    assert given > time_to_finish().total_seconds()
 
 
 def test_every_command_for_the_image_exists(

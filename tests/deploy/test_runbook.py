@@ -1,7 +1,6 @@
 """The first deployment of docs/operations.md, taken literally, against the fake Authing."""
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,8 +10,9 @@ from typing import TypeAlias
 import pytest
 
 from tests.commands.environment import without_settings
-from tests.deploy.dockerfile import ROOT
-from tests.support.processes import sandbox_process
+from tests.deploy.conftest import replaced
+from tests.support.processes import ROOT, sandbox_process
+from tests.support.programs import program
 
 pytestmark = pytest.mark.long
 SECTION = (ROOT / "docs/operations.md").read_text("utf-8").split("## First deployment")[1]
@@ -36,17 +36,13 @@ def authing(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """Run commands of the page in a folder that looks like a clone of the repository."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    program("curl")
     (tmp_path / "app").symlink_to(ROOT / "app")
     (tmp_path / ".venv").symlink_to(sys.prefix)
 
     def shell(commands: str, replacing: Mapping[str, str], typed: str = "") -> str:
-        for text, value in replacing.items():
-            assert text in commands
-            commands = commands.replace(text, value)
         done = subprocess.run(
-            ["bash", "-eu", "-c", commands],
+            ["bash", "-eu", "-c", replaced(commands, replacing)],
             cwd=tmp_path,
             env=without_settings(),
             input=typed,

@@ -4,8 +4,6 @@ import grp
 import os
 import pwd
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from app.config import SECRETS_DIR, Settings
-from tests.deploy.dockerfile import ROOT
+from tests.deploy.conftest import read, replaced, time_to_finish
+from tests.support.processes import ROOT
+from tests.support.programs import run
 
-UNIT = ROOT / "deploy/systemd/ticketgate@.service"
+UNIT = read("systemd/ticketgate@.service")
 MAX_EXPOSURE = 2.5
 """systemd's score from 0 (closed) to 10 (open). A plain unit has 9.6."""
 
@@ -25,7 +25,7 @@ Options = Mapping[str, Sequence[str]]
 @pytest.fixture(scope="module")
 def service() -> Options:
     """The values of each option of [Service], in order."""
-    section = UNIT.read_text(encoding="utf-8").split("[Service]\n")[1].split("\n[")[0]
+    section = UNIT.split("[Service]\n")[1].split("\n[")[0]
     options: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+)=(.*)$", section, re.MULTILINE):
         options.setdefault(name, []).append(value)
@@ -35,28 +35,17 @@ def service() -> Options:
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit of one instance, with paths and users of this machine."""
-    text = UNIT.read_text(encoding="utf-8")
     me = pwd.getpwuid(os.getuid())
-    for ours, here in (
-        ("/opt/ticketgate/.venv/bin/python", sys.executable),
-        ("WorkingDirectory=/opt/ticketgate", f"WorkingDirectory={ROOT}"),
-        ("User=ticketgate", f"User={me.pw_name}"),
-        ("Group=ticketgate", f"Group={grp.getgrgid(me.pw_gid).gr_name}"),
-        ("%i", "8001"),
-    ):
-        assert ours in text
-        text = text.replace(ours, here)
+    here = {
+        "/opt/ticketgate/.venv/bin/python": sys.executable,
+        "WorkingDirectory=/opt/ticketgate": f"WorkingDirectory={ROOT}",
+        "User=ticketgate": f"User={me.pw_name}",
+        "Group=ticketgate": f"Group={grp.getgrgid(me.pw_gid).gr_name}",
+        "%i": "8001",
+    }
     file = tmp_path / "ticketgate-8001.service"
-    file.write_text(text)
+    file.write_text(replaced(UNIT, here))
     return file
-
-
-def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("systemd-analyze is not installed")
-    command = [program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_an_instance_serves_on_the_port_of_its_name(service: Options) -> None:
@@ -73,9 +62,7 @@ def test_secrets_are_mounted_where_the_service_reads_them(service: Options) -> N
 
 
 def test_the_unit_gives_the_service_time_to_finish(service: Options) -> None:
-    defaults = [Settings.model_fields[name].default for name in ("drain_delay", "shutdown_timeout")]
-
-    assert int(service["TimeoutStopSec"][0]) > sum(each.total_seconds() for each in defaults)
+    assert int(service["TimeoutStopSec"][0]) > time_to_finish().total_seconds()
 
 
 def test_a_wrong_configuration_is_not_restarted(service: Options) -> None:
@@ -84,14 +71,13 @@ def test_a_wrong_configuration_is_not_restarted(service: Options) -> None:
 
 
 def test_systemd_accepts_the_unit(unit: Path) -> None:
-    checked = analyze("verify", "--man=no", str(unit))
+    checked = run("systemd-analyze", "verify", "--man=no", unit)
 
-    assert checked.stderr == ""
-    assert checked.returncode == 0
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_systemd_finds_the_unit_well_confined(unit: Path) -> None:
-    checked = analyze("security", "--offline=yes", "--no-pager", str(unit))
+    checked = run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit)
     if "unrecognized option" in checked.stderr:
         pytest.skip("systemd-analyze is older than version 250")
 

@@ -5,7 +5,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,7 +19,6 @@ from tests.support.programs import program
 
 pytestmark = pytest.mark.long
 LANGUAGES = ("en-US", "zh-CN")
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 WIDE, NARROW = 1280, 390
 EXPECTED = "Failed to load resource"  # Chromium's line about any status from 400
 Page: TypeAlias = Any
@@ -30,14 +28,12 @@ Page: TypeAlias = Any
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        pytest.skip("chromium is not installed")
+    chromium = program("chromium", "chromium-browser", "google-chrome")
     with playwright.sync_playwright() as started:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = started.chromium.launch(executable_path=program, args=arguments)
-        yield chromium
-        chromium.close()
+        browser = started.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from typing_extensions import override
 
 from app.jose.key_ring import KeyRing
 from tests.sessions.builders import ec_jwk, make_ring, oct_jwk, rsa_jwk
-from tests.support.threads import serving_in_thread
+from tests.support.threads import Request, Response, http_server
 
 
 @dataclass
@@ -27,11 +25,15 @@ class Issuer:
     `fetches` counts the requests for the key set.
     """
 
-    url: str = ""
+    port: int = 0
     ring: KeyRing = field(default_factory=lambda: make_ring(ec_jwk(), rsa_jwk(), oct_jwk()))
     max_age: int = 300
     fails: bool = False
     fetches: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def token(self, header: dict[str, Any] | None = None, key: Any = None, **changes: Any) -> str:
         """An access token as Ticketgate issues it, but for the changes. None drops a member."""
@@ -118,20 +120,11 @@ def _base64url(data: bytes) -> str:
 def running_issuer() -> Iterator[Issuer]:
     issuer = Issuer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            issuer.fetches += 1
-            body = json.dumps(issuer.ring.public_jwks()).encode()
-            self.send_response(500 if issuer.fails else 200)
-            self.send_header("Cache-Control", f"public, max-age={issuer.max_age}")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_: Request) -> Response:
+        issuer.fetches += 1
+        body = json.dumps(issuer.ring.public_jwks()).encode()
+        headers = {"Cache-Control": f"public, max-age={issuer.max_age}"}
+        return Response(500 if issuer.fails else 200, body, headers)
 
-        @override
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with serving_in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
-        issuer.url = f"http://127.0.0.1:{server.server_port}"
+    with http_server(answer) as issuer.port:
         yield issuer

@@ -4,12 +4,11 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.threads import serving_in_thread
+from tests.support.threads import Request, Response, http_server
 
 
 @dataclass
@@ -43,17 +42,11 @@ def attributes(span: Any) -> dict[str, str | int]:
 def collector() -> Iterator[Collector]:
     found = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # the library's name
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            gzipped = self.headers.get("Content-Encoding") == "gzip"
-            found.take(gzip.decompress(body) if gzipped else body)
-            self.send_response(200)
-            self.end_headers()
+    def answer(request: Request) -> Response:
+        gzipped = ("Content-Encoding", "gzip") in request.headers
+        found.take(gzip.decompress(request.body) if gzipped else request.body)
+        return Response()
 
-        def log_message(self, *_arguments: object) -> None:
-            """Print nothing."""
-
-    with serving_in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
-        found.url = f"http://127.0.0.1:{server.server_port}"
+    with http_server(answer) as port:
+        found.url = f"http://127.0.0.1:{port}"
         yield found

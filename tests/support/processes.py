@@ -41,6 +41,15 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether a program accepts connections on this port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 class Program:
     """One Python program, started at once. Its output is appended to two files of the folder.
 
