@@ -169,16 +169,6 @@ WRONG_CLAIMS: dict[str, list[Any]] = {
     "nbf": [*NOT_AN_INSTANT, EPOCH + 31],
     "auth_time": [ABSENT, *NOT_AN_INSTANT],
 }
-CLAIM_VECTORS = [(name, value) for name, values in WRONG_CLAIMS.items() for value in values]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    CLAIM_VECTORS,
-    ids=[f"{name} {n}" for n, (name, _) in enumerate(CLAIM_VECTORS)],
-)
-def test_a_missing_or_unusual_claim_is_refused(name: str, value: Any) -> None:
-    assert is_refused(FORGE.token(claims={name: value}))
 
 
 @pytest.mark.parametrize(
@@ -194,13 +184,6 @@ def test_a_missing_or_unusual_claim_is_refused(name: str, value: Any) -> None:
 )
 def test_a_token_within_the_limits_is_accepted(claims: dict[str, Any]) -> None:
     assert read(FORGE.token(claims=claims)).session_id == SESSION_ID
-
-
-@pytest.mark.parametrize("expired_at", [EPOCH - 1, EPOCH - 590])
-def test_a_genuine_expired_token_is_called_expired(expired_at: int) -> None:
-    times = {"iat": expired_at - 600, "exp": expired_at}
-    with pytest.raises(AccessTokenExpired):
-        read(FORGE.token(claims=times))
 
 
 EXPIRED = {"iat": EPOCH - 600, "exp": EPOCH}
@@ -224,17 +207,6 @@ WRONG_HEADERS: dict[str, list[Any]] = {
     "alg": ["", True, {}, "ES256 ", "ES384", "ES256K", "RS256", "PS256", "EdDSA", "HS256", "dir"],
     "cty": ["any"],
 }
-HEADER_VECTORS = [(name, value) for name, values in WRONG_HEADERS.items() for value in values]
-
-
-# Numbered: the values hold names of keys that are made anew in each process.
-@pytest.mark.parametrize(
-    ("name", "value"),
-    HEADER_VECTORS,
-    ids=[f"{name} {n}" for n, (name, _) in enumerate(HEADER_VECTORS)],
-)
-def test_a_header_that_is_not_as_we_write_it_is_refused(name: str, value: Any) -> None:
-    assert is_refused(FORGE.token(header={name: value}))
 
 
 @pytest.mark.parametrize("key", FORGE.ring.signing_keys, ids=lambda key: key.algorithm)
@@ -244,24 +216,31 @@ def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
         assert is_refused(token) is (algorithm != key.algorithm)
 
 
-def changed(change: Callable[[bytes], bytes]) -> Sign:
-    return lambda message: change(FORGE.sign(message))
-
-
-BAD_SIGNATURES: dict[str, Sign] = {
-    "ones": constant(b"\xff" * 64),
-    "r and s are 1": constant(((1 << 256) + 1).to_bytes(64, "big")),
-    "longer": changed(lambda signature: signature + b"\0"),
-    "padded in front": changed(lambda signature: b"\0" + signature),
-    "of another message": constant(FORGE.sign(b"another message")),
-    "of the RSA key": signer(FORGE.ring.signing_keys[1]),
-    "of the Ed25519 key": signer(FORGE.ring.signing_keys[2]),
+BAD_SIGNATURES: list[Sign] = [
+    constant(b"\xff" * 64),
+    constant(((1 << 256) + 1).to_bytes(64, "big")),  # r and s are 1
+    lambda message: FORGE.sign(message) + b"\0",
+    lambda message: b"\0" + FORGE.sign(message),
+    constant(FORGE.sign(b"another message")),
+    *map(signer, FORGE.ring.signing_keys[1:]),  # of RSA and Ed25519
+]
+FORGED = {
+    "claim": [FORGE.token(claims={n: v}) for n, values in WRONG_CLAIMS.items() for v in values],
+    "header": [FORGE.token(header={n: v}) for n, values in WRONG_HEADERS.items() for v in values],
+    "signature": [FORGE.token(by=sign) for sign in BAD_SIGNATURES],
 }
 
 
-@pytest.mark.parametrize("sign", BAD_SIGNATURES.values(), ids=list(BAD_SIGNATURES))
-def test_a_signature_that_is_not_good_is_refused(sign: Sign) -> None:
-    assert is_refused(FORGE.token(by=sign))
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(token, id=f"{part} {number}")
+        for part, tokens in FORGED.items()
+        for number, token in enumerate(tokens)
+    ],
+)
+def test_a_token_that_is_not_as_we_make_it_is_refused(token: str) -> None:
+    assert is_refused(token)
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])

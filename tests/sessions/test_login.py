@@ -22,7 +22,6 @@ from app.errors import (
     StoreUnavailable,
     TicketRejected,
     TicketUsed,
-    UserBanned,
 )
 from app.sessions.issuer import Lifetimes
 from app.sessions.login import Login, LoginService
@@ -30,7 +29,6 @@ from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import RefreshClaims, verify_refresh_token
-from app.sessions.users import BanService
 from tests.sessions.builders import DAY, SECOND
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import (
@@ -133,19 +131,6 @@ async def test_one_of_many_logins_without_a_common_key_gets_the_session(
     given = [own_key and f"{own_key}-{number}" for number in range(CALLERS)]
     outcomes = await outcomes_of(*(logins.log_in(Login(TICKET, {}, key)) for key in given))
     assert Counter(map(type, outcomes)) == {TokenPair: 1, TicketUsed: CALLERS - 1}
-    assert provider.tickets == [TICKET]
-
-
-async def test_one_ticket_becomes_one_session_in_many_processes_at_once(
-    logins: LoginService, provider: FakeIdentityProvider
-) -> None:
-    processes = [replace(logins) for _ in range(CALLERS)]
-    outcomes = await outcomes_of(*(process.log_in(LOGIN) for process in processes))
-    assert Counter(map(type, outcomes)) == {TokenPair: 1, LoginInProgress: CALLERS - 1}
-    again = await outcomes_of(*(process.log_in(LOGIN) for process in processes))
-    assert {pair.session.id for pair in again} == {
-        pair.session.id for pair in outcomes if isinstance(pair, TokenPair)
-    }
     assert provider.tickets == [TICKET]
 
 
@@ -278,19 +263,6 @@ async def test_the_wrong_key_of_one_attempt_does_not_spoil_another_with_the_righ
     )
     assert isinstance(refused, IdempotencyKeyMismatch)
     assert isinstance(pair, TokenPair)
-
-
-async def test_a_banned_user_gets_no_session_until_the_ban_is_over(
-    logins: LoginService, bans: BanService, clock: FakeClock, events: RecordedEvents
-) -> None:
-    until = START + 60 * SECOND
-    await bans.ban(IDENTITY.subject, "spam", until)
-    with pytest.raises(UserBanned) as caught:
-        await logins.log_in(LOGIN)
-    assert caught.value.until == until
-    assert events.names == []
-    clock.advance(60 * SECOND)
-    assert (await logins.log_in(LOGIN)).session.subject == IDENTITY.subject
 
 
 async def test_sessions_replaced_by_a_login_are_recorded(

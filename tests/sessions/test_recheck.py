@@ -21,7 +21,7 @@ from tests.stores.builders import NOW, keep, make_session
 from tests.support.fakes import FakeClock, RecordedEvents
 from tests.support.processes import until
 
-HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 _BARRIER = "barrier-"
 _numbers = count()
 
@@ -147,29 +147,6 @@ async def test_only_a_blocked_user_loses_sessions_all_of_them(
         assert ("session_ended", session, reason) in events.entries
     assert ("user_looked_at", "", {"outcome": "account_blocked"}) in events.entries
     assert ("user_looked_at", "", {"outcome": "ok"}) in events.entries
-
-
-async def test_a_day_without_authing_ends_no_session_and_then_the_blocked_are_found(
-    stores: Stores, recheck: Recheck, directory: Directory, clock: FakeClock
-) -> None:
-    users = [f"user-{number}" for number in range(20)]
-    await sign_in(stores, *users)
-    directory.blocked.update(users[:5])
-    directory.failure = AuthingTimeout("deadline")
-    for _ in range(24 * 6):
-        clock.advance(10 * MINUTE)
-        async with worked_off(recheck, directory):
-            for user in users:
-                recheck.refreshed(user)
-    active = [await stores.sessions.active_sessions(user, clock.now) for user in users]
-    assert [*map(len, active)] == [1] * 20
-    directory.failure = None
-    clock.advance(10 * MINUTE)
-    async with worked_off(recheck, directory):
-        for user in users:
-            recheck.refreshed(user)
-    left = [user for user in users if await stores.sessions.active_sessions(user, clock.now)]
-    assert left == users[5:]
 
 
 async def test_a_hint_asks_at_once_but_only_about_users_with_sessions(

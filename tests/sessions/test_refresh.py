@@ -1,15 +1,18 @@
-"""Refreshes one by one. test_refresh_sequences.py has the sequences: replay, reuse, expiry."""
+"""Refreshes: the outcome of the store becomes tokens, an error and an event.
+
+tests/stores/contract/test_rotation.py has the rules one by one, test_state_machine.py sequences.
+"""
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
-from app.errors import RateLimited, RefreshTokenInvalid, TicketRejected
+from app.errors import RateLimited, RefreshSessionEnded, RefreshTokenInvalid, TicketRejected
 from app.sessions.models import TokenPair
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import issue_refresh_token, new_session_id
-from tests.sessions.builders import make_ring
+from tests.sessions.builders import ending_of, make_ring
 from tests.sessions.controlled_store import EMPTY, ControlledStore
 from tests.support.fakes import FakeClock, FakeIdentityProvider, RecordedEvents
 
@@ -61,14 +64,33 @@ async def test_three_replayed_generations_in_a_row_are_reported_with_their_numbe
     assert [fields["count"] for _, _, fields in repeated] == [3, 4]
 
 
-async def test_an_access_token_ahead_of_the_store_is_accepted(
-    service: SessionService, login: TokenPair, store: ControlledStore
+@pytest.mark.parametrize("presented", [0, 1, 2])
+async def test_a_reuse_ends_every_branch_of_four_generations(
+    service: SessionService, login: TokenPair, events: RecordedEvents, presented: int
+) -> None:
+    pairs, tree = [login], [login]
+    for _ in range(4):
+        branches = [await service.refresh(pairs[-1].refresh_token) for _ in range(3)]
+        tree += branches
+        pairs.append(branches[-1])
+    with pytest.raises(RefreshSessionEnded):
+        await service.refresh(pairs[presented].refresh_token)
+    assert events.entries[-1] == ("refresh_reused", login.session.id, {"kind": "stale"})
+    for pair in tree:
+        assert await ending_of(service, pair) == ("refresh_reused", None)
+
+
+async def test_tokens_ahead_of_a_store_that_lost_a_write_are_accepted(
+    service: SessionService, login: TokenPair, store: ControlledStore, events: RecordedEvents
 ) -> None:
     backup = store.rows()
     acknowledged = await service.refresh(login.refresh_token)
     store.restore(backup)
     session, _profile = await service.authenticate(acknowledged.access_token)
     assert session.id == login.session.id
+    rolled_forward = await service.refresh(acknowledged.refresh_token)
+    assert (rolled_forward.session.generation, rolled_forward.replayed) == (2, False)
+    assert events.names == ["session_opened", "session_rotated", "session_rolled_forward"]
 
 
 async def test_a_refresh_of_an_unknown_session_is_invalid_and_records_nothing(
