@@ -7,7 +7,7 @@ is in trouble, and nothing about HTTP. Decision 0009 gives the reasons for the n
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain
@@ -67,7 +67,11 @@ class InstrumentedIdentityProvider(IdentityProvider):
             identity = await self.inner.exchange(ticket, network)
             fields = {"outcome": "ok"}
         except Exception as error:
-            fields = _fields(error)
+            code = error.code if isinstance(error, TicketgateError) else InternalError.code
+            fields = {"outcome": error.outcome if isinstance(error, AuthingError) else code}
+            number = getattr(error, "authing_code", None)
+            if number is not None:
+                fields["authing_code"] = number
             raise
         else:
             return identity
@@ -75,14 +79,6 @@ class InstrumentedIdentityProvider(IdentityProvider):
             self.state = str(fields["outcome"])
             duration = round((time.monotonic() - started) * 1000)
             self.events.record("exchange", error=None, duration_ms=duration, **fields)
-
-
-def _fields(error: Exception) -> dict[str, str | int]:
-    """Return the outcome, and Authing's business code if one decided."""
-    code = error.code if isinstance(error, TicketgateError) else InternalError.code
-    outcome = error.outcome if isinstance(error, AuthingError) else code
-    number = getattr(error, "authing_code", None)
-    return {"outcome": outcome} if number is None else {"outcome": outcome, "authing_code": number}
 
 
 @dataclass(slots=True)
@@ -99,8 +95,8 @@ class Breaker(IdentityProvider):
     _: KW_ONLY
     monotonic: Callable[[], float] = time.monotonic
     _failures: int = field(default=0, init=False)
-    _failed_tickets: set[int] = field(default_factory=set, init=False)
-    _failed_networks: Counter[str] = field(default_factory=Counter, init=False)
+    _failed_tickets: dict[int, str] = field(default_factory=dict, init=False)
+    """The network of each ticket whose failure counts, by the hash of the ticket."""
     _next_probe_at: float = field(default=0.0, init=False)
 
     @property
@@ -132,7 +128,8 @@ class Breaker(IdentityProvider):
             return
         now = self.monotonic()
         # A client whose tickets fail must not take every probe.
-        probe_at = self._next_probe_at + PROBE_HEAD_START * (network in self._failed_networks)
+        has_failed = network in self._failed_tickets.values()
+        probe_at = self._next_probe_at + PROBE_HEAD_START * has_failed
         if now < probe_at:
             raise AuthingUnavailable("breaker_open", retry_after=math.ceil(probe_at - now))
         # The interval counts from the start of a probe, so a probe that hangs or is cancelled does
@@ -141,20 +138,19 @@ class Breaker(IdentityProvider):
 
     def _is_new(self, ticket_hash: int, network: str) -> bool:
         """Remember the ticket; return whether its failure counts."""
-        if (
-            ticket_hash in self._failed_tickets
-            or self._failed_networks[network] == MAX_FAILURES_PER_NETWORK
-            or len(self._failed_tickets) == _MAX_FAILED_TICKETS
-        ):
-            return False
-        self._failed_tickets.add(ticket_hash)
-        self._failed_networks[network] += 1
-        return True
+        networks = list(self._failed_tickets.values())
+        is_new = (
+            ticket_hash not in self._failed_tickets
+            and networks.count(network) < MAX_FAILURES_PER_NETWORK
+            and len(networks) < _MAX_FAILED_TICKETS
+        )
+        if is_new:
+            self._failed_tickets[ticket_hash] = network
+        return is_new
 
     def _close(self) -> None:
         self._failures = 0
         self._failed_tickets.clear()
-        self._failed_networks.clear()
 
 
 @dataclass(slots=True)
@@ -175,7 +171,7 @@ class Bulkhead(IdentityProvider):
     monotonic: Callable[[], float] = time.monotonic
     _stall_checks: int = field(default=_MIN_STALL_CHECKS, init=False)
     _running: list[str] = field(default_factory=list, init=False)
-    _queues: dict[str, dict[asyncio.Future[None], None]] = field(default_factory=dict, init=False)
+    _queues: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict, init=False)
     _ended: int = field(default=0, init=False)
     _stalled: bool = field(default=False, init=False)
     _stall_watch: asyncio.Task[None] | None = field(default=None, init=False)
@@ -206,14 +202,16 @@ class Bulkhead(IdentityProvider):
         self._ended += 1
         self._stalled = False
         while (waiting := next(filter(self._has_slot, self._queues), None)) is not None:
-            slot = next(iter(self._queues[waiting]))
-            self._leave_queue(waiting, slot)
+            queue = self._queues.pop(waiting)
+            slot = queue.popleft()
+            if queue:
+                self._queues[waiting] = queue  # behind the others, so that networks take turns
             if not slot.done():
                 self._running.append(waiting)
                 slot.set_result(None)
 
     async def _acquire(self, network: str) -> None:
-        if network not in self._queues and self._has_slot(network):
+        if self._has_slot(network):  # then none of this network waits
             self._running.append(network)
             return
         if self._stalled:
@@ -221,20 +219,13 @@ class Bulkhead(IdentityProvider):
         if self._stall_watch is None:
             self._stall_watch = asyncio.create_task(self._watch_for_stall())
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(network, {})[slot] = None
+        self._queues.setdefault(network, deque()).append(slot)
         try:
             await slot
         except asyncio.CancelledError:
-            if slot.done() and not slot.cancelled() and slot.exception() is None:
+            if not slot.cancelled() and slot.exception() is None:
                 self._release(network)  # it got the slot at the moment it was cancelled
-            self._leave_queue(network, slot)
             raise
-
-    def _leave_queue(self, network: str, slot: asyncio.Future[None]) -> None:
-        queue = self._queues.pop(network, {})
-        queue.pop(slot, None)
-        if queue:
-            self._queues[network] = queue  # behind the others, so that networks take turns
 
     async def _watch_for_stall(self) -> None:
         while self._queues:
