@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from app import __version__, commands
@@ -29,12 +30,15 @@ _KEY_ACTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. A refusal is one line on stderr and code 2."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args([_mark_id(argument) for argument in given])
+    options = vars(_parser().parse_args([_mark_id(argument) for argument in given]))
     try:
-        return commands.run(**vars(options))
+        # Only its module is imported: production never loads the sandbox.
+        command = import_module(f"{commands.__name__}.{options.pop('command')}")
+        code: int = command.run(**options)
     except StartupError as error:
         print(f"ticketgate: {error}", file=sys.stderr)  # there is no log yet
         return _REFUSED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,7 @@
-"""Makes what the settings ask for: Authing's clients, the store's address, the shared counts."""
+"""Makes what the settings ask for: Authing's clients and the shared counts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import assert_never
 
 from app.authing.client import AuthingClient, PoolSecrets
@@ -32,18 +31,7 @@ def authing_client(
     settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
 ) -> AuthingClient:
     """Return the client, with the verification of the settings."""
-    return AuthingClient(
-        transport,
-        base_url=settings.authing_base_url,
-        user_pool_id=settings.authing_user_pool_id,
-        pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
-        verifier=_verifier(settings, secrets, transport, clock, events),
-    )
-
-
-def _verifier(
-    settings: Settings, secrets: SecretFiles, transport: Transport, clock: Clock, events: Events
-) -> Verifier:
+    pool = secrets.of("authing_user_pool_secret")
     check: OnlineCheck | SignatureCheck
     match settings.authing_token_mode:  # the URL of a mode is required in it
         case "online":
@@ -51,17 +39,24 @@ def _verifier(
         case "jwks":
             check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
         case "hs256":
-            own, pool = secrets.of("authing_token_secrets"), secrets.of("authing_user_pool_secret")
+            own = secrets.of("authing_token_secrets")
             check = SignatureCheck(SharedSecretKeys(lambda: own() or pool()))
         case unreachable:
             assert_never(unreachable)
-    return Verifier(
+    verifier = Verifier(
         check,
         user_pool_id=settings.authing_user_pool_id,
         issuer=settings.authing_issuer,
         audience=settings.authing_audience,
         max_age=settings.authing_token_max_age,
         clock=clock,
+    )
+    return AuthingClient(
+        transport,
+        base_url=settings.authing_base_url,
+        user_pool_id=settings.authing_user_pool_id,
+        pool_secrets=PoolSecrets(pool),
+        verifier=verifier,
     )
 
 
@@ -77,15 +72,6 @@ def management_client(
         pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
         timeout=settings.authing_timeout.total_seconds(),
     )
-
-
-def store_address(settings: Settings) -> StoreUrl:
-    """Return the parsed STORE_URL, with the settings that connecting to it needs."""
-    url, secret = settings.store_url, settings.store_sentinel_password
-    if isinstance(url, SqliteUrl):
-        return url
-    password = None if secret is None else secret.get_secret_value()
-    return replace(url, ca_file=settings.store_ca_file, sentinel_password=password)
 
 
 @asynccontextmanager

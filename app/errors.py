@@ -9,7 +9,7 @@ word of a closed vocabulary (`outcome`) or a number.
     ├── LoginRefused    no session will be made from this ticket
     ├── AuthingError    Authing gave no result that can be believed
     ├── RefreshRefused, ProofError, AccessRefused, EndedSession    of an existing session
-    └── TryLater, ServiceKeyInvalid, StoreUnavailable, InternalError
+    └── LoginInProgress, RateLimited, ServiceKeyInvalid, StoreUnavailable, InternalError
 """
 
 import secrets
@@ -129,18 +129,16 @@ class UserBanned(LoginRefused, code="user_banned"):
     until: datetime | None
 
 
-class TryLater(TicketgateError):
-    """Nothing was done. The same request may be sent again after `retry_after` seconds."""
+class LoginInProgress(TicketgateError, code="login_in_progress"):
+    """Another request is exchanging this ticket; try again after `retry_after` seconds."""
 
     retry_after: int
 
 
-class LoginInProgress(TryLater, code="login_in_progress"):
-    """Another request is exchanging this ticket."""
-
-
-class RateLimited(TryLater, code="rate_limited"):
+class RateLimited(TicketgateError, code="rate_limited"):
     """Too many requests of this kind. Says nothing about any session."""
+
+    retry_after: int
 
 
 class AuthingError(TicketgateError):

@@ -12,13 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from app.adapters import (
-    authing_client,
-    authing_transport,
-    management_client,
-    shared_counts,
-    store_address,
-)
+from app.adapters import authing_client, authing_transport, management_client, shared_counts
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.public import StoreProbe
@@ -82,7 +76,7 @@ async def open_services(
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         secrets = SecretFiles(settings, events, secrets_dir)
-        address = store_address(settings)
+        address = settings.store_address
         opened = await stack.enter_async_context(
             open_store(address, events, settings.session_access_ttl, settings.events_ttl)
         )

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from app.adapters import store_address
 from app.api.app import create_app
 from app.api.deps import Services
 from app.authing.in_process import AsgiTransport
@@ -87,7 +86,7 @@ def assert_store_is_free(settings: Settings) -> None:
 def test_redis_is_addressed_with_its_ca_file_and_the_password_of_its_sentinels() -> None:
     url, ca_file = "rediss+sentinel://sentinel.example/main", Path("ca.pem")
     settings = load(store_url=url, store_ca_file=ca_file, store_sentinel_password="made-up")
-    address = store_address(settings)
+    address = settings.store_address
     assert isinstance(address, RedisUrl)
     assert (address.service, address.ca_file, address.sentinel_password) == (
         "main",

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from typing_extensions import override
 
-from app.adapters import authing_client, authing_transport, management_client, store_address
+from app.adapters import authing_client, authing_transport, management_client
 from app.authing.jwks import RemoteJwks
 from app.authing.response import deadline
 from app.authing.transport import Transport
@@ -120,7 +120,7 @@ async def _try_store(settings: Settings) -> str:
     """Open the store and write. Warn about a store that loses its data in a crash."""
     events = _LastEvents()
     try:
-        async with open_store(store_address(settings), events) as stores:
+        async with open_store(settings.store_address, events) as stores:
             await stores.maintenance.check_writable()
     except StoreInUse:
         return "in use by a running service; ask its /readyz"
@@ -204,17 +204,14 @@ async def _find_jwks(settings: Settings) -> str:
     host = urljoin(url, "/")
     places = [f"{host}oidc/{_JWKS_PATH}", f"{host}{app}/oidc/{_JWKS_PATH}"]
     async with authing_transport(settings) as transport:
-        found = [place for place in (url, *places) if await _has_keys(transport, place)]
+        found = []
+        for place in (url, *places):
+            with suppress(AuthingError):
+                await RemoteJwks(transport, place, _LastEvents()).candidates("RS256", None)
+                found.append(place)
     if not found:
         nowhere = f"no key set there, nor at {places[0]}, nor at {places[1]}"
         raise StartupError(f"AUTHING_JWKS_URL: {nowhere}")
     if found[0] != url:
         raise StartupError(f"AUTHING_JWKS_URL: no key set there; set {found[0]}")
     return ""
-
-
-async def _has_keys(transport: Transport, url: str) -> bool:
-    with suppress(AuthingError):
-        await RemoteJwks(transport, url, _LastEvents()).candidates("RS256", None)
-        return True
-    return False

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from textwrap import fill, indent
 
-from app.adapters import store_address
 from app.api.problems import preferred_language
 from app.api.schemas import history_out
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
@@ -56,7 +55,7 @@ def run(name: str, *, as_json: bool) -> int:
 
 
 async def _read(settings: Settings, name: str) -> Sequence[HistoryEvent]:
-    async with open_history(store_address(settings), LoggedEvents()) as store:
+    async with open_history(settings.store_address, LoggedEvents()) as store:
         history = HistoryService(store, system_clock, settings.events_ttl)
         try:
             with suppress(NotFound):

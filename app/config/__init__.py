@@ -6,6 +6,7 @@ a field has the same name in capitals. `.env.example` explains each one.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -42,7 +43,7 @@ from app.config.field_types import (
 )
 from app.config.secret_files import read_secret_file
 from app.errors import StartupError
-from app.store_url import RedisUrl, SqliteUrl, parse_store_url
+from app.store_url import RedisUrl, SqliteUrl, StoreUrl, parse_store_url
 
 ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
@@ -159,6 +160,15 @@ class Settings(KeySettings):
     )
     log_format: Literal["json", "console"] = "json"
     api_docs: bool = False
+
+    @property
+    def store_address(self) -> StoreUrl:
+        """STORE_URL, with the settings that connecting to it needs."""
+        url, secret = self.store_url, self.store_sentinel_password
+        if isinstance(url, SqliteUrl):
+            return url
+        password = None if secret is None else secret.get_secret_value()
+        return replace(url, ca_file=self.store_ca_file, sentinel_password=password)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
