@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal, NotRequired, TypeAlias, cast
 
 from typing_extensions import TypedDict
@@ -91,13 +91,13 @@ class HistoryService:
     def _told(
         self, sessions: Sequence[SessionRecord], bans: Sequence[Note]
     ) -> Sequence[HistoryEvent]:
-        now = self.clock()
-        since = epoch(now - self.ttl)
-        told = [_from_note(note, None) for note in bans if epoch(note.last_at) > since]
+        now = epoch(self.clock())
+        since = now - self.ttl.total_seconds()
+        told = [_from_note(note, None) for note in bans if note.last_at > since]
         for session in sessions:
             end = _end(session) if session.end_reason or session.expires_at <= now else None
             if end is None or end["at"] > since:
-                last = end["at"] if end else epoch(now)  # another clock may have dated events later
+                last = end["at"] if end else now  # another clock may have dated events later
                 told += [{**each, "at": min(each["at"], last)} for each in _life(session)]
                 told += [end] if end else _refreshed(session)
         if not told:
@@ -135,19 +135,17 @@ def _end(session: SessionRecord) -> HistoryEvent:
 
 
 def _from_note(note: Note, session: SessionRecord | None) -> HistoryEvent:
-    more = {"count": note.count, "first_at": epoch(note.first_at)} if note.count > 1 else {}
+    more = {"count": note.count, "first_at": note.first_at} if note.count > 1 else {}
     return _event(note.event, note.last_at, session, kind=note.kind, **more)
 
 
-def _event(
-    event: str, at: datetime, session: SessionRecord | None, **members: object
-) -> HistoryEvent:
+def _event(event: str, at: int, session: SessionRecord | None, **members: object) -> HistoryEvent:
     if session is not None:
         device = {"type": session.device_type, "app_version": session.app_version}
         members["session_id"] = session.id
         members["device"] = {name: text for name, text in device.items() if text}
     known = {name: value for name, value in members.items() if value not in (None, "", {})}
-    return cast("HistoryEvent", {"event": event, "at": epoch(at), **known})
+    return cast("HistoryEvent", {"event": event, "at": at, **known})
 
 
 # --- the feed of ended sessions ---

@@ -85,7 +85,6 @@ class Session:
 
     id: str
     subject: str
-    device_type: str | None
     generation: int
     secret_kid: str
     encrypted_profile: bytes = field(repr=False)
@@ -94,6 +93,7 @@ class Session:
     last_used_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
+    device_type: str | None = None
     key_thumbprint: str | None = None
     seen_proofs: str | None = field(default=None, repr=False)
 
@@ -161,42 +161,34 @@ class Note:
     event: str
     kind: str
     count: int
-    first_at: datetime
-    last_at: datetime
+    first_at: int
+    last_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What the history tells of a session, for longer than its tombstone. "" is unknown or none.
+    """What the history tells of a session, for longer than its tombstone. "" is like None.
 
-    `expires_at` is the idle limit, or the time of the end. `end_cause`: the `cause` of its `End`.
+    All times are epoch seconds. `expires_at` is the idle limit, or the time of the end. `end_cause`
+    is the `cause` of its `End`.
     """
 
+    notes: Sequence[Note]
     id: str
-    device_type: str
-    app_version: str
+    device_type: str | None
+    app_version: str | None
     refreshes: int
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    absolute_expires_at: datetime
-    end_reason: str
-    end_cause: str
-    replaced_by: str
-    notes: Sequence[Note] = field(compare=False)
+    created_at: int
+    last_used_at: int
+    expires_at: int
+    absolute_expires_at: int
+    end_reason: str | None
+    end_cause: str | None
+    replaced_by: str | None
 
 
 Found: TypeAlias = tuple[Sequence[SessionRecord], Sequence[Note]]
 """The sessions of a user, or one session, and the notes about the user's bans."""
-
-
-def session_record(row: Mapping[str, Any], notes: Sequence[Note]) -> SessionRecord:
-    """The record from a stored row: texts or None, and numbers, perhaps as texts."""
-    times = "created_at", "last_used_at", "expires_at", "absolute_expires_at"
-    texts = "id", "device_type", "app_version", "end_reason", "end_cause", "replaced_by"
-    values: dict[str, Any] = {name: instant(int(row[name])) for name in times}
-    values |= {name: row[name] or "" for name in texts}
-    return SessionRecord(refreshes=int(row["refreshes"]), notes=notes, **values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.sessions.history import HistoryService
-from app.sessions.models import End, EndReason
+from app.sessions.models import End, EndReason, epoch
 from app.sessions.outcomes import Acquired, Active, Bearer, Ended
 from app.sessions.ports import Stores
 from app.store_url import SqliteUrl
@@ -230,7 +230,7 @@ async def test_an_expired_session_keeps_its_record_and_loses_its_profile(path: P
         await keep(store, make_session(encrypted_profile=SECRET, key_thumbprint="made-up-key"))
         assert await store.maintenance.purge(forgotten) == 0
         ((record,), notes) = await store.history.of_session("session-a")
-        assert (record.end_reason, record.expires_at) == ("expired", NOW + IDLE)
+        assert (record.end_reason, record.expires_at) == ("expired", epoch(NOW + IDLE))
         assert notes == ()
     assert SECRET not in on_disk(path)
     assert b"made-up-key" not in on_disk(path)

@@ -3,9 +3,10 @@
 All keys carry one hash tag, `{tg}`, so that a script may use any of them together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 from app.sessions.models import (
@@ -20,12 +21,19 @@ from app.sessions.models import (
     epoch,
     instant,
     revocation,
-    session_record,
 )
 from app.sessions.outcomes import Ended, Unknown
 
 Argument: TypeAlias = str | bytes | int
-_ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"), "")
+_READERS: Mapping[object, Callable[[bytes], Any]] = {
+    str: bytes.decode,
+    str | None: bytes.decode,
+    int: int,
+    bytes: bytes,
+    datetime: instant,
+}
+"""By the type of a field."""
+_ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"))
 """What the record of an active session may lack."""
 
 # --- names of keys ---
@@ -98,33 +106,24 @@ def encode_session(session: Session) -> list[Argument]:
     return flat
 
 
-def decode_row(flat: Sequence[bytes]) -> Mapping[str, bytes]:
+def decode_row(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
     """A hash, from fields and values in turn."""
-    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def decode_session(flat: Sequence[bytes]) -> Session:
     """An active session, from fields and values in turn."""
-    row = decode_row(flat)
-    return Session(
-        id=row["id"].decode(),
-        subject=row["subject"].decode(),
-        device_type=_text(row, "device_type"),
-        generation=int(row["generation"]),
-        secret_kid=row["secret_kid"].decode(),
-        encrypted_profile=row["encrypted_profile"],
-        authenticated_at=instant(row["authenticated_at"]),
-        created_at=instant(row["created_at"]),
-        last_used_at=instant(row["last_used_at"]),
-        expires_at=instant(row["expires_at"]),
-        absolute_expires_at=instant(row["absolute_expires_at"]),
-        key_thumbprint=_text(row, "key_thumbprint"),
-        seen_proofs=_text(row, "seen_proofs"),
-    )
+    return Session(**_decode_fields(Session, decode_row(flat)))
 
 
-def _text(row: Mapping[str, bytes], name: str) -> str | None:
-    return row[name].decode() if name in row else None
+def _decode_fields(kind: type, row: Mapping[bytes, bytes]) -> dict[str, Any]:
+    return {name: read(row[key]) for key, name, read in _readers(kind) if key in row}
+
+
+@cache
+def _readers(kind: type) -> Sequence[tuple[bytes, str, Callable[[bytes], Any]]]:
+    types = kind.__annotations__.items()
+    return [(name.encode(), name, _READERS[each]) for name, each in types if each in _READERS]
 
 
 def proof_args(proof: GivenProof) -> tuple[str, str]:
@@ -132,10 +131,11 @@ def proof_args(proof: GivenProof) -> tuple[str, str]:
     return (proof.thumbprint, proof.id) if isinstance(proof, Proof) else ("", proof)
 
 
-def decode_ban(subject: str, row: Mapping[str, bytes]) -> Ban:
+def decode_ban(subject: str, flat: Sequence[bytes]) -> Ban:
     """A ban, in force or over."""
-    until = instant(row["until"]) if row["until"] else None
-    return Ban(subject, row["reason"].decode(), instant(row["created_at"]), until)
+    row = decode_row(flat)
+    until = instant(row[b"until"]) if row[b"until"] else None
+    return Ban(subject, row[b"reason"].decode(), instant(row[b"created_at"]), until)
 
 
 def decode_inactive(reply: Sequence[Any]) -> Ended | Unknown:
@@ -155,16 +155,18 @@ def decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
 
 def decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
     """The record of a session. Its notes have a colon in their names, before their kind."""
-    row = {name: value.decode() for name, value in decode_row(flat).items()}
-    notes = [decode_note(name, text) for name, text in row.items() if ":" in name]
-    return session_record({**_ACTIVE, **row, "id": session_id.decode()}, notes)
+    row = decode_row(flat)
+    noted = {name.decode(): text.decode() for name, text in row.items() if b":" in name}
+    notes = [decode_note(*each) for each in noted.items()]
+    values = {**_ACTIVE, **_decode_fields(SessionRecord, row)}
+    return SessionRecord(id=session_id.decode(), notes=notes, **values)
 
 
 def decode_note(name: str, text: str) -> Note:
     """A note: its event and kind, then how often, and when first and last."""
     event, _, kind = name.partition(":")
     count, first_at, last_at = map(int, text.split())
-    return Note(event, kind, count, instant(first_at), instant(last_at))
+    return Note(event, kind, count, first_at, last_at)
 
 
 def event_cursor(event: bytes, session_id: bytes) -> str:

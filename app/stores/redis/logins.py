@@ -15,7 +15,6 @@ from app.stores.redis.codec import (
     ban_key,
     decode_ban,
     decode_ids,
-    decode_row,
     decode_session,
     encode_session,
     idempotency_key,
@@ -93,16 +92,16 @@ class RedisBans(RedisPort, BanStore):
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
-        row = await self._engine.execute("HGETALL", ban_key(subject))
-        if not row:
+        flat = await self._engine.execute("HGETALL", ban_key(subject))
+        if not flat:
             return None
-        ban = decode_ban(subject, decode_row(row))
+        ban = decode_ban(subject, flat)
         return ban if ban.until is None or ban.until > now else None
 
     @override
     async def list_bans(self, now: datetime) -> Sequence[Ban]:
         reply = await self._engine.eval_script(scripts.LIST_BANS, [], now)
-        return [decode_ban(subject.decode(), decode_row(flat)) for subject, flat in reply]
+        return [decode_ban(subject.decode(), flat) for subject, flat in reply]
 
 
 def _args(lease: TicketLease) -> tuple[Argument, ...]:

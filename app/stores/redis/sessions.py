@@ -62,7 +62,7 @@ class RedisSessions(RedisPort, SessionStore):
                 return outcomes.Rotated(decode_session(flat), rolled_forward=True)
             case [b"replayed", flat]:
                 row = decode_row(flat)
-                counts = int(row["replays"]), int(row["replayed_generations"])
+                counts = int(row[b"replays"]), int(row[b"replayed_generations"])
                 return outcomes.Replayed(decode_session(flat), *counts)
             case [b"reused", kind]:
                 return outcomes.Reused(kind.decode())

@@ -10,15 +10,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from app.sessions.models import (
-    Found,
-    Note,
-    RevocationPage,
-    epoch,
-    instant,
-    revocation,
-    session_record,
-)
+from app.sessions.models import Found, Note, RevocationPage, SessionRecord, epoch, revocation
 from app.sessions.ports import MAX_SESSIONS, HistoryStore
 
 Read: TypeAlias = Callable[[str, Sequence[Any]], Sequence[Any]]
@@ -29,10 +21,11 @@ _NOTE = (
     " DO UPDATE SET count = count + 1, last_at = excluded.last_at"
 )
 # A session that had expired when it was ended is told as expired.
+# The columns of `SessionRecord`, in its order.
 _RECORDS = """
-    SELECT id, device_type, app_version, generation AS refreshes, created_at, last_used_at,
-        coalesce(ended_at, expires_at) AS expires_at, absolute_expires_at, end_cause, replaced_by,
-        CASE WHEN ended_at < expires_at THEN 'expired' ELSE end_reason END AS end_reason
+    SELECT id, device_type, app_version, generation, created_at, last_used_at,
+        coalesce(ended_at, expires_at), absolute_expires_at,
+        CASE WHEN ended_at < expires_at THEN 'expired' ELSE end_reason END, end_cause, replaced_by
     FROM sessions WHERE {} = ? AND subject <> '' ORDER BY created_at DESC, rowid DESC LIMIT {}
 """
 _NOTES = "SELECT session_id, event, kind, count, first_at, last_at FROM notes WHERE {} = ? LIMIT {}"
@@ -63,9 +56,9 @@ class SqliteHistory(HistoryStore):
         rows = self._read(_RECORDS.format(column, MAX_SESSIONS), (name,))
         notes = self._read(_NOTES.format(column_of_notes, 8 * MAX_SESSIONS), (name,))
         of: dict[str | None, list[Note]] = {}
-        for session_id, event, kind, count, *times in notes:
-            of.setdefault(session_id, []).append(Note(event, kind, count, *map(instant, times)))
-        return [session_record(row, of.get(row["id"], ())) for row in rows], of.get(None, ())
+        for session_id, *note in notes:
+            of.setdefault(session_id, []).append(Note(*note))
+        return [SessionRecord(of.get(row["id"], ()), *row) for row in rows], of.get(None, ())
 
 
 def add_note(

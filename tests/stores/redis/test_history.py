@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.sessions.models import End, EndReason
+from app.sessions.models import End, EndReason, epoch
 from app.sessions.ports import Stores
 from app.stores.redis.codec import RECORD_PREFIX, RECORDS_PREFIX
 from tests.stores.builders import (
@@ -56,7 +56,7 @@ async def test_a_session_without_a_record_gets_one_at_its_next_change(
     else:
         await store.sessions.end(session.id, SUBJECT, End(EndReason.LOGGED_OUT, NOW + HOUR))
     ((record,), _) = await store.history.of_user(SUBJECT)
-    assert (record.id, record.device_type, record.created_at) == (session.id, "ios", NOW)
+    assert (record.id, record.device_type, record.created_at) == (session.id, "ios", epoch(NOW))
     assert record.refreshes == (8 if change == "refresh" else 7)
     await store.sessions.erase(SUBJECT, NOW + HOUR)
     assert await store.history.of_session(session.id) == ([], [])
