@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import jwt
+from typing_extensions import override
 
 from app.authing.client import AuthingClient, PoolSecrets
-from app.authing.transport import AuthingTransport, Transport
+from app.authing.transport import AuthingTransport, Response, Transport
 from app.authing.verifier import SharedSecretKeys, SignatureCheck, Verifier
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -99,6 +100,38 @@ def encoded(value: Any) -> str:
 
 def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# --- without a connection ---
+
+
+@dataclass
+class Canned(Transport):
+    """Returns the same response to every request, or raises the error."""
+
+    said: Response | Exception
+    targets: list[str] = field(default_factory=list)
+
+    @override
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        self.targets.append(f"{method} {url}")
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+    @override
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def canned(document: Any, *, status: int = 200, **headers: str | None) -> Canned:
+    """Respond with JSON, or with a body of bytes. A header of None is left out."""
+    body = document if isinstance(document, bytes) else encoded(document).encode()
+    named = {"content_type": "application/json", **headers}
+    fields = {name.replace("_", "-"): text for name, text in named.items() if text is not None}
+    return Canned(Response(status, fields, body))
 
 
 # --- HTTP by hand ---

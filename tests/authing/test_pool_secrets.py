@@ -1,138 +1,101 @@
 """Two pool secrets: the other one is tried after a refusal of us, and stays in use."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from app.authing.client import AuthingClient, PoolSecrets
-from app.authing.response import deadline
+from app.authing.client import PoolSecrets
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
     AuthingMisconfigured,
     AuthingTimeout,
+    AuthingTokenInvalid,
     AuthingUnavailable,
     TicketgateError,
     TicketRejected,
 )
-from tests.authing.builders import (
-    SECRET,
-    TICKET,
-    Answer,
-    Peer,
-    Request,
-    authing,
-    http_response,
-    json_response,
-    make_user,
-    peer,
-)
 
-NEXT = "made-up-next-secret-9876543210"
-REFUSALS_OF_US = [
-    *(json_response({"code": code, "data": None}) for code in (1001, "1001", 2224, 2231, 4212)),
-    json_response({"statusCode": 499, "apiCode": 2101}, status=499),
-    *(http_response("{}", status=status) for status in (401, 403, 404)),
-]
+FIRST, NEXT = "made-up-first-secret", "made-up-next-secret"
+REFUSES_US = AuthingMisconfigured("auth_config")
 
 
-def with_two_secrets(seen: Peer) -> AbstractAsyncContextManager[AuthingClient]:
-    return authing(seen.url, pool_secrets=PoolSecrets(lambda: [SECRET, NEXT]))
+class Authing:
+    """Answers a request with what `says` returns for its secret."""
+
+    def __init__(self, says: Callable[[str], TicketgateError | None]) -> None:
+        self.says = says
+        self.in_force = [FIRST, NEXT]
+        self.sent: list[str] = []
+        self.secrets = PoolSecrets(lambda: self.in_force)
+
+    async def ask(self) -> None:
+        assert await self.secrets.send(self._answer) == "a token"
+
+    async def _answer(self, secret: str) -> str:
+        self.sent.append(secret)
+        if (refusal := self.says(secret)) is not None:
+            raise refusal
+        return "a token"
 
 
-def sent(seen: Peer) -> list[str]:
-    assert all(request.json["ticket"] == TICKET for request in seen.requests)
-    return [request.json["secret"] for request in seen.requests]
+def refuses(refused: str, secret: str) -> TicketgateError | None:
+    return REFUSES_US if secret == refused else None
 
 
-def authing_that_refuses(secret: str, refusal: bytes) -> AbstractAsyncContextManager[Peer]:
-    def says(request: Request) -> bytes:
-        return refusal if request.json["secret"] == secret else json_response(make_user())
-
-    return peer(says)
-
-
-@pytest.mark.parametrize("refusal", REFUSALS_OF_US)
-async def test_the_other_secret_is_tried_once_with_the_same_ticket_and_stays_in_use(
-    refusal: bytes,
-) -> None:
-    async with authing_that_refuses(SECRET, refusal) as seen, with_two_secrets(seen) as client:
-        for _ in range(3):
-            await client.exchange(TICKET)
-        assert sent(seen) == [SECRET, NEXT, NEXT, NEXT]
+async def test_the_other_secret_is_tried_once_and_stays_in_use() -> None:
+    authing = Authing(partial(refuses, FIRST))
+    for _ in range(3):
+        await authing.ask()
+    assert authing.sent == [FIRST, NEXT, NEXT, NEXT]
 
 
 async def test_the_first_secret_is_used_while_it_is_good() -> None:
-    refusing = authing_that_refuses(NEXT, REFUSALS_OF_US[0])
-    async with refusing as seen, with_two_secrets(seen) as client:
-        await client.exchange(TICKET)
-        await client.exchange(TICKET)
-        assert sent(seen) == [SECRET, SECRET]
+    authing = Authing(partial(refuses, NEXT))
+    for _ in range(2):
+        await authing.ask()
+    assert authing.sent == [FIRST, FIRST]
 
 
 @pytest.mark.parametrize(
-    ("response", "error"),
+    "other",
     [
-        (json_response({"code": 2206}), TicketRejected),
-        (json_response({"code": 2005}), AccountBlocked),
-        (json_response({"code": 1000}), AuthingUnavailable),
-        (json_response({"code": 500}), AuthingUnavailable),
-        (http_response(status=429), AuthingUnavailable),
-        (http_response(status=503), AuthingUnavailable),
-        (http_response("<html>", content_type="text/html"), AuthingBadAnswer),
-        (json_response({"code": 200, "data": {}}), AuthingBadAnswer),
-        (Answer(then="reset"), AuthingUnavailable),
-        (Answer(then="close"), AuthingUnavailable),
-        (Answer(then="hang"), AuthingTimeout),
+        *(TicketRejected(2206), AccountBlocked(), AuthingUnavailable("http_5xx")),
+        *(AuthingBadAnswer("bad_shape"), AuthingTimeout("deadline")),
+        AuthingTokenInvalid("bad_token"),
     ],
 )
-async def test_a_ticket_is_not_sent_again_after_any_other_answer_or_none(
-    response: bytes | Answer, error: type[TicketgateError]
-) -> None:
-    async with peer(response) as seen, with_two_secrets(seen) as client:
-        with pytest.raises(error):
-            async with deadline(0.3):
-                await client.exchange(TICKET)
-        assert sent(seen) == [SECRET]
+async def test_nothing_is_sent_again_after_any_other_answer_or_none(other: TicketgateError) -> None:
+    authing = Authing(lambda _secret: other)
+    with pytest.raises(type(other)):
+        await authing.ask()
+    assert authing.sent == [FIRST]
 
 
 async def test_two_refused_secrets_are_a_wrong_configuration() -> None:
-    async with peer(REFUSALS_OF_US[0]) as seen, with_two_secrets(seen) as client:
-        for _ in range(2):
-            with pytest.raises(AuthingMisconfigured):
-                await client.exchange(TICKET)
-        assert sent(seen) == [SECRET, NEXT, SECRET, NEXT]
+    authing = Authing(lambda _secret: REFUSES_US)
+    for _ in range(2):
+        with pytest.raises(AuthingMisconfigured):
+            await authing.ask()
+    assert authing.sent == [FIRST, NEXT] * 2
 
 
-@pytest.mark.parametrize("code", [2207, 2005])
+@pytest.mark.parametrize("spent", [TicketRejected(2207), AccountBlocked(2005)])
 async def test_a_ticket_that_the_refusal_has_spent_shows_that_the_other_secret_is_good(
-    code: int,
+    spent: TicketgateError,
 ) -> None:
-    spent: set[str] = set()
-
-    def says(request: Request) -> bytes:
-        ticket, secret = request.json["ticket"], request.json["secret"]
-        was_spent = ticket in spent
-        spent.add(ticket)
-        if secret == SECRET:
-            return REFUSALS_OF_US[0]
-        return json_response({"code": code} if was_spent else make_user())
-
-    async with peer(says) as seen, with_two_secrets(seen) as client:
-        with pytest.raises((TicketRejected, AccountBlocked)):
-            await client.exchange(TICKET)
-        spent.clear()
-        await client.exchange(TICKET)
-        assert sent(seen) == [SECRET, NEXT, NEXT]
+    authing = Authing(lambda secret: REFUSES_US if secret == FIRST else spent)
+    with pytest.raises(type(spent)):
+        await authing.ask()
+    authing.says = partial(refuses, FIRST)
+    await authing.ask()
+    assert authing.sent == [FIRST, NEXT, NEXT]
 
 
 async def test_secrets_that_change_are_used_at_once() -> None:
-    in_force = [SECRET]
-    async with (
-        peer(json_response(make_user())) as seen,
-        authing(seen.url, pool_secrets=PoolSecrets(lambda: in_force)) as client,
-    ):
-        await client.exchange(TICKET)
-        in_force[:] = [NEXT]
-        await client.exchange(TICKET)
-        assert sent(seen) == [SECRET, NEXT]
+    authing = Authing(lambda _secret: None)
+    await authing.ask()
+    authing.in_force = [NEXT]
+    await authing.ask()
+    assert authing.sent == [FIRST, NEXT]

@@ -141,6 +141,20 @@ def test_a_business_code_decides_in_every_status(
     assert getattr(refusal.value, "retry_after", 7) == (2 if code in OUR_FAULT else 7)
 
 
+OURS_TO_FIX = (401, 403, 404)
+
+
+@pytest.mark.parametrize("status", [202, 204, 299, 400, *OURS_TO_FIX, 405, 451, 499, 600, 999])
+@pytest.mark.parametrize("code", [None, 200])
+def test_another_status_without_a_code_of_refusal_is_an_error(
+    code: int | None, status: int
+) -> None:
+    ours = code is None and status in OURS_TO_FIX
+    with pytest.raises(AuthingMisconfigured if ours else AuthingBadAnswer) as refusal:
+        raise_for_code(code, Reply(status, None, 7))
+    assert refusal.value.outcome == ("auth_config" if ours else "bad_status")
+
+
 @pytest.mark.parametrize("inner", [{"code": 2206}, encoded({"code": 2206}), {"statusCode": 2206}])
 def test_a_code_inside_decides_as_well(inner: Any) -> None:
     assert unwrap({"code": 200, "data": inner})[0] == 2206
@@ -194,6 +208,25 @@ def test_an_absent_id_token_leaves_the_token(absent: str | None) -> None:
 def test_the_token_may_stand_beside_the_user_entity() -> None:
     user = without(make_user(), "token")
     assert read({"token": "h.token.s", "userEntity": user}).unverified_token == "h.token.s"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *(f'"{name}": 200, "{name}": 200' for name in ("code", "apiCode", "statusCode")),
+        *(f'"{name}": "{USER_ID}", "{name}": "{USER_ID}"' for name in ("_id", "id", "unionid")),
+        *(f'"{name}": "h.t.s", "{name}": "h.t.s"' for name in ("token", "id_token")),
+        f'"id": "{USER_ID}", "\\u0069d": "{USER_ID}"',
+        *('"blocked": false, "blocked": false', '"isDeleted": false, "isDeleted": true'),
+        *('"data": {}, "data": {}', '"userEntity": {}, "userEntity": {}'),
+        *('"code": NaN', '"code": 1234567890123456800', '"blocked": 1e400'),
+    ],
+)
+def test_a_field_that_decides_must_have_one_value(member: str) -> None:
+    user = without(make_user(), *(name for name in make_user() if f'"{name}"' in member))
+    with pytest.raises(AuthingBadAnswer) as refusal:
+        read(loads(f"{encoded(user)[:-1]}, {member}}}"))
+    assert refusal.value.outcome == "bad_json"
 
 
 def test_no_json_document_without_a_user_is_read_as_one() -> None:

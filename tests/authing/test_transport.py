@@ -1,7 +1,6 @@
 """Faults on real sockets and their outcomes, in addition to the table in tests/upstream."""
 
 import asyncio
-import gzip
 import ssl
 from contextlib import suppress
 
@@ -12,9 +11,8 @@ from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.in_process import AsgiTransport
 from app.authing.resilience import Bulkhead
-from app.authing.transport import AuthingTransport, Transport, map_client_error
+from app.authing.transport import AuthingTransport, map_client_error
 from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,
@@ -29,11 +27,11 @@ from tests.authing.builders import (
     TICKET,
     USER_ID,
     Answer,
+    Canned,
     Request,
     authing,
     authing_over,
     encoded,
-    http_response,
     json_response,
     make_user,
     peer,
@@ -42,16 +40,6 @@ from tests.authing.builders import (
 GOOD = json_response(make_user())
 NETWORK = "192.0.2.1"
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-async def trouble_with(
-    response: Answer | bytes, *, seconds: float = 3.0
-) -> tuple[type[AuthingError], str]:
-    async with peer(response) as seen, authing(seen.url) as client:
-        with pytest.raises(AuthingError) as trouble:
-            await Bulkhead(client, timeout=seconds).exchange(TICKET, NETWORK)
-        assert len(seen.requests) == 1  # nothing is sent twice
-        return type(trouble.value), trouble.value.outcome
 
 
 # --- no response ---
@@ -91,7 +79,6 @@ async def test_the_deadline_includes_the_verification() -> None:
 @pytest.mark.parametrize(
     "response",
     [
-        Answer(CHUNKED + b"ff\r\n{", "reset"),
         Answer(CHUNKED + b"no number\r\n{}", "close"),
         Answer(b"garbage\r\n\r\n", "close"),
         Answer(b"HTTP/1.1 abc\r\n\r\n", "close"),
@@ -101,56 +88,11 @@ async def test_the_deadline_includes_the_verification() -> None:
     ],
 )
 async def test_broken_framing_is_a_bad_answer(response: Answer) -> None:
-    assert await trouble_with(response) == (AuthingBadAnswer, "bad_framing")
-
-
-@pytest.mark.parametrize("body", ["[" * 30_000, '{"code": 1e400}', "{'code': 200}"])
-async def test_a_body_that_is_not_json_is_a_bad_answer(body: str | bytes) -> None:
-    assert await trouble_with(http_response(body)) == (AuthingBadAnswer, "bad_json")
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [None, "text/html", "text/plain; charset=utf-8", "application/jsonp", "json", "", "a/b/c+json"],
-)
-async def test_another_media_type_is_a_bad_answer(content_type: str | None) -> None:
-    response = http_response(encoded(make_user()), content_type=content_type)
-    assert await trouble_with(response) == (AuthingBadAnswer, "bad_content_type")
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "application/json",
-        "Application/JSON;charset=UTF-8",
-        "application/json; charset=gbk",
-        "application/problem+json",
-        "application/vnd.authing.v2+json ; a=b",
-    ],
-)
-async def test_every_media_type_of_json_is_accepted(content_type: str) -> None:
-    response = http_response(encoded(make_user()), content_type=content_type)
     async with peer(response) as seen, authing(seen.url) as client:
-        assert (await client.exchange(TICKET)).subject == USER_ID
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown", "identity, gzip"])
-async def test_an_encoded_answer_is_a_bad_answer(encoding: str) -> None:
-    body = gzip.compress(encoded(make_user()).encode())
-    response = http_response(body, headers={"Content-Encoding": encoding})
-    assert await trouble_with(response) == (AuthingBadAnswer, "bad_encoding")
-
-
-def padded_to(size: int) -> bytes:
-    user = make_user(metadata="")
-    return encoded({**user, "metadata": "x" * (size - len(encoded(user).encode()))}).encode()
-
-
-async def test_a_body_of_256_kib_is_read_and_one_byte_more_is_too_large() -> None:
-    async with peer(http_response(padded_to(262_144))) as seen, authing(seen.url) as client:
-        assert (await client.exchange(TICKET)).subject == USER_ID
-    response = http_response(padded_to(262_145))
-    assert await trouble_with(response) == (AuthingBadAnswer, "too_large")
+        with pytest.raises(AuthingBadAnswer) as trouble:
+            await client.exchange(TICKET)
+        assert trouble.value.outcome == "bad_framing"
+        assert len(seen.requests) == 1  # nothing is sent twice
 
 
 async def test_a_reason_phrase_that_is_not_utf_8_is_accepted() -> None:
@@ -217,11 +159,13 @@ async def test_a_connection_is_used_again() -> None:
 # --- what the environment and the peer may not do ---
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # cookie jars tell them apart
-@pytest.mark.parametrize("attributes", ["", "; Path=/", "; Domain=127.0.0.1; Path=/"])
-async def test_cookies_are_not_kept(attributes: str, host: str) -> None:
-    response = json_response(make_user(), Set_Cookie=f"sid=made-up{attributes}")
-    async with peer(response) as seen, authing(seen.url.replace("127.0.0.1", host)) as client:
+async def test_cookies_are_not_kept() -> None:
+    response = json_response(make_user(), Set_Cookie="sid=made-up; Path=/")
+    # Cookie jars tell a name from an address.
+    async with (
+        peer(response) as seen,
+        authing(seen.url.replace("127.0.0.1", "localhost")) as client,
+    ):
         await client.exchange(TICKET)
         await client.exchange(TICKET)
         assert all("cookie" not in request.headers for request in seen.requests)
@@ -235,28 +179,19 @@ async def test_a_header_that_would_break_the_lines_of_a_request_is_not_sent(valu
         assert seen.requests == []
 
 
-# --- other transports ---
-
-
-def broken(error: Exception) -> Transport:
-    """Return a transport that fails like one in this process: with an error that is not wrapped."""
-
-    async def app(_scope: object, _receive: object, _send: object) -> None:
-        raise error
-
-    return AsgiTransport(app)
+# --- errors of a transport ---
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), OSError(113, "no route")])
 async def test_an_unwrapped_error_of_a_transport_is_mapped(error: Exception) -> None:
-    async with authing_over(broken(error)) as client:
+    async with authing_over(Canned(error)) as client:
         with pytest.raises(AuthingUnavailable) as trouble:
             await client.exchange(TICKET)
         assert trouble.value.outcome == "reset"
 
 
 async def test_a_bug_is_not_mapped_to_an_authing_error() -> None:
-    async with authing_over(broken(LookupError())) as client:
+    async with authing_over(Canned(LookupError())) as client:
         with pytest.raises(LookupError):
             await client.exchange(TICKET)
 

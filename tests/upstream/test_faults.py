@@ -139,7 +139,6 @@ FAULTS = {
     "framing-reset": Fault("bad_framing", Answer(GOOD[:-50], "reset")),
     "framing-length-too-long": Fault("bad_framing", Answer(GOOD[:-50], "close")),
     "framing-chunk-cut": Fault("bad_framing", Answer(CHUNKED + b"ff\r\n{", "close")),
-    "framing-no-http": Fault("bad_framing", Answer(b"\x15\x03\x01\x00\x02\x02\x16", "close")),
     "size-100-mb-body": Fault(
         "too_large",
         Answer(http_response(headers={"Content-Length": "100000000"}), flood=b" " * 65_536),
