@@ -6,8 +6,6 @@ tests both independently. It is not part of production.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,13 +14,10 @@ from starlette.types import ASGIApp
 
 from app.sandbox.authing import authing_routes
 from app.sandbox.control import Control, page_routes, service_route
-from app.sandbox.faults import Answering, spoil
+from app.sandbox.faults import Answering, Refusals, spoil
 from app.sandbox.state import NO_FAULT, Consent, Fault, SandboxOptions, SandboxState
 
 __all__ = ["NO_FAULT", "Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState"]
-
-Refusals: TypeAlias = Callable[[int], Mapping[str, ASGIApp]]
-"""Makes the applications that refuse every request, by error code, with this Retry-After."""
 
 
 class Sandbox:

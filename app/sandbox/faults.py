@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+Refusals: TypeAlias = Callable[..., Mapping[str, ASGIApp]]
+"""Makes applications that refuse every request, by error code: `(retry_after=1, nonce="")`."""
 
 _PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 

@@ -1,7 +1,7 @@
 """Grades one app: gives instructions, makes faults, and records all requests of the app.
 
 `POST /sandbox/api/grade/next` returns the next instruction. The app's harness carries it out with
-the app's own code and asks for the next. It reports nothing; only the requests are judged.
+the app's own code and asks for the next. It reports nothing; only the requests count.
 """
 
 import asyncio
@@ -9,9 +9,10 @@ import json
 import secrets
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from starlette.requests import Request
@@ -20,8 +21,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.sandbox.control import ControlRoute
-from app.sandbox.faults import Answering, CutOff, perform, spoil
-from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
+from app.sandbox.faults import Answering, CutOff, Refusals, perform, spoil
+from app.sandbox.findings import Record, Seen, Step, find, nonce_of
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
 _DATA = tomllib.loads(Path(__file__).with_name("grading.toml").read_text("utf-8"))
@@ -56,17 +57,14 @@ class Grader:
         self._state = state
         self._finished = finished
         self._values = {"service_key": state.options.service_key}
-        self._plan = self._round()
-        self._name, self._story = "", Story()
+        self._instructions = self._rounds()
+        self._record = Record()
         self._results: dict[str, list[str]] = {}
         self._moved = asyncio.Event()
         self._nonce = ""
 
-    def around(self, service: ASGIApp, refusals: Callable[..., Mapping[str, ASGIApp]]) -> ASGIApp:
-        """Return the service under observation.
-
-        `refusals` makes the applications that refuse every request: `(retry_after=1, nonce="")`.
-        """
+    def around(self, service: ASGIApp, refusals: Refusals) -> ASGIApp:
+        """Return the service under observation."""
         self._service, self._refusals = service, refusals
         return Answering(self._answer, service)
 
@@ -97,30 +95,22 @@ class Grader:
     async def next_instruction(self) -> dict[str, Any]:
         """Return the next instruction for the app; after the last one, `stop` and the grade."""
         self._move()
-        name, step = next(self._plan, ("", Step("stop")))
-        if step.do in ("install", "stop"):
-            self._close(name)
-        if step.do == "stop":
-            self._plan = self._round()
+        return await anext(self._instructions)
+
+    async def _rounds(self) -> AsyncIterator[dict[str, Any]]:
+        """Go through the scenarios again and again, each with a user of its own."""
+        while True:
+            self._results = {}
+            for name, steps in self.scenarios.items():
+                self._record, self._persona = Record(), f"grade-{secrets.token_hex(6)}"
+                for step in steps:
+                    await asyncio.sleep(step.pause)
+                    told = await self._prepare(step)
+                    self._record.steps.append((step, time.monotonic()))
+                    yield {"scenario": name, "do": step.do, **step.tell, **told}
+                self._results[name] = find(self._record)
             self._finished(self._text())
-            return {"do": "stop", **self.grade()}
-        await asyncio.sleep(step.pause)
-        told = await self._prepare(step)
-        self._story.steps.append((step, time.monotonic()))
-        return {"scenario": name, "do": step.do, **step.tell, **told}
-
-    def _round(self) -> Iterator[tuple[str, Step]]:
-        self._results = {}
-        for name, steps in self.scenarios.items():
-            for step in steps:
-                yield name, step
-
-    def _close(self, following: str) -> None:
-        """Judge the scenario and begin the following one, with a user of its own."""
-        if self._name:
-            self._results[self._name] = judge(self._story)
-        self._name, self._story = following, Story()
-        self._persona = f"grade-{secrets.token_hex(6)}"
+            yield {"do": "stop", **self.grade()}
 
     def _text(self) -> str:
         grade = self.grade()
@@ -138,37 +128,33 @@ class Grader:
         told = self._state.mini_program_answer(consent)
         ticket = told.get("ticket", "")
         self._values |= {"ticket": ticket, "other_ticket": self._state.issue(consent)}
-        self._story.given |= {told["ext_msg"], ticket}
+        self._record.given |= {told["ext_msg"], ticket}
         if step.ticket == "expired":
             self._state.tickets.pop(ticket)
-        if grants := self._story.grants():
+        if grants := self._record.grants():
             given = grants[-1].body
             self._values |= {name: given[name] for name in ("access_token", "refresh_token")}
             self._values["sub"] = given["user"]["sub"]
         self._state.fault = Fault(step.authing, times=1, seconds=1)
         if step.outside and (grants or step.do == "sign_in"):
-            await self._send(**step.outside)
+            outside = Template(json.dumps(step.outside)).substitute(self._values)
+            await self._send(**json.loads(outside))
         return {"ext_msg": told["ext_msg"]} if step.do == "sign_in" else {}
 
     async def _send(
-        self, send: str, body: Mapping[str, str] = {}, headers: Mapping[str, str] = {}
+        self, method: str, path: str, query: str = "", body: object = None, **headers: str
     ) -> None:
-        """Send a request to the service that does not come from the app, and is not judged."""
-        method, target = send.format_map(self._values).split()
-        path, _, query = target.partition("?")
-        fields = {"content-type": "application/json", **headers}
+        """Send a request to the service that does not come from the app, and is not recorded."""
+        fields = {"content-type": "application/json"} | headers
         scope = {
             "type": "http",
             "method": method,
             "path": path,
             "query_string": query.encode(),
-            "headers": [
-                (k.encode(), v.format_map(self._values).encode()) for k, v in fields.items()
-            ],
+            "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
             "client": ("127.0.0.1", 1),
         }
-        members = {name: text.format_map(self._values) for name, text in body.items()}
-        await perform(self._service, scope, json.dumps(members).encode())
+        await perform(self._service, scope, json.dumps(body).encode())
 
     def _move(self) -> None:
         """Release the held answer, if there is one."""
@@ -179,7 +165,7 @@ class Grader:
         """Answer a request with its fault, and record both."""
         self._move()
         seen = self._seen(request, json_object(await request.body()))
-        self._story.seen.append(seen)
+        self._record.seen.append(seen)
         response = await self._spoiled(seen.fault, request)
         seen.ended = time.monotonic()
         seen.status, seen.headers = response.status_code, response.headers
@@ -191,24 +177,24 @@ class Grader:
         operation, members = _OPERATIONS.get((request.method, request.url.path), ("call", ()))
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         seen = Seen(
-            step=len(self._story.steps) - 1,
+            step=len(self._record.steps) - 1,
             operation=operation,
             token=next((str(body[each]) for each in members if each in body), bearer),
             key=request.headers.get("idempotency-key", ""),
             proof=request.headers.get("dpop", ""),
             began=time.monotonic(),
         )
-        seen.fault = self._fault(seen) if self._story.steps else ""
+        seen.fault = self._fault(seen) if self._record.steps else ""
         return seen
 
     def _fault(self, seen: Seen) -> str:
-        step, begin = self._story.steps[-1]
+        step, begin = self._record.steps[-1]
         if seen.proof and nonce_of(seen.proof) is None:
             return ""  # the service will only ask for a nonce
-        before = self._story.of(seen.operation, seen.step)
+        before = self._record.of(seen.operation, seen.step)
         is_first = all(each.is_nonce and not each.fault for each in before)
         fault = step.all.get(seen.operation) or (is_first and step.first.get(seen.operation)) or ""
-        given = {each.body["access_token"] for each in self._story.grants(begin)}
+        given = {each.body["access_token"] for each in self._record.grants(begin)}
         without_effect = (fault == "access_token_expired" and seen.token not in given) or (
             fault == "proof_invalid" and not seen.proof
         )

@@ -15,8 +15,8 @@ import pytest
 from typing_extensions import override
 
 from app.commands.sandbox import refusals
+from app.sandbox.findings import Record, Seen, Step, find, nonce_of
 from app.sandbox.grading import FINDINGS, SCENARIOS, Grader
-from app.sandbox.judging import Seen, Step, Story, judge, nonce_of
 from tests.commands.environment import without_settings
 from tests.sandbox.bad_apps import BAD_APPS
 from tests.sandbox.graded_app import GoodApp, be_graded
@@ -89,7 +89,7 @@ def test_every_finding_is_shown_by_a_bad_app() -> None:
 def test_a_retry_without_a_pause_is_found(pause: float, findings: list[str]) -> None:
     lost = Seen(0, "login", "a ticket", "a key", "", began=1.0, ended=1.0)
     again = replace(lost, began=1.0 + pause, ended=2.0, status=201)
-    assert judge(Story([(Step("sign_in"), 0.5)], [lost, again])) == findings
+    assert find(Record([(Step("sign_in"), 0.5)], [lost, again])) == findings
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Judges an app by its requests: rules that name each mistake in one scenario.
+"""Finds the mistakes of an app in its requests: rules that name each mistake in one scenario.
 
 A rule yields names of `findings` in grading.toml. It does not depend on the scenario, so it finds
 its mistake in each of them.
@@ -85,7 +85,7 @@ class Seen:
 
 
 @dataclass
-class Story:
+class Record:
     """The record of one scenario: each step with its begin, and all requests in their order.
 
     `given` has each ticket and each `ext_msg` that the app may send.
@@ -110,14 +110,14 @@ class Story:
         return told + [(begin, "sent_tokens_after_log_out") for begin in out]
 
 
-def judge(story: Story) -> list[str]:
+def find(record: Record) -> list[str]:
     """Return the names of all mistakes, each once."""
-    return list(dict.fromkeys(name for rule in _RULES for name in rule(story)))
+    return list(dict.fromkeys(name for rule in _RULES for name in rule(record)))
 
 
-def _keys(story: Story) -> Iterator[str]:
+def _keys(record: Record) -> Iterator[str]:
     keys: dict[str, str] = {}
-    for seen in (*story.of("login"), *story.of("refresh")):
+    for seen in (*record.of("login"), *record.of("refresh")):
         if not seen.key:
             yield "no_idempotency_key"
         elif seen.token not in keys and seen.key in keys.values():
@@ -126,9 +126,9 @@ def _keys(story: Story) -> Iterator[str]:
             yield "new_key_on_retry"
 
 
-def _retries(story: Story) -> Iterator[str]:
-    for step, operation in {(s.step, s.operation): None for s in story.seen}:
-        for first, again in pairwise(story.of(operation, step)):
+def _retries(record: Record) -> Iterator[str]:
+    for step, operation in {(s.step, s.operation): None for s in record.seen}:
+        for first, again in pairwise(record.of(operation, step)):
             pause = again.began - first.ended
             if first.token != again.token or pause < 0 or first.is_nonce:
                 continue
@@ -138,18 +138,18 @@ def _retries(story: Story) -> Iterator[str]:
                 yield "no_backoff"
 
 
-def _refused(story: Story) -> Iterator[str]:
-    for seen in story.seen:
+def _refused(record: Record) -> Iterator[str]:
+    for seen in record.seen:
         if seen.fault == "held" and seen.status:
             yield "no_timeout"
         code, action = seen.body.get("code", ""), seen.body.get("client_action")
-        damaged = seen.operation == "login" and code and seen.token not in story.given
+        damaged = seen.operation == "login" and code and seen.token not in record.given
         unproven = seen.body.get("error") == "invalid_dpop_proof"
         wrong = action == "none" or code in _WRONG or damaged or unproven
         expected = code in (seen.fault, "login_cancelled") or (seen.operation, seen.token) == _OUT
         if wrong and not expected:
             yield "bad_request"
-    for first, again in combinations(story.seen, 2):
+    for first, again in combinations(record.seen, 2):
         same = (first.operation, first.token) == (again.operation, again.token)
         final = first.body.get("client_action") in _FINAL and not first.is_end
         if same and final and first.token and again.began > first.ended:
@@ -158,16 +158,16 @@ def _refused(story: Story) -> Iterator[str]:
             yield "proof_repeated"
 
 
-def _ends(story: Story) -> Iterator[str]:
-    for end, name in story.ends():
-        given = [s.body for s in story.grants(end)]
+def _ends(record: Record) -> Iterator[str]:
+    for end, name in record.ends():
+        given = [s.body for s in record.grants(end)]
         dead = {body[kind] for body in given for kind in ("access_token", "refresh_token")}
-        later = [s for s in story.seen if s.began > end and s.operation != "log_out"]
+        later = [s for s in record.seen if s.began > end and s.operation != "log_out"]
         yield from (name for s in later if s.token in dead)
 
 
-def _stale(story: Story) -> Iterator[str]:
-    for first, again in combinations(story.of("refresh"), 2):
+def _stale(record: Record) -> Iterator[str]:
+    for first, again in combinations(record.of("refresh"), 2):
         if first.token != again.token or first.fault == "held":
             continue
         at_once = again.began < min(first.ended + _TOLERANCE, first.began + _AT_ONCE)
@@ -175,44 +175,44 @@ def _stale(story: Story) -> Iterator[str]:
             yield "double_refresh"
         elif first.is_grant and again.began > first.ended:
             yield "old_refresh_token"
-    for call in story.of("call"):
-        known = [s.body["access_token"] for s in story.grants(call.began)]
+    for call in record.of("call"):
+        known = [s.body["access_token"] for s in record.grants(call.began)]
         if call.token in known[:-1] and call.token != known[-1]:
             yield "old_access_token"
 
 
-def _needless(story: Story) -> Iterator[str]:
-    for refresh in story.of("refresh"):
-        before = [s for s in story.seen if s.step == refresh.step and s.ended < refresh.began]
+def _needless(record: Record) -> Iterator[str]:
+    for refresh in record.of("refresh"):
+        before = [s for s in record.seen if s.step == refresh.step and s.ended < refresh.began]
         calls = [s for s in before if s.operation == "call"]
         refused = any(s.status == _UNAUTHORIZED for s in calls)
         asked_for = refused and not any(s.is_grant for s in before)
-        if asked_for or story.steps[refresh.step][0].do != "call_api":
+        if asked_for or record.steps[refresh.step][0].do != "call_api":
             continue
         if calls and calls[-1].asks_to_retry:
             yield "refresh_on_service_error"
-        elif not _is_due(story, refresh.began):
+        elif not _is_due(record, refresh.began):
             yield "needless_refresh"
 
 
-def _is_due(story: Story, at: float, grace: float = 0) -> bool:
-    grants = story.grants(at)
+def _is_due(record: Record, at: float, grace: float = 0) -> bool:
+    grants = record.grants(at)
     return bool(grants) and at > grants[-1].ended + grants[-1].body["refresh_after"] + grace
 
 
-def _calls(story: Story) -> Iterator[str]:
-    for index, (step, _) in enumerate(story.steps):
-        calls = story.of("call", index)
+def _calls(record: Record) -> Iterator[str]:
+    for index, (step, _) in enumerate(record.steps):
+        calls = record.of("call", index)
         refused = sum(s.status == _UNAUTHORIZED for s in calls if s.token and not s.is_end)
         if refused > 2 * step.tell.get("at_once", 1):
             yield "refresh_loop"
-        if any(_is_due(story, s.began, _GRACE) for s in calls):
+        if any(_is_due(record, s.began, _GRACE) for s in calls):
             yield "no_refresh_when_due"
 
 
-def _nonces(story: Story) -> Iterator[str]:
+def _nonces(record: Record) -> Iterator[str]:
     for operation in ("login", "refresh"):
-        for first, again in pairwise(story.of(operation)):
+        for first, again in pairwise(record.of(operation)):
             told = first.is_nonce and again.began > first.ended
             if told and nonce_of(again.proof) != first.headers.get("dpop-nonce"):
                 yield "ignored_nonce"
@@ -226,26 +226,26 @@ def nonce_of(proof: str) -> object:
         return None
 
 
-def _outcomes(story: Story) -> Iterator[str]:
-    for index, (step, begin) in enumerate(story.steps):
+def _outcomes(record: Record) -> Iterator[str]:
+    for index, (step, begin) in enumerate(record.steps):
         if step.do not in _EXPECTED or step.ticket == "cancelled":
             continue
         operation, missing = _EXPECTED[step.do]
-        last_end = max((end for end, _ in story.ends() if end < begin), default=0)
-        is_signed_in = any(s.ended > last_end for s in story.grants(begin))
+        last_end = max((end for end, _ in record.ends() if end < begin), default=0)
+        is_signed_in = any(s.ended > last_end for s in record.grants(begin))
         if missing == "tokens_dropped" and not is_signed_in:
             continue
-        requests = [s for s in story.of(operation, index) if s.token]
+        requests = [s for s in record.of(operation, index) if s.token]
         if not requests:
             yield missing
         elif operation == "call":
-            yield from _after_calls(step, requests, story.of("refresh", index))
+            yield from _after_calls(step, requests, record.of("refresh", index))
         elif "kill_after" not in step.tell and operation != "log_out":
             yield from ["gave_up"] if requests[-1].asks_to_retry else []
 
 
 def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterator[str]:
-    """Judge the calls of an app that has a session."""
+    """Look at the calls of an app that has a session."""
     given = [s.ended for s in refreshes if s.is_grant]
     repeated = [s for s in calls if given and s.began > given[0]]
     answered = sum(s.status == _OK for s in calls) == step.tell.get("at_once", 1)
