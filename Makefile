@@ -194,7 +194,7 @@ secret-rollover: install ## roll the pool secret over under 100 logins a second;
 
 .PHONY: recheck
 recheck: install ## block users at a fake Authing whose webhooks are lost, repeated and forged (30 seconds)
-	.venv/bin/python -m pytest -rP tests/api/test_recheck.py -k within_the_bound
+	.venv/bin/python -m pytest tests/api/test_recheck.py -k within_the_bound
 
 .PHONY: token-timing
 token-timing: install ## compare how long refusals of refresh tokens take, by reason (30 seconds)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,8 +23,8 @@ USER = Persona("lin").user_id
 rechecked = pytest.mark.parametrize("app", [SETTINGS], indirect=True)
 
 
-def suspend(app: RunningApp, persona: str = "lin", status: str = "Suspended") -> None:
-    app.sandbox.state.statuses[Persona(persona).user_id] = status
+def suspend(app: RunningApp, persona: str = "lin") -> None:
+    app.sandbox.state.statuses[Persona(persona).user_id] = "Suspended"
 
 
 async def webhook(app: RunningApp, content: bytes | str, **headers: str) -> int:
@@ -123,13 +122,7 @@ async def test_a_hint_in_any_form_makes_us_ask_at_once(app: RunningApp, body: st
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"\xff\xfe",
-        b"[" * 65_000,
-        b'{"a":' * 10_000,
-        b"null",
-        b"[]",
-        b"9" * 6_000,
+        *(b"", b"\xff\xfe", b"[" * 65_000, b'{"a":' * 10_000, b"null", b"[]", b"9" * 6_000),
         b'{"description": "test"}',
         b'{"data": [{"id": 7}], "user": "x"}',
         b'{"data": {"users": {"id": "a"}, "user": [1]}, "id": {"id": "a"}}',
@@ -208,21 +201,18 @@ async def test_blocked_users_are_gone_within_the_bound_whatever_the_webhooks_do(
     alive = {name: await app.log_in(name) for name in names}
     blocked_at: dict[str, int] = {}
     late: list[str] = []
-    tally: Counter[str] = Counter()
     for step in range(72):
         app.clock.advance(minutes=10)
         if choices.random() < 0.3:
             name = choices.choice(names)
-            if name not in blocked_at:
-                suspend(app, name, choices.choice(["Suspended", "Deleted", "Archived"]))
-                blocked_at[name] = step
+            suspend(app, name)
+            blocked_at.setdefault(name, step)
             late += [name] * choices.choice([0, 1, 2])
         choices.shuffle(late)
         for name in [*late[:2], choices.choice(names)]:  # the last one is forged
+            body = {"data": {"user": {"id": Persona(name).user_id}}}
             secret = choices.choice([SECRET, "a forged secret"])
-            event = choices.choice(["user:blocked", "user:unblocked", "user:deleted"])
-            body = {"eventName": event, "data": {"user": {"id": Persona(name).user_id}}}
-            tally[str(await webhook(app, json.dumps(body), X_Authing_Token=secret))] += 1
+            await webhook(app, json.dumps(body), X_Authing_Token=secret)
         del late[:2]
         for name, tokens in list(alive.items()):
             response = await app.try_refresh(tokens["refresh_token"])
@@ -233,8 +223,6 @@ async def test_blocked_users_are_gone_within_the_bound_whatever_the_webhooks_do(
             else:
                 assert response.json()["reason"] == "account_blocked"
                 assert name in blocked_at
-                tally[f"gone after {10 * (step - blocked_at[name])} minutes"] += 1
                 del alive[name]
         await until(lambda: not recheck._causes)
-    print(f"seed {seed}: {len(blocked_at)} blocked, {dict(sorted(tally.items()))}")  # noqa: T201
     assert set(names) - set(alive) >= {n for n, step in blocked_at.items() if step < 62}

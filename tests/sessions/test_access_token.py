@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 
 from app.errors import AccessTokenExpired, AccessTokenInvalid
 from app.sessions.tokens import AccessClaims
-from tests.forgeries.forge import ABSENT, Sign, constant, make_forge, signer
+from tests.forgeries.forge import ABSENT, make_forge, signer
 from tests.sessions.builders import (
     ACCESS_TOKENS,
     AUDIENCE,
@@ -125,7 +125,6 @@ def test_another_library_verifies_it_from_the_published_keys_alone(
 # --- forged ---
 
 FORGE = make_forge()
-GENUINE = FORGE.token()
 KID = FORGE.ring.signing_key.kid
 ATTACKER = make_ring().signing_key
 RANDOM = "A" * 22
@@ -144,8 +143,7 @@ def is_refused(token: str) -> bool:
 
 
 def test_the_forge_makes_genuine_tokens_by_default() -> None:
-    assert read(GENUINE)[:3] == (SESSION_ID, 3, SUBJECT)
-    assert not is_refused(FORGE.token(header={"kid": KID}))
+    assert read(FORGE.token())[:3] == (SESSION_ID, 3, SUBJECT)
 
 
 # --- claims ---
@@ -174,11 +172,8 @@ WRONG_CLAIMS: dict[str, list[Any]] = {
 @pytest.mark.parametrize(
     "claims",
     [
-        {"exp": EPOCH + 590},
-        {"iat": EPOCH + 30, "exp": EPOCH + 630},
-        {"auth_time": 0},
-        {"jti": f"0.{RANDOM}"},
-        {"scope": "of a later release"},
+        *({"exp": EPOCH + 590}, {"iat": EPOCH + 30, "exp": EPOCH + 630}, {"auth_time": 0}),
+        *({"jti": f"0.{RANDOM}"}, {"scope": "of a later release"}),
     ],
     ids=str,
 )
@@ -216,18 +211,9 @@ def test_each_key_verifies_its_own_algorithm_only(key: Any) -> None:
         assert is_refused(token) is (algorithm != key.algorithm)
 
 
-BAD_SIGNATURES: list[Sign] = [
-    constant(b"\xff" * 64),
-    constant(((1 << 256) + 1).to_bytes(64, "big")),  # r and s are 1
-    lambda message: FORGE.sign(message) + b"\0",
-    lambda message: b"\0" + FORGE.sign(message),
-    constant(FORGE.sign(b"another message")),
-    *map(signer, FORGE.ring.signing_keys[1:]),  # of RSA and Ed25519
-]
 FORGED = {
     "claim": [FORGE.token(claims={n: v}) for n, values in WRONG_CLAIMS.items() for v in values],
     "header": [FORGE.token(header={n: v}) for n, values in WRONG_HEADERS.items() for v in values],
-    "signature": [FORGE.token(by=sign) for sign in BAD_SIGNATURES],
 }
 
 
@@ -241,11 +227,3 @@ FORGED = {
 )
 def test_a_token_that_is_not_as_we_make_it_is_refused(token: str) -> None:
     assert is_refused(token)
-
-
-@pytest.mark.parametrize("part", [0, 1, 2])
-def test_parts_cannot_be_exchanged_between_genuine_tokens(part: int) -> None:
-    other = FORGE.token(header={"typ": "at+jwt"}, claims={"sub": "another user"}).split(".")
-    mixed = GENUINE.split(".")
-    mixed[part] = other[part]
-    assert is_refused(".".join(mixed)) is (part != 0)  # the headers are the same

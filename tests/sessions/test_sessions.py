@@ -14,6 +14,7 @@ from app.errors import (
 )
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Ban, Device, EndReason, Profile, TokenPair
+from app.sessions.ports import SessionLimits
 from app.sessions.sessions import SessionService
 from app.sessions.users import BanService
 from tests.sessions.builders import SECOND, ending_of
@@ -160,6 +161,15 @@ async def test_an_erased_user_has_no_sessions_and_gets_the_reason(
     assert await living(service) == []
     with pytest.raises(NotFound):
         await service.revoke(USER, phones[1].session.id)
+
+
+async def test_a_replaced_device_gets_the_type_of_its_successor(
+    logins: LoginService, service: SessionService, phones: list[TokenPair]
+) -> None:
+    limits = SessionLimits(max_per_user=1000, one_per_device_type=True)
+    await replace(logins, limits=limits).log_in(Login("new-phone", {"type": "ios"}))
+    assert await ending_of(service, phones[0]) == ("replaced", "ios")
+    assert len(await living(service)) == 3
 
 
 # --- banned ---
