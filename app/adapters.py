@@ -1,7 +1,5 @@
-"""Makes what the settings ask for: Authing's clients and the shared counts."""
+"""Makes the clients of Authing that the settings ask for."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import assert_never
 
 from app.authing.client import AuthingClient, PoolSecrets
@@ -13,9 +11,7 @@ from app.config import Settings
 from app.config.secret_files import SecretFiles
 from app.errors import StartupError
 from app.events import Events
-from app.ratelimits import Count
 from app.sessions.ports import Clock
-from app.store_url import SqliteUrl, StoreUrl
 
 
 def authing_transport(settings: Settings) -> Transport:
@@ -72,15 +68,3 @@ def management_client(
         pool_secrets=PoolSecrets(secrets.of("authing_user_pool_secret")),
         timeout=settings.authing_timeout.total_seconds(),
     )
-
-
-@asynccontextmanager
-async def shared_counts(address: StoreUrl) -> AsyncIterator[Count | None]:
-    """Open the counts that all instances share; None with SQLite, which has one process."""
-    if isinstance(address, SqliteUrl):
-        yield None
-        return
-    from app.stores.redis import open_redis_counts  # noqa: PLC0415  # an extra: SQLite needs none
-
-    async with open_redis_counts(address) as count:
-        yield count

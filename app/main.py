@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from app.adapters import authing_client, authing_transport, management_client, shared_counts
+from app.adapters import authing_client, authing_transport, management_client
 from app.api.client_ip import TrustedProxies
 from app.api.deps import ServiceKeys, Services
 from app.api.routes.public import StoreProbe
@@ -76,9 +76,10 @@ async def open_services(
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         secrets = SecretFiles(settings, events, secrets_dir)
-        address = settings.store_address
         opened = await stack.enter_async_context(
-            open_store(address, events, settings.session_access_ttl, settings.events_ttl)
+            open_store(
+                settings.store_address, events, settings.session_access_ttl, settings.events_ttl
+            )
         )
         stores = wrapped_stores(opened, events.timed)
         if trace is not None:
@@ -115,7 +116,7 @@ async def open_services(
             keys, settings.session_issuer, settings.session_device_binding, clock
         )
         limiter = RateLimiter(
-            await stack.enter_async_context(shared_counts(address)),
+            stores.count,
             # Derived from the current secret key, and so the same on all instances. No refresh
             # token has a message of this length.
             secret=lambda: keys.ring.current_secret_key.mac(b"ticketgate rate limits v1"),

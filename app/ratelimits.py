@@ -7,13 +7,12 @@ process counts for itself. So a failure neither switches a limit off nor refuses
 import asyncio
 import hmac
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
 
 from app.errors import RateLimited
 from app.events import Events
-from app.sessions.ports import RateLimit
+from app.sessions.ports import Count, RateLimit
 
 TIMEOUT = 0.3
 """Seconds. A count that takes the shared store longer is made in this process instead."""
@@ -27,10 +26,6 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _PSEUDONYM_BYTES = 16
 _AFTER = 0.001
 """Seconds. The next request is possible only after the computed instant, and that was rounded."""
-
-Count: TypeAlias = Callable[[str, int, int], Awaitable[float | None]]
-"""Counts one request of a name, of which `amount` are possible in `seconds`, and returns None; or
-returns the seconds until one more is possible."""
 
 
 class MemoryCounter:

@@ -4,7 +4,7 @@ Every store command is atomic, and durable before it returns. It raises StoreUna
 store cannot be reached; that says nothing about a session, which lives on (promise 9).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -232,12 +232,18 @@ class Maintenance(Protocol):
         """Write something, to see that the store can be written."""
 
 
+Count: TypeAlias = Callable[[str, int, int], Awaitable[float | None]]
+"""Counts one request of a name, of which `amount` are possible in `seconds`, and returns None; or
+returns the seconds until one more is possible."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The ports of one open store."""
+    """The ports of one open store, and what counts for the rate limits if several can share it."""
 
     tickets: TicketStore
     sessions: SessionStore
     bans: BanStore
     history: HistoryStore
     maintenance: Maintenance
+    count: Count | None = None

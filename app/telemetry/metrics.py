@@ -196,8 +196,8 @@ def ask_every(seconds: float, ask: Ask, timer: Callable[[], float]) -> Ask:
 
 def wrapped_stores(stores: Stores, wrap: Wrap) -> Stores:
     """Return the same ports with each command wrapped."""
-    ports = {port.name: getattr(stores, port.name) for port in fields(stores)}
-    return Stores(**{name: wrapped(port, wrap) for name, port in ports.items()})
+    ports = {port.name: wrapped(getattr(stores, port.name), wrap) for port in fields(stores)}
+    return Stores(**ports | {"count": stores.count})
 
 
 def wrapped(port: object, wrap: Wrap) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from app.errors import RateLimited
 from app.ratelimits import RateLimiter
 from app.store_url import RedisUrl, parse_store_url
-from app.stores.redis import open_redis_counts
+from app.stores.redis import open_redis_store
 from tests.ratelimits.conftest import ADDRESS, Timer, admitted
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.process import Server
@@ -41,9 +41,9 @@ async def instance(
     """The limiter of one instance of the service."""
     address = parse_store_url(url)
     assert isinstance(address, RedisUrl)
-    count = await stack.enter_async_context(open_redis_counts(address))
+    store = await stack.enter_async_context(open_redis_store(address, RecordedEvents()))
     more = {"secret": lambda: SECRET, "clock": timer or Timer(), **more}
-    return RateLimiter(count, events=events or RecordedEvents(), **more)
+    return RateLimiter(store.count, events=events or RecordedEvents(), **more)
 
 
 @pytest.mark.parametrize("servers", ["valkey", "valkey_sentinels"])

@@ -4,9 +4,10 @@ Every command is one script, so a decision and its write cannot be separated. No
 every key has a time to live.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 from app.errors import StoreUnavailable
 from app.events import Events
@@ -14,7 +15,7 @@ from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl
 from app.stores.redis import scripts
 from app.stores.redis.codec import LIMIT_PREFIX
-from app.stores.redis.connections import open_connections
+from app.stores.redis.connections import Connections, open_connections
 from app.stores.redis.engine import TIMEOUT, RedisEngine
 from app.stores.redis.logins import RedisBans, RedisTickets
 from app.stores.redis.maintenance import RedisMaintenance
@@ -34,7 +35,8 @@ async def open_redis_store(
     The service starts even when the server cannot be reached: it is not ready until the server
     can be, and the server is checked then. StartupError if that or the CA file is unfit.
     """
-    async with open_connections(url) as connections:
+    # Rate limits do without the engine, so a slow count holds up no other command.
+    async with open_connections(url) as connections, open_connections(url) as counting:
         engine = RedisEngine(connections, events, command_timeout, history_ttl)
         maintenance = RedisMaintenance(engine, events, feed_ttl)
         with suppress(StoreUnavailable):
@@ -45,23 +47,11 @@ async def open_redis_store(
             RedisBans(engine),
             RedisHistory(engine),
             maintenance,
+            partial(_count, counting),
         )
 
 
-@asynccontextmanager
-async def open_redis_counts(
-    url: RedisUrl,
-) -> AsyncIterator[Callable[[str, int, int], Awaitable[float | None]]]:
-    """Open the counts of rate limits, on connections of their own; close them at the end.
-
-    The value counts one request of a name, of which `amount` are possible in `seconds`. It returns
-    None, or the seconds until one more is possible and counts nothing.
-    """
-    async with open_connections(url) as connections:
-
-        async def count(name: str, amount: int, seconds: int) -> float | None:
-            key = LIMIT_PREFIX + name
-            (wait,) = await connections.run(scripts.LIMIT, 1, key, amount, 1000 * seconds)
-            return None if wait is None else wait / 1000
-
-        yield count
+async def _count(connections: Connections, name: str, amount: int, seconds: int) -> float | None:
+    key = LIMIT_PREFIX + name
+    (wait,) = await connections.run(scripts.LIMIT, 1, key, amount, 1000 * seconds)
+    return None if wait is None else wait / 1000
