@@ -6,7 +6,7 @@ from app.authing.client import AuthingClient, PoolSecrets
 from app.authing.jwks import RemoteJwks
 from app.authing.management import ManagementClient
 from app.authing.transport import AuthingTransport, Transport
-from app.authing.verifier import OnlineCheck, SharedSecretKeys, SignatureCheck, Verifier
+from app.authing.verifier import OnlineCheck, SignatureCheck, Verifier, shared_secrets
 from app.config import Settings
 from app.config.secret_files import SecretFiles
 from app.errors import StartupError
@@ -33,10 +33,11 @@ def authing_client(
         case "online":
             check = OnlineCheck(transport, settings.authing_online_url or "")
         case "jwks":
-            check = SignatureCheck(RemoteJwks(transport, settings.authing_jwks_url or "", events))
+            jwks = RemoteJwks(transport, settings.authing_jwks_url or "", events)
+            check = SignatureCheck(jwks.candidates)
         case "hs256":
             own = secrets.of("authing_token_secrets")
-            check = SignatureCheck(SharedSecretKeys(lambda: own() or pool()))
+            check = SignatureCheck(shared_secrets(lambda: own() or pool()))
         case unreachable:
             assert_never(unreachable)
     verifier = Verifier(

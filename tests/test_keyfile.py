@@ -16,10 +16,11 @@ from app import keyfile
 from app.errors import StartupError
 from app.jose.jwk import SIGNING_ALGORITHMS, InvalidKey, SigningAlgorithm
 from app.jose.key_ring import KeyRing
-from app.keyfile import KEY_KINDS, KeyKind, read_keys
+from app.keyfile import KEY_KINDS, KeyKind
 from app.keyfile.followed import KeyFile
 from tests.stores.full_disk import file_size_limit
 from tests.support.fakes import RecordedEvents
+from tests.support.keys import read_keys
 
 MODIFIED = "2026-11-22T12:00:00Z"
 NOW = datetime.fromisoformat(MODIFIED).timestamp()

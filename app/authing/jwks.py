@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 
-from typing_extensions import override
-
 from app.authing.response import deadline, read_json, send
 from app.authing.transport import Transport
-from app.authing.verifier import Algorithm, TokenKey, TokenKeys
+from app.authing.verifier import Algorithm, TokenKey
 from app.errors import AuthingBadAnswer, AuthingError, AuthingUnavailable
 from app.events import Events
 from app.jose.jwk import PRIVATE_MEMBERS, InvalidKey, keys_of, load
@@ -27,7 +25,7 @@ COOLDOWN = 30
 
 
 @dataclass(slots=True)
-class RemoteJwks(TokenKeys):
+class RemoteJwks:
     """The JWK Set (RFC 7517) at a URL, for one event loop. `timeout` of a fetch in seconds.
 
     Concurrent callers share one fetch. A failed fetch is recorded and keeps the keys.
@@ -44,8 +42,8 @@ class RemoteJwks(TokenKeys):
     _tried_at: float = field(default=0.0, init=False)
     _flight: asyncio.Task[None] | None = field(default=None, init=False)
 
-    @override
     async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        """Return the keys of this algorithm and name; AuthingUnavailable if there is no key."""
         if self._should_fetch(kid):
             if self._flight is None:
                 self._flight = asyncio.create_task(self._fetch())

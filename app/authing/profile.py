@@ -100,7 +100,7 @@ def _gender(value: Any) -> str | None:
 def _phone_number(user: User, wechat: User) -> str | None:
     # Authing masks its own field; the number in WeChat's profile is complete.
     for number in (user.get("phone"), wechat.get("phone")):
-        if isinstance(number, str) and not _is_masked(number):
+        if isinstance(number, str) and not _MASK.search(_compact(number)):
             found = e164(_clean(number), user.get("phoneCountryCode"))
             if found is not None:
                 return found
@@ -124,6 +124,7 @@ def _wechat_profile(user: User) -> User:
 _CHINA = "86"
 _MAINLAND_MOBILE = re.compile(r"\+861[3-9][0-9]{9}")
 _MAX_PHONE = 64
+# The usual marks in place of digits.
 _MASK = re.compile(r"[xX*#\u2022\u25cf\u2217]")
 # What people and forms put between digits; Cf are invisible marks, as an address book copies them.
 _SEPARATORS = re.compile(r"[\s().\-]")
@@ -131,11 +132,6 @@ _SEPARATOR_CATEGORIES = ("Cf", "Pd")
 _COUNTRY_CODE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,2})")
 _INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{0,19})")
 _NATIONAL = re.compile(r"[0-9]{1,20}")
-
-
-def _is_masked(raw: str) -> bool:
-    """Return whether digits were replaced by `x`, `*` or another usual mark."""
-    return bool(_MASK.search(_compact(raw)))
 
 
 def e164(raw: str, country_code: object = None) -> str | None:

@@ -18,10 +18,8 @@ from app.authing.response import SUCCESS, Reply, decisive, loads
 from app.errors import (
     AccountBlocked,
     AuthingBadAnswer,
-    AuthingError,
     AuthingMisconfigured,
     AuthingUnavailable,
-    LoginRefused,
     TicketRejected,
 )
 
@@ -33,10 +31,7 @@ _LARGEST_CODE = 999_999_999
 _USER_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NOT_BLOCKED = (None, False, 0, "", "0", "false")
 OK = 200
-# The codes of docs.authing.cn/v2/reference/error-code. Busy; throttled; too many sign-ups.
-_TRY_LATER = frozenset({429, 1000, 2100})
 _SERVER_ERRORS = range(500, 600)
-_USER_LOCKED = 2005
 # No permission; monthly quota used up; application missing; sign-up closed; user not in the pool;
 # limit of users; configuration; user pool missing; parameters incomplete; configuration.
 _MISCONFIGURED = frozenset({1001, 2002, 2011, 2031, 2036, 2040, 2101, 2224, 2231, 4212})
@@ -59,24 +54,26 @@ class UserRecord:
 def raise_for_code(code: int | None, reply: Reply) -> None:
     """Raise for the business code; for the status if there is no code.
 
-    AuthingBadAnswer, if status and code contradict each other, or both are unknown.
+    AuthingBadAnswer, if status and code contradict each other, or both are unknown. The codes are
+    those of docs.authing.cn/v2/reference/error-code.
     """
-    if code is not None and code != OK:
-        raise _refusal(code, reply.retry_after)
-    if reply.status not in SUCCESS:
-        if code is None and reply.status in _OURS_TO_FIX:
+    wait = reply.retry_after
+    match code:
+        case None if reply.status in _OURS_TO_FIX:
             raise AuthingMisconfigured("auth_config")
-        raise AuthingBadAnswer("bad_status")
-
-
-def _refusal(code: int, retry_after: int) -> AuthingError | LoginRefused:
-    if code in _TRY_LATER:
-        return AuthingUnavailable("rate_limited", retry_after=retry_after, authing_code=code)
-    if code in _SERVER_ERRORS:
-        return AuthingUnavailable("http_5xx", retry_after=retry_after, authing_code=code)
-    if code in _MISCONFIGURED:
-        return AuthingMisconfigured("auth_config", authing_code=code)
-    return AccountBlocked(code) if code == _USER_LOCKED else TicketRejected(code)
+        case None | 200:
+            if reply.status not in SUCCESS:
+                raise AuthingBadAnswer("bad_status")
+        case 429 | 1000 | 2100:  # busy; throttled; too many sign-ups
+            raise AuthingUnavailable("rate_limited", retry_after=wait, authing_code=code)
+        case _ if code in _SERVER_ERRORS:
+            raise AuthingUnavailable("http_5xx", retry_after=wait, authing_code=code)
+        case _ if code in _MISCONFIGURED:
+            raise AuthingMisconfigured("auth_config", authing_code=code)
+        case 2005:  # the user is locked
+            raise AccountBlocked(code)
+        case _:
+            raise TicketRejected(code)
 
 
 def unwrap(document: Any) -> tuple[int | None, Any]:

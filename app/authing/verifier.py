@@ -6,11 +6,10 @@ made a token, or Authing itself says so.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypeAlias
-
-from typing_extensions import override
+from typing import Any, Literal, TypeAlias
 
 from app.authing.response import decisive, loads, request
 from app.authing.result import OK, code_of, raise_for_code
@@ -118,26 +117,20 @@ class TokenKey:
     kid: str | None = None
 
 
-class TokenKeys(Protocol):
-    """The source of the keys."""
-
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        """Return the keys to try; the arguments are unverified and may only narrow the choice."""
-        ...
+TokenKeys: TypeAlias = Callable[[str, str | None], Awaitable[Sequence[TokenKey]]]
+"""Returns the keys to try. Algorithm and `kid` are unverified, and may only narrow the choice."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedSecretKeys(TokenKeys):
-    """HS256 secrets, tried in this order: Authing does not document which secret signs.
+def shared_secrets(current: Callable[[], Sequence[str]]) -> TokenKeys:
+    """Return HS256 keys, tried in this order: Authing does not document which secret signs.
 
-    `secrets` returns those in force, which may change while the service runs.
+    `current` returns the secrets in force, which may change while the service runs.
     """
 
-    secrets: Callable[[], Sequence[str]]
+    async def candidates(_algorithm: str, _kid: str | None) -> Sequence[TokenKey]:
+        return [TokenKey("HS256", secret.encode()) for secret in current()]
 
-    @override
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        return [TokenKey("HS256", secret.encode()) for secret in self.secrets()]
+    return candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +146,10 @@ class SignatureCheck:
         # Never `at+jwt`: one of our own access tokens proves nothing about Authing.
         _require(isinstance(typ, str) and typ.upper() == "JWT")
         _require(isinstance(kid, str | None))
-        refusal = InvalidJws()
-        for key in await self.keys.candidates(unverified.header["alg"], kid):
-            try:
+        for key in await self.keys(unverified.header["alg"], kid):
+            with suppress(InvalidJws):
                 return _claims(unverified.verified_payload(key.material, key.algorithm))
-            except InvalidJws as error:
-                refusal = error
-        raise refusal
+        raise InvalidJws
 
 
 def _claims(payload: bytes) -> Mapping[str, Any]:

@@ -48,11 +48,6 @@ def refusals(path: Path) -> Iterator[None]:
         raise StartupError(f"SESSION_KEYS_FILE: {path}: {reason}") from error
 
 
-def read_keys(path: Path) -> KeyRing:
-    """Load the ring; raise OSError or InvalidKey if the file is not usable."""
-    return KeyRing.from_jwk_set(read_content(path))
-
-
 @dataclass(frozen=True, slots=True)
 class TokenLives:
     """How long tokens live: access tokens by a signing key, sessions by a secret key."""
@@ -196,8 +191,9 @@ def _is_oct(key: dict[str, Any]) -> bool:
 
 
 def _members(path: Path) -> list[dict[str, Any]]:
-    read_keys(path)  # refuse to change a file that the service would refuse
-    return jwk_set_members(read_content(path))
+    content = read_content(path)
+    KeyRing.from_jwk_set(content)  # refuse to change a file that the service would refuse
+    return jwk_set_members(content)
 
 
 def read_content(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from app.authing.client import AuthingClient, PoolSecrets
 from app.authing.transport import AuthingTransport, Response, Transport
-from app.authing.verifier import SharedSecretKeys, SignatureCheck, Verifier
+from app.authing.verifier import SignatureCheck, Verifier, shared_secrets
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -283,7 +283,7 @@ def verifier(
 
 
 def hs256_verifier(*secrets: str, max_age: int = 600, **expected: Any) -> Verifier:
-    check = SignatureCheck(SharedSecretKeys(lambda: secrets or (SECRET,)))
+    check = SignatureCheck(shared_secrets(lambda: secrets or (SECRET,)))
     return verifier(check, max_age, **expected)
 
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.authing.verifier import SharedSecretKeys, SignatureCheck, TokenKey, Verifier
+from app.authing.verifier import SignatureCheck, TokenKey, Verifier, shared_secrets
 from app.errors import AuthingTokenInvalid
 from tests.authing.builders import (
     EPOCH,
@@ -55,7 +55,7 @@ class FixedKeys:
 
 
 def oidc_verifier(*keys: TokenKey) -> Verifier:
-    return verifier(SignatureCheck(FixedKeys(*keys)), issuer=ISSUER, audience=APP_ID)
+    return verifier(SignatureCheck(FixedKeys(*keys).candidates), issuer=ISSUER, audience=APP_ID)
 
 
 async def refuses(token: str, by: Verifier | None = None) -> None:
@@ -163,7 +163,7 @@ async def test_a_secret_that_is_not_listed_signs_nothing() -> None:
 
 
 async def test_every_token_is_refused_without_keys() -> None:
-    await refuses(sign_token(), verifier(SignatureCheck(SharedSecretKeys(list))))
+    await refuses(sign_token(), verifier(SignatureCheck(shared_secrets(list))))
 
 
 # --- times ---

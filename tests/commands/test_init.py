@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from app.keyfile import read_keys
 from tests.commands.conftest import Shell
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, without_settings
 from tests.commands.test_check import authing
+from tests.support.keys import read_keys
 from tests.support.terminal import answered
 
 POOL = ("id of the user pool", f"{POOL_ID}\n")

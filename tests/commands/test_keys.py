@@ -11,8 +11,8 @@ import pytest
 from app import __version__, keyfile
 from app.commands import keys
 from app.jose.jwk import thumbprint
-from app.keyfile import read_keys
 from tests.commands.conftest import Shell
+from tests.support.keys import read_keys
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
-from app.keyfile import read_keys
 from tests.commands.conftest import Shell
 from tests.commands.environment import enter
 from tests.commands.test_check import authing
 from tests.commands.test_init import ANSWERS
+from tests.support.keys import read_keys
 from tests.support.processes import ROOT
 from tests.support.terminal import answered
 

@@ -27,10 +27,10 @@ from joserfc import jwt as jose
 from joserfc.errors import ExpiredTokenError, JoseError
 
 from app.jose.key_ring import SigningKey
-from app.keyfile import read_keys
 from tests.commands.environment import ISSUER
 from tests.soak.phone import ME, App, Line
 from tests.soak.run import Environment, Promise, environment, run
+from tests.support.keys import read_keys
 from tests.support.processes import ROOT
 
 _APPS = 100

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from app.keyfile import read_keys
 from app.sessions.tokens import issue_refresh_token, new_session_id
 from tests.soak.phone import REFRESH, App
 from tests.soak.run import Environment, Promise, environment, run
+from tests.support.keys import read_keys
 
 LIMIT = 0.001
 """Seconds."""
