@@ -6,7 +6,7 @@ PyJWT's PyJWKClient would block the event loop. The URL is a setting; nothing in
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 
@@ -18,10 +18,9 @@ from app.events import Events
 from app.jose.jwk import PRIVATE_MEMBERS, InvalidKey, keys_of, load
 from app.jose.strict_json import JsonValue
 
-LIFETIME = 600
-"""Seconds after which the keys are fetched again."""
-COOLDOWN = 30
-"""Minimum seconds between two fetches while there are keys."""
+LIFETIME = 600  # seconds after which the keys are fetched again
+COOLDOWN = 30  # minimum seconds between two fetches while there are keys
+_ALGORITHMS: Mapping[str, Algorithm] = {"RSA": "RS256", "EC": "ES256"}
 
 
 @dataclass(slots=True)
@@ -108,13 +107,9 @@ def _token_key(jwk: JsonValue) -> TokenKey:
     kid = jwk.get("kid")
     if not isinstance(kid, str | None):
         raise InvalidKey("a kid is a string", "kid")
-    match jwk.get("kty"):
-        case "RSA":
-            algorithm: Algorithm = "RS256"
-        case "EC":
-            algorithm = "ES256"
-        case _:
-            raise InvalidKey("the key is for another algorithm than RS256 and ES256", "algorithm")
+    algorithm = _ALGORITHMS.get(str(jwk.get("kty")))
+    if algorithm is None:
+        raise InvalidKey("the key is for another algorithm than RS256 and ES256", "algorithm")
     if not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise InvalidKey("a published key has no private member", "private")
     return TokenKey(algorithm, load(jwk), kid)

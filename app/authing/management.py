@@ -21,8 +21,7 @@ from app.sessions.ports import UserDirectory
 
 _UNKNOWN_USER = 2004
 _USER_LOCKED = 2005
-_MARGIN = 60.0
-"""Seconds before its expiry in which a token is not used any more."""
+_MARGIN = 60.0  # seconds before its expiry in which a token is not used any more
 
 
 @dataclass(slots=True)

@@ -28,21 +28,16 @@ from app.events import Events
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
 
-FAILURE_THRESHOLD = 20
-"""Failures in a row that open the breaker."""
-MAX_FAILURES_PER_NETWORK = 5
-"""Failures of one client network that count, so that one client cannot open the breaker."""
-PROBE_INTERVAL = 5.0
-"""Seconds between two probes while the breaker is open."""
-PROBE_HEAD_START = 1.0
-"""Seconds by which a network without failures may probe before the others."""
+FAILURE_THRESHOLD = 20  # failures in a row that open the breaker
+MAX_FAILURES_PER_NETWORK = 5  # so that one client cannot open the breaker
+PROBE_INTERVAL = 5.0  # seconds between two probes while the breaker is open
+PROBE_HEAD_START = 1.0  # seconds by which a network without failures may probe before the others
 _MAX_FAILED_TICKETS = 1000
 # Outcomes before the ticket was sent, or of other URLs: no ticket can cause them.
 _INDEPENDENT_OF_TICKETS = frozenset(
     {"dns", "connect_refused", "connect_timeout", "jwks_unavailable"}
 )
-MAX_CONCURRENT = 128
-"""Maximum concurrent exchanges, 64 of one network; the transport has more connections."""
+MAX_CONCURRENT = 128  # exchanges, 64 of one network; the transport has more connections
 _STALL_CHECK_SECONDS = 0.01
 _MIN_STALL_CHECKS = 8
 _MAX_STALL_CHECKS = 100

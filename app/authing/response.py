@@ -26,8 +26,7 @@ from app.errors import AuthingBadAnswer, AuthingTimeout, AuthingUnavailable
 from app.jose.strict_json import JsonValue, decoder, is_deeper
 
 SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
-MAX_DEPTH = 64
-"""Maximum nesting of a document; each JSON string inside counts from zero."""
+MAX_DEPTH = 64  # maximum nesting of a document; each JSON string inside counts from zero
 _DEFAULT_RETRY_AFTER = 2
 _MAX_RETRY_AFTER = 60
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "ticketgate"}

@@ -20,12 +20,9 @@ from app.sessions.ports import Clock
 
 Algorithm: TypeAlias = Literal["HS256", "RS256", "ES256"]
 
-LEEWAY = timedelta(seconds=30)
-"""Maximum difference between Authing's clock and ours."""
-
+LEEWAY = timedelta(seconds=30)  # maximum difference between Authing's clock and ours
 _MAX_LIFETIME = timedelta(days=3653)
-HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
-"""What the header of Authing's token may hold."""
+HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})  # what the header of Authing's token may hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,7 @@ from app.keyfile.followed import KeyFile
 from app.main import system_clock
 from app.stores import open_store
 
-_TOLERATED_SKEW = timedelta(seconds=20)
-"""Less than the leeway of 30 s for Authing's tokens, because clocks drift."""
+_TOLERATED_SKEW = timedelta(seconds=20)  # less than the leeway for tokens: clocks drift
 _DOUBTS = {
     "store_not_checked": "the server does not say all that is checked ({})",
     "store_not_durable": "no append-only file: a crash of the server ends all sessions",

@@ -13,8 +13,8 @@ from app.config.field_types import type_of
 from app.errors import StartupError
 from app.events import Events
 
+# Bytes. The event loop reads these files again and again, and must not wait for a pipe either.
 _MAX_SECRET_FILE = 64 * 1024
-"""Bytes. The event loop reads these files again and again, and must not wait for a pipe either."""
 _NAMES = (
     "authing_user_pool_secret",
     "authing_token_secrets",

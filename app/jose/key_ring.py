@@ -6,6 +6,7 @@ key binds refresh tokens and encrypts profiles. All are accepted, so no roll-ove
 
 import hmac
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -57,18 +58,16 @@ class SecretKey:
         self.kid = kid
         self._mac_key = _derive(secret, b"ticketgate refresh token v1")
         self._pseudonym_key = _derive(secret, b"ticketgate pseudonym v1")
-        self._pseudonym_of = lru_cache(_REMEMBERED)(self._hash)  # a user sends many requests
+        # A user sends many requests.
+        self.pseudonym: Callable[[str], str] = lru_cache(_REMEMBERED)(self._pseudonym)
         self._cipher = AESGCM(_derive(secret, b"ticketgate profile v1"))
 
     def mac(self, message: bytes) -> bytes:
         """Return the HMAC-SHA256 of the message, 32 bytes."""
         return hmac.digest(self._mac_key, message, "sha256")
 
-    def pseudonym(self, name: str) -> str:
+    def _pseudonym(self, name: str) -> str:
         """Return 16 hex digits for a name. Without the key, no list of names reverses them."""
-        return self._pseudonym_of(name)
-
-    def _hash(self, name: str) -> str:
         return hmac.digest(self._pseudonym_key, name.encode(errors="replace"), "sha256").hex()[:16]
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:

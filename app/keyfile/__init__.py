@@ -34,8 +34,7 @@ _RSA_BITS = 3072
 # Our own members of a JWK, in epoch seconds: when it was made, and when another was promoted.
 _CREATED = "ticketgate_created"
 _UNUSED_SINCE = "ticketgate_unused_since"
-_FOLLOWED_WITHIN = timedelta(seconds=60)
-"""By then every instance has read the changed file and signs with the promoted key."""
+_FOLLOWED_WITHIN = timedelta(seconds=60)  # by then every instance signs with a promoted key
 
 
 @contextmanager

@@ -9,6 +9,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from app.errors import StartupError
 
 _MAX_CONNECTIONS = 16
+_HEAD = (
+    f"HTTP/1.1 {{}}\r\nContent-Type: {CONTENT_TYPE_PLAIN_0_0_4}\r\n"
+    "Content-Length: {}\r\nConnection: close\r\n\r\n"
+)
 
 
 @asynccontextmanager
@@ -32,7 +36,9 @@ async def serve(
             async with asyncio.timeout(deadline):
                 request = await reader.readuntil(b"\r\n\r\n")
                 found = request.startswith((b"GET /metrics ", b"GET /metrics?"))
-                writer.write(_response(await render() if found else None))
+                body = await render() if found else b""
+                status = "200 OK" if found else "404 Not Found"
+                writer.write(_HEAD.format(status, len(body)).encode() + body)
                 writer.close()
                 await writer.wait_closed()
         writer.transport.abort()
@@ -49,13 +55,3 @@ async def serve(
         server.close()
         for writer in connections:
             writer.transport.abort()
-
-
-def _response(body: bytes | None) -> bytes:
-    head = f"""HTTP/1.1 {"404 Not Found" if body is None else "200 OK"}
-Content-Type: {CONTENT_TYPE_PLAIN_0_0_4}
-Content-Length: {len(body or b"")}
-Connection: close
-
-"""
-    return head.replace("\n", "\r\n").encode() + (body or b"")
