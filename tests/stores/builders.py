@@ -49,7 +49,7 @@ def rotation_of(
     secret_kid: str = "second-secret-key",
     window: timedelta = WINDOW,
     key: str | None = None,
-    dry_run: bool = False,
+    **more: Any,
 ) -> Rotation:
     return Rotation(
         session_id=session_id,
@@ -59,7 +59,7 @@ def rotation_of(
         now=at,
         idle_ttl=IDLE,
         recovery_window=window,
-        dry_run=dry_run,
+        **more,
     )
 
 

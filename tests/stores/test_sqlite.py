@@ -38,9 +38,9 @@ from tests.stores.builders import (
     lease_of,
     make_session,
 )
-from tests.stores.contract.steps import Act, end, end_all, erase, rotate
 from tests.stores.engine_table import StalledDisk
 from tests.stores.full_disk import no_room_to_grow
+from tests.stores.steps import Act, end, end_all, erase, rotate
 from tests.support.fakes import RecordedEvents
 
 REUSED = EndReason.REFRESH_REUSED

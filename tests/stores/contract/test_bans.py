@@ -28,18 +28,7 @@ from tests.stores.builders import (
     lease_of,
     make_session,
 )
-from tests.stores.contract.steps import (
-    Act,
-    Step,
-    acquire,
-    create,
-    end,
-    erase,
-    play,
-    purge,
-    rotate,
-    touch,
-)
+from tests.stores.steps import Act, Step, acquire, create, end, erase, play, purge, rotate, touch
 
 UNTIL = NOW + HOUR
 LAST = UNTIL - SECOND

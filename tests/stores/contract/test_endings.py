@@ -19,18 +19,7 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
-from tests.stores.contract.steps import (
-    Act,
-    Step,
-    check,
-    end,
-    end_all,
-    erase,
-    play,
-    purge,
-    rotate,
-    touch,
-)
+from tests.stores.steps import Act, Step, check, end, end_all, erase, play, purge, rotate, touch
 
 TOMBSTONE_LIFE = 7 * DAY
 EXPIRED, LOGGED_OUT = Ended(EndReason.EXPIRED), Ended(EndReason.LOGGED_OUT)

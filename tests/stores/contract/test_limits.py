@@ -20,7 +20,7 @@ from tests.stores.builders import (
     lease_of,
     make_session,
 )
-from tests.stores.contract.steps import acquire, create, end, play, touch
+from tests.stores.steps import acquire, create, end, play, touch
 
 TWO = SessionLimits(max_per_user=2, one_per_device_type=False)
 BOTH = SessionLimits(max_per_user=2, one_per_device_type=True)

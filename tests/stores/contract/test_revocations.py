@@ -22,7 +22,7 @@ from tests.stores.builders import (
     make_session,
     rotation_of,
 )
-from tests.stores.contract.steps import Act, end, end_all, erase, rotate
+from tests.stores.steps import Act, end, end_all, erase, rotate
 
 TTL = 600 * SECOND
 

@@ -12,7 +12,7 @@ from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import Stores
 from tests.stores.builders import HOUR, IDLE, NOW, SECOND, WINDOW, keep, make_session, rotation_of
-from tests.stores.contract.steps import Step, play, rotate, touch
+from tests.stores.steps import Step, play, rotate, touch
 
 RECENT = NOW + HOUR
 RECENT_PREVIOUS = Reused("recent_previous")

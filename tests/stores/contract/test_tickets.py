@@ -15,17 +15,7 @@ from tests.stores.builders import (
     lease_of,
     make_session,
 )
-from tests.stores.contract.steps import (
-    Step,
-    acquire,
-    create,
-    end,
-    play,
-    purge,
-    release,
-    rotate,
-    touch,
-)
+from tests.stores.steps import Step, acquire, create, end, play, purge, release, rotate, touch
 
 ENDS, OVER, FORGOTTEN = NOW + LEASE, NOW + TICKET_LIFE, NOW + IDLE + 7 * DAY
 PLAIN, A = lease_of(), lease_of(key="key-a")

@@ -8,7 +8,7 @@ from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
 from tests.stores.builders import DAY, HOUR, IDLE, NOW, ONE, SECOND, SUBJECT, keep, make_session
-from tests.stores.contract.steps import Act, Step, end, end_all, erase, play, purge, rotate, touch
+from tests.stores.steps import Act, Step, end, end_all, erase, play, purge, rotate, touch
 
 OTHER = "5e00000000000000000000bb"
 LATER = NOW + 4 * HOUR

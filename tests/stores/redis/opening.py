@@ -10,16 +10,14 @@ from pathlib import Path
 
 from app.errors import StoreUnavailable
 from app.sessions.ports import TOMBSTONE_TTL, Stores
-from app.sessions.tokens import new_session_id
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
 from app.stores.redis.maintenance import RedisMaintenance
-from tests.stores.builders import NOW
+from tests.stores.steps import touch
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 
-SESSION = new_session_id()
 PATIENCE = 30.0
 """Seconds for a command, where a test is not about time and the machine may be busy."""
 RECOVERY = 5.0
@@ -74,6 +72,6 @@ async def fails(command: Awaitable[object]) -> bool:
 
 async def seconds_until_it_works(store: Stores) -> float:
     begun = time.monotonic()
-    while await fails(store.sessions.touch(SESSION, 0, NOW)):
+    while await fails(touch(0)(store)):
         assert time.monotonic() - begun < 2 * RECOVERY, "it does not recover"
     return time.monotonic() - begun

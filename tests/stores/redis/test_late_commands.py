@@ -2,36 +2,38 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.sessions.models import End, EndReason
-from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated, Unknown
+from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated
 from app.sessions.ports import Stores
 from app.stores.redis import scripts
 from app.stores.redis.codec import session_key
 from app.stores.redis.engine import ServerClock
 from app.stores.redis.scripts import Script
-from tests.stores.builders import (
-    HOUR,
-    NOW,
-    SUBJECT,
-    UNLIMITED,
-    ban_of,
-    keep,
-    lease_of,
-    make_session,
-    rotation_of,
+from tests.stores.builders import HOUR, NOW, SUBJECT, ban_of, lease_of
+from tests.stores.redis.opening import engine_of, fails, fields_of, opened
+from tests.stores.steps import (
+    Act,
+    Step,
+    acquire,
+    active_ids,
+    add,
+    create,
+    end_all,
+    erase,
+    find,
+    lift,
+    play,
+    put,
+    rotate,
+    run,
+    touch,
 )
-from tests.stores.redis.opening import SESSION, engine_of, fails, fields_of, opened
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
-
-Command = Callable[[Stores], Awaitable[Any]]
 
 
 @pytest.fixture
@@ -39,88 +41,47 @@ def command_timeout() -> float:
     return 0.5
 
 
-@dataclass(frozen=True)
-class Late:
-    """A late command, what another instance does meanwhile, and what it must find afterwards."""
-
-    script: Script
-    command: Command
-    meanwhile: tuple[Command, ...]
-    look: Command
-    finds: Callable[[Any], bool]
-
-
-LATE = [
-    Late(
-        scripts.ROTATE,
-        lambda store: store.sessions.rotate(rotation_of(0, session_id=SESSION)),
-        (
-            lambda store: store.sessions.rotate(rotation_of(0, session_id=SESSION)),
-            lambda store: store.sessions.touch(SESSION, 1, NOW),
-        ),
-        lambda store: store.sessions.rotate(rotation_of(1, session_id=SESSION)),
-        lambda outcome: isinstance(outcome, Rotated),
-    ),
-    Late(
-        scripts.END_ALL,
-        lambda store: store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW)),
-        (lambda store: keep(store, make_session("again")),),
-        lambda store: store.sessions.touch("again", 0, NOW),
-        lambda outcome: isinstance(outcome, Active),
-    ),
-    Late(
-        scripts.LIFT,
-        lambda store: store.bans.lift(SUBJECT, NOW),
-        (lambda store: store.bans.put(ban_of()),),
-        lambda store: store.bans.find(SUBJECT, NOW),
-        lambda ban: ban == ban_of(),
-    ),
-    Late(
-        scripts.BAN,
-        lambda store: store.bans.put(ban_of()),
-        (lambda store: store.bans.put(ban_of()), lambda store: store.bans.lift(SUBJECT, NOW)),
-        lambda store: store.bans.find(SUBJECT, NOW),
-        lambda ban: ban is None,
-    ),
-    Late(
-        scripts.ACQUIRE,
-        lambda store: store.tickets.acquire(lease_of()),
-        (),
-        lambda store: store.tickets.acquire(lease_of(holder="holder-b")),
-        lambda outcome: outcome == Acquired(),
-    ),
-    Late(
-        scripts.CREATE_SESSION,
-        lambda store: store.tickets.create_session(lease_of(), make_session(), UNLIMITED),
-        (),
-        lambda store: store.sessions.active_sessions(SUBJECT, NOW),
-        lambda active: [session.id for session in active] == [SESSION],
-    ),
+AGAIN_IS_ACTIVE: Step = (touch(0, session_id="again"), Active)
+LATE: list[tuple[Script, Act, Sequence[Act], Step]] = [
+    (scripts.ROTATE, rotate(0), [rotate(0), touch(1)], (rotate(1), Rotated)),
+    (scripts.END_ALL, end_all(), [add("again")], AGAIN_IS_ACTIVE),
+    (scripts.LIFT, lift(), [put(ban_of())], (find(), ban_of())),
+    (scripts.BAN, put(ban_of()), [put(ban_of()), lift()], (find(), None)),
+    (scripts.ACQUIRE, acquire(lease_of()), [], (acquire(lease_of(holder="b")), Acquired())),
+    (scripts.CREATE_SESSION, create(lease_of(), "late"), [], (active_ids(), ["session-a"])),
 ]
 
 
-@pytest.mark.parametrize("late", LATE, ids=lambda late: late.script.name)
-async def test_a_late_command_changes_nothing(
-    valkey: Server, store: Stores, other: Stores, proxy: Proxy, late: Late
+@pytest.mark.parametrize(
+    ("script", "late", "meanwhile", "found"), LATE, ids=[script.name for script, *_ in LATE]
+)
+async def test_a_late_command_changes_nothing(  # noqa: PLR0917  # four are fixtures
+    valkey: Server,
+    store: Stores,
+    other: Stores,
+    proxy: Proxy,
+    script: Script,
+    late: Act,
+    meanwhile: Sequence[Act],
+    found: Step,
 ) -> None:
-    await keep(store, make_session(SESSION))  # it knows the server's clock from here on
-    valkey.cli("SCRIPT", "LOAD", late.script.text)
-    proxy.keep_back(late.script.digest.encode())
-    assert await fails(late.command(store))
-    for command in late.meanwhile:
-        await command(other)
+    await run(store, add())  # it knows the server's clock from here on
+    valkey.cli("SCRIPT", "LOAD", script.text)
+    proxy.keep_back(script.digest.encode())
+    assert await fails(late(store))
+    await run(other, *meanwhile)
     await asyncio.to_thread(proxy.deliver)
-    assert late.finds(await late.look(other))
+    await play(other, found)
 
 
 @pytest.mark.parametrize("jump", [-10_000, 10_000])
 async def test_a_jump_of_the_servers_clock_fails_no_command(
     valkey: Server, store: Stores, jump: int
 ) -> None:
-    await keep(store, make_session(SESSION))
+    await run(store, add())
     seconds, _ = valkey.cli("TIME")
     engine_of(store)._server_clock.learn(1000 * int(seconds) - jump, anew=True)
-    assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+    await play(store, (touch(0), Active))
 
 
 def test_a_reply_that_was_long_on_its_way_does_not_shorten_the_life_of_commands() -> None:
@@ -134,80 +95,70 @@ def test_a_reply_that_was_long_on_its_way_does_not_shorten_the_life_of_commands(
 async def test_a_used_token_is_judged_after_the_servers_clock_has_jumped_back(
     valkey: Server, store: Stores
 ) -> None:
-    await keep(store, make_session(SESSION, generation=2))
-    valkey.cli("HSET", session_key(SESSION), "rotated_at", 1000 * 2**40)
-    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+    await run(store, add(generation=2))
+    valkey.cli("HSET", session_key("session-a"), "rotated_at", 1000 * 2**40)
+    await play(store, (rotate(0), Reused("stale")))
 
 
 async def test_a_command_whose_time_is_over_is_not_sent(
     valkey: Server, events: RecordedEvents
 ) -> None:
     async with opened(valkey.url, events, command_timeout=0.05) as hasty:
-        assert await fails(hasty.sessions.touch(SESSION, 0, NOW))
+        assert await fails(touch(0)(hasty))
     assert fields_of(events, "store_failed") == ["TimeoutError"]
 
 
-async def with_a_kept_copy(proxy: Proxy, script: Script, command: Awaitable[Any]) -> Any:
+async def with_a_kept_copy(store: Stores, proxy: Proxy, script: Script, act: Act) -> object:
     """Run the command, whose first copy the network keeps back; its second run replies."""
     proxy.keep_back(script.digest.encode())
-    running = asyncio.ensure_future(command)
+    running = asyncio.ensure_future(act(store))
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
     proxy.cut()
     return await running
 
 
-FIRST_COPIES: list[tuple[Script, Callable[[Stores, str], Awaitable[Any]], str]] = [
-    (scripts.LIFT, lambda store, who: store.bans.lift(who, NOW), "ban"),
-    (scripts.BAN, lambda store, who: store.bans.put(ban_of(who, until=NOW + HOUR)), "ban"),
-    (scripts.BAN, lambda store, who: store.bans.put(ban_of(who)), "login"),
-    (
-        scripts.END_ALL,
-        lambda store, who: store.sessions.end_all(who, End(EndReason.KICKED, NOW)),
-        "login",
-    ),
-    (scripts.ERASE, lambda store, who: store.sessions.erase(who, NOW), "login"),
-]
+A_BAN: tuple[list[Act], list[Step]] = ([put(ban_of())], [(find(), ban_of())])
+A_LOGIN: tuple[list[Act], list[Step]] = ([lift(), add("again")], [(find(), None), AGAIN_IS_ACTIVE])
 
 
-@pytest.mark.parametrize(("script", "command", "newer"), FIRST_COPIES)
+@pytest.mark.parametrize(
+    ("script", "command_for", "newer"),
+    [
+        (scripts.LIFT, lift, A_BAN),
+        (scripts.BAN, lambda who: put(ban_of(who, until=NOW + HOUR)), A_BAN),
+        (scripts.BAN, lambda who: put(ban_of(who)), A_LOGIN),
+        (scripts.END_ALL, lambda who: end_all(subject=who), A_LOGIN),
+        (scripts.ERASE, lambda who: erase(subject=who), A_LOGIN),
+    ],
+)
 async def test_a_first_copy_undoes_nothing_newer(  # noqa: PLR0917  # three are fixtures
     store: Stores,
     other: Stores,
     proxy: Proxy,
     script: Script,
-    command: Callable[[Stores, str], Awaitable[Any]],
-    newer: str,
+    command_for: Callable[[str], Act],
+    newer: tuple[list[Act], list[Step]],
 ) -> None:
-    await keep(store, make_session(SESSION))
-    await command(other, "another")  # the server knows the script from here on
-    await with_a_kept_copy(proxy, script, command(store, SUBJECT))
-    if newer == "ban":
-        await other.bans.put(ban_of())
-    else:
-        await other.bans.lift(SUBJECT, NOW)
-        await keep(other, make_session("again"))
+    await run(store, add())
+    await run(other, command_for("another"))  # the server knows the script from here on
+    await with_a_kept_copy(store, proxy, script, command_for(SUBJECT))
+    acts, found = newer
+    await run(other, *acts)
     await asyncio.to_thread(proxy.deliver)
-    expected, state = (ban_of(), Unknown) if newer == "ban" else (None, Active)
-    assert await other.bans.find(SUBJECT, NOW) == expected
-    assert isinstance(await other.sessions.touch("again", 0, NOW), state)
+    await play(other, *found)
 
 
 @pytest.mark.parametrize(
     ("presented", "use"),
-    [
-        (0, lambda store: store.sessions.touch(SESSION, 1, NOW)),
-        (1, lambda store: store.sessions.rotate(rotation_of(2, session_id=SESSION))),
-    ],
+    [(0, touch(1)), (1, rotate(2))],
     ids=["the predecessor", "the current token"],
 )
 async def test_a_first_copy_that_comes_after_its_second_run_judges_nothing(
-    store: Stores, other: Stores, proxy: Proxy, presented: int, use: Command
+    store: Stores, other: Stores, proxy: Proxy, presented: int, use: Act
 ) -> None:
-    await keep(store, make_session(SESSION))
-    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
-    refresh = store.sessions.rotate(rotation_of(presented, session_id=SESSION))
-    outcome = await with_a_kept_copy(proxy, scripts.ROTATE, refresh)
+    await run(store, add(), rotate(0))
+    outcome = await with_a_kept_copy(store, proxy, scripts.ROTATE, rotate(presented))
     assert isinstance(outcome, Rotated | Replayed)
     assert isinstance(await use(other), Rotated | Active)
     await asyncio.to_thread(proxy.deliver)
-    assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)
+    await play(other, (touch(3), Active))

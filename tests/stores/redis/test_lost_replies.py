@@ -4,13 +4,12 @@ Without that, a rotation whose reply is lost would look like a theft to the stor
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from app.sessions.models import End, EndReason
+from app.sessions.models import EndReason
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -23,71 +22,67 @@ from app.sessions.outcomes import (
     Rotated,
     Unknown,
 )
-from app.sessions.ports import SessionLimits, Stores
-from app.sessions.tokens import new_session_id
+from app.sessions.ports import Stores
 from app.stores.redis import scripts
 from app.stores.redis.scripts import Script
-from tests.stores.builders import (
-    NOW,
-    SUBJECT,
-    UNLIMITED,
-    WINDOW,
-    ban_of,
-    keep,
-    lease_of,
-    make_session,
-    rotation_of,
+from tests.stores.builders import HOUR, NOW, ONE, WINDOW, ban_of, lease_of, make_session
+from tests.stores.redis.opening import engine_of, fails
+from tests.stores.steps import (
+    Act,
+    acquire,
+    active_ids,
+    add,
+    create,
+    end,
+    end_all,
+    erase,
+    lift,
+    play,
+    put,
+    release,
+    rotate,
+    run,
+    touch,
 )
-from tests.stores.redis.opening import SESSION, engine_of, fails
 from tests.support.processes import soon
 from tests.support.proofs import proof_of
 from tests.support.valkey.proxy import Proxy
 
 STRICT = timedelta(0)
+LOGGED_OUT = Ended(EndReason.LOGGED_OUT)
 
 
-def lose(proxy: Proxy, script: Script, *, times: int = 1) -> None:
-    proxy.lose_reply(b"^EVALSHA " + script.digest.encode(), times=times)
+def lose(proxy: Proxy, *lost: Script, times: int = 1) -> None:
+    for script in lost:
+        proxy.lose_reply(b"^EVALSHA " + script.digest.encode(), times=times)
 
 
 async def in_the_feed(store: Stores) -> list[str]:
-    page = await store.sessions.revocations("", NOW, timedelta(minutes=10))
+    page = await store.sessions.revocations("", NOW, HOUR)
     return [each["sid"] for _, each in page.revocations]
-
-
-async def keep_some(store: Stores, count: int) -> list[str]:
-    ids = [new_session_id() for _ in range(count)]
-    for session_id in ids:
-        await keep(store, make_session(session_id))
-    return ids
 
 
 @pytest.mark.parametrize("window", [WINDOW, STRICT], ids=["with a window", "strict"])
 async def test_500_rotations_with_lost_replies_all_succeed(
     store: Stores, proxy: Proxy, window: timedelta
 ) -> None:
-    await keep(store, make_session(SESSION))
-    await store.sessions.rotate(rotation_of(0, session_id=SESSION))  # the script is known now
+    await run(store, add(), rotate(0))  # the script is known now
     for generation in range(1, 501):
         lose(proxy, scripts.ROTATE)
-        outcome = await store.sessions.rotate(
-            rotation_of(generation, session_id=SESSION, window=window)
-        )
+        outcome = await rotate(generation, window=window)(store)
         assert isinstance(outcome, Rotated)
-        assert outcome.session.generation == generation + 1
-        assert outcome.rolled_forward is False
+        assert (outcome.session.generation, outcome.rolled_forward) == (generation + 1, False)
     assert proxy.lost == 500
-    assert isinstance(await store.sessions.touch(SESSION, 501, NOW), Active)
+    await play(store, (touch(501), Active))
 
 
 async def test_a_rotation_whose_reply_is_lost_twice_is_replayed_to_the_next_request(
     store: Stores, proxy: Proxy
 ) -> None:
-    await keep(store, make_session(SESSION))
-    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
+    await run(store, add(), rotate(0))
     lose(proxy, scripts.ROTATE, times=2)
-    assert await fails(store.sessions.rotate(rotation_of(1, session_id=SESSION)))
-    again = await store.sessions.rotate(rotation_of(1, session_id=SESSION))
+    assert await fails(rotate(1)(store))
+    again = await rotate(1)(store)
     assert isinstance(again, Replayed)
     assert again.session.generation == 2
 
@@ -95,165 +90,139 @@ async def test_a_rotation_whose_reply_is_lost_twice_is_replayed_to_the_next_requ
 async def test_a_second_run_does_not_take_its_own_proof_for_a_used_one(
     store: Stores, proxy: Proxy
 ) -> None:
-    await keep(store, make_session(SESSION, key_thumbprint="key-a"))
+    await run(store, add(key_thumbprint="key-a"))
     for jti, outcome in enumerate((Rotated, Replayed, Replayed)):
-        rotation = replace(rotation_of(0, session_id=SESSION), proof=proof_of(jti=jti))
+        refresh = rotate(0, proof=proof_of(jti=jti))
         lose(proxy, scripts.ROTATE)
-        assert isinstance(await store.sessions.rotate(rotation), outcome)
-        assert await store.sessions.rotate(rotation) == ProofRefused("reused")
+        await play(store, (refresh, outcome), (refresh, ProofRefused("reused")))
     assert proxy.lost == 3
 
 
 async def test_a_second_run_repeats_a_roll_forward_a_replay_and_a_reuse(
     store: Stores, proxy: Proxy
 ) -> None:
-    await keep(store, make_session(SESSION))
-    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
+    await run(store, add(), rotate(0))
     lose(proxy, scripts.ROTATE)
-    rolled_forward = await store.sessions.rotate(rotation_of(2, session_id=SESSION))
+    rolled_forward = await rotate(2)(store)
     assert isinstance(rolled_forward, Rotated)
     assert rolled_forward.rolled_forward is True
     lose(proxy, scripts.ROTATE)
-    replayed = await store.sessions.rotate(rotation_of(2, session_id=SESSION))
-    assert replayed == Replayed(rolled_forward.session, replays=1)
+    await play(store, (rotate(2), Replayed(rolled_forward.session, replays=1)))
     lose(proxy, scripts.ROTATE)
-    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+    await play(store, (rotate(0), Reused("stale")))
 
 
 @pytest.mark.parametrize("meanwhile", ["refresh in the window", "refresh", "end"])
 async def test_a_second_run_neither_ends_a_session_for_reuse_nor_undoes_an_end(
     store: Stores, other: Stores, proxy: Proxy, meanwhile: str
 ) -> None:
-    window = STRICT if meanwhile == "refresh" else WINDOW
-    await keep(store, make_session(SESSION))
-    await store.sessions.rotate(rotation_of(0, session_id=SESSION))
+    await run(store, add(), rotate(0))
     lose(proxy, scripts.ROTATE)
     proxy.delay(None)  # the second run's connection is not ready before we say so
-    late = asyncio.create_task(
-        store.sessions.rotate(rotation_of(1, session_id=SESSION, window=window))
-    )
+    window = STRICT if meanwhile == "refresh" else WINDOW
+    late = asyncio.ensure_future(rotate(1, window=window)(store))
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.lost == 1)
     if meanwhile == "end":
-        await other.sessions.end(SESSION, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
+        await run(other, end())
         proxy.pass_through()
-        assert await late == Ended(EndReason.LOGGED_OUT)
+        assert await late == LOGGED_OUT
         return
-    assert isinstance(await other.sessions.rotate(rotation_of(2, session_id=SESSION)), Rotated)
+    await play(other, (rotate(2), Rotated))
     proxy.pass_through()
     assert await fails(late)
-    assert isinstance(await other.sessions.touch(SESSION, 3, NOW), Active)
+    await play(other, (touch(3), Active))
 
 
 async def test_an_end_with_a_lost_reply_is_reported_as_changed_once(
     store: Stores, proxy: Proxy
 ) -> None:
-    ids = await keep_some(store, 51)
-    await store.sessions.end(ids.pop(), SUBJECT, End(EndReason.LOGGED_OUT, NOW))
+    await run(store, add("known"), end(session_id="known"))
+    ids = [f"session-{number}" for number in range(50)]
     for session_id in ids:
+        log_out = end(session_id=session_id)
+        await run(store, add(session_id))
         lose(proxy, scripts.END)
-        ended = await store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
-        assert ended == Ended(EndReason.LOGGED_OUT, changed=True)
-        again = await store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
-        assert again == Ended(EndReason.LOGGED_OUT)
+        await play(store, (log_out, replace(LOGGED_OUT, changed=True)), (log_out, LOGGED_OUT))
     assert proxy.lost == 50
-    assert (await in_the_feed(store))[1:] == ids
-
-
-EndAll = Callable[[Stores], Awaitable[object]]
+    assert await in_the_feed(store) == ["known", *ids]
 
 
 @pytest.mark.parametrize(
     ("script", "end_them"),
-    [
-        (
-            scripts.END_ALL,
-            lambda store: store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW)),
-        ),
-        (scripts.BAN, lambda store: store.bans.put(ban_of())),
-        (scripts.ERASE, lambda store: store.sessions.erase(SUBJECT, NOW)),
-    ],
+    [(scripts.END_ALL, end_all()), (scripts.BAN, put(ban_of())), (scripts.ERASE, erase())],
     ids=["end_all", "ban", "erase"],
 )
 async def test_a_second_run_returns_the_ids_that_its_first_run_ended(
-    store: Stores, proxy: Proxy, script: Script, end_them: EndAll
+    store: Stores, proxy: Proxy, script: Script, end_them: Act
 ) -> None:
-    await end_them(store)
-    await store.bans.lift(SUBJECT, NOW)
-    ended: list[str] = []
-    for _ in range(20):
-        ids = await keep_some(store, 3)
+    await run(store, end_them, lift())
+    for number in range(20):
+        ids = [f"session-{number}-{name}" for name in "abc"]
+        await run(store, *map(add, ids))
         lose(proxy, script)
-        assert await end_them(store) == ids
-        assert await end_them(store) == []
-        await store.bans.lift(SUBJECT, NOW)
-        ended += ids
+        await play(store, (end_them, ids), (end_them, []), (lift(), None))
+        assert (await in_the_feed(store))[-3:] == ids
     assert proxy.lost == 20
-    assert await in_the_feed(store) == ended
+    assert len(await in_the_feed(store)) == 60
 
 
 async def test_a_second_run_of_a_login_returns_the_replaced_ids(
     store: Stores, proxy: Proxy
 ) -> None:
-    only = SessionLimits(max_per_user=1, one_per_device_type=False)
-    (before,) = await keep_some(store, 1)
-    for number in range(50):
-        new = make_session(new_session_id())
-        lease = lease_of(f"ticket-{number}")
+    await run(store, add("session-0"))
+    for number in range(1, 51):
         lose(proxy, scripts.CREATE_SESSION)
-        assert await store.tickets.create_session(lease, new, only) == Opened([before])
-        before = new.id
+        log_in = create(lease_of(f"ticket-{number}"), f"session-{number}", ONE)
+        await play(store, (log_in, Opened([f"session-{number - 1}"])))
     assert proxy.lost == 50
-    assert [one.id for one in await store.sessions.active_sessions(SUBJECT, NOW)] == [before]
+    await play(store, (active_ids(), ["session-50"]))
 
 
 async def test_a_login_with_lost_replies_leases_and_uses_its_ticket_once(
     store: Stores, proxy: Proxy
 ) -> None:
-    await store.tickets.acquire(lease_of("first", key="first key"))
-    await store.tickets.release(lease_of("first", key="first key"))
-    await keep_some(store, 1)
+    first = lease_of("first", key="first key")
+    await run(store, acquire(first), release(first), add())
     for number in range(50):
         lease = lease_of(f"ticket-{number}", key=f"key-{number}", holder=f"holder-{number}")
-        session = make_session(new_session_id())
-        for script in (scripts.ACQUIRE, scripts.RELEASE, scripts.CREATE_SESSION):
-            lose(proxy, script)
-        other = replace(lease, holder="another")
-        assert await store.tickets.acquire(other) == Acquired()
-        await store.tickets.release(other)
-        assert await store.tickets.acquire(lease) == Acquired()
-        assert await store.tickets.create_session(lease, session, UNLIMITED) == Opened([])
-        assert await store.tickets.acquire(lease) == AlreadyUsed(session)
+        other, name = replace(lease, holder="another"), f"session-{number}"
+        lose(proxy, scripts.ACQUIRE, scripts.RELEASE, scripts.CREATE_SESSION)
+        await play(
+            store,
+            *((acquire(other), Acquired()), (release(other), None), (acquire(lease), Acquired())),
+            *((create(lease, name), Opened([])), (acquire(lease), AlreadyUsed(make_session(name)))),
+        )
     assert proxy.lost == 150
 
 
 async def test_a_cut_connection_does_not_affect_the_next_command(
     store: Stores, proxy: Proxy
 ) -> None:
-    await keep(store, make_session(SESSION))
+    await run(store, add())
     for _ in range(20):
         proxy.cut()
-        assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+        await play(store, (touch(0), Active))
     proxy.refuse()
     proxy.cut()
-    assert await fails(store.sessions.touch(SESSION, 0, NOW))
+    assert await fails(touch(0)(store))
     proxy.pass_through()
-    assert await store.sessions.touch(new_session_id(), 0, NOW) == Unknown()
+    await play(store, (touch(0, session_id="unknown"), Unknown()))
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
     store: Stores, proxy: Proxy
 ) -> None:
-    await keep(store, make_session(SESSION, generation=5))
+    await run(store, add(generation=5))
     proxy.cut()
     (idle,) = engine_of(store)._connections._idle
     await asyncio.to_thread(soon, lambda: not idle.is_open)
     # This is the first run: a second one never ends a session.
-    assert await store.sessions.rotate(rotation_of(0, session_id=SESSION)) == Reused("stale")
+    await play(store, (rotate(0), Reused("stale")))
 
 
 async def test_a_connection_with_a_reply_to_no_command_is_not_used(store: Stores) -> None:
-    await keep(store, make_session(SESSION))
+    await run(store, add())
     (idle,) = engine_of(store)._connections._idle
     idle.data_received(b"+OK\r\n")
-    assert isinstance(await store.sessions.touch(SESSION, 0, NOW), Active)
+    await play(store, (touch(0), Active))
     assert idle not in engine_of(store)._connections._idle
