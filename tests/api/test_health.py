@@ -10,7 +10,6 @@ from typing import cast
 
 from app.api.routes.public import StoreProbe
 from app.sessions.ports import Maintenance
-from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import RunningApp
 
 READY = {"store": "ok", "keys": "ok", "secrets": "ok", "draining": "no"}
@@ -90,7 +89,7 @@ async def test_a_broken_key_file_is_shown_until_it_is_repaired_and_fails_nothing
     good = file.read_bytes()
     for content, state in ((b"", "reload_failed"), (good, "ok")):
         file.write_bytes(content)
-        follow_keys(app)
+        app.follow_keys()
         response = await app.phone.get("/readyz")
         assert (response.status_code, response.json()["status"]) == (200, "ready")
         assert response.json()["checks"] == READY | {"keys": state}

@@ -1,7 +1,6 @@
 """Made-up users, tokens and responses, and a scripted server on a real socket."""
 
 import asyncio
-import base64
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -96,10 +95,6 @@ def make_user(**changes: Any) -> dict[str, Any]:
 
 def encoded(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 # --- without a connection ---

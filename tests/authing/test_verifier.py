@@ -3,7 +3,6 @@
 In addition to the tables in tests/forgeries.
 """
 
-import hmac
 from typing import Any
 
 import jwt
@@ -20,13 +19,14 @@ from tests.authing.builders import (
     SECRET,
     UNIONID,
     USER_ID,
-    base64url,
     encoded,
     hs256_verifier,
     legacy_claims,
     sign_token,
     verifier,
 )
+from tests.forgeries.any_jws import mac
+from tests.forgeries.forge import ABSENT, compact
 
 ISSUER = "https://app.example.com/oidc"
 APP_ID = "5e0000000000000000000099"
@@ -39,9 +39,12 @@ def id_token_claims(**changes: Any) -> dict[str, Any]:
     return {"sub": USER_ID, "aud": APP_ID, "iss": ISSUER, "nonce": "n", **times, **changes}
 
 
+def present(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not ABSENT}
+
+
 def with_data(**changes: Any) -> dict[str, Any]:
-    data = {**legacy_claims()["data"], **changes}
-    return legacy_claims(data={name: value for name, value in data.items() if value != "absent"})
+    return legacy_claims(data=present({**legacy_claims()["data"], **changes}))
 
 
 class FixedKeys:
@@ -212,23 +215,28 @@ async def test_times_are_whole_seconds_in_a_sane_range(times: dict[str, Any]) ->
 # --- audience and user ---
 
 
+ANOTHER = "5e00000000000000000000bb"
+WRONG_DATA: dict[str, list[Any]] = {
+    "clientId": [ABSENT, None, "", [POOL], True, ANOTHER],
+    "userPoolId": [ANOTHER],
+    "id": [ABSENT, None, "", 7, [USER_ID]],
+    "_id": [ANOTHER],
+    "userId": [ANOTHER],
+    "unionid": [7, ["a"]],
+}
+WRONG_CLAIMS: dict[str, list[Any]] = {
+    "sub": [ANOTHER, 7],
+    "data": [ABSENT, None, "made-up", [], {}],
+    "iat": [ABSENT],
+    "exp": [ABSENT],
+}
+
+
 @pytest.mark.parametrize(
     "claims",
     [
-        with_data(clientId=None),
-        with_data(clientId=""),
-        with_data(clientId=[POOL]),
-        with_data(clientId=True),
-        with_data(id=None),
-        with_data(id=""),
-        with_data(id=7),
-        with_data(id=[USER_ID]),
-        with_data(userId="5e00000000000000000000bb"),
-        with_data(unionid=7),
-        with_data(unionid=["a"]),
-        legacy_claims(sub="5e00000000000000000000bb"),
-        legacy_claims(sub=7),
-        legacy_claims(data={}),
+        *(with_data(**{name: value}) for name in WRONG_DATA for value in WRONG_DATA[name]),
+        *(present(legacy_claims(**{n: v})) for n in WRONG_CLAIMS for v in WRONG_CLAIMS[n]),
         id_token_claims(),
     ],
 )
@@ -238,23 +246,18 @@ async def test_a_token_for_another_pool_or_without_a_user_is_refused(
     await refuses(sign_token(claims))
 
 
+WRONG_ID_TOKEN: dict[str, list[Any]] = {
+    "iss": [f"{ISSUER}/", ISSUER.removesuffix("/oidc"), [ISSUER], None],
+    "aud": ["another", APP_ID[:-1], None, [], [APP_ID, "another"], [APP_ID, APP_ID]],
+    "sub": [None, ""],
+    "data": [{"id": USER_ID}, {"clientId": ANOTHER}],
+}
+
+
 @pytest.mark.parametrize(
     "claims",
     [
-        id_token_claims(iss="https://app.example.com/oidc/"),
-        id_token_claims(iss="https://app.example.com"),
-        id_token_claims(iss=[ISSUER]),
-        id_token_claims(iss=None),
-        id_token_claims(aud="another"),
-        id_token_claims(aud=APP_ID[:-1]),
-        id_token_claims(aud=None),
-        id_token_claims(aud=[]),
-        id_token_claims(aud=[APP_ID, "another"]),
-        id_token_claims(aud=[APP_ID, APP_ID]),
-        id_token_claims(sub=None),
-        id_token_claims(sub=""),
-        id_token_claims(data={"id": USER_ID}),
-        id_token_claims(data={"clientId": "5e0000000000000000000002"}),
+        *(id_token_claims(**{n: v}) for n in WRONG_ID_TOKEN for v in WRONG_ID_TOKEN[n]),
         legacy_claims(),
     ],
 )
@@ -278,35 +281,27 @@ async def test_an_hs256_id_token_is_accepted_with_issuer_and_audience() -> None:
 # --- forgeries ---
 
 
-def signed(header: dict[str, Any], secret: bytes) -> str:
-    """Sign any header with HS256; PyJWT itself refuses some headers and secrets."""
-    message = ".".join(base64url(encoded(part).encode()) for part in (header, legacy_claims()))
-    return f"{message}.{base64url(hmac.digest(secret, message.encode(), 'sha256'))}"
-
-
 async def test_a_public_key_is_not_accepted_as_a_shared_secret() -> None:
     # The algorithm is compared before the key is used, so one encoding shows it for all.
     public = RSA_KEY.public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    await refuses(signed({"alg": "HS256"}, pem), oidc_verifier(TokenKey("RS256", public)))
+    token = compact({"alg": "HS256"}, legacy_claims(), mac(pem, 256))
+    await refuses(token, oidc_verifier(TokenKey("RS256", public)))
+
+
+WRONG_HEADER: dict[str, list[Any]] = {
+    "cty": ["JWT"],
+    "typ": ["at+jwt", "JOSE", " JWT", "", 7, ["JWT"]],
+    "kid": [7, ["a"]],
+}
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [
-        {"cty": "JWT"},
-        {"typ": "at+jwt"},
-        {"typ": "JOSE"},
-        {"typ": " JWT"},
-        {"typ": ""},
-        {"typ": 7},
-        {"typ": ["JWT"]},
-        {"kid": 7},
-        {"kid": ["a"]},
-    ],
+    ("name", "value"), [(name, value) for name in WRONG_HEADER for value in WRONG_HEADER[name]]
 )
-async def test_a_header_with_another_member_or_type_is_refused(headers: dict[str, Any]) -> None:
-    await refuses(signed({"alg": "HS256", "typ": "JWT", **headers}, SECRET.encode()))
+async def test_a_header_with_another_member_or_type_is_refused(name: str, value: Any) -> None:
+    header = {"alg": "HS256", "typ": "JWT", name: value}
+    await refuses(compact(header, legacy_claims(), mac(SECRET.encode(), 256)))
 
 
 def profile(members: str, **changes: Any) -> str:

@@ -4,14 +4,15 @@ import hmac
 import itertools
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.forgeries.forge import Forge, Forgeries, Sign, as_json, constant
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.forgeries.forge import Forge, Forgeries, Sign, as_json, constant, sign_with
 from tests.sessions.builders import b64
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_NONE = ("none", "None", "NONE", "nOnE", "noNE")
 
 
 # --- unsigned, or signed badly ---
@@ -19,13 +20,6 @@ _NONE = ("none", "None", "NONE", "nOnE", "noNE")
 
 def _none(algorithm: str, by: Sign | None) -> Callable[[Forge], str]:
     return lambda forge: forge.token(header={"alg": algorithm}, by=by)
-
-
-ALG_NONE: Forgeries[Forge] = {
-    f"alg-{algorithm}-{form}": _none(algorithm, by)
-    for algorithm in _NONE
-    for form, by in (("unsigned", constant(b"")), ("signature-kept", None))
-}
 
 
 def _by(change: Callable[[bytes], bytes]) -> Callable[[Forge], str]:
@@ -43,23 +37,17 @@ def flipped(position: int) -> Callable[[bytes], bytes]:
     return flip
 
 
-SIGNATURE: Forgeries[Forge] = {
-    "signature-null": _by(lambda _: b""),
-    "signature-stripped": lambda forge: forge.token().rpartition(".")[0],
-    "signature-truncated": _by(lambda signature: signature[:-1]),
-    "signature-first-bit": _by(flipped(0)),
-    "signature-middle-bit": _by(flipped(16)),
-    "signature-last-bit": _by(flipped(-1)),
-}
-
-
 def mac(secret: bytes, bits: int) -> Sign:
     return lambda message: hmac.digest(secret, message, f"sha{bits}")
 
 
-HMAC_BLANK: Forgeries[Forge] = {
-    "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256))
-}
+def own_key(algorithm: str, make: Callable[[], Any]) -> Callable[[Forge], str]:
+    """A token of another algorithm, signed with a key that the attacker has made."""
+    return lambda forge: forge.token(header={"alg": algorithm}, by=sign_with(algorithm, make()))
+
+
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
 
 
 # --- a header that chooses the key or the rules ---
@@ -69,24 +57,8 @@ def _own_key(member: Callable[[Forge], dict[str, Any]]) -> Callable[[Forge], str
     return lambda forge: forge.token(header=member(forge), by=forge.own_sign)
 
 
-KEY_IN_HEADER: Forgeries[Forge] = {
-    "header-jwk": _own_key(lambda forge: {"jwk": dict(forge.own_jwk)}),
-    "header-jku": _own_key(lambda _: {"jku": "https://evil.test/jwks.json"}),
-    "header-x5u": _own_key(lambda _: {"x5u": "https://evil.test/certificate.pem"}),
-    "header-x5c": _own_key(lambda _: {"x5c": ["MIIB"]}),
-}
-
-
 def _header(**members: Any) -> Callable[[Forge], str]:
     return lambda forge: forge.token(header=members)
-
-
-CRIT: Forgeries[Forge] = {
-    "crit-unknown": _header(crit=["made-up"], **{"made-up": True}),
-    "crit-empty": _header(crit=[]),
-    "crit-not-a-list": _header(crit="exp"),
-    "crit-b64-false": _header(crit=["b64"], b64=False),
-}
 
 
 # --- another form ---
@@ -114,21 +86,10 @@ def _bomb(_: Forge) -> str:
     return _encrypted(b"", content, alg="dir", enc="A256GCM", zip="DEF")
 
 
-NOT_COMPACT: Forgeries[Forge] = {
-    "jws-json-flattened": _flattened,
-    "jws-json-general": _general,
-    "jwe-dir": lambda forge: _encrypted(b"", as_json(forge.claims), alg="dir", enc="A256GCM"),
-    "jwe-pbes2-a-billion-rounds": lambda forge: _encrypted(
-        bytes(24),
-        as_json(forge.claims),
-        alg="PBES2-HS256+A128KW",
-        enc="A128CBC-HS256",
-        p2s="c2FsdA",
-        p2c=1_000_000_000,
-    ),
-    "jwe-zip-bomb": _bomb,
-    "nested": lambda forge: forge.token(claims=forge.token().encode()),
-}
+def _pbes2(forge: Forge) -> str:
+    rounds = {"p2s": "c2FsdA", "p2c": 1_000_000_000}
+    header = {"alg": "PBES2-HS256+A128KW", "enc": "A128CBC-HS256", **rounds}
+    return _encrypted(bytes(24), as_json(forge.claims), **header)
 
 
 def respelled(token: str, part: int) -> str:
@@ -140,16 +101,52 @@ def respelled(token: str, part: int) -> str:
     return ".".join(parts)
 
 
+def _twice(members: Mapping[str, Any], name: str) -> bytes:
+    """A JSON object in which one member occurs twice, with the same value."""
+    return as_json(members)[:-1] + b", " + as_json({name: members[name]})[1:]
+
+
 def _plain_alphabet(forge: Forge) -> str:
     tokens = (forge.token(claims={"pad": "x" * length}) for length in itertools.count())
     token = next(token for token in tokens if "-" in token and "_" in token)
     return token.replace("-", "+").replace("_", "/")
 
 
-SPELLING: Forgeries[Forge] = {
+ANY_JWS: Forgeries[Forge] = {
+    **{
+        f"alg-{algorithm}-{form}": _none(algorithm, by)
+        for algorithm in ("none", "None", "NONE", "nOnE", "noNE")
+        for form, by in (("unsigned", constant(b"")), ("signature-kept", None))
+    },
+    "signature-null": _by(lambda _: b""),
+    "signature-stripped": lambda forge: forge.token().rpartition(".")[0],
+    "signature-truncated": _by(lambda signature: signature[:-1]),
+    "signature-first-bit": _by(flipped(0)),
+    "signature-middle-bit": _by(flipped(16)),
+    "signature-last-bit": _by(flipped(-1)),
+    "hmac-blank-key": lambda forge: forge.token(header={"alg": "HS256"}, by=mac(b"", 256)),
+    "own-rs256-key": own_key("RS256", _rsa_key),
+    "header-jwk": _own_key(lambda forge: {"jwk": dict(forge.own_jwk)}),
+    "header-jku": _own_key(lambda _: {"jku": "https://evil.test/jwks.json"}),
+    "header-x5u": _own_key(lambda _: {"x5u": "https://evil.test/certificate.pem"}),
+    "header-x5c": _own_key(lambda _: {"x5c": ["MIIB"]}),
+    "crit-unknown": _header(crit=["made-up"], **{"made-up": True}),
+    "crit-empty": _header(crit=[]),
+    "crit-not-a-list": _header(crit="exp"),
+    "crit-b64-false": _header(crit=["b64"], b64=False),
+    "jws-json-flattened": _flattened,
+    "jws-json-general": _general,
+    "jwe-dir": lambda forge: _encrypted(b"", as_json(forge.claims), alg="dir", enc="A256GCM"),
+    "jwe-pbes2-a-billion-rounds": _pbes2,
+    "jwe-zip-bomb": _bomb,
+    "nested": lambda forge: forge.token(claims=forge.token().encode()),
     "whitespace": lambda forge: forge.token().replace(".", ". ", 1),
     "padding": lambda forge: forge.token() + "==",
     "plain-base64": _plain_alphabet,
     "unused-bits": lambda forge: respelled(forge.token(), 2),
     "fullwidth-dot": lambda forge: forge.token().replace(".", "\uff0e"),
+    "member-of-the-header-twice": lambda forge: forge.token(header=_twice(forge.header, "alg")),
+    "garbage": lambda _: "garbage",
+    "8-kib-of-noise": lambda _: "A" * 8192,
+    "8-kib-in-three-parts": lambda _: ".".join(["A" * 2728] * 3),
 }

@@ -30,17 +30,9 @@ from tests.sessions.builders import (
 Sign: TypeAlias = Callable[[bytes], bytes]
 F = TypeVar("F")
 Forgeries: TypeAlias = Mapping[str, Callable[[F], str]]
-"""A class of named forgeries."""
-Table: TypeAlias = Mapping[str, Forgeries[F]]
+"""Forgeries by name."""
 ABSENT = object()
 """As the value of a member: the member is left out."""
-
-
-def rows(table: Table[F]) -> Forgeries[F]:
-    """All forgeries by name; a name that occurs twice is an error."""
-    named = {name: make for forgeries in table.values() for name, make in forgeries.items()}
-    assert len(named) == sum(map(len, table.values()))
-    return named
 
 
 def sign_with(algorithm: str, key: Any) -> Sign:
@@ -117,16 +109,17 @@ class AccessForge(Forge):
         return self.ring.signing_key
 
 
-def access_parts(ring: KeyRing, own: KeyRing, claims: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an AccessForge for a service's ring, the attacker's own ring and claims."""
-    return {
-        "header": {"typ": "at+jwt", "kid": ring.signing_key.kid, "alg": ring.signing_key.algorithm},
-        "claims": claims,
-        "sign": signer(ring.signing_key),
-        "own_jwk": own.signing_key.public_jwk,
-        "own_sign": signer(own.signing_key),
-        "ring": ring,
-    }
+def access_forge(ring: KeyRing, claims: Mapping[str, Any]) -> AccessForge:
+    """Forge the access tokens of a service with this ring; `claims` are those of a genuine one."""
+    key, own = ring.signing_key, make_ring().signing_key
+    return AccessForge(
+        header={"typ": "at+jwt", "kid": key.kid, "alg": key.algorithm},
+        claims=claims,
+        sign=signer(key),
+        own_jwk=own.public_jwk,
+        own_sign=signer(own),
+        ring=ring,
+    )
 
 
 def make_forge() -> AccessForge:
@@ -142,5 +135,4 @@ def make_forge() -> AccessForge:
         "exp": EPOCH + 60,
         "auth_time": EPOCH - 100,
     }
-    ring = make_ring(ec_jwk(), rsa_jwk(), ed25519_jwk(), oct_jwk())
-    return AccessForge(**access_parts(ring, make_ring(), claims))
+    return access_forge(make_ring(ec_jwk(), rsa_jwk(), ed25519_jwk(), oct_jwk()), claims)

@@ -13,7 +13,6 @@ from joserfc import jwt as jose
 from joserfc.jwk import KeySet
 
 from app import keyfile
-from tests.forgeries.attacker import follow_keys
 from tests.support.running_app import ISSUER, RunningApp
 
 ROTATIONS, PHONES = 3, 10
@@ -62,7 +61,7 @@ class Load:
         async def do() -> None:
             await asyncio.sleep(0)
             change(self.app.settings.session_keys_file, *arguments)
-            follow_keys(self.app)
+            self.app.follow_keys()
 
         await asyncio.gather(self.refresh_all(), do())
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.forgeries.attacker import authing_token
+from app.sandbox.authing import user_token
+from app.sandbox.personas import Persona
 from tests.support.running_app import RunningApp
 
 KINDS = ("ticket", "authing-token", "access-token", "refresh-token", "garbage")
@@ -25,6 +26,12 @@ REFUSAL = dict.fromkeys(PLACES, (401, "access_token_invalid")) | {
     "refresh": (400, "refresh_token_invalid"),
 }
 TOO_LONG = (422, "invalid_request")  # too long for a refresh token
+
+
+def authing_token(app: RunningApp) -> str:
+    state = app.sandbox.state
+    token, _ = user_token(state.options, state.keys, Persona("lin"), app.clock.epoch)
+    return token
 
 
 def credentials(app: RunningApp, tokens: dict[str, Any]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from app.api.app import create_app
 from app.api.deps import Services
 from app.authing.in_process import AsgiTransport
 from app.config import Settings, load_settings
+from app.keyfile.followed import KeyFile
 from app.main import open_services
 from app.sandbox import Consent, Fault, Sandbox, SandboxOptions
 from app.sandbox.personas import Persona
@@ -101,6 +102,11 @@ class RunningApp:
     def store_file(self) -> str:
         assert isinstance(self.settings.store_url, SqliteUrl)
         return str(self.settings.store_url.path)
+
+    def follow_keys(self) -> None:
+        """Read the key file now, as the service does every few seconds."""
+        assert isinstance(self.services.keys, KeyFile)
+        self.services.keys.follow()
 
     def break_store(self) -> None:
         """Drop the tables, so that every command of the store fails."""
