@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from app import keyfile
@@ -10,7 +11,6 @@ from app.commands import check
 from app.config import ENV_FILE, refusal_of
 from app.errors import StartupError
 
-_REFUSED = 2
 _KEYS = Path("keys/keys.json")
 _SQLITE = "sqlite:///data/sessions.db"
 _CONSOLE = "Authing's console: 设置 → 基础设置 → 密钥管理"
@@ -20,19 +20,23 @@ _QUESTIONS = {
     "session_issuer": "your public https address, such as https://login.example.com",
     "store_url": f"store: redis://host:6379/0 for several processes (empty: {_SQLITE})",
 }
+_MADE = {"session_keys_file": f"{_KEYS}, made by `python -m app keys new --file {_KEYS}`"}
 
 
 def run() -> int:
-    """Ask, write, check; return the code of the check, or 2 without a terminal.
+    """Ask, write, check; return the code of the check.
 
-    StartupError: there is a `.env`, a file cannot be written, or the user has stopped.
+    StartupError: there is a `.env` or no terminal, a file cannot be written, or the user has
+    stopped.
     """
     if os.path.lexists(ENV_FILE):
         advice = "edit it, and then run `python -m app check`"
         raise StartupError(f"{ENV_FILE}: is there already and is not overwritten; {advice}")
     if not sys.stdin.isatty():
-        print(_by_hand(), file=sys.stderr)
-        return _REFUSED
+        places = f"write into {ENV_FILE} (mode 600), the environment or /run/secrets"
+        lines = [f"  {name.upper():25} {text}" for name, text in (_QUESTIONS | _MADE).items()]
+        lines.insert(0, f"init needs a terminal. Without one, {places}:")
+        raise StartupError("\n".join([*lines, "Then run `python -m app check`."]))
     try:
         answers = {name: _ask(name, text) for name, text in _QUESTIONS.items()}
     except (EOFError, KeyboardInterrupt):
@@ -64,16 +68,7 @@ def _write(values: dict[str, str]) -> None:
         quoted = value.replace("\\", "\\\\").replace("'", "\\'")
         lines.append(f"{name.upper()}='{quoted}'")
     try:
-        descriptor = os.open(ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with open(ENV_FILE, "x", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
             file.write("\n".join(lines) + "\n")
     except OSError as error:
         raise StartupError(f"{ENV_FILE}: {error.strerror}") from error
-
-
-def _by_hand() -> str:
-    made = {"session_keys_file": f"{_KEYS}, made by `python -m app keys new --file {_KEYS}`"}
-    names = "\n".join(f"  {name.upper():25} {text}" for name, text in (_QUESTIONS | made).items())
-    places = f"write into {ENV_FILE} (mode 600), the environment or /run/secrets"
-    last = "Then run `python -m app check`."
-    return f"ticketgate: init needs a terminal. Without one, {places}:\n{names}\n{last}"

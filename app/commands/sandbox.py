@@ -37,8 +37,11 @@ from app.server.draining import bind
 from app.store_url import SqliteUrl
 from app.telemetry.logs import LoggedEvents
 
-_POOL_ID = "5f0000000000000000000000"
-_GRADED = {"session_max_per_user": 1, "rate_limit_login": None, "rate_limit_refresh": None}
+_GRADED: dict[str, Any] = {
+    "session_max_per_user": 1,
+    "rate_limit_login": None,
+    "rate_limit_refresh": None,
+}
 _BANNER = """
 Ticketgate sandbox on {address}
 
@@ -58,7 +61,7 @@ class SandboxSettings(Settings):
     api_docs: bool = True
 
 
-def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettings:
+def read_settings(host: str, folder: Path, options: SandboxOptions) -> SandboxSettings:
     """Read the environment, but for what belongs to production; no `.env` and no secret files."""
     data = folder / "sandbox-data"
     ignored = {
@@ -69,8 +72,8 @@ def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettin
     own = {
         "authing_base_url": "http://localhost",
         "authing_management_url": "http://localhost",
-        "authing_user_pool_id": _POOL_ID,
-        "authing_user_pool_secret": pool_secret,
+        "authing_user_pool_id": options.user_pool_id,
+        "authing_user_pool_secret": options.user_pool_secret,
         "session_issuer": "http://localhost",
         "session_keys_file": data / "keys.json",
         "store_url": SqliteUrl(data / "sessions.db"),
@@ -78,7 +81,13 @@ def read_settings(host: str, folder: Path, *, pool_secret: str) -> SandboxSettin
     }
     settings = load_settings(SandboxSettings, env_file=None, secrets_dir=None, **ignored | own)
     port = settings.port or _free_port(host)
-    return settings.model_copy(update={"port": port, "session_issuer": _address(host, port)})
+    changes = {
+        "port": port,
+        "session_issuer": _address(host, port),
+        # The page shows this key, so it is none of those that the environment may have.
+        "service_api_keys": (*settings.service_api_keys, SecretStr(options.service_key)),
+    }
+    return settings.model_copy(update=changes | (_GRADED if options.graded else {}))
 
 
 def _free_port(host: str) -> int:
@@ -98,28 +107,20 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
 
     With `grade` it grades an app, and the exit code is 1 unless its last grade was full.
     """
-    # The page shows this key, so it is none of those that the environment may have.
-    service_key = secrets.token_urlsafe(32)
     options = SandboxOptions(
-        user_pool_id=_POOL_ID,
+        user_pool_id="5f0000000000000000000000",
         user_pool_secret=secrets.token_hex(16),
-        service_key=service_key,
+        service_key=secrets.token_urlsafe(32),
         graded=grade,
     )
-    settings = read_settings(host, folder, pool_secret=options.user_pool_secret)
-    changes: dict[str, Any] = dict(_GRADED) if grade else {}
-    changes["service_api_keys"] = (*settings.service_api_keys, SecretStr(service_key))
-    settings = settings.model_copy(update=changes)
+    settings = read_settings(host, folder, options)
     if not settings.session_keys_file.exists():
         with keyfile.refusals(settings.session_keys_file):
             keyfile.create(settings.session_keys_file, "ES256")
-    fake = Sandbox(options)
     show = partial(print, flush=True)
+    banner = _BANNER.format(address=settings.session_issuer, store=settings.store_url)
+    fake = Sandbox(options)
     grader = Grader(fake.state, show)
-
-    def announce(port: int) -> None:
-        banner = _BANNER.format(address=_address(host, port), store=settings.store_url)
-        show(banner + _GRADING if grade else banner)
 
     def around(service: ASGIApp) -> ASGIApp:
         refuse = partial(refusals, settings)
@@ -132,7 +133,7 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
             transport=AsgiTransport(fake.app),
             extra_routes=[*fake.pages, *(grader.routes() if grade else ())],
             around=around,
-            on_start=announce,
+            on_start=lambda _port: show(banner + _GRADING if grade else banner),
         )
     )
     return 0 if not grade or grader.is_full else 1
@@ -144,11 +145,9 @@ def refusals(settings: Settings, retry_after: int = 1, nonce: str = "") -> dict[
     store.retry_after = retry_after
     tokens = (AccessTokenExpired(), AccessTokenInvalid(), ProofInvalid(nonce, "nonce"))
     errors: tuple[TicketgateError, ...] = (store, RateLimited(retry_after), *tokens)
-    return {error.code: _refusal(settings, error) for error in errors}
+    events, origins = LoggedEvents(), settings.cors_origins
+    return {e.code: RequestContext(partial(_refuse, e), events, origins) for e in errors}
 
 
-def _refusal(settings: Settings, error: TicketgateError) -> ASGIApp:
-    async def refuse(_request: Request) -> Response:
-        raise error
-
-    return RequestContext(refuse, LoggedEvents(), settings.cors_origins)
+async def _refuse(error: TicketgateError, _request: Request) -> Response:
+    raise error

@@ -1,7 +1,7 @@
-"""Finds the mistakes of an app in its requests: rules that name each mistake in one scenario.
+"""Finds the mistakes of an app in its requests in one scenario.
 
-A rule yields names of `findings` in grading.toml. It does not depend on the scenario, so it finds
-its mistake in each of them.
+A rule yields names of `findings` in grading.toml. It knows no scenario, so it finds its mistake in
+each of them.
 """
 
 import base64
@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
 
-_MINIMAL_PAUSE = 0.2
-_TOLERANCE = 0.05
-_GRACE = 0.8
+_MINIMAL_PAUSE, _TOLERANCE, _GRACE = 0.2, 0.05, 0.8  # seconds
 _AT_ONCE = 1.0  # a second refresh later than this follows a timeout
 _FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
 _WRONG = frozenset({"refresh_token_invalid", "access_token_invalid"})
@@ -79,6 +77,15 @@ class Seen:
         return self.body.get("error") == "use_dpop_nonce"
 
     @property
+    def nonce(self) -> object:
+        """The nonce in its proof; None if there is none."""
+        try:
+            payload = base64.urlsafe_b64decode(self.proof.split(".")[1] + "==")
+            return json.loads(payload)["nonce"] or None
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    @property
     def is_end(self) -> bool:
         """Whether it tells the app that its session is over."""
         return self.body.get("session_alive") is False
@@ -130,7 +137,10 @@ def _retries(record: Record) -> Iterator[str]:
     for step, operation in {(s.step, s.operation): None for s in record.seen}:
         for first, again in pairwise(record.of(operation, step)):
             pause = again.began - first.ended
-            if first.token != again.token or pause < 0 or first.is_nonce:
+            other_nonce = again.nonce != first.headers.get("dpop-nonce")
+            if pause >= 0 and first.is_nonce and other_nonce:
+                yield "ignored_nonce"
+            if pause < 0 or first.is_nonce or first.token != again.token:
                 continue
             if pause < float(first.headers.get("retry-after", 0)) - _TOLERANCE:
                 yield "ignored_retry_after"
@@ -210,22 +220,6 @@ def _calls(record: Record) -> Iterator[str]:
             yield "no_refresh_when_due"
 
 
-def _nonces(record: Record) -> Iterator[str]:
-    for operation in ("login", "refresh"):
-        for first, again in pairwise(record.of(operation)):
-            told = first.is_nonce and again.began > first.ended
-            if told and nonce_of(again.proof) != first.headers.get("dpop-nonce"):
-                yield "ignored_nonce"
-
-
-def nonce_of(proof: str) -> object:
-    """Return the nonce in a proof; None if there is none."""
-    try:
-        return json.loads(base64.urlsafe_b64decode(proof.split(".")[1] + "=="))["nonce"] or None
-    except (ValueError, LookupError, TypeError):
-        return None
-
-
 def _outcomes(record: Record) -> Iterator[str]:
     for index, (step, begin) in enumerate(record.steps):
         if step.do not in _EXPECTED or step.ticket == "cancelled":
@@ -249,8 +243,7 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
     given = [s.ended for s in refreshes if s.is_grant]
     repeated = [s for s in calls if given and s.began > given[0]]
     answered = sum(s.status == _OK for s in calls) == step.tell.get("at_once", 1)
-    over = any(s.is_end for s in (*calls, *refreshes))
-    if answered or over:
+    if answered or any(s.is_end for s in (*calls, *refreshes)):
         return
     if calls[-1].status == _UNAUTHORIZED and not refreshes:
         yield "ignored_client_action"
@@ -258,4 +251,4 @@ def _after_calls(step: Step, calls: list[Seen], refreshes: list[Seen]) -> Iterat
         yield "gave_up"
 
 
-_RULES = (_keys, _retries, _refused, _ends, _stale, _needless, _calls, _nonces, _outcomes)
+_RULES = (_keys, _retries, _refused, _ends, _stale, _needless, _calls, _outcomes)

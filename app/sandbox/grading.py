@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 from app.sandbox.control import ControlRoute
 from app.sandbox.faults import Answering, CutOff, Refusals, perform, spoil
-from app.sandbox.findings import Record, Seen, Step, find, nonce_of
+from app.sandbox.findings import Record, Seen, Step, find
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
 _DATA = tomllib.loads(Path(__file__).with_name("grading.toml").read_text("utf-8"))
@@ -189,7 +189,7 @@ class Grader:
 
     def _fault(self, seen: Seen) -> str:
         step, begin = self._record.steps[-1]
-        if seen.proof and nonce_of(seen.proof) is None:
+        if seen.proof and seen.nonce is None:
             return ""  # the service will only ask for a nonce
         before = self._record.of(seen.operation, seen.step)
         is_first = all(each.is_nonce and not each.fault for each in before)

@@ -51,26 +51,18 @@ def user_record(
     With `get_phone` it has the phone number: masked at the top, complete inside `oauth`, which is a
     JSON string.
     """
-    ids = {"openid": persona.openid, "unionid": persona.unionid}
-    wechat = {**ids, "nickName": persona.nickname, "avatarUrl": persona.photo}
-    record = {
-        **_RECORDS["user"],
-        **ids,
-        "_id": persona.user_id,
-        "username": persona.nickname,
-        "nickname": persona.nickname,
-        "photo": persona.photo,
-        "blocked": persona.name == "blocked",
-        "isDeleted": persona.name == "deleted",
-        "lastLogin": _iso(now),
-        "token": token,
-        "tokenExpiredAt": _iso(expires_at),
-    }
+    facts = {**vars(persona), "token": token, "now": _iso(now), "expires_at": _iso(expires_at)}
+    record, wechat = _filled(_RECORDS["user"], facts), _filled(_RECORDS["wechat"], facts)
     if get_phone:
         record["phone"] = f"{persona.phone[:3]}****{persona.phone[-4:]}"
         wechat["phone"] = persona.phone
-    record["oauth"] = json.dumps({**_RECORDS["wechat"], **wechat}, ensure_ascii=False)
-    return record
+    record |= {"blocked": persona.name == "blocked", "isDeleted": persona.name == "deleted"}
+    return {**record, "oauth": json.dumps(wechat, ensure_ascii=False)}
+
+
+def _filled(record: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, Any]:
+    """Put the facts in the place of their names in braces."""
+    return {k: v.format_map(facts) if isinstance(v, str) else v for k, v in record.items()}
 
 
 def _iso(seconds: int) -> str:

@@ -5,7 +5,6 @@ pydantic checks the values when they are made; its message names the member and 
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import field, replace
 from typing import Annotated, Any, Literal, TypeAlias
@@ -24,8 +23,6 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 Name: TypeAlias = Annotated[str, Field(pattern="^[a-z0-9_-]{1,32}$")]
 Place: TypeAlias = Literal["exchange", "management", "answers"]
 """Two APIs of Authing, and the service's own answers to the app."""
-
-_MAX_TICKETS = 100_000  # a long load test must not fill the memory; the oldest are dropped
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -113,15 +110,13 @@ class SandboxState:
         self.options = options
         self.keys = SigningKeys(options.user_pool_secret)
         self.fault = NO_FAULT
-        self.tickets: OrderedDict[str, Ticket] = OrderedDict()
+        self.tickets: dict[str, Ticket] = {}
         self.statuses: dict[str, str] = {}
         self.management_tokens: dict[str, float] = {}
         self.tickets_issued = self.exchanges = self.logins = self.jwks_reads = self.users_read = 0
 
     def issue(self, consent: Consent) -> str:
         """Issue a ticket; its life starts now, and ends now if the app is to get it too late."""
-        if len(self.tickets) == _MAX_TICKETS:
-            self.tickets.popitem(last=False)
         expires_at = self.options.clock() + self.options.ticket_ttl * (not consent.expired)
         ticket = new_ticket()
         self.tickets[ticket] = Ticket(consent.persona, consent.get_phone, expires_at)

@@ -9,9 +9,11 @@ import pytest
 
 from app.commands.sandbox import SandboxSettings, read_settings
 from app.config import Settings
+from app.sandbox import SandboxOptions
 from app.store_url import SqliteUrl
 from tests.commands.conftest import Shell
 
+OPTIONS = SandboxOptions(user_pool_id="made-up-pool", user_pool_secret="made-up-secret-of-a-test")
 pytestmark = pytest.mark.usefixtures("taken_port")
 
 
@@ -47,7 +49,7 @@ def test_nothing_of_production_is_used(
     }
     for name, value in production.items():
         monkeypatch.setenv(name, value)
-    settings = read_settings("127.0.0.1", Path(), pool_secret="made-up-secret-of-a-test")
+    settings = read_settings("127.0.0.1", Path(), OPTIONS)
     values = {str(value) for value in settings.model_dump().values()}
     assert not values & set(production.values())
     assert settings.session_issuer == f"http://127.0.0.1:{taken_port}"
@@ -73,7 +75,7 @@ def test_options_choose_the_address_and_the_folder(folder: Path, shell: Shell) -
 def test_the_issuer_is_where_this_machine_reaches_it(
     host: str, issuer: str, taken_port: int
 ) -> None:
-    settings = read_settings(host, Path(), pool_secret="made-up-secret-of-a-test")
+    settings = read_settings(host, Path(), OPTIONS)
     assert (settings.host, settings.session_issuer) == (host, f"http://{issuer}:{taken_port}")
 
 
@@ -81,7 +83,7 @@ def test_the_issuer_has_the_real_port_when_any_free_port_will_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PORT", "0")
-    settings = read_settings("127.0.0.1", Path(), pool_secret="made-up-secret-of-a-test")
+    settings = read_settings("127.0.0.1", Path(), OPTIONS)
     assert settings.port > 0
     assert settings.session_issuer == f"http://127.0.0.1:{settings.port}"
 

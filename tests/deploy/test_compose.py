@@ -11,6 +11,7 @@ import yaml
 
 from app.commands.sandbox import read_settings
 from app.config import SECRETS_DIR, Settings
+from app.sandbox import SandboxOptions
 from app.store_url import SqliteUrl
 from tests.commands.environment import ISSUER, POOL_ID, POOL_SECRET, enter
 from tests.deploy.conftest import Dockerfile, Load, read, time_to_finish
@@ -149,7 +150,8 @@ def test_the_sandbox_writes_into_its_volume_and_is_reachable_from_this_machine_o
     enter(tmp_path, monkeypatch, **dockerfile.variables)
     command, *rest = SANDBOX["command"]
     options = dict(zip(rest[::2], rest[1::2], strict=True))
-    settings = read_settings(options["--host"], Path(options["--folder"]), pool_secret=POOL_SECRET)
+    fake = SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET)
+    settings = read_settings(options["--host"], Path(options["--folder"]), fake)
     volume = dockerfile.last("VOLUME").text
 
     assert command == "sandbox"

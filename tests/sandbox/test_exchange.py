@@ -152,17 +152,5 @@ async def test_a_refusal_has_the_chosen_http_status(
     assert (response.status_code, refused(response)) == (status, 2207)
 
 
-async def test_the_oldest_ticket_is_dropped_at_the_limit(
-    sandbox: Sandbox, exchange: Exchange
-) -> None:
-    first = sandbox.state.issue(Consent())
-    entry = sandbox.state.tickets[first]
-    sandbox.state.tickets.update((f"filler-{number}", entry) for number in range(99_999))
-    last = sandbox.state.issue(Consent())
-    assert len(sandbox.state.tickets) == 100_000
-    assert refused(await exchange(first)) == 2207
-    assert "_id" in (await exchange(last)).json()
-
-
 def test_the_pool_secret_is_not_in_the_repr_of_the_options(sandbox: Sandbox) -> None:
     assert sandbox.state.options.user_pool_secret not in repr(sandbox.state.options)

@@ -15,7 +15,7 @@ import pytest
 from typing_extensions import override
 
 from app.commands.sandbox import refusals
-from app.sandbox.findings import Record, Seen, Step, find, nonce_of
+from app.sandbox.findings import Record, Seen, Step, find
 from app.sandbox.grading import FINDINGS, SCENARIOS, Grader
 from tests.commands.environment import without_settings
 from tests.sandbox.bad_apps import BAD_APPS
@@ -96,7 +96,7 @@ def test_a_retry_without_a_pause_is_found(pause: float, findings: list[str]) -> 
     "proof", ["", "a.b", "a.bm8.c", "a.e30.c", "a.W10.c", "a.eyJub25jZSI6IiJ9.c"]
 )
 def test_a_proof_without_a_nonce_has_none(proof: str) -> None:
-    assert nonce_of(proof) is None
+    assert Seen(0, "login", "", "", proof, began=1.0).nonce is None
 
 
 @pytest.mark.long
