@@ -10,8 +10,6 @@ from tests.api.routes import CACHEABLE, INTERNAL, ROUTES
 from tests.support.running_app import SERVICE, RunningApp, bearer
 from tests.support.serving import served
 
-JSON = {"Content-Type": "application/json"}
-
 
 def check_headers(response: httpx.Response, cache_control: str = "no-store") -> None:
     headers = response.headers
@@ -39,21 +37,6 @@ SERVED = [
     for path, methods in ROUTES.items()
     for method in sorted(methods)
 ]
-ASKED: dict[int, tuple[str, str, dict[str, str]]] = {
-    400: ("GET", "?token=a", {}),
-    401: ("GET", "", {}),
-    405: ("PATCH", "", {}),
-    413: ("POST", "", {"Content-Length": "8193", **JSON}),
-    414: ("GET", "?" + "x" * 2048, {}),
-    415: ("POST", "", {"Content-Type": "text/plain"}),
-    422: ("POST", "", JSON),
-    431: ("GET", "", {"Cookie": "x" * 16384}),
-}
-REFUSED = [
-    pytest.param(path, status, id=f"{status}-{path}")
-    for path in (*ROUTES, "/v1/nothing")
-    for status in ASKED
-]
 
 
 @pytest.mark.parametrize(("method", "path"), SERVED)
@@ -78,22 +61,6 @@ async def test_every_success_has_the_common_headers(
     if response.status_code != 204:
         assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     check_headers(response, cache_control_of(path))
-
-
-@pytest.mark.parametrize(("path", "status"), REFUSED)
-async def test_every_refusal_that_any_path_can_give_has_them_too(
-    phone: httpx.AsyncClient, path: str, status: int
-) -> None:
-    method, query, headers = ASKED[status]
-    content = b"{}" if status in {415, 422} else b""
-    response = await phone.request(method, path + query, headers=headers, content=content)
-    if response.is_success:  # asked for nothing that it would refuse
-        assert path in {*CACHEABLE, "/livez", "/readyz"}
-        check_headers(response, cache_control_of(path))
-        return
-    assert response.status_code in {status, 401, 404, 405}
-    assert response.headers["Content-Type"] == "application/problem+json; charset=utf-8"
-    check_headers(response)
 
 
 async def test_a_process_that_is_not_ready_says_so_uncached(app: RunningApp) -> None:

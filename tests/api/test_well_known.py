@@ -1,4 +1,6 @@
-"""The documents from which other services verify access tokens."""
+"""What other services verify tokens from, and what the app launches the mini program with."""
+
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -48,3 +50,47 @@ async def test_an_issuer_with_a_path_is_in_every_address(app: RunningApp, name: 
         assert (await app.phone.get(f"/.well-known/{name}{path}")).status_code == 404
     login = await app.try_log_in(app.ticket())
     assert login.headers["Location"] == f"/a%20b/login/v1/sessions/{login.json()['session']['id']}"
+
+
+# --- launch ---
+
+
+async def test_the_launch_names_the_mini_program_and_carries_the_pool(
+    phone: httpx.AsyncClient,
+) -> None:
+    response = await phone.get("/v1/launch")
+    assert response.status_code == 200
+    launch = response.json()
+    path, _, query = launch.pop("path").partition("?")
+    assert path == "/routes/explore"
+    assert dict(parse_qsl(query)) == {
+        "userPoolId": POOL_ID,
+        "getPhone": "1",
+        "fromApp": "1",
+        "useSelfWxapp": "0",
+    }
+    assert launch == {
+        "user_name": "gh_a781a791e29e",
+        "mini_program_type": 0,
+        "mini_program_type_name": "release",
+    }
+
+
+async def test_the_app_names_its_platform_and_may_decide_about_the_phone_number(
+    phone: httpx.AsyncClient,
+) -> None:
+    response = await phone.get("/v1/launch", params={"platform": "ios", "get_phone": "false"})
+    assert response.json()["mini_program_type_name"] == "WXMiniProgramTypeRelease"
+    assert "getPhone=0&" in response.json()["path"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("platform", "symbian"), ("get_phone", "perhaps")])
+async def test_an_unknown_choice_is_refused_by_name_and_not_cached(
+    phone: httpx.AsyncClient, name: str, value: str
+) -> None:
+    response = await phone.get("/v1/launch", params={name: value})
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["pointer"].endswith(name)
+    assert value not in response.text
+    assert response.headers["Cache-Control"] == "no-store"

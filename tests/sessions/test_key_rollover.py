@@ -7,7 +7,6 @@ from typing import cast
 import jwt
 import pytest
 
-from app.errors import AccessTokenInvalid, RefreshTokenInvalid
 from app.sessions.login import Login, LoginService
 from app.sessions.models import Device, Profile, TokenPair
 from app.sessions.ports import Stores
@@ -70,16 +69,6 @@ async def test_a_promoted_key_signs_and_binds_what_is_made_from_then_on(
     assert promoted.session.secret_kid == RETIRED.current_secret_key.kid
     assert added.profile == promoted.profile == Profile(IDENTITY.claims, {"name": "a phone"})
     assert verify_refresh_token(RETIRED, promoted.refresh_token).generation == 2
-
-
-async def test_a_token_of_a_retired_key_is_refused(
-    service: SessionService, login: TokenPair, keys: FakeKeys
-) -> None:
-    keys.ring = RETIRED
-    with pytest.raises(AccessTokenInvalid):
-        await service.authenticate(login.access_token)
-    with pytest.raises(RefreshTokenInvalid):
-        await service.refresh(login.refresh_token)
 
 
 # --- the encrypted profile ---

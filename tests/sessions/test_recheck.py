@@ -1,12 +1,11 @@
 """Looks at users: when Authing is asked, and what its answer does to sessions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from app.sessions.models import EndReason, epoch
 from app.sessions.outcomes import Active, Ended
 from app.sessions.ports import Stores
 from app.sessions.users import MAX_QUEUED, Recheck
-from app.stores.sqlite import open_sqlite_store
 from tests.stores.builders import NOW, keep, make_session
 from tests.support.fakes import FakeClock, RecordedEvents
 from tests.support.processes import until
@@ -50,12 +48,6 @@ class Directory:
         if self.failure is not None:
             raise self.failure
         return subject not in self.blocked
-
-
-@pytest.fixture
-def stores(tmp_path: Path) -> Iterator[Stores]:
-    with open_sqlite_store(tmp_path / "sessions.db") as opened:
-        yield opened
 
 
 @pytest.fixture

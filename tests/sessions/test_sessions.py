@@ -46,11 +46,10 @@ async def test_an_access_token_is_good_until_its_last_second(
         await service.log_out(login.access_token)
 
 
-@pytest.mark.parametrize("token", ["", "garbage", "a.b.c"])
 async def test_another_string_than_an_access_token_is_refused(
-    service: SessionService, login: TokenPair, token: str
+    service: SessionService, login: TokenPair
 ) -> None:
-    for wrong in (token, login.refresh_token):
+    for wrong in ("", "garbage", "a.b.c", login.refresh_token):
         with pytest.raises(AccessTokenInvalid):
             await service.authenticate(wrong)
         with pytest.raises(AccessTokenInvalid):
