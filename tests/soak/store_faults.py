@@ -17,7 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
 
-from app.stores.redis import scripts
+from app.stores.redis.scripts import SCRIPTS
 from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import LOGIN, RELAUNCHES, Answer
 from tests.soak.run import Environment, Promise, environment, read_valkey, run
@@ -29,7 +29,7 @@ _RECOVERY = 5.0
 _OUTAGE_ANSWER = 1.5
 """Seconds within which the service says that it cannot ask its store."""
 _PROBE_SECONDS = 0.05
-_WAITED_FOR = (scripts.ACQUIRE, scripts.CREATE_SESSION, scripts.ROTATE)
+_WAITED_FOR = ("acquire", "create_session", "rotate")
 _SLOW_LOADING = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
 
 
@@ -118,7 +118,7 @@ class Faults:
     def teach(self) -> None:
         """Let the store know the scripts, so that their first run is what a step waits for."""
         for script in _WAITED_FOR:
-            self.valkey.cli("SCRIPT", "LOAD", script.text)
+            self.valkey.cli("SCRIPT", "LOAD", SCRIPTS[script].text)
 
     async def listen(self) -> None:
         """Ask again and again whether the process lives."""
@@ -140,7 +140,7 @@ async def before(make: Make, faults: Faults) -> None:
     await faults.ask(owner)
 
 
-async def after(script: scripts.Script, make: Make, faults: Faults) -> None:
+async def after(script: str, make: Make, faults: Faults) -> None:
     """The command has been carried out, and the reply is lost."""
     owner = await make(faults)
     faults.network.refuse()
@@ -156,7 +156,7 @@ async def after_the_exchange(faults: Faults) -> None:
     await faults.environment.authing.call("PUT", "/sandbox/fault", fault)
     faults.network.commands.clear()
     login = asyncio.create_task(faults.ask(owner))
-    await asyncio.to_thread(faults.network.wait_for, _run_of(scripts.ACQUIRE))
+    await asyncio.to_thread(faults.network.wait_for, _run_of("acquire"))
     await asyncio.sleep(0.1)  # its response is on the way back, and the exchange has begun
     faults.network.refuse()
     faults.kill()
@@ -185,8 +185,8 @@ async def while_loading(faults: Faults) -> None:
     faults.valkey.arguments = arguments
 
 
-def _run_of(script: scripts.Script) -> bytes:
-    return b"^EVALSHA " + script.digest.encode()
+def _run_of(script: str) -> bytes:
+    return b"^EVALSHA " + SCRIPTS[script].digest.encode()
 
 
 def _info(server: Server) -> str:
@@ -198,12 +198,12 @@ def _info(server: Server) -> str:
 
 STEPS: tuple[Callable[[Faults], Awaitable[None]], ...] = (
     partial(before, Faults.owner),
-    partial(after, scripts.ACQUIRE, Faults.owner),
+    partial(after, "acquire", Faults.owner),
     after_the_exchange,
-    partial(after, scripts.CREATE_SESSION, Faults.owner),
+    partial(after, "create_session", Faults.owner),
     partial(after_the_response, Faults.signed_in),
     partial(before, Faults.signed_in),
-    partial(after, scripts.ROTATE, Faults.signed_in),
+    partial(after, "rotate", Faults.signed_in),
     partial(after_the_response, Faults.refreshed),
     while_loading,
 )

@@ -13,12 +13,12 @@ from app.errors import StoreUnavailable
 from app.events import Events
 from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl
-from app.stores.redis import scripts
 from app.stores.redis.codec import LIMIT_PREFIX
 from app.stores.redis.connections import Connections, open_connections
 from app.stores.redis.engine import TIMEOUT, RedisEngine
 from app.stores.redis.logins import RedisBans, RedisTickets
 from app.stores.redis.maintenance import RedisMaintenance
+from app.stores.redis.scripts import SCRIPTS
 from app.stores.redis.sessions import RedisHistory, RedisSessions
 
 
@@ -53,5 +53,5 @@ async def open_redis_store(
 
 async def _count(connections: Connections, name: str, amount: int, seconds: int) -> float | None:
     key = LIMIT_PREFIX + name
-    (wait,) = await connections.run(scripts.LIMIT, 1, key, amount, 1000 * seconds)
+    (wait,) = await connections.run(SCRIPTS["limit"], 1, key, amount, 1000 * seconds)
     return None if wait is None else wait / 1000

@@ -36,61 +36,37 @@ _READERS: Mapping[object, Callable[[bytes], Any]] = {
 _ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"))
 """What the record of an active session may lack."""
 
-# --- names of keys ---
+# --- names of keys: the whole name, or what comes before an id or a subject ---
 
 _PREFIX = "{tg}:"
-
+# Sessions. A tombstone is an ended session.
+SESSION_PREFIX = _PREFIX + "session:"  # id; one session, active or its tombstone: a hash
+INDEX_PREFIX = _PREFIX + "sessions-of:"  # subject; ids not ended, oldest first: a sorted set
+TOMBSTONES_PREFIX = _PREFIX + "tombstones-of:"  # subject; ids of ended sessions: a list
+SWEPT_PREFIX = _PREFIX + "swept:"  # subject; exists while none of the user's is due to expire
+EVENTS = _PREFIX + "events"  # ids of sessions that ended, in the order of the commands: a stream
+RECORD_PREFIX = _PREFIX + "record:"  # id; what the history tells of the session: a hash
+RECORDS_PREFIX = _PREFIX + "records-of:"  # subject; ids with a record by creation: a sorted set
+# Users, logins and rate limits.
+LOOK_PREFIX = _PREFIX + "look:"  # subject; exists until Authing is to be asked again
+BAN_PREFIX = _PREFIX + "ban:"  # subject; the ban: a hash
+BAN_INDEX = _PREFIX + "bans"  # banned users by the end of the ban in epoch seconds: a sorted set
+BAN_NOTES_PREFIX = _PREFIX + "ban-notes-of:"  # subject; the last bans and lifts, with times: a list
+TICKET_PREFIX = _PREFIX + "ticket:"  # hash; leased, or has become a session: a hash
+LIMIT_PREFIX = _PREFIX + "limit:"  # name and hash of its subject; counts of two windows: a string
+# The store itself.
 WRITABLE = _PREFIX + "writable"
-ERASURE = _PREFIX + "erasure"
-"""From an erasure until the append-only file is rewritten: the id of the erasure's command."""
-SESSION_PREFIX = _PREFIX + "session:"
-INDEX_PREFIX = _PREFIX + "sessions-of:"
-"""Before the subject. The ids of sessions that have not ended, oldest first: a sorted set."""
-TOMBSTONES_PREFIX = _PREFIX + "tombstones-of:"
-"""Before the subject. The ids of ended sessions: a list."""
-SWEPT_PREFIX = _PREFIX + "swept:"
-"""Before the subject. Exists while no session of the user is due to expire."""
-LOOK_PREFIX = _PREFIX + "look:"
-"""Before the subject. Exists until Authing is to be asked about the user again."""
-TICKET_PREFIX = _PREFIX + "ticket:"
-EVENTS = _PREFIX + "events"
-"""What happened to sessions, in the order of the commands: a stream of session ids."""
-RECORD_PREFIX = _PREFIX + "record:"
-"""Before the id of a session. What the history tells of it: a hash."""
-RECORDS_PREFIX = _PREFIX + "records-of:"
-"""Before the subject. The ids of sessions with a record, by their creation: a sorted set."""
-BAN_NOTES_PREFIX = _PREFIX + "ban-notes-of:"
-"""Before the subject. The last bans and lifts, with their times: a list."""
-LIMIT_PREFIX = _PREFIX + "limit:"
-"""Before the name of a limit and a hash of its subject. The counts of two windows: a string."""
-REPLY_PREFIX = _PREFIX + "reply:"
-"""Before the id of an erasure's command. Its reply, for a few seconds: a list."""
-BAN_PREFIX = _PREFIX + "ban:"
-BAN_INDEX = _PREFIX + "bans"
-"""The banned users by the end of their bans, in epoch seconds: a sorted set."""
+REPLY_PREFIX = _PREFIX + "reply:"  # id of an erasure's command; its reply, for seconds: a list
+ERASURE = _PREFIX + "erasure"  # id of an erasure's command, until the append-only file is rewritten
 
 
-def session_key(session_id: str) -> str:
-    """One session, active or its tombstone: a hash."""
-    return SESSION_PREFIX + session_id
+def ticket_keys(ticket_hash: bytes, key_hash: bytes | None) -> list[str]:
+    """The ticket's key, and that of its idempotency key: a string, the hash of its ticket.
 
-
-def ban_key(subject: str) -> str:
-    """The user's ban: a hash."""
-    return BAN_PREFIX + subject
-
-
-def ticket_key(ticket_hash: bytes) -> str:
-    """A ticket that is leased or has become a session: a hash."""
-    return TICKET_PREFIX + ticket_hash.hex()
-
-
-def idempotency_key(key_hash: bytes | None) -> str:
-    """The hash of the ticket that an idempotency key belongs to: a string.
-
-    Without a key, a name that is never written: scripts take a fixed number of keys.
+    Without an idempotency key, a name that is never written: scripts take a fixed number of keys.
     """
-    return f"{_PREFIX}idempotency-key:{key_hash.hex() if key_hash else 'none'}"
+    own = f"{_PREFIX}idempotency-key:{key_hash.hex() if key_hash else 'none'}"
+    return [TICKET_PREFIX + ticket_hash.hex(), own]
 
 
 # --- values ---

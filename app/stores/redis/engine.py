@@ -20,7 +20,7 @@ from app.sessions.models import epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL
 from app.stores.redis.codec import Argument, decode_ids
 from app.stores.redis.connections import LOST, Command, Connections
-from app.stores.redis.scripts import Script
+from app.stores.redis.scripts import SCRIPTS
 
 T = TypeVar("T")
 NO_TIME = instant(0)
@@ -64,13 +64,13 @@ class RedisEngine:
 
     async def eval_script(
         self,
-        script: Script,
+        name: str,
         keys: Sequence[str],
         now: datetime,
         *arguments: Argument,
         confirm: bool = False,
     ) -> Any:
-        """Run the script, once in effect, and return its reply.
+        """Run the script of this name, once in effect, and return its reply.
 
         StoreUnavailable means that it is not known to have run. With `confirm` the command waits
         until one replica has the write. A time-out of that wait is recorded and is not an error.
@@ -81,7 +81,7 @@ class RedisEngine:
             times = f"{epoch(now)} {self._server_clock.window(deadline)} {self._history_ttl}"
             args = (len(keys), *keys, command_id, int(again), times, *arguments)
             questions = self._replicas.questions() if confirm else ()
-            reply, *answers = await self._connections.run(script, *args, then=questions)
+            reply, *answers = await self._connections.run(SCRIPTS[name], *args, then=questions)
             if confirm and not self._replicas.confirmed(answers):
                 self._events.record("write_unconfirmed")
             server_now, verdict, *result = reply
@@ -147,7 +147,7 @@ class RedisPort:
         self._engine = engine
 
     async def _end_in_chunks(
-        self, script: Script, keys: Sequence[str], now: datetime, *arguments: Argument
+        self, script: str, keys: Sequence[str], now: datetime, *arguments: Argument
     ) -> Sequence[str]:
         """Run a script that ends sessions until none is left; return the ids that ended."""
         ids: list[str] = []

@@ -9,17 +9,16 @@ from typing_extensions import override
 from app.sessions import outcomes
 from app.sessions.models import Ban, Session, epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL, BanStore, SessionLimits, TicketLease, TicketStore
-from app.stores.redis import scripts
 from app.stores.redis.codec import (
+    BAN_PREFIX,
+    SESSION_PREFIX,
+    TICKET_PREFIX,
     Argument,
-    ban_key,
     decode_ban,
     decode_ids,
     decode_session,
     encode_session,
-    idempotency_key,
-    session_key,
-    ticket_key,
+    ticket_keys,
 )
 from app.stores.redis.engine import RedisPort
 
@@ -29,8 +28,8 @@ class RedisTickets(RedisPort, TicketStore):
 
     @override
     async def acquire(self, lease: TicketLease) -> outcomes.Acquisition:
-        keys = [ticket_key(lease.ticket_hash), idempotency_key(lease.key_hash)]
-        reply = await self._engine.eval_script(scripts.ACQUIRE, keys, lease.now, *_args(lease))
+        keys = ticket_keys(lease.ticket_hash, lease.key_hash)
+        reply = await self._engine.eval_script("acquire", keys, lease.now, *_args(lease))
         match reply:
             case [b"acquired"]:
                 return outcomes.Acquired()
@@ -43,8 +42,8 @@ class RedisTickets(RedisPort, TicketStore):
 
     @override
     async def release(self, lease: TicketLease) -> None:
-        keys = [ticket_key(lease.ticket_hash)]
-        await self._engine.eval_script(scripts.RELEASE, keys, lease.now, lease.holder)
+        keys = [TICKET_PREFIX + lease.ticket_hash.hex()]
+        await self._engine.eval_script("release", keys, lease.now, lease.holder)
 
     @override
     async def create_session(
@@ -52,12 +51,11 @@ class RedisTickets(RedisPort, TicketStore):
     ) -> outcomes.Creation:
         index_life = session.absolute_expires_at - session.created_at + TOMBSTONE_TTL
         reply = await self._engine.eval_script(
-            scripts.CREATE_SESSION,
+            "create_session",
             [
-                ticket_key(lease.ticket_hash),
-                idempotency_key(lease.key_hash),
-                session_key(session.id),
-                ban_key(session.subject),
+                *ticket_keys(lease.ticket_hash, lease.key_hash),
+                SESSION_PREFIX + session.id,
+                BAN_PREFIX + session.subject,
             ],
             session.created_at,
             *_args(lease),
@@ -84,15 +82,15 @@ class RedisBans(RedisPort, BanStore):
     @override
     async def put(self, ban: Ban) -> Sequence[str]:
         args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
-        return await self._end_in_chunks(scripts.BAN, [ban_key(ban.subject)], ban.created_at, *args)
+        return await self._end_in_chunks("ban", [BAN_PREFIX + ban.subject], ban.created_at, *args)
 
     @override
     async def lift(self, subject: str, now: datetime) -> None:
-        await self._engine.eval_script(scripts.LIFT, [ban_key(subject)], now, subject)
+        await self._engine.eval_script("lift", [BAN_PREFIX + subject], now, subject)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
-        flat = await self._engine.execute("HGETALL", ban_key(subject))
+        flat = await self._engine.execute("HGETALL", BAN_PREFIX + subject)
         if not flat:
             return None
         ban = decode_ban(subject, flat)
@@ -100,7 +98,7 @@ class RedisBans(RedisPort, BanStore):
 
     @override
     async def list_bans(self, now: datetime) -> Sequence[Ban]:
-        reply = await self._engine.eval_script(scripts.LIST_BANS, [], now)
+        reply = await self._engine.eval_script("list_bans", [], now)
         return [decode_ban(subject.decode(), flat) for subject, flat in reply]
 
 

@@ -10,7 +10,6 @@ from typing_extensions import override
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
 from app.sessions.ports import TOMBSTONE_TTL, Maintenance
-from app.stores.redis import scripts
 from app.stores.redis.codec import ERASURE, EVENTS
 from app.stores.redis.engine import NO_TIME, RedisEngine
 
@@ -64,11 +63,11 @@ class RedisMaintenance(Maintenance):
                 if not isinstance(error.__cause__, ResponseError):
                     raise
                 # It is not permitted. That is recorded, once for an erasure.
-        await self._engine.eval_script(scripts.REWRITTEN, [], NO_TIME, erasure)
+        await self._engine.eval_script("rewritten", [], NO_TIME, erasure)
 
     @override
     async def count_sessions(self, now: datetime) -> int | None:
-        count: int | None = await self._engine.eval_script(scripts.COUNT, [], now)
+        count: int | None = await self._engine.eval_script("count", [], now)
         return count
 
     @override
@@ -78,7 +77,7 @@ class RedisMaintenance(Maintenance):
                 await self.check_server()
             except StartupError as error:
                 raise StoreUnavailable from error
-        await self._engine.eval_script(scripts.CHECK_WRITABLE, [], NO_TIME)
+        await self._engine.eval_script("check_writable", [], NO_TIME)
 
 
 def check_server_info(info: Mapping[str, object], events: Events) -> None:

@@ -10,10 +10,10 @@ from app.errors import StoreUnavailable
 from app.sessions import outcomes
 from app.sessions.models import End, Found, RevocationPage, Session
 from app.sessions.ports import HistoryStore, Rotation, SessionStore
-from app.stores.redis import scripts
 from app.stores.redis.codec import (
+    BAN_PREFIX,
     LOOK_PREFIX,
-    ban_key,
+    SESSION_PREFIX,
     decode_inactive,
     decode_note,
     decode_record,
@@ -22,7 +22,6 @@ from app.stores.redis.codec import (
     decode_session,
     event_cursor,
     proof_args,
-    session_key,
 )
 from app.stores.redis.engine import NO_TIME, RedisPort
 
@@ -34,8 +33,8 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def touch(self, session_id: str, generation: int, now: datetime) -> outcomes.Lookup:
-        keys = [session_key(session_id)]
-        reply = await self._engine.eval_script(scripts.TOUCH, keys, now, generation)
+        keys = [SESSION_PREFIX + session_id]
+        reply = await self._engine.eval_script("touch", keys, now, generation)
         if reply[0] == b"active":
             return outcomes.Active(decode_session(reply[1]))
         return decode_inactive(reply)
@@ -43,8 +42,8 @@ class RedisSessions(RedisPort, SessionStore):
     @override
     async def rotate(self, rotation: Rotation) -> outcomes.Refresh:
         reply = await self._engine.eval_script(
-            scripts.ROTATE,
-            [session_key(rotation.session_id)],
+            "rotate",
+            [SESSION_PREFIX + rotation.session_id],
             rotation.now,
             rotation.presented,
             rotation.secret_kid,
@@ -75,7 +74,7 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
-        newest_first = await self._engine.eval_script(scripts.LIST, [], now, subject)
+        newest_first = await self._engine.eval_script("list", [], now, subject)
         found = [decode_session(flat) for flat in reversed(newest_first)]
         return [session for session in found if session.expires_at > now]
 
@@ -83,8 +82,8 @@ class RedisSessions(RedisPort, SessionStore):
     async def end(
         self, session_id: str, subject: str | None, end: End
     ) -> outcomes.Ended | outcomes.Unknown:
-        keys, args = [session_key(session_id)], (subject or "", end.reason, end.cause)
-        reply = await self._engine.eval_script(scripts.END, keys, end.now, *args, confirm=True)
+        keys, args = [SESSION_PREFIX + session_id], (subject or "", end.reason, end.cause)
+        reply = await self._engine.eval_script("end", keys, end.now, *args, confirm=True)
         if reply[0] == b"changed":
             return outcomes.Ended(end.reason, changed=True)
         return decode_inactive(reply)
@@ -92,7 +91,7 @@ class RedisSessions(RedisPort, SessionStore):
     @override
     async def end_all(self, subject: str, end: End, *, keep: str | None = None) -> Sequence[str]:
         args = (subject, end.reason, keep or "", end.cause)
-        return await self._end_in_chunks(scripts.END_ALL, [], end.now, *args)
+        return await self._end_in_chunks("end_all", [], end.now, *args)
 
     @override
     async def schedule_look(
@@ -104,7 +103,7 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        return await self._end_in_chunks(scripts.ERASE, [ban_key(subject)], now, subject)
+        return await self._end_in_chunks("erase", [BAN_PREFIX + subject], now, subject)
 
     @override
     async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
@@ -112,7 +111,7 @@ class RedisSessions(RedisPort, SessionStore):
         if not _EVENT_ID.fullmatch(event):  # no cursor of this store
             event = "0-0"
         args = event, session_id, int(access_ttl.total_seconds())
-        reply = await self._engine.eval_script(scripts.REVOCATIONS, [], now, *args)
+        reply = await self._engine.eval_script("revocations", [], now, *args)
         more, last, found = reply
         return RevocationPage(
             [decode_revocation(row) for row in found], event_cursor(*last), more=bool(more)
@@ -131,6 +130,6 @@ class RedisHistory(RedisPort, HistoryStore):
         return await self._find("", session_id)
 
     async def _find(self, *names: str) -> Found:
-        records, bans = await self._engine.eval_script(scripts.HISTORY, [], NO_TIME, *names)
+        records, bans = await self._engine.eval_script("history", [], NO_TIME, *names)
         notes = [decode_note(*entry.decode().split(" ", 1)) for entry in bans]
         return [decode_record(*each) for each in records], notes

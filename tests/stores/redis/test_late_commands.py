@@ -8,10 +8,9 @@ import pytest
 
 from app.sessions.outcomes import Acquired, Active, Replayed, Reused, Rotated
 from app.sessions.ports import Stores
-from app.stores.redis import scripts
-from app.stores.redis.codec import session_key
+from app.stores.redis.codec import SESSION_PREFIX
 from app.stores.redis.engine import ServerClock
-from app.stores.redis.scripts import Script
+from app.stores.redis.scripts import SCRIPTS
 from tests.stores.builders import HOUR, NOW, SUBJECT, ban_of, lease_of
 from tests.stores.redis.opening import engine_of, fails, fields_of, opened
 from tests.stores.steps import (
@@ -42,32 +41,32 @@ def command_timeout() -> float:
 
 
 AGAIN_IS_ACTIVE: Step = (touch(0, session_id="again"), Active)
-LATE: list[tuple[Script, Act, Sequence[Act], Step]] = [
-    (scripts.ROTATE, rotate(0), [rotate(0), touch(1)], (rotate(1), Rotated)),
-    (scripts.END_ALL, end_all(), [add("again")], AGAIN_IS_ACTIVE),
-    (scripts.LIFT, lift(), [put(ban_of())], (find(), ban_of())),
-    (scripts.BAN, put(ban_of()), [put(ban_of()), lift()], (find(), None)),
-    (scripts.ACQUIRE, acquire(lease_of()), [], (acquire(lease_of(holder="b")), Acquired())),
-    (scripts.CREATE_SESSION, create(lease_of(), "late"), [], (active_ids(), ["session-a"])),
+LATE: list[tuple[str, Act, Sequence[Act], Step]] = [
+    ("rotate", rotate(0), [rotate(0), touch(1)], (rotate(1), Rotated)),
+    ("end_all", end_all(), [add("again")], AGAIN_IS_ACTIVE),
+    ("lift", lift(), [put(ban_of())], (find(), ban_of())),
+    ("ban", put(ban_of()), [put(ban_of()), lift()], (find(), None)),
+    ("acquire", acquire(lease_of()), [], (acquire(lease_of(holder="b")), Acquired())),
+    ("create_session", create(lease_of(), "late"), [], (active_ids(), ["session-a"])),
 ]
 
 
 @pytest.mark.parametrize(
-    ("script", "late", "meanwhile", "found"), LATE, ids=[script.name for script, *_ in LATE]
+    ("script", "late", "meanwhile", "found"), LATE, ids=[script for script, *_ in LATE]
 )
 async def test_a_late_command_changes_nothing(  # noqa: PLR0917  # four are fixtures
     valkey: Server,
     store: Stores,
     other: Stores,
     proxy: Proxy,
-    script: Script,
+    script: str,
     late: Act,
     meanwhile: Sequence[Act],
     found: Step,
 ) -> None:
     await run(store, add())  # it knows the server's clock from here on
-    valkey.cli("SCRIPT", "LOAD", script.text)
-    proxy.keep_back(script.digest.encode())
+    valkey.cli("SCRIPT", "LOAD", SCRIPTS[script].text)
+    proxy.keep_back(SCRIPTS[script].digest.encode())
     assert await fails(late(store))
     await run(other, *meanwhile)
     await asyncio.to_thread(proxy.deliver)
@@ -96,7 +95,7 @@ async def test_a_used_token_is_judged_after_the_servers_clock_has_jumped_back(
     valkey: Server, store: Stores
 ) -> None:
     await run(store, add(generation=2))
-    valkey.cli("HSET", session_key("session-a"), "rotated_at", 1000 * 2**40)
+    valkey.cli("HSET", SESSION_PREFIX + "session-a", "rotated_at", 1000 * 2**40)
     await play(store, (rotate(0), Reused("stale")))
 
 
@@ -108,9 +107,9 @@ async def test_a_command_whose_time_is_over_is_not_sent(
     assert fields_of(events, "store_failed") == ["TimeoutError"]
 
 
-async def with_a_kept_copy(store: Stores, proxy: Proxy, script: Script, act: Act) -> object:
+async def with_a_kept_copy(store: Stores, proxy: Proxy, script: str, act: Act) -> object:
     """Run the command, whose first copy the network keeps back; its second run replies."""
-    proxy.keep_back(script.digest.encode())
+    proxy.keep_back(SCRIPTS[script].digest.encode())
     running = asyncio.ensure_future(act(store))
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.kept != b"")
     proxy.cut()
@@ -124,18 +123,18 @@ A_LOGIN: tuple[list[Act], list[Step]] = ([lift(), add("again")], [(find(), None)
 @pytest.mark.parametrize(
     ("script", "command_for", "newer"),
     [
-        (scripts.LIFT, lift, A_BAN),
-        (scripts.BAN, lambda who: put(ban_of(who, until=NOW + HOUR)), A_BAN),
-        (scripts.BAN, lambda who: put(ban_of(who)), A_LOGIN),
-        (scripts.END_ALL, lambda who: end_all(subject=who), A_LOGIN),
-        (scripts.ERASE, lambda who: erase(subject=who), A_LOGIN),
+        ("lift", lift, A_BAN),
+        ("ban", lambda who: put(ban_of(who, until=NOW + HOUR)), A_BAN),
+        ("ban", lambda who: put(ban_of(who)), A_LOGIN),
+        ("end_all", lambda who: end_all(subject=who), A_LOGIN),
+        ("erase", lambda who: erase(subject=who), A_LOGIN),
     ],
 )
 async def test_a_first_copy_undoes_nothing_newer(  # noqa: PLR0917  # three are fixtures
     store: Stores,
     other: Stores,
     proxy: Proxy,
-    script: Script,
+    script: str,
     command_for: Callable[[str], Act],
     newer: tuple[list[Act], list[Step]],
 ) -> None:
@@ -157,7 +156,7 @@ async def test_a_first_copy_that_comes_after_its_second_run_judges_nothing(
     store: Stores, other: Stores, proxy: Proxy, presented: int, use: Act
 ) -> None:
     await run(store, add(), rotate(0))
-    outcome = await with_a_kept_copy(store, proxy, scripts.ROTATE, rotate(presented))
+    outcome = await with_a_kept_copy(store, proxy, "rotate", rotate(presented))
     assert isinstance(outcome, Rotated | Replayed)
     assert isinstance(await use(other), Rotated | Active)
     await asyncio.to_thread(proxy.deliver)

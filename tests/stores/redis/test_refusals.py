@@ -13,7 +13,7 @@ from hiredis import ReplyError
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Rotated, Unknown
 from app.sessions.ports import Stores
-from app.stores.redis.codec import session_key
+from app.stores.redis.codec import SESSION_PREFIX
 from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import ban_of, lease_of
 from tests.stores.redis.opening import RECOVERY, fails, fields_of, opened, seconds_until_it_works
@@ -170,7 +170,7 @@ async def test_a_key_of_another_type_affects_no_other_session(
     server: Server, store: Stores
 ) -> None:
     await run(store, add())
-    server.cli("SET", session_key("wrong"), "no hash")
+    server.cli("SET", SESSION_PREFIX + "wrong", "no hash")
     assert await fails(touch(0, session_id="wrong")(store))
     assert await fails(rotate(0, session_id="wrong")(store))
     await play(store, (touch(0), Active))
