@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -114,10 +115,15 @@ class FakeConnection:
         config = uvicorn.Config(self.echo.app, lifespan="off", ws="none", log_config=None)
         config.load()
         self.state = ServerState()
-        clock = asyncio.get_running_loop().time
-        limiter = ConnectionLimiter(1, deadline=TIMEOUT, keep_alive=TIMEOUT, clock=clock)
-        self.protocol = StrictHttpProtocol(limiter, lambda: False, config, self.state, {})
+        self.now = 0.0
+        self.limiter = ConnectionLimiter(1, deadline=10, keep_alive=60, clock=lambda: self.now)
+        self.protocol = StrictHttpProtocol(self.limiter, lambda: False, config, self.state, {})
         self.protocol.connection_made(self.transport)
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it is evicted; None while the response is made."""
+        return (self.limiter._waiting | self.limiter._idle).get(self.protocol)
 
     def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -157,6 +163,12 @@ class EchoServer(Echo):
                 await asyncio.sleep(0)
             return responses(await until_end(reader))
 
+    def signal(self, number: signal.Signals) -> None:
+        self.server.handle_exit(number, None)
+
+    def has_stopped_accepting(self) -> bool:
+        return not any(each.is_serving() for each in self.server.servers)
+
     async def stopped(self) -> None:
         """Wait until the server has stopped by itself."""
         async with asyncio.timeout(TIMEOUT):
@@ -190,12 +202,6 @@ async def serve() -> AsyncIterator[Serve]:
             return await stack.enter_async_context(serving(**options))
 
         yield serve
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[EchoServer]:
-    async with serving() as server:
-        yield server
 
 
 @asynccontextmanager

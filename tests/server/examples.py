@@ -15,6 +15,10 @@ def get(*fields: bytes) -> bytes:
     return GET + b"".join(each + b"\r\n" for each in fields) + b"\r\n"
 
 
+HOLD = get().replace(b"/first", b"/hold")
+"""The echo answers it when the test says so."""
+
+
 def target(form: bytes) -> bytes:
     return b"GET " + form + b" HTTP/1.1\r\nHost: api.test\r\n\r\n"
 

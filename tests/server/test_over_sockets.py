@@ -1,7 +1,7 @@
-"""Representatives over real sockets: framing, sizes, half-close, memory."""
+"""Behaviour that only real sockets show: a client that goes on sending, half-close, memory."""
 
 import asyncio
-import signal
+import os
 import socket
 from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
@@ -11,50 +11,18 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 
-from tests.server.conftest import EchoServer, next_response, responses, serving, until_end
-from tests.server.examples import CHUNKED, GET, MALFORMED, SMUGGLED, WELL_FORMED, get, post
-from tests.support.processes import ROOT, Program
+from tests.server.conftest import Serve, next_response, responses, serving, until_end
+from tests.server.examples import CHUNKED, GET, get, post
+from tests.support.processes import Program
 
 T = TypeVar("T")
 
 
-@pytest.mark.parametrize("name", ["cl-te", "obs-fold", "chunk-prefix"])
-async def test_malformed_request_is_refused(server: EchoServer, name: str) -> None:
-    (response,) = await server.say(MALFORMED[name] + SMUGGLED)
-    assert (response.status, response.echo["code"]) == (400, "malformed_request")
-    assert server.reached == []
-
-
-@pytest.mark.parametrize("name", ["plain", "chunked", "method-unknown"])
-async def test_well_formed_request_is_answered(server: EchoServer, name: str) -> None:
-    raw, body = WELL_FORMED[name]
-    first, last = await server.say(raw, get(b"Connection: close"))
-    assert (first.status, first.echo["body"], last.status) == (200, body, 200)
-
-
-@pytest.mark.parametrize(
-    ("raw", "status"),
-    [
-        pytest.param(b"GET /" + b"a" * 4096, 414, id="target"),
-        pytest.param(GET + b"X: " + b"a" * 20_000, 431, id="header"),
-        pytest.param(post(b"Content-Length: 1073741824"), 413, id="length"),
-        pytest.param(CHUNKED + b"ffffffff\r\n", 413, id="chunk"),
-    ],
-)
-async def test_too_large_request_is_refused_before_its_end(
-    server: EchoServer, raw: bytes, status: int
-) -> None:
-    async with server.connected() as (reader, writer):
-        writer.write(raw)
-        response = await next_response(reader)
-    assert (response.status, response.headers["connection"]) == (status, "close")
-    assert server.reached == []
-
-
 @pytest.mark.parametrize(("path", "status"), [(b"/first", 413), (b"/authz/a", 200)])
 async def test_client_that_goes_on_sending_can_still_read_its_response(
-    server: EchoServer, path: bytes, status: int
+    serve: Serve, path: bytes, status: int
 ) -> None:
+    server = await serve()
     async with server.connected() as (reader, writer):
         writer.write(post(b"Content-Length: 20000000").replace(b"/first", path))
         for _ in range(20):
@@ -62,17 +30,6 @@ async def test_client_that_goes_on_sending_can_still_read_its_response(
             await writer.drain()
         assert (await next_response(reader)).status == status
         assert await reader.read() == b""
-
-
-async def test_half_closed_client_gets_its_response(server: EchoServer) -> None:
-    async with server.connected() as (reader, writer):
-        writer.write(get().replace(b"/first", b"/hold"))
-        await server.held.wait()
-        writer.write_eof()
-        await asyncio.sleep(0)
-        server.release.set()
-        (response,) = responses(await until_end(reader))
-    assert response.status == 200
 
 
 def in_uvloop(ask: Coroutine[Any, Any, T]) -> T:
@@ -117,11 +74,9 @@ async def _accepted_in_two_rounds(number: int) -> int:
 )
 @pytest.mark.long
 async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
-    script = str(ROOT / "tests" / "e2e" / "slow_server.py")
-    times = ["--drain-delay=0", "--shutdown-timeout=5"]
-    program = Program(tmp_path, script, *times)
+    program = Program(tmp_path, "-m", "app", "sandbox", environment=os.environ | {"PORT": "0"})
     try:
-        port = int(program.line_with("port").split()[1])
+        port = int(program.line_with("Ticketgate sandbox on").rpartition(":")[2])
         await asyncio.to_thread(pour, port, get(), 0)
         before = peak_kibibytes(program)
         heads = (
@@ -134,8 +89,6 @@ async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
         pouring = (asyncio.to_thread(pour, port, head, 1 << 30) for head in heads)
         await asyncio.gather(*pouring)
         assert peak_kibibytes(program) - before < 5 * 1024
-        program.send(signal.SIGTERM)
-        assert program.wait() == 0
     finally:
         program.close()
 

@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from tests.server.conftest import FakeConnection, exchange
-from tests.server.examples import CHUNKED, EMPTY, GET, MALFORMED, SMUGGLED, get, post
+from tests.server.examples import CHUNKED, EMPTY, GET, HOLD, MALFORMED, SMUGGLED, get, post
 
-HOLD = get().replace(b"/first", b"/hold")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -126,6 +125,41 @@ async def test_connection_is_kept_unless_the_client_wants_it_closed(
     assert connection.transport.closed == closed
 
 
+# --- time ---
+
+
+async def test_deadline_begins_with_the_first_byte_and_ends_with_the_last() -> None:
+    connection = FakeConnection()
+    assert connection.expires_at == 10  # nothing has come
+    for connection.now, sent, expires_at in (
+        (9, GET[:1], 19),
+        (15, GET[1:], 19),
+        (18, b"\r\n", None),
+    ):
+        connection.send(sent)
+        assert connection.expires_at == expires_at
+    connection.now = 100
+    await connection.responses()
+    assert connection.expires_at == 160  # the keep-alive time
+    connection.send(b"\r", b"\n")  # an empty line after a body begins no request
+    assert connection.expires_at == 160
+    connection.now = 155
+    connection.send(b"G")
+    assert connection.expires_at == 165
+
+
+async def test_client_that_does_not_read_is_due_until_it_has_read_everything() -> None:
+    connection = FakeConnection()
+    connection.send(HOLD)
+    await connection.echo.held.wait()
+    connection.now = 5
+    connection.protocol.pause_writing()
+    paused = connection.expires_at
+    connection.protocol.resume_writing()
+    assert (paused, connection.expires_at) == (15, None)
+    await connection.responses()
+
+
 # --- a body that stays unread ---
 
 
@@ -180,6 +214,14 @@ async def test_framing_that_parsers_disagree_on_is_refused_everywhere(path: byte
 async def test_body_of_another_path_is_read(path: bytes) -> None:
     (response,) = await exchange(asking(path, b"Content-Length: 8193"))
     assert response.status == 413
+
+
+async def test_nothing_is_written_to_a_lost_connection() -> None:
+    connection = FakeConnection()
+    connection.send(HOLD)
+    await connection.echo.held.wait()
+    connection.protocol.connection_lost(None)
+    assert await connection.responses() == []
 
 
 # --- Expect: 100-continue ---
