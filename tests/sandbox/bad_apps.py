@@ -2,22 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from typing import Any
 
 import httpx
 from typing_extensions import override
 
-from tests.sandbox.graded_app import NO_ANSWER, REFRESH, GoodApp, problem_of
+from tests.sandbox.graded_app import CURRENT, NO_ANSWER, REFRESH, GoodApp, problem_of
 
 
 def app_with(**members: Any) -> type[GoodApp]:
     """An app that differs from the good one in these members."""
     return type("BadApp", (GoodApp,), members)
-
-
-def keep_tokens_and_log_out(app: GoodApp) -> Awaitable[httpx.Response]:
-    return app.send("DELETE", "/v1/sessions/current", token=app.access_token())
 
 
 async def forget_only(app: GoodApp) -> None:
@@ -31,16 +26,23 @@ DoesNotWait = app_with(wait=lambda *_: asyncio.sleep(0))
 NeverTimesOut = app_with(timeout=60)
 IgnoresA401 = app_with(asks_for_refresh=lambda *_: False)
 KeepsTokensOfAnEndedSession = app_with(learn=lambda *_: None)
-KeepsTokensAfterLogOut = app_with(log_out=keep_tokens_and_log_out)
+KeepsTokensAfterLogOut = app_with(
+    log_out=lambda app: app.send("DELETE", CURRENT, token=app.access_token())
+)
 LogsOutInSilence = app_with(log_out=forget_only)
 WaitsForA401 = app_with(is_due=lambda _app: False)
+DamagesTheTicket = app_with(sign_in=lambda app, text: GoodApp.sign_in(app, text + "x"))
+SendsAnotherScheme = app_with(call=lambda app, token: GoodApp.call(app, f"Bearer {token}"))
+ProvesAnotherPath = app_with(proof=lambda app, path: GoodApp.proof(app, path + "/"))
+RefreshesTwice = app_with(
+    refresh_now=lambda app: asyncio.gather(GoodApp.refresh_now(app), GoodApp.refresh_now(app))
+)
 
 
 class MakesANewKeyForARetry(GoodApp):
     @override
-    async def send_once(
-        self, method: str, path: str, body: Any, key: str, token: str
-    ) -> httpx.Response:
+    async def send_once(self, *request: Any, **_: Any) -> httpx.Response:
+        method, path, body, key, token = request
         return await super().send_once(method, path, body, key and self.new_key(), token)
 
 
@@ -51,33 +53,11 @@ class LogsInAgainWithARefusedTicket(GoodApp):
         return refused or super().is_temporary(response)
 
 
-class SendsPartOfWhatWeChatReturned(GoodApp):
-    @override
-    async def sign_in(self, ext_msg: str) -> None:
-        await super().sign_in(ext_msg[:20])
-
-    @override
-    def proof(self, path: str) -> str | None:
-        return None
-
-
-class DamagesTheTicket(GoodApp):
-    @override
-    async def sign_in(self, ext_msg: str) -> None:
-        await super().sign_in(ext_msg + "x")
-
-
 class CutsItsRefreshToken(GoodApp):
     @override
     def keep(self, response: httpx.Response) -> None:
         super().keep(response)
         self.storage.tokens["refresh_token"] = self.storage.tokens["refresh_token"][:-1]
-
-
-class SendsAnotherScheme(GoodApp):
-    @override
-    async def call(self, access_token: str) -> httpx.Response:
-        return await super().call(f"Bearer {access_token}")
 
 
 class KeepsTheKeyInMemory(GoodApp):
@@ -94,12 +74,6 @@ class RefreshesForEachCall(GoodApp):
     async def refresh(self, used: str | None = None) -> None:
         if self.storage.tokens:
             await self.refresh_now()
-
-
-class RefreshesTwice(GoodApp):
-    @override
-    async def refresh_now(self) -> None:
-        await asyncio.gather(super().refresh_now(), super().refresh_now())
 
 
 class KeepsItsFirstRefreshToken(GoodApp):
@@ -178,18 +152,10 @@ class SendsOneProofTwice(GoodApp):
         return proof
 
 
-class ProvesAnotherPath(GoodApp):
-    @override
-    def proof(self, path: str) -> str | None:
-        return super().proof(path + "/")
-
-
 class IgnoresNonces(GoodApp):
     @override
-    async def send_once(
-        self, method: str, path: str, body: Any, key: str, token: str
-    ) -> httpx.Response:
-        response = await super().send_once(method, path, body, key, token)
+    async def send_once(self, *request: Any, **_: Any) -> httpx.Response:
+        response = await super().send_once(*request)
         self.storage.device.nonce = ""
         return NO_ANSWER if problem_of(response).get("error") == "use_dpop_nonce" else response
 
@@ -204,7 +170,6 @@ BAD_APPS: list[tuple[type[GoodApp], str, set[str]]] = [
     (NeverRetries, "lost_refresh_answer", {"gave_up"}),
     (DoesNotWait, "refresh_429", {"ignored_retry_after"}),
     (DoesNotWait, "authing_down_at_login", {"ignored_retry_after"}),
-    (SendsPartOfWhatWeChatReturned, "wrong_clock", {"bad_request"}),
     (DamagesTheTicket, "wrong_clock", {"bad_request"}),
     (CutsItsRefreshToken, "refresh_429", {"bad_request"}),
     (SendsAnotherScheme, "access_token_expired", {"bad_request"}),

@@ -20,7 +20,7 @@ def fault(kind: str, **how: float) -> dict[str, object]:
 
 @pytest.fixture
 async def phone(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
-    """Reaches the service and the desk as in the sandbox."""
+    """Reaches the service and the control API as in the sandbox."""
     service = app.serve(extra_routes=app.sandbox.pages)
     async with phone_of(app.sandbox.around(service, partial(refusals, app.settings))) as phone:
         yield phone

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qs
 
-import fastapi
 import httpx
 import pytest
 
@@ -17,25 +16,21 @@ DEFAULTS = asdict(Switches())
 
 
 async def test_an_empty_body_issues_a_ticket(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
-    response = await http.post("/sandbox/tickets")
-    given = response.json()
-    assert response.status_code == 200
-    assert given.keys() == {"ticket", "ext_msg", "expires_in", "user_pool_id"}
-    assert given["expires_in"] == 120
-    assert given["user_pool_id"] == sandbox.state.options.user_pool_id
-    assert given["ext_msg"] == f"code=200&message=授权成功&ticket={given['ticket']}"
-    assert parse_qs(given["ext_msg"])["ticket"] == [given["ticket"]]
+    given = (await http.post("/sandbox/tickets")).json()
+    ext_msg = f"code=200&message=授权成功&ticket={given['ticket']}"
+    pool = sandbox.state.options.user_pool_id
+    rest = {"ext_msg": ext_msg, "expires_in": 120, "user_pool_id": pool}
+    assert given == {"ticket": given["ticket"], **rest}
+    assert parse_qs(ext_msg)["ticket"] == [given["ticket"]]
     assert sandbox.state.tickets[given["ticket"]].persona == "lin"
 
 
 async def test_a_cancelled_consent_gives_a_message_without_a_ticket(
     sandbox: Sandbox, http: httpx.AsyncClient
 ) -> None:
-    response = await http.post("/sandbox/tickets", json={"approve": False})
-    assert response.json() == {
-        "ext_msg": "code=400&message=用户取消授权",
-        "user_pool_id": sandbox.state.options.user_pool_id,
-    }
+    given = (await http.post("/sandbox/tickets", json={"approve": False})).json()
+    pool = sandbox.state.options.user_pool_id
+    assert given == {"ext_msg": "code=400&message=用户取消授权", "user_pool_id": pool}
     assert sandbox.state.tickets_issued == 0
 
 
@@ -104,21 +99,17 @@ async def test_the_stats_hold_counts_and_no_secret(
         ("POST tickets", {"get_phone": "yes"}, "get_phone"),
         ("POST tickets", {"who": "lin"}, "who"),
         ("PATCH settings", {"shape": "round"}, "shape"),
-        ("PATCH settings", {"token_algorithm": "none"}, "token_algorithm"),
         ("PATCH settings", {"refusal_status": 500}, "refusal_status"),
         ("PATCH settings", {"ticket_ttl": 86_401}, "ticket_ttl"),
         ("PATCH settings", {"user_pool_secret": "x"}, "user_pool_secret"),
         ("PUT status", {}, "status"),
-        ("PUT status", {"status": "Suspended", "persona": "Lin"}, "persona"),
         ("PUT fault", {}, "kind"),
-        ("PUT fault", {"kind": "loud"}, "kind"),
         ("PUT fault", {"kind": ["slow"]}, "kind"),
-        ("PUT fault", {"kind": "slow", "colour": 1}, "colour"),
         ("PUT fault", {"kind": "slow", "of": "pages"}, "of"),
         *(("PUT fault", {"kind": "slow", "times": times}, "times") for times in (0, True, 1.5)),
         *(
             ("PUT fault", {"kind": "slow", "seconds": seconds}, "seconds")
-            for seconds in (-1, 601, "1", True, float("nan"))
+            for seconds in (-1, 601, "1", float("nan"))
         ),
     ],
 )
@@ -131,8 +122,7 @@ async def test_an_unknown_value_is_refused_by_name_and_changes_nothing(
     assert response.status_code == 422
     assert response.json()["error"].startswith(f"{member}: ")
     assert sandbox.state.options is before
-    assert sandbox.state.fault == NO_FAULT
-    assert sandbox.state.statuses == {}
+    assert (sandbox.state.fault, sandbox.state.statuses) == (NO_FAULT, {})
     assert sandbox.state.tickets_issued == 0
 
 
@@ -145,15 +135,3 @@ async def test_a_body_that_is_not_a_json_object_is_refused(
     response = await http.request(method, f"/sandbox/{path}", content=body)
     assert response.status_code == 422
     assert response.json()["error"].startswith("body: ")
-
-
-async def test_the_routes_join_another_server_with_their_whole_path(sandbox: Sandbox) -> None:
-    server = fastapi.FastAPI(redirect_slashes=False)
-    server.router.routes.extend(sandbox.pages)
-    transport = httpx.ASGITransport(server)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server.test") as client:
-        for path in ("/sandbox", "/sandbox/", "/sandbox/stats"):
-            assert (await client.get(path)).status_code == 200
-        assert "ticket" in (await client.post("/sandbox/tickets")).json()
-        pool = sandbox.state.options.user_pool_id
-        assert (await client.post(f"/oauth/app2wxapp/auth/{pool}")).status_code == 404
