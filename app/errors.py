@@ -1,8 +1,7 @@
 """All errors of Ticketgate: one tree of exceptions with stable codes.
 
-A class has a `code` and no HTTP status; `app/api/problems.py` maps one to the other. No error has
-free text, because texts end up in logs and may hold a secret. Beyond the code, an operator gets a
-word of a closed vocabulary (`outcome`) or a number.
+A class has a `code`; `app/api/problems.py` maps it to an HTTP status. No error has free text: a
+text could bring a secret into a log. Instead, an operator gets an `outcome` or a number.
 
     TicketgateError
     ├── RequestError    the request itself is wrong
@@ -21,10 +20,8 @@ from typing import ClassVar, Literal, TypeAlias, dataclass_transform
 _NoResponse = Literal["dns", "connect_refused", "connect_timeout", "tls", "reset", "deadline"]
 _Status = Literal["http_5xx", "rate_limited", "auth_config", "redirect", "bad_status"]
 _Form = Literal["bad_framing", "bad_encoding", "bad_content_type", "too_large", "bad_json"]
-_Content = Literal["bad_shape", "bad_token", "jwks_unavailable"]
-_NotAsked = Literal["bulkhead", "breaker_open"]
-Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Content, _NotAsked]
-"""The values that `AuthingError.outcome` may have."""
+_Other = Literal["bad_shape", "bad_token", "jwks_unavailable", "bulkhead", "breaker_open"]
+Outcome: TypeAlias = Literal[_NoResponse, _Status, _Form, _Other]
 
 
 @dataclass_transform(eq_default=False)

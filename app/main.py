@@ -39,14 +39,11 @@ from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
 from app.telemetry.metrics import CountedEvents, Wrap, ask_every, wrapped, wrapped_stores
 
+# A lease outlives the deadline of its exchange by this, so that no active holder loses it.
 _LEASE_MARGIN = timedelta(seconds=4)
-"""A lease outlives the deadline of its exchange by this, so that no active holder loses it."""
-_ASK_EVERY = 60
-"""Seconds between two scrapes that count sessions and ask Authing for its time."""
-_SKEW_TIMEOUT = 2
-"""Seconds, so that a scrape does not wait for a slow Authing."""
-_CLOCK_SKEW = timedelta(seconds=30)
-"""A ticket may live this much longer by Authing's clock than by ours."""
+_ASK_EVERY = 60  # seconds between two scrapes that count sessions and ask Authing for its time
+_SKEW_TIMEOUT = 2  # seconds, so that a scrape does not wait for a slow Authing
+_CLOCK_SKEW = timedelta(seconds=30)  # a ticket may live longer by Authing's clock than by ours
 
 
 def system_clock() -> datetime:
