@@ -11,7 +11,8 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from app.config import SECRETS_DIR, Settings, load_settings, unknown_names
+from app.commands.serve import unknown_names
+from app.config import SECRETS_DIR, Settings, load_settings
 from app.errors import StartupError
 from app.store_url import parse_store_url
 from tests.commands.environment import enter, minimal, names_of_settings

@@ -78,10 +78,7 @@ class AuthingClient(IdentityProvider):
         return Identity(signed.user_id, record.claims, signed.issued_at)
 
     async def probe(self) -> datetime | None:
-        """Request the host's root without any secret; return the time in the response's Date.
-
-        Any HTTP response will do, also one without a Date.
-        """
+        """Request the host's root without any secret; return the time in the response's Date."""
         response = await send(self.transport, "GET", self.base_url)
         return http_date(response.headers.get("date", ""))
 

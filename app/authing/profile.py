@@ -75,10 +75,7 @@ def _plain(user: User) -> dict[str, Any]:
 
 
 def _clean_name(text: str) -> str:
-    """Return the text without control characters and half characters, at most 256 of it.
-
-    JavaScript cuts texts between the two halves of an emoji.
-    """
+    """Return at most 256 characters, without controls; JavaScript leaves halves of an emoji."""
     return _LONE_SURROGATES.sub("\ufffd", _clean(text))[:_MAX_NAME].rstrip()
 
 

@@ -111,10 +111,7 @@ def read_json(response: Response) -> Any:
 
 
 def loads(document: bytes | str) -> Any:
-    """Decode JSON (RFC 8259), or raise AuthingBadAnswer. The caller has limited the size.
-
-    A byte order mark, unescaped control characters and lone surrogates are accepted.
-    """
+    """Decode JSON (RFC 8259) of a limited size. Lone surrogates and controls may occur."""
     try:
         text = document.decode() if isinstance(document, bytes) else document
         value = _DECODER.decode(text.removeprefix("\ufeff"))
@@ -127,10 +124,7 @@ def loads(document: bytes | str) -> Any:
 
 
 def decisive(members: Mapping[str, Any], name: str) -> Any:
-    """Return a member on which the result depends; None if it is absent.
-
-    AuthingBadAnswer, if JSON readers disagree about its value.
-    """
+    """Return a member that decides, or None; AuthingBadAnswer if JSON readers disagree about it."""
     value = members.get(name)
     if value is AMBIGUOUS:
         raise AuthingBadAnswer("bad_json")

@@ -40,10 +40,7 @@ _OURS_TO_FIX = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPSta
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """The user in the body of the response, not verified yet.
-
-    `claims` are OpenID Connect standard claims without `sub`.
-    """
+    """The unverified user in a response; `claims` are those of OpenID Connect, without `sub`."""
 
     user_id: str
     unverified_token: str = field(repr=False)
@@ -77,10 +74,7 @@ def raise_for_code(code: int | None, reply: Reply) -> None:
 
 
 def unwrap(document: Any) -> tuple[int | None, Any]:
-    """Return the code that decides, which is the first that is not success, and the content.
-
-    At most two envelopes are removed.
-    """
+    """Return the first code that is not success, and the content of at most two envelopes."""
     code: int | None = None
     content = document
     for _ in range(_MAX_UNWRAPS + 1):
@@ -100,10 +94,7 @@ def unwrap(document: Any) -> tuple[int | None, Any]:
 
 
 def read_user(content: Any) -> UserRecord:
-    """Read the innermost object as a user, perhaps in a `userEntity` wrapper.
-
-    AccountBlocked, if Authing has blocked or deleted it; AuthingBadAnswer without id or token.
-    """
+    """Read the innermost object as a user, perhaps in a `userEntity` wrapper."""
     if not isinstance(content, dict):
         raise AuthingBadAnswer("bad_shape")
     entity = decisive(content, "userEntity")
@@ -120,10 +111,7 @@ def read_user(content: Any) -> UserRecord:
 
 
 def code_of(level: Mapping[str, Any]) -> int | None:
-    """Return the business code of an object, or None if it has none.
-
-    AuthingBadAnswer, if it is neither an integer nor the text of one, or is ambiguous.
-    """
+    """Return the business code, an integer or its text; None if the object has none."""
     values = [decisive(level, name) for name in _CODE_NAMES if name in level]
     value = next((value for value in values if value is not None), None)
     if value is None:

@@ -163,10 +163,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 def _head(method: str, target: URL, headers: Mapping[str, str], length: int) -> bytes:
-    """Write the head of a request (RFC 9112 section 3).
-
-    UnicodeError for a value with a line break, or with a character outside ASCII.
-    """
+    """Write the head of a request (RFC 9112 section 3); UnicodeError for a line break in it."""
     lines = [f"{method} {target.raw_path_qs} HTTP/1.1", f"host: {target.host_port_subcomponent}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if length:

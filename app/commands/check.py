@@ -14,8 +14,8 @@ from app.authing.jwks import RemoteJwks
 from app.authing.response import deadline
 from app.authing.transport import Transport
 from app.authing.verifier import HEADER_MEMBERS
-from app.commands.serve import ADVICE, names_given, unsafe_settings
-from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
+from app.commands.serve import ADVICE, names_given, unknown_names, unsafe_settings
+from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.config.secret_files import SecretFiles
 from app.errors import (
     AuthingError,

@@ -35,11 +35,7 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 
 
 def run(name: str, *, as_json: bool) -> int:
-    """Print the history of the session or the user of this name, newest first.
-
-    The locale chooses the language of the explanations. Return 0, or 1 if nothing is known of the
-    name. Raise StartupError if the settings are wrong or the store cannot be read.
-    """
+    """Print the history of the session or user of this name; return 0, or 1 if it is unknown."""
     settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
     try:
         told = asyncio.run(_read(settings, name))

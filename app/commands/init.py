@@ -24,11 +24,7 @@ _MADE = {"session_keys_file": f"{_KEYS}, made by `python -m app keys new --file 
 
 
 def run() -> int:
-    """Ask, write, check; return the code of the check.
-
-    StartupError: there is a `.env` or no terminal, a file cannot be written, or the user has
-    stopped.
-    """
+    """Ask, write, check; return the code of the check, or 2 without a terminal."""
     if os.path.lexists(ENV_FILE):
         advice = "edit it, and then run `python -m app check`"
         raise StartupError(f"{ENV_FILE}: is there already and is not overwritten; {advice}")

@@ -5,8 +5,9 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import uvloop
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 from app import __version__
 from app.api.app import create_app
 from app.authing.transport import Transport
-from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings, unknown_names
+from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.errors import StartupError
 from app.main import open_services
 from app.server.draining import DrainingServer, bind
@@ -26,6 +27,10 @@ from app.telemetry.metrics import Wrap
 
 _LOOPBACK = re.compile(r"(?i)localhost|127(\.[0-9]+){3}|::1")
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+# A variable with one of these beginnings is a setting of this service, or a mistake.
+_OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT|EVENTS)_")
+# Kubernetes sets these for each Service, and desktops set the last.
+_OF_OTHERS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)|SESSION_MANAGER")
 
 ADVICE = {
     "readable": "every user of this machine can read it; run chmod o=",
@@ -49,10 +54,7 @@ async def serve(
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     on_start: Callable[[int], None] = lambda _port: None,
 ) -> None:
-    """Serve until a signal stops it. `on_start` is called with the port when it listens.
-
-    `around` may put middleware around the whole application.
-    """
+    """Serve until a signal stops it. `on_start` gets the port; `around` may add middleware."""
     logs.configure(settings.log_level, settings.log_format)
     events = logs.LoggedEvents()
     for name, nearest in unknown_names(names_given()):
@@ -98,10 +100,7 @@ async def _listen(
 
 @contextmanager
 def _tracing() -> Iterator[tuple[Callable[[str], Wrap] | None, Callable[[ASGIApp], ASGIApp]]]:
-    """Open the tracing that OpenTelemetry's own variables ask for.
-
-    Yields what wraps the commands of a part, or None, and what wraps the application.
-    """
+    """Yield what wraps the commands of a part, or None, and what wraps the application."""
     asked = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     if not asked or disabled or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
@@ -125,6 +124,18 @@ def _tracing() -> Iterator[tuple[Callable[[str], Wrap] | None, Callable[[ASGIApp
 def names_given() -> list[str]:
     """Return the names of all environment variables and secret files."""
     return [*os.environ, *(path.name for path in SECRETS_DIR.glob("*"))]
+
+
+def unknown_names(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Find misspelled settings; return each with the nearest setting, or "" if none is near."""
+    settings = [field.upper() for field in Settings.model_fields]
+    found = []
+    for name in sorted({name.upper() for name in names} - set(settings)):
+        near = get_close_matches(name, settings, n=1, cutoff=0.85) if "_" in name else []
+        nearest = near[0] if near and near[0][0] == name[0] else ""
+        if nearest or (_OUR_PREFIX.match(name) and not _OF_OTHERS.fullmatch(name)):
+            found.append((name, nearest))
+    return found
 
 
 def unsafe_settings(settings: Settings) -> dict[str, str]:

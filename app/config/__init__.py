@@ -4,11 +4,8 @@ Only `main`, `adapters` and the commands read them; other modules get plain valu
 a field has the same name in capitals. `.env.example` explains each one.
 """
 
-import re
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -53,10 +50,6 @@ _NEEDED = {
     "online": ("authing_online_url",),
 }
 """The settings that a mode of verification needs."""
-# A variable with one of these beginnings is a setting of this service, or a mistake.
-_OUR_PREFIX = re.compile(r"(AUTHING|MINIPROGRAM|SESSION|STORE|SERVICE_API|RATE_LIMIT|EVENTS)_")
-# Kubernetes sets these for each Service, and desktops set the last.
-_OF_OTHERS = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_.*)?)|SESSION_MANAGER")
 
 
 class KeySettings(BaseSettings):
@@ -208,21 +201,6 @@ def refusal_of(name: str, value: str) -> str:
     except ValidationError as error:
         return _line({**error.errors(include_input=False)[0], "loc": (name,)})
     return ""
-
-
-def unknown_names(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Find variables that are probably misspelled settings.
-
-    Returns each name in capitals with the nearest setting, or with "" if none is near.
-    """
-    settings = [field.upper() for field in Settings.model_fields]
-    found = []
-    for name in sorted({name.upper() for name in names} - set(settings)):
-        near = get_close_matches(name, settings, n=1, cutoff=0.85) if "_" in name else []
-        nearest = near[0] if near and near[0][0] == name[0] else ""
-        if nearest or (_OUR_PREFIX.match(name) and not _OF_OTHERS.fullmatch(name)):
-            found.append((name, nearest))
-    return found
 
 
 def _check_env_file(path: Path) -> None:

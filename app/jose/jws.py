@@ -28,10 +28,7 @@ _TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_+/", b"+
 
 
 class InvalidJws(Exception):
-    """The token is not accepted. Holds no reason, so that an attacker learns nothing from it.
-
-    Every function here that reads a token may raise it.
-    """
+    """The token is not accepted. Holds no reason, so that an attacker learns nothing from it."""
 
 
 def sign(header: str, claims: Mapping[str, Any], key: Any, algorithm: str) -> str:

@@ -85,10 +85,7 @@ def promote(path: Path, kid: str, *, clock: Callable[[], float] = time.time) -> 
 def retire(
     path: Path, kid: str, lives: TokenLives | None = None, *, clock: Callable[[], float] = time.time
 ) -> None:
-    """Remove a key, whose tokens are refused from now on.
-
-    InvalidKey if the key is in use, or if with these `lives` a token made with it may be valid.
-    """
+    """Remove a key, unless it is in use, or with these `lives` a token of it may be valid."""
     with _changed(path) as keys:
         chosen = _named(keys, kid)
         if chosen is _in_use(keys, chosen):
@@ -101,10 +98,7 @@ def retire(
 
 
 def created(content: bytes, before: datetime) -> dict[tuple[str, ...], float]:
-    """Return when each key was made, in epoch seconds, by its kid, use and state.
-
-    A key that does not say when was made `before` the file was.
-    """
+    """Return when each key, or else its file, was made, in epoch seconds, by kid, use and state."""
     keys = jwk_set_members(content)
     return {
         (
