@@ -85,17 +85,14 @@ async def test_exactly_one_of_ticket_and_ext_msg_is_expected(
     assert response.json()["errors"] == [{"pointer": "", "message": message}]
 
 
-@pytest.mark.parametrize("ticket", ["a b", "票", "a\nb", "<a>", " ", "a" * 4097, "%00"])
-async def test_an_impossible_ticket_is_not_sent_to_authing(app: RunningApp, ticket: str) -> None:
-    response = await app.try_log_in(ticket)
+@pytest.mark.parametrize(
+    "ticket", ["", "a b", "票", "a\nb", "<a>", " ", "a" * 4097, "%00", 5, True, ["a"], {"a": "b"}]
+)
+async def test_an_impossible_ticket_is_not_sent_to_authing(app: RunningApp, ticket: object) -> None:
+    response = await app.phone.post("/v1/sessions", json={"ticket": ticket})
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == ["/ticket"]
     assert app.sandbox.state.exchanges == 0
-
-
-@pytest.mark.parametrize("ticket", ["", 5, True, ["a"], {"a": "b"}])
-async def test_a_ticket_is_a_text(phone: httpx.AsyncClient, ticket: object) -> None:
-    assert (await phone.post("/v1/sessions", json={"ticket": ticket})).status_code == 422
 
 
 async def test_a_device_is_returned_without_its_unknown_members(app: RunningApp) -> None:

@@ -1,4 +1,7 @@
-"""The lock files: hashed throughout, and compiled from what pyproject.toml says today."""
+"""What is fetched is pinned: each locked requirement by hash, each action of a workflow by commit.
+
+The locks are compiled from pyproject.toml. `make check` also runs zizmor on the workflows.
+"""
 
 import re
 import tomllib
@@ -87,3 +90,32 @@ def test_every_locked_version_is_one_that_the_project_accepts(
 
 def test_the_tests_use_the_versions_of_production(locks: Path) -> None:
     assert _pins(locks / "runtime.txt") <= _pins(locks / "tracing.txt") <= _pins(locks / "dev.txt")
+
+
+# --- workflows ---
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.name)
+def workflow(request: pytest.FixtureRequest) -> str:
+    path: Path = request.param
+    return path.read_text(encoding="utf-8")
+
+
+def test_every_action_is_pinned_to_a_commit_and_names_its_version(workflow: str) -> None:
+    used = re.findall(r"uses: (.+)", workflow)
+
+    assert used
+    assert [u for u in used if not re.fullmatch(r"\S+@[0-9a-f]{40} # v[\d.]+", u)] == []
+
+
+def test_only_a_release_may_write(workflow: str) -> None:
+    granted = re.findall(r"^ +(\w[\w-]*): (read|write)\b", workflow, re.MULTILINE)
+    release = "\n    tags: " in workflow
+
+    assert "\npermissions: {}\n" in workflow
+    assert granted == (
+        [("contents", "write"), ("packages", "write")] if release else [("contents", "read")]
+    )
