@@ -142,15 +142,12 @@ class RateLimiter:
                 wait = await self._shared(pseudonym, local.amount, local.seconds)
         # Not even a bug in the client library may stop logins.
         except Exception as error:
-            self._fail(error)
+            self._retry_at = self._clock() + COOLDOWN
+            if not self._down:
+                self._down = True
+                self._events.record("rate_limits_local", kind=type(error).__name__)
             raise CounterUnavailable from error
         if was_down:  # a count that was asked before the outage says nothing about its end
             self._down = False
             self._events.record("rate_limits_shared")
         return wait
-
-    def _fail(self, error: Exception) -> None:
-        self._retry_at = self._clock() + COOLDOWN
-        if not self._down:
-            self._down = True
-            self._events.record("rate_limits_local", kind=type(error).__name__)

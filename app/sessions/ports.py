@@ -4,23 +4,14 @@ Every store command is atomic, and durable before it returns. It raises StoreUna
 store cannot be reached; that says nothing about a session, which lives on (promise 9).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from app.jose.key_ring import KeyRing
+from app.sessions import outcomes
 from app.sessions.models import Ban, End, Found, GivenProof, Identity, RevocationPage, Session
-from app.sessions.outcomes import (
-    Acquisition,
-    Active,
-    Bearer,
-    Creation,
-    Ended,
-    Lookup,
-    Refresh,
-    Unknown,
-)
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the current instant in UTC, in whole seconds, as responses and stores hold it."""
@@ -53,11 +44,8 @@ class KeySource(Protocol):
         """The current key ring."""
 
 
-class RateLimit(Protocol):
-    """Limits requests by name, such as a client address or a session id."""
-
-    async def __call__(self, name: str, /) -> None:
-        """Count one request of this name, or raise RateLimited if there were too many."""
+RateLimit: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
+"""Counts one request of a name, such as a client address or a session id, or raises RateLimited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +79,7 @@ class SessionLimits:
 class TicketStore(Protocol):
     """Makes sure that one ticket becomes one session (promises 1 and 2)."""
 
-    async def acquire(self, lease: TicketLease) -> Acquisition:
+    async def acquire(self, lease: TicketLease) -> outcomes.Acquisition:
         """Lease a ticket before it is exchanged."""
 
     async def release(self, lease: TicketLease) -> None:
@@ -99,7 +87,7 @@ class TicketStore(Protocol):
 
     async def create_session(
         self, lease: TicketLease, session: Session, limits: SessionLimits, app_version: str = ""
-    ) -> Creation:
+    ) -> outcomes.Creation:
         """Store the session as the one of this ticket, unless the ticket has another already.
 
         A ban of the user releases the lease in the same step. `app_version` is for the history.
@@ -133,7 +121,7 @@ TOMBSTONE_TTL = timedelta(days=7)
 class SessionStore(Protocol):
     """Keeps sessions, and their tombstones for TOMBSTONE_TTL."""
 
-    async def touch(self, session_id: str, generation: int, now: datetime) -> Lookup:
+    async def touch(self, session_id: str, generation: int, now: datetime) -> outcomes.Lookup:
         """Find the session of an access token of this generation.
 
         The first use of the current generation ends the recovery window of its predecessor.
@@ -141,14 +129,14 @@ class SessionStore(Protocol):
 
     async def check(
         self, session_id: str, generation: int, now: datetime
-    ) -> Bearer | Ended | Unknown:
+    ) -> outcomes.Bearer | outcomes.Ended | outcomes.Unknown:
         """Do the same as `touch`, for callers that need no more of the session."""
         found = await self.touch(session_id, generation, now)
-        if isinstance(found, Active):
-            return Bearer(found.session.subject, found.session.device_type)
+        if isinstance(found, outcomes.Active):
+            return outcomes.Bearer(found.session.subject, found.session.device_type)
         return found
 
-    async def rotate(self, rotation: Rotation) -> Refresh:
+    async def rotate(self, rotation: Rotation) -> outcomes.Refresh:
         """Compare generations, then rotate, replay or end the session (promises 3 and 4).
 
         The proof is judged first: without a good one nothing changes. It binds a session.
@@ -157,7 +145,9 @@ class SessionStore(Protocol):
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         """The user's active sessions, oldest first: the MAX_SESSIONS newest, if there are more."""
 
-    async def end(self, session_id: str, subject: str | None, end: End) -> Ended | Unknown:
+    async def end(
+        self, session_id: str, subject: str | None, end: End
+    ) -> outcomes.Ended | outcomes.Unknown:
         """End a session of this user (None: of any), also an expired one. An earlier end stays."""
 
     async def end_all(self, subject: str, end: End, *, keep: str | None = None) -> Sequence[str]:

@@ -9,20 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeAlias
 
-from app.sessions.models import (
-    Ban,
-    EndReason,
-    GivenProof,
-    Note,
-    Proof,
-    Revocation,
-    Session,
-    SessionRecord,
-    epoch,
-    instant,
-    revocation,
-)
-from app.sessions.outcomes import Ended, Unknown
+from app.sessions.models import Ban, Session, epoch, instant
 
 Argument: TypeAlias = str | bytes | int
 _READERS: Mapping[object, Callable[[bytes], Any]] = {
@@ -33,8 +20,6 @@ _READERS: Mapping[object, Callable[[bytes], Any]] = {
     datetime: instant,
 }
 """By the type of a field."""
-_ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"))
-"""What the record of an active session may lack."""
 
 # --- names of keys: the whole name, or what comes before an id or a subject ---
 
@@ -89,10 +74,11 @@ def decode_row(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
 
 def decode_session(flat: Sequence[bytes]) -> Session:
     """An active session, from fields and values in turn."""
-    return Session(**_decode_fields(Session, decode_row(flat)))
+    return Session(**decode_fields(Session, decode_row(flat)))
 
 
-def _decode_fields(kind: type, row: Mapping[bytes, bytes]) -> dict[str, Any]:
+def decode_fields(kind: type, row: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """The fields of this dataclass that are there."""
     return {name: read(row[key]) for key, name, read in _readers(kind) if key in row}
 
 
@@ -102,52 +88,11 @@ def _readers(kind: type) -> Sequence[tuple[bytes, str, Callable[[bytes], Any]]]:
     return [(name.encode(), name, _READERS[each]) for name, each in types if each in _READERS]
 
 
-def proof_args(proof: GivenProof) -> tuple[str, str]:
-    """Thumbprint and id of a proof; instead of a proof, nothing and the word."""
-    return (proof.thumbprint, proof.id) if isinstance(proof, Proof) else ("", proof)
-
-
 def decode_ban(subject: str, flat: Sequence[bytes]) -> Ban:
     """A ban, in force or over."""
     row = decode_row(flat)
     until = instant(row[b"until"]) if row[b"until"] else None
     return Ban(subject, row[b"reason"].decode(), instant(row[b"created_at"]), until)
-
-
-def decode_inactive(reply: Sequence[Any]) -> Ended | Unknown:
-    """The reply of the prelude's `inactive`."""
-    if reply[0] == b"unknown":
-        return Unknown()
-    _, reason, replaced_by = reply
-    return Ended(EndReason(reason.decode()), replaced_by.decode() or None)
-
-
-def decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
-    """One row of the reply to `revocations`: the cursor behind it, and the revocation."""
-    event, session_id, subject, reason, *times = reply
-    told = revocation(session_id.decode(), subject.decode(), reason.decode(), *times)
-    return event_cursor(event, session_id), told
-
-
-def decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
-    """The record of a session. Its notes have a colon in their names, before their kind."""
-    row = decode_row(flat)
-    noted = {name.decode(): text.decode() for name, text in row.items() if b":" in name}
-    notes = [decode_note(*each) for each in noted.items()]
-    values = {**_ACTIVE, **_decode_fields(SessionRecord, row)}
-    return SessionRecord(id=session_id.decode(), notes=notes, **values)
-
-
-def decode_note(name: str, text: str) -> Note:
-    """A note: its event and kind, then how often, and when first and last."""
-    event, _, kind = name.partition(":")
-    count, first_at, last_at = map(int, text.split())
-    return Note(event, kind, count, first_at, last_at)
-
-
-def event_cursor(event: bytes, session_id: bytes) -> str:
-    """An event by its id and its session: another server may give the same id."""
-    return f"{event.decode()}.{session_id.decode()}"
 
 
 def decode_ids(reply: Sequence[bytes]) -> Sequence[str]:

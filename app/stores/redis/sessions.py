@@ -3,29 +3,38 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from typing_extensions import override
 
 from app.errors import StoreUnavailable
 from app.sessions import outcomes
-from app.sessions.models import End, Found, RevocationPage, Session
+from app.sessions.models import (
+    End,
+    EndReason,
+    Found,
+    Note,
+    Proof,
+    Revocation,
+    RevocationPage,
+    Session,
+    SessionRecord,
+    revocation,
+)
 from app.sessions.ports import HistoryStore, Rotation, SessionStore
 from app.stores.redis.codec import (
     BAN_PREFIX,
     LOOK_PREFIX,
     SESSION_PREFIX,
-    decode_inactive,
-    decode_note,
-    decode_record,
-    decode_revocation,
+    decode_fields,
     decode_row,
     decode_session,
-    event_cursor,
-    proof_args,
 )
 from app.stores.redis.engine import NO_TIME, RedisPort
 
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+_ACTIVE = dict.fromkeys(("app_version", "end_reason", "end_cause", "replaced_by"))
+"""What the record of an active session may lack."""
 
 
 class RedisSessions(RedisPort, SessionStore):
@@ -37,10 +46,11 @@ class RedisSessions(RedisPort, SessionStore):
         reply = await self._engine.eval_script("touch", keys, now, generation)
         if reply[0] == b"active":
             return outcomes.Active(decode_session(reply[1]))
-        return decode_inactive(reply)
+        return _decode_inactive(reply)
 
     @override
     async def rotate(self, rotation: Rotation) -> outcomes.Refresh:
+        proof = rotation.proof
         reply = await self._engine.eval_script(
             "rotate",
             [SESSION_PREFIX + rotation.session_id],
@@ -51,7 +61,7 @@ class RedisSessions(RedisPort, SessionStore):
             int(rotation.recovery_window.total_seconds()),
             rotation.key_hash.hex() if rotation.key_hash is not None else "",
             int(rotation.dry_run),
-            *proof_args(rotation.proof),
+            *((proof.thumbprint, proof.id) if isinstance(proof, Proof) else ("", proof)),
             confirm=True,
         )
         match reply:
@@ -70,7 +80,7 @@ class RedisSessions(RedisPort, SessionStore):
             case [b"unsure"]:
                 raise StoreUnavailable
             case _:
-                return decode_inactive(reply)
+                return _decode_inactive(reply)
 
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
@@ -86,7 +96,7 @@ class RedisSessions(RedisPort, SessionStore):
         reply = await self._engine.eval_script("end", keys, end.now, *args, confirm=True)
         if reply[0] == b"changed":
             return outcomes.Ended(end.reason, changed=True)
-        return decode_inactive(reply)
+        return _decode_inactive(reply)
 
     @override
     async def end_all(self, subject: str, end: End, *, keep: str | None = None) -> Sequence[str]:
@@ -114,7 +124,7 @@ class RedisSessions(RedisPort, SessionStore):
         reply = await self._engine.eval_script("revocations", [], now, *args)
         more, last, found = reply
         return RevocationPage(
-            [decode_revocation(row) for row in found], event_cursor(*last), more=bool(more)
+            [_decode_revocation(row) for row in found], _event_cursor(*last), more=bool(more)
         )
 
 
@@ -131,5 +141,41 @@ class RedisHistory(RedisPort, HistoryStore):
 
     async def _find(self, *names: str) -> Found:
         records, bans = await self._engine.eval_script("history", [], NO_TIME, *names)
-        notes = [decode_note(*entry.decode().split(" ", 1)) for entry in bans]
-        return [decode_record(*each) for each in records], notes
+        notes = [_decode_note(*entry.decode().split(" ", 1)) for entry in bans]
+        return [_decode_record(*each) for each in records], notes
+
+
+def _decode_inactive(reply: Sequence[Any]) -> outcomes.Ended | outcomes.Unknown:
+    """The reply of the prelude's `inactive`."""
+    if reply[0] == b"unknown":
+        return outcomes.Unknown()
+    _, reason, replaced_by = reply
+    return outcomes.Ended(EndReason(reason.decode()), replaced_by.decode() or None)
+
+
+def _decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
+    """One row of the reply to `revocations`: the cursor behind it, and the revocation."""
+    event, session_id, subject, reason, *times = reply
+    told = revocation(session_id.decode(), subject.decode(), reason.decode(), *times)
+    return _event_cursor(event, session_id), told
+
+
+def _decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
+    """The record of a session. Its notes have a colon in their names, before their kind."""
+    row = decode_row(flat)
+    noted = {name.decode(): text.decode() for name, text in row.items() if b":" in name}
+    notes = [_decode_note(*each) for each in noted.items()]
+    values = {**_ACTIVE, **decode_fields(SessionRecord, row)}
+    return SessionRecord(id=session_id.decode(), notes=notes, **values)
+
+
+def _decode_note(name: str, text: str) -> Note:
+    """A note: its event and kind, then how often, and when first and last."""
+    event, _, kind = name.partition(":")
+    count, first_at, last_at = map(int, text.split())
+    return Note(event, kind, count, first_at, last_at)
+
+
+def _event_cursor(event: bytes, session_id: bytes) -> str:
+    """An event by its id and its session: another server may give the same id."""
+    return f"{event.decode()}.{session_id.decode()}"

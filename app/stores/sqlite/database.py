@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from app.errors import StartupError, StoreInUse
@@ -32,18 +33,17 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 
     A file that cannot be used is left as it was, and raises StartupError.
     """
-    connection = None
     try:
         path.touch(mode=0o600)
         # The engine begins transactions itself.
         connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
-        _prepare(connection, migrations)
-    except (OSError, sqlite3.Error, _UnusableFile) as error:
-        if connection is not None:
-            connection.close()
-        reason = error if isinstance(error, _UnusableFile) else "is not a SQLite database of ours"
-        raise StartupError(f"STORE_URL: {path} {reason}") from error
+        with ExitStack() as unusable:
+            unusable.callback(connection.close)
+            _prepare(connection, migrations, path)
+            unusable.pop_all()
+    except (OSError, sqlite3.Error) as error:
+        raise StartupError(f"STORE_URL: {path} is not a SQLite database of ours") from error
     return connection
 
 
@@ -57,22 +57,18 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return reader
 
 
-class _UnusableFile(Exception):
-    """The file is a database that cannot be used; the text says why."""
-
-
-def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+def _prepare(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
     # Checked before the first write, so that another program's database stays unchanged.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (program,) = connection.execute("PRAGMA application_id").fetchone()
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if (program, bool(found)) != ((_APPLICATION_ID, True) if tables else (0, False)):
-        raise _UnusableFile("is the database of another program")
+        raise StartupError(f"STORE_URL: {path} is the database of another program")
     if found > len(migrations):
-        raise _UnusableFile(f"was written by a newer version (schema {found})")
+        raise StartupError(f"STORE_URL: {path} was written by a newer version (schema {found})")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise _UnusableFile("cannot use write-ahead logging")
+        raise StartupError(f"STORE_URL: {path} cannot use write-ahead logging")
     # FULL: an acknowledged commit survives power loss, not only the end of the process.
     connection.execute("PRAGMA synchronous = FULL")
     # A large savepoint would need a temporary file, which a read-only root file system refuses.

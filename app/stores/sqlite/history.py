@@ -62,16 +62,10 @@ class SqliteHistory(HistoryStore):
 
 
 def add_note(
-    db: Connection,
-    event: str,
-    now: datetime,
-    subject: str,
-    session_id: str | None = None,
-    *,
-    kind: str = "",
+    db: Connection, event: str, now: datetime, user: str, session_id: str | None, *, kind: str = ""
 ) -> None:
-    """Note an event of the session; without one, of the user's bans."""
-    db.execute(_NOTE, (subject, session_id, event, kind, epoch(now), epoch(now)))
+    """Note an event of the session; without an id, of the user's bans."""
+    db.execute(_NOTE, (user, session_id, event, kind, epoch(now), epoch(now)))
 
 
 def find_revocations(

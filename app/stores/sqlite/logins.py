@@ -100,7 +100,7 @@ class SqliteBans(SqlitePort, BanStore):
             "INSERT OR REPLACE INTO bans (subject, reason, created_at, until) VALUES (?, ?, ?, ?)",
             (ban.subject, ban.reason, epoch(ban.created_at), until),
         )
-        add_note(db, "banned", ban.created_at, ban.subject)
+        add_note(db, "banned", ban.created_at, ban.subject, None)
         return end_sessions(
             db, "subject = ?", (ban.subject,), End(EndReason.BANNED, ban.created_at)
         )
@@ -111,7 +111,7 @@ class SqliteBans(SqlitePort, BanStore):
         # A ban that has expired is deleted too, but has no note.
         db.execute("DELETE FROM bans WHERE subject = ? AND until <= ?", (subject, epoch(now)))
         if db.execute("DELETE FROM bans WHERE subject = ?", (subject,)).rowcount:
-            add_note(db, "ban_lifted", now, subject)
+            add_note(db, "ban_lifted", now, subject, None)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
