@@ -7,35 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.jose.strict_json import JsonValue, StrictJsonError, loads
+from app.jose.strict_json import StrictJsonError, loads
 from tests.support.json_documents import DIFFERS, NO, STRICTER, YES
 
 SECRET = "secret-in-the-document"
-
-
-def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
-    return (opening * depth + closing * depth).encode()
-
-
-@pytest.mark.parametrize(
-    ("document", "value"),
-    [
-        (b'{"a": [1, -2.5, true, false, null, "x"]}', {"a": [1, -2.5, True, False, None, "x"]}),
-        (b' \t\r\n"alone" \t\r\n', "alone"),
-        (b"0", 0),
-        (b"-0", 0),
-        (b"1e2", 100.0),
-        (b"1e-400", 0.0),
-        (b'"\\ud83d\\ude00"', "😀"),
-        ('"小明"'.encode(), "小明"),
-        (b'{"a": {"a": 1}}', {"a": {"a": 1}}),
-        (b'{"a": 1, "A": 2, "": 3}', {"a": 1, "A": 2, "": 3}),
-        (b"[]", []),
-        (b"{}", {}),
-    ],
-)
-def test_json_values_are_read(document: bytes, value: JsonValue) -> None:
-    assert loads(document) == value
 
 
 def accepted(document: bytes) -> bool:
@@ -62,70 +37,39 @@ def test_the_table_is_as_large_as_the_suites_that_it_stands_for() -> None:
     assert (len(NO), len(YES) + len(STRICTER) + len(DIFFERS)) == (315, 158)
 
 
-# --- encodings ---
-
-
-@pytest.mark.parametrize(
-    "document", [b'{"a": [{"b": ["\\udfff"]}]}', b'[{"b": {"a": 1, "a": 2}}]'], ids=["half", "key"]
-)
-def test_the_rules_hold_at_any_depth(document: bytes) -> None:
-    with pytest.raises(StrictJsonError):
-        loads(document)
-
-
-# --- numbers ---
-
-
-@pytest.mark.parametrize(
-    "number", [2**53, -(2**53), 2**53 + 2, 10**22, 2**1023], ids=lambda number: f"{number:.3e}"
-)
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**53 + 2, 10**22, 2**1023])
 def test_a_whole_number_that_a_double_holds_is_read_exactly(number: int) -> None:
     value = loads(str(number).encode())
     assert value == number
     assert type(value) is int
 
 
+NOT_DOUBLES = [
+    *(str(number) for number in (2**53 + 1, -(2**53) - 1, 10**23, 2**1024)),
+    *("1" + "0" * 399, "1" + "0" * 400, "9" * 5000, "-" + "9" * 5000, "9" * 5000 + ".0"),
+    *("1e400", "-1e400", "1.5e309"),
+]
+
+
 @pytest.mark.parametrize(
-    "number",
-    [
-        str(2**53 + 1),
-        str(-(2**53) - 1),
-        str(10**23),
-        str(2**1024),
-        "1" + "0" * 399,
-        "1" + "0" * 400,
-        "9" * 5000,
-        "-" + "9" * 5000,
-        "1e400",
-        "-1e400",
-        "1.5e309",
-        "9" * 5000 + ".0",
-    ],
-    ids=lambda number: f"{number[:18]}({len(number)})",
+    "value", [*NOT_DOUBLES, '"\\udfff"', '{"a": 1, "a": 2}'], ids=lambda text: text[:20]
 )
-def test_a_number_that_a_double_cannot_hold_is_refused(number: str) -> None:
-    with pytest.raises(StrictJsonError):
-        loads(number.encode())
-    with pytest.raises(StrictJsonError):
-        loads(f'{{"a": [{number}]}}'.encode())
-
-
-# --- depth ---
+def test_a_value_that_readers_disagree_about_is_refused_at_any_depth(value: str) -> None:
+    for document in (value, f'{{"a": [{{"b": {value}}}]}}'):
+        with pytest.raises(StrictJsonError):
+            loads(document.encode())
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_eight_levels_are_read_and_nine_are_not(opening: str, closing: str) -> None:
-    core = "1"
-    loads((opening * 8 + core + closing * 8).encode())
+@pytest.mark.parametrize(
+    ("levels", "limit"), [(8, {}), (0, {"max_depth": 0}), (2, {"max_depth": 2})]
+)
+def test_one_level_more_than_the_limit_is_refused(
+    opening: str, closing: str, levels: int, limit: dict[str, Any]
+) -> None:
+    assert loads((opening * levels + "1" + closing * levels).encode(), **limit)
     with pytest.raises(StrictJsonError):
-        loads((opening * 9 + core + closing * 9).encode())
-
-
-def test_the_caller_may_set_another_depth() -> None:
-    assert loads(b"1", max_depth=0) == 1
-    assert loads(nested(2), max_depth=2) == [[]]
-    with pytest.raises(StrictJsonError):
-        loads(nested(2), max_depth=1)
+        loads((opening * (levels + 1) + "1" + closing * (levels + 1)).encode(), **limit)
 
 
 # --- the refusal ---
@@ -134,12 +78,8 @@ def test_the_caller_may_set_another_depth() -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        f'{{"{SECRET}": 1, "{SECRET}": 2}}',
-        f'{{"a": "{SECRET}"',
-        f'["{SECRET}", NaN]',
-        f'["{SECRET}", 1e400]',
-        f'["{SECRET}\\ud800"]',
-        f'["{SECRET}", [[[[[[[[]]]]]]]]]',
+        *(f'{{"{SECRET}": 1, "{SECRET}": 2}}', f'{{"a": "{SECRET}"', f'["{SECRET}\\ud800"]'),
+        *(f'["{SECRET}", {value}]' for value in ("NaN", "1e400", "[[[[[[[[]]]]]]]]")),
     ],
 )
 def test_a_refusal_holds_no_part_of_the_document(document: str) -> None:
