@@ -13,7 +13,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from app.sandbox.authing import authing_routes
-from app.sandbox.control import Control, page_routes, service_route
+from app.sandbox.control import control_routes, page_routes, service_route
 from app.sandbox.faults import Answering, Refusals, spoil
 from app.sandbox.state import NO_FAULT, Consent, Fault, SandboxOptions, SandboxState
 
@@ -30,7 +30,7 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions) -> None:
         self.state = SandboxState(options)
-        pages = [*page_routes(), *Control(self.state).routes()]
+        pages = [*page_routes(), *control_routes(self.state)]
         # A bare router, because a Starlette application's middleware would wrap the `send` through
         # which a fault reaches the connection.
         self.app = Router([*authing_routes(self.state), *pages], redirect_slashes=False)

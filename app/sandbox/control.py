@@ -6,11 +6,11 @@ secrets. It refuses other input with 422 and `{"error": "member: rule"}`.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.sandbox.personas import FAMILIAR, Persona
-from app.sandbox.state import NO_FAULT, STRICT, Consent, Fault, Name, SandboxState, Switches
+from app.sandbox.personas import FAMILIAR
+from app.sandbox.state import STRICT, Consent, Fault, SandboxState, Standing
 
 Command = Callable[..., dict[str, Any] | Awaitable[dict[str, Any]]]
 """A command of the control API; its parameter, if it has one, is the request's body."""
@@ -41,14 +41,6 @@ _HEADERS = {
     ),
     "Referrer-Policy": "no-referrer",
 }
-
-
-@dataclass(frozen=True, config=STRICT)
-class Standing:
-    """Whether a persona may sign in. Authing does not know one that is `Deleted`."""
-
-    status: Literal["Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted"]
-    persona: Name = "lin"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -106,62 +98,19 @@ def _is_from_another_site(request: Request) -> bool:
     return origin is not None and origin.partition("://")[2] != request.headers.get("host")
 
 
-class Control:
-    """The commands of the control API."""
-
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
-
-    def routes(self) -> list[Route]:
-        """Return the routes of the commands."""
-        route = ControlRoute
-        return [
-            route("POST /sandbox/tickets", self.issue_ticket, Consent, persona="lin"),
-            route("GET /sandbox/settings", self.settings),
-            route("PATCH /sandbox/settings", self.change_settings, dict, shape="bare"),
-            route("GET /sandbox/fault", self.fault),
-            route("PUT /sandbox/fault", self.set_fault, Fault, kind="http_503", times=1),
-            route("DELETE /sandbox/fault", self.clear_fault),
-            route("PUT /sandbox/status", self.set_status, Standing, status="Suspended"),
-            route("GET /sandbox/stats", self.stats),
-        ]
-
-    def issue_ticket(self, consent: Consent) -> dict[str, Any]:
-        """Play the mini program: `{persona?, get_phone?, approve?, expired?}`."""
-        return self._state.mini_program_answer(consent)
-
-    def settings(self) -> dict[str, Any]:
-        """Return the switches."""
-        return {each.name: getattr(self._state.options, each.name) for each in fields(Switches)}
-
-    def change_settings(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Change all given switches or none; return all switches."""
-        switches = Switches(**{**self.settings(), **changes})
-        self._state.options = replace(self._state.options, **asdict(switches))
-        return self.settings()
-
-    def fault(self) -> dict[str, Any]:
-        """Return the fault in force; its kind may be `none`."""
-        return asdict(self._state.fault)
-
-    def set_fault(self, fault: Fault) -> dict[str, Any]:
-        """Set a fault, and end the one before: `{kind, times?, seconds?, of?}`."""
-        self._state.fault = fault
-        return self.fault()
-
-    def clear_fault(self) -> dict[str, Any]:
-        """End the fault."""
-        return self.set_fault(NO_FAULT)
-
-    def set_status(self, standing: Standing) -> dict[str, Any]:
-        """Suspend or delete a user: `{persona?, status}`."""
-        self._state.statuses[Persona(standing.persona).user_id] = standing.status
-        return asdict(standing)
-
-    def stats(self) -> dict[str, Any]:
-        """Return the counts so far."""
-        names = ("tickets_issued", "exchanges", "logins", "jwks_reads", "users_read")
-        return {name: getattr(self._state, name) for name in names}
+def control_routes(state: SandboxState) -> list[Route]:
+    """Return the routes of the control API, whose commands are methods of the state."""
+    route = ControlRoute
+    return [
+        route("POST /sandbox/tickets", state.issue_ticket, Consent, persona="lin"),
+        route("GET /sandbox/settings", state.settings),
+        route("PATCH /sandbox/settings", state.change_settings, dict, shape="bare"),
+        route("GET /sandbox/fault", state.read_fault),
+        route("PUT /sandbox/fault", state.set_fault, Fault, kind="http_503", times=1),
+        route("DELETE /sandbox/fault", state.clear_fault),
+        route("PUT /sandbox/status", state.set_status, Standing, status="Suspended"),
+        route("GET /sandbox/stats", state.stats),
+    ]
 
 
 def service_route(state: SandboxState) -> Route:

@@ -125,7 +125,7 @@ class Grader:
     async def _prepare(self, step: Step) -> dict[str, str]:
         """Set the fault and send the other request of a step; return the `ext_msg` of a sign-in."""
         consent = Consent(self._persona, approve=step.ticket != "cancelled")
-        told = self._state.mini_program_answer(consent)
+        told = self._state.issue_ticket(consent)
         ticket = told.get("ticket", "")
         self._values |= {"ticket": ticket, "other_ticket": self._state.issue(consent)}
         self._record.given |= {told["ext_msg"], ticket}

@@ -6,13 +6,13 @@ pydantic checks the values when they are made; its message names the member and 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import asdict, field, fields, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from app.sandbox.personas import SigningKeys, new_ticket
+from app.sandbox.personas import Persona, SigningKeys, new_ticket
 
 FAULTS = (
     *("none", "slow", "delayed", "drop", "accept_then_drop", "doubled", "truncated", "html"),
@@ -88,6 +88,14 @@ class Consent:
     expired: bool = False
 
 
+@dataclass(frozen=True, config=STRICT)
+class Standing:
+    """Whether a persona may sign in. Authing does not know one that is `Deleted`."""
+
+    status: Literal["Activated", "Suspended", "Deactivated", "Resigned", "Archived", "Deleted"]
+    persona: Name = "lin"
+
+
 class Refusal(Exception):
     """The pool refuses an exchange: a business code and a message like Authing's."""
 
@@ -104,7 +112,10 @@ class Ticket:
 
 
 class SandboxState:
-    """The state of one sandbox. Tests read it, and may replace `keys` to rotate the pool's keys."""
+    """The state of one sandbox, and the commands of its control API, which return JSON objects.
+
+    Tests read it, and may replace `keys` to rotate the pool's keys.
+    """
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
@@ -123,17 +134,47 @@ class SandboxState:
         self.tickets_issued += 1
         return ticket
 
-    def mini_program_answer(self, consent: Consent) -> dict[str, Any]:
-        """Return what the mini program gives to the app, and the ticket by itself.
-
-        `ext_msg` is the string that WeChat delivers: a query string with unencoded Chinese.
-        """
+    def issue_ticket(self, consent: Consent) -> dict[str, Any]:
+        """Play the mini program: `{persona?, get_phone?, approve?, expired?}`."""
         pool = {"user_pool_id": self.options.user_pool_id}
         if not consent.approve:
             return {"ext_msg": "code=400&message=用户取消授权", **pool}
         ticket, expires_in = self.issue(consent), self.options.ticket_ttl
-        ext_msg = f"code=200&message=授权成功&ticket={ticket}"
+        ext_msg = f"code=200&message=授权成功&ticket={ticket}"  # unencoded, as WeChat delivers it
         return {"ticket": ticket, "ext_msg": ext_msg, "expires_in": expires_in, **pool}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the switches."""
+        return {each.name: getattr(self.options, each.name) for each in fields(Switches)}
+
+    def change_settings(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Change all given switches or none; return all switches."""
+        switches = Switches(**{**self.settings(), **changes})
+        self.options = replace(self.options, **asdict(switches))
+        return self.settings()
+
+    def read_fault(self) -> dict[str, Any]:
+        """Return the fault in force; its kind may be `none`."""
+        return asdict(self.fault)
+
+    def set_fault(self, fault: Fault) -> dict[str, Any]:
+        """Set a fault, and end the one before: `{kind, times?, seconds?, of?}`."""
+        self.fault = fault
+        return asdict(fault)
+
+    def clear_fault(self) -> dict[str, Any]:
+        """End the fault."""
+        return self.set_fault(NO_FAULT)
+
+    def set_status(self, standing: Standing) -> dict[str, Any]:
+        """Suspend or delete a user: `{persona?, status}`."""
+        self.statuses[Persona(standing.persona).user_id] = standing.status
+        return asdict(standing)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts so far."""
+        names = ("tickets_issued", "exchanges", "logins", "jwks_reads", "users_read")
+        return {name: getattr(self, name) for name in names}
 
     def next_fault(self, of: Place) -> Fault:
         """Return the fault of this call, and count it."""

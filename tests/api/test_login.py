@@ -60,7 +60,7 @@ async def test_an_unknown_claim_is_absent_and_not_null(app: RunningApp) -> None:
 
 
 async def test_the_raw_string_that_wechat_returned_does_as_well(app: RunningApp) -> None:
-    ext_msg = app.sandbox.state.mini_program_answer(Consent("chen"))["ext_msg"]
+    ext_msg = app.sandbox.state.issue_ticket(Consent("chen"))["ext_msg"]
     response = await app.phone.post("/v1/sessions", json={"ext_msg": ext_msg})
     assert response.status_code == 201
     assert response.json()["user"]["nickname"] == "陈一诺"
