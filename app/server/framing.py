@@ -21,6 +21,8 @@ _MAX_BODY_OF = {b"/webhooks/authing": 64 * 1024}
 _MAX_ORIGINAL_BYTES = 8 * 1024
 _MAX_METHOD_BYTES = 32
 _EMPTY_LINE = b"\r\n"
+_BAD_LINE_END = re.compile(rb"\n(?:[ \t]|(?<!\r\n))")
+"""Before a folded field, or a bare LF."""
 _BODY_STAYS_UNREAD = re.compile(rb"/authz(?:[/?].*)?")
 _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
@@ -143,7 +145,7 @@ class RequestReader:
         complete, end = at >= 0, at + 4
         head = bytes(received[:end] if complete else received)
         _check_sizes(head)
-        if head.count(b"\n") > head.count(_EMPTY_LINE):  # a bare LF
+        if _BAD_LINE_END.search(head):
             raise MalformedRequest
         if not complete:
             if b"\n" in head:  # refuse a bad request line before the fields arrive
@@ -172,8 +174,6 @@ def _max_target(line: bytes) -> int:
 def _parse_head(head: bytes, request: Request) -> None:
     line, _, fields = head.partition(_EMPTY_LINE)
     _parse_request_line(line, request)
-    if b"\n " in fields or b"\n\t" in fields:  # a folded field
-        raise MalformedRequest
     try:
         # A parser for each head: it never sees a body or a second request. httptools does not know
         # every method; the method changes nothing about the fields.
