@@ -49,11 +49,14 @@ class ResponseCycle:
         self._on_end = on_end
         self._head = b""
         self._chunked = False
-        self._ended = asyncio.Event()
+        self._ended = False
+        self._end_event: asyncio.Event | None = None  # few responses need one
 
-    def disconnect(self) -> None:
-        """Write nothing more: the connection is lost."""
-        self._ended.set()
+    def end(self) -> None:
+        """Write nothing more: the response is complete, or the connection is lost."""
+        self._ended = True
+        if self._end_event is not None:
+            self._end_event.set()
 
     async def run(self, app: ASGIApp) -> None:
         """Run the application. Without a whole response, the connection is closed."""
@@ -61,7 +64,7 @@ class ResponseCycle:
             await app(self._scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  # a task has no caller that could handle it
             _log.error("Exception in ASGI application", exc_info=error)
-        if not self._ended.is_set():
+        if not self._ended:
             self._on_end(keep_alive=False)
 
     async def receive(self) -> Message:
@@ -69,14 +72,16 @@ class ResponseCycle:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        await self._ended.wait()
+        if not self._ended:
+            self._end_event = self._end_event or asyncio.Event()
+            await self._end_event.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Write a part of the response. The head waits for the first part of the body (ASGI)."""
-        if self._flow.write_paused and not self._ended.is_set():
+        if self._flow.write_paused and not self._ended:
             await self._flow.drain()
-        if self._ended.is_set():
+        if self._ended:
             return
         if message["type"] == "http.response.start":
             self.response_started = True
@@ -88,7 +93,7 @@ class ResponseCycle:
             self._transport.write(self._head + part)
             self._head = b""
         if is_last:
-            self._ended.set()
+            self.end()
             self._on_end(keep_alive=self.keep_alive)
 
     def _head_of(self, status: int, headers: Iterable[_Field]) -> bytes:

@@ -73,7 +73,7 @@ class StrictHttpProtocol(asyncio.Protocol):
     def evict(self) -> None:
         """Close at once, because the client takes too long or another one needs the place."""
         if self.cycle is not None:
-            self.cycle.disconnect()
+            self.cycle.end()
         self.transport.abort()
 
     def cut_off(self) -> None:
@@ -133,7 +133,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if self.cycle is not None:
-            self.cycle.disconnect()
+            self.cycle.end()
         self._flow.resume_writing()
 
     @property
@@ -177,7 +177,7 @@ class StrictHttpProtocol(asyncio.Protocol):
 
     def _limit_held(self) -> None:
         """Read nothing more while bytes of a further request wait for a response."""
-        pause = self._is_busy and bool(self._reader.received)
+        pause = bool(self._reader.received) and self._is_busy
         if pause != self._reading_paused and not self._ended:
             self._reading_paused = pause
             (self.transport.pause_reading if pause else self.transport.resume_reading)()
