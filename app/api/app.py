@@ -23,6 +23,8 @@ _WITH_SERVICE_KEYS = (internal.router, tokens.introspection)
 class Description(FastAPI):
     """Holds the routes and describes them. It serves no request."""
 
+    services: Services
+
     @override
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
@@ -55,7 +57,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    description.state.services = services
+    description.services = services
     routes = description.router.routes
     for router in _ROUTERS + (_WITH_SERVICE_KEYS if services.service_keys else ()):
         routes.extend(router.routes)

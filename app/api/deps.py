@@ -78,7 +78,7 @@ class Services:
 
 async def services(request: Request) -> Services:
     """Return the services of this application."""
-    found: Services = request.scope["app"].state.services
+    found: Services = request.scope["app"].services
     return found
 
 

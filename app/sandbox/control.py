@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -120,13 +119,13 @@ def service_route(state: SandboxState) -> Route:
     """
 
     async def endpoint(request: Request) -> Response:
-        command = partial(_service, state, request.app.state)
+        command = partial(_service, state, request.app)
         return await _respond(command, ServiceChoice, request)
 
     return Route("/sandbox/api/service", endpoint, methods=["GET", "PATCH"])
 
 
-def _service(state: SandboxState, app: State, choice: ServiceChoice) -> dict[str, Any]:
+def _service(state: SandboxState, app: Any, choice: ServiceChoice) -> dict[str, Any]:
     logins = app.services.logins
     if choice.one_per_device_type is not None:
         logins = replace(logins, limits=replace(logins.limits, **asdict(choice)))
