@@ -59,7 +59,7 @@ class Wire(AsgiTransport):
     closed = False
 
     @override
-    async def aclose(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self.closed = True
 
 

@@ -27,5 +27,5 @@ class AsgiTransport(Transport):
         return Response(response.status_code, response.headers, await response.aread())
 
     @override
-    async def aclose(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """There is no connection."""

@@ -7,11 +7,12 @@ environment (proxies, trust stores, key logs, netrc), because the pool secret is
 import asyncio
 import socket
 import ssl
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 import certifi
@@ -38,11 +39,7 @@ CLIENT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError
 
 # The first matching row decides.
 _ERROR_MAP: tuple[tuple[tuple[type[Exception], ...], type[AuthingError], Outcome], ...] = (
-    (
-        (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError),
-        AuthingUntrusted,
-        "tls",
-    ),
+    ((aiohttp.ClientSSLError, ssl.SSLError), AuthingUntrusted, "tls"),
     ((aiohttp.ClientConnectorDNSError,), AuthingUnavailable, "dns"),
     ((aiohttp.ConnectionTimeoutError,), AuthingUnavailable, "connect_timeout"),
     ((aiohttp.ClientConnectorError,), AuthingUnavailable, "connect_refused"),
@@ -61,24 +58,14 @@ class Response:
     body: bytes = field(repr=False)
 
 
-class Transport(ABC):
-    """Sends requests of one event loop."""
+class Transport(AbstractAsyncContextManager["Transport"]):
+    """Sends requests of one event loop. The end of its context closes all connections."""
 
     @abstractmethod
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
         """Send one request once, with Host and Content-Length, and read its response."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close all connections."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self.aclose()
 
 
 class AuthingTransport(Transport):
@@ -121,7 +108,7 @@ class AuthingTransport(Transport):
         return Response(message.code, message.headers, received)
 
     @override
-    async def aclose(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         if self._connector is not None:
             await self._connector.close()
 

@@ -117,7 +117,7 @@ class Canned(Transport):
         return self.said
 
     @override
-    async def aclose(self) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """There is nothing to close."""
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
 from app.authing.response import loads
-from app.authing.transport import AuthingTransport
+from app.authing.transport import AuthingTransport, Transport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
 from tests.authing.builders import (
     SMALL_CA_FILE,
@@ -135,7 +135,7 @@ class Issuer:
 class Running:
     issuer: Issuer
     seen: Peer
-    transport: AuthingTransport
+    transport: Transport
     timeout: float
     seconds: float = 1000.0
     events: RecordedEvents = field(default_factory=RecordedEvents)

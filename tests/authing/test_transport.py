@@ -210,7 +210,6 @@ HOST = ConnectionKey("authing.example", 443, True, True, None, None, None)  # no
         (aiohttp.ClientOSError(104, ""), AuthingUnavailable, "reset"),
         (aiohttp.ClientPayloadError(), AuthingBadAnswer, "bad_framing"),
         (aiohttp.ClientConnectorSSLError(HOST, ssl.SSLError()), AuthingUntrusted, "tls"),
-        (aiohttp.ServerFingerprintMismatch(b"", b"", "", 1), AuthingUntrusted, "tls"),
         (ssl.SSLError(), AuthingUntrusted, "tls"),
         (BadStatusLine(""), AuthingBadAnswer, "bad_framing"),
     ],

@@ -84,8 +84,8 @@ class Wire(Transport):
         return await self.authing.send(method, url, headers, body)
 
     @override
-    async def aclose(self) -> None:
-        await self.authing.aclose()
+    async def __aexit__(self, *_error: object) -> None:
+        await self.authing.__aexit__(None, None, None)
 
 
 class Dated(Transport):
@@ -103,5 +103,5 @@ class Dated(Transport):
         return replace(response, headers={**response.headers, "date": self._date()})
 
     @override
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def __aexit__(self, *_error: object) -> None:
+        await self._inner.__aexit__(None, None, None)
