@@ -16,19 +16,26 @@ from app.sessions.outcomes import (
     Unknown,
 )
 from app.sessions.ports import MAX_LISTED_BANS, SessionLimits, Stores
-from tests.stores.builders import (
-    DAY,
-    HOUR,
-    LEASE,
-    NOW,
-    SECOND,
-    SUBJECT,
-    ban_of,
-    keep,
-    lease_of,
-    make_session,
+from tests.stores.builders import DAY, HOUR, LEASE, NOW, SECOND, ban_of, lease_of
+from tests.stores.steps import (
+    Act,
+    Step,
+    acquire,
+    active_ids,
+    add,
+    create,
+    end,
+    erase,
+    find,
+    lift,
+    list_bans,
+    play,
+    purge,
+    put,
+    rotate,
+    run,
+    touch,
 )
-from tests.stores.steps import Act, Step, acquire, create, end, erase, play, purge, rotate, touch
 
 UNTIL = NOW + HOUR
 LAST = UNTIL - SECOND
@@ -36,22 +43,6 @@ BANNED, ONE = Ended(EndReason.BANNED), SessionLimits(max_per_user=1, one_per_dev
 UNTIL_AN_HOUR, FOREVER, OTHERS = ban_of(until=UNTIL), ban_of(), ban_of("other")
 OTHERS_HOUR = ban_of("other", until=UNTIL)
 FRAUD = ban_of(at=NOW + SECOND, reason="fraud")
-
-
-def put(ban: Ban) -> Act:
-    return lambda store: store.bans.put(ban)
-
-
-def lift(subject: str = SUBJECT, at: datetime = NOW) -> Act:
-    return lambda store: store.bans.lift(subject, at)
-
-
-def find(at: datetime = NOW, subject: str = SUBJECT) -> Act:
-    return lambda store: store.bans.find(subject, at)
-
-
-def listed(at: datetime = NOW) -> Act:
-    return lambda store: store.bans.list_bans(at)
 
 
 def log_in(at: datetime = NOW, limits: SessionLimits = ONE) -> Act:
@@ -81,10 +72,10 @@ STORIES: dict[str, list[Step]] = {
     ],
     "a ban without end stays": [(put(FOREVER), []), (find(NOW + 10_000 * DAY), FOREVER)],
     "a ban can be changed": [
-        *((put(UNTIL_AN_HOUR), []), (put(FRAUD), []), (find(UNTIL), FRAUD), (listed(), [FRAUD]))
+        *((put(UNTIL_AN_HOUR), []), (put(FRAUD), []), (find(UNTIL), FRAUD), (list_bans(), [FRAUD]))
     ],
     "a lifted ban is not listed": [
-        *((put(OTHERS), []), (put(FOREVER), []), (lift("other"), None), (listed(), [FOREVER]))
+        *((put(OTHERS), []), (put(FOREVER), []), (lift("other"), None), (list_bans(), [FOREVER]))
     ],
     "a lifted ban lets the user in but brings no session back": [
         *((log_in(), Opened([])), (put(FOREVER), [f"session at {NOW}"]), (lift(), None)),
@@ -103,11 +94,11 @@ STORIES: dict[str, list[Step]] = {
         (acquire(lease_of(key="key", holder="holder-b")), AlreadyUsed(None)),
     ],
     "erasing a user does not lift the ban": [
-        *((put(FOREVER), []), (erase(), []), (log_in(), Banned(None)), (listed(), [FOREVER]))
+        *((put(FOREVER), []), (erase(), []), (log_in(), Banned(None)), (list_bans(), [FOREVER]))
     ],
     "erasing a user forgets a ban that is over": [
         *((put(UNTIL_AN_HOUR), []), (put(OTHERS_HOUR), [])),
-        *((erase(LAST), []), (listed(LAST), [OTHERS_HOUR, UNTIL_AN_HOUR])),
+        *((erase(LAST), []), (list_bans(LAST), [OTHERS_HOUR, UNTIL_AN_HOUR])),
         *((erase(UNTIL), []), (find(), None), (purge(UNTIL), 1)),
     ],
     "a purge deletes only bans that are over": [
@@ -127,15 +118,13 @@ async def test_bans_have_these_outcomes(store: Stores, steps: list[Step]) -> Non
 async def test_a_ban_ends_the_users_sessions_and_refuses_the_next(
     store: Stores, until: datetime | None
 ) -> None:
-    for name in ("session-a", "session-b"):
-        await keep(store, make_session(name))
-    await keep(store, make_session("other", subject="other"))
+    await run(store, add(), add("session-b"), add("other", subject="other"))
     await play(
         store,
         (put(ban_of(until=until)), ["session-a", "session-b"]),
         *((touch(0), BANNED), (rotate(0), BANNED), (touch(0, NOW, "other"), Active)),
         *((log_in(), Banned(until)), (touch(0, NOW, f"session at {NOW}"), Unknown())),
-        (lambda store: store.sessions.active_sessions(SUBJECT, NOW), []),
+        (active_ids(), []),
     )
 
 
@@ -144,12 +133,13 @@ async def test_bans_in_force_are_listed_those_that_last_longest_first(store: Sto
         *(ban_of("user-c"), ban_of("user-b")),
         *(ban_of("user-a", until=UNTIL), ban_of("user-d", until=LAST)),
     ]
-    await play(store, *((put(bans[place]), []) for place in (2, 0, 3, 1)))
-    await play(store, (listed(), bans), (listed(LAST), bans[:3]), (listed(UNTIL), bans[:2]))
+    await run(store, *(put(bans[place]) for place in (2, 0, 3, 1)))
+    await play(
+        store, (list_bans(), bans), (list_bans(LAST), bans[:3]), (list_bans(UNTIL), bans[:2])
+    )
 
 
 async def test_a_list_of_bans_is_bounded(store: Stores) -> None:
-    for number in range(MAX_LISTED_BANS + 1):
-        await store.bans.put(ban_of(f"user-{number:04}"))
+    await run(store, *(put(ban_of(f"user-{n:04}")) for n in range(MAX_LISTED_BANS + 1)))
     subjects = [ban.subject for ban in await store.bans.list_bans(NOW)]
     assert (subjects[:2], len(subjects)) == ([f"user-{MAX_LISTED_BANS}", "user-0999"], 1000)

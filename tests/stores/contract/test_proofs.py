@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.sessions.models import MAX_SEEN_PROOFS, End, EndReason, GivenProof, Proof, Session
+from app.sessions.models import MAX_SEEN_PROOFS, EndReason, GivenProof, Proof
 from app.sessions.outcomes import Active, Ended, ProofFault, ProofRefused, Replayed, Reused, Rotated
-from app.sessions.ports import Rotation, Stores
-from tests.stores.builders import NOW, SUBJECT, WINDOW, keep, make_session, rotation_of
+from app.sessions.ports import Stores
+from tests.stores.builders import NOW, SUBJECT, WINDOW, make_session
+from tests.stores.steps import Act, add, end, play, rotate, run, touch
 from tests.support.proofs import proof_of
 
 LOGIN = proof_of(jti=99)
@@ -22,14 +23,19 @@ FAULTS: dict[str, tuple[GivenProof, ProofFault]] = {
     "without a nonce": (Proof("key-a", ""), "nonce"),
     "of the login": (LOGIN, "reused"),
 }
+REUSED = ProofRefused("reused")
+BOUND: dict[str, Any] = {"key_thumbprint": "key-a", "seen_proofs": LOGIN.id}
 
 
-def bound_session() -> Session:
-    return make_session(key_thumbprint="key-a", seen_proofs=LOGIN.id)
+@pytest.fixture
+async def bound(store: Stores) -> Stores:
+    """A store with a bound session."""
+    await run(store, add(**BOUND))
+    return store
 
 
-def rotation_with(presented: int, proof: GivenProof, **more: Any) -> Rotation:
-    return replace(rotation_of(presented), proof=proof, **more)
+def rotate_with(presented: int, jti: int) -> Act:
+    return rotate(presented, proof=proof_of(jti=jti))
 
 
 @pytest.mark.parametrize("presented", [0, 1, 2, 7])
@@ -37,105 +43,86 @@ def rotation_with(presented: int, proof: GivenProof, **more: Any) -> Rotation:
 async def test_without_a_good_proof_nothing_changes_whichever_token_is_presented(
     store: Stores, presented: int, proof: GivenProof, kind: ProofFault
 ) -> None:
-    session = replace(bound_session(), generation=2)
-    await keep(store, session)
-    for _ in range(2):
-        outcome = await store.sessions.rotate(rotation_with(presented, proof))
-        assert outcome == ProofRefused(kind)
-    assert await store.sessions.active_sessions(session.subject, NOW) == [session]
-    assert isinstance(await store.sessions.rotate(rotation_with(2, proof_of())), Rotated)
+    await run(store, add(**BOUND, generation=2))
+    await play(store, *[(rotate(presented, proof=proof), ProofRefused(kind))] * 2)
+    unchanged = [make_session(**BOUND, generation=2)]
+    assert await store.sessions.active_sessions(SUBJECT, NOW) == unchanged
+    await play(store, (rotate_with(2, 0), Rotated))
 
 
 async def test_with_good_proofs_a_bound_session_rotates_replays_and_detects_reuse(
-    store: Stores,
+    bound: Stores,
 ) -> None:
-    await keep(store, bound_session())
-    first = await store.sessions.rotate(rotation_with(0, proof_of(jti=1)))
+    first, again = await rotate_with(0, 1)(bound), await rotate_with(0, 2)(bound)
     assert isinstance(first, Rotated)
-    again = await store.sessions.rotate(rotation_with(0, proof_of(jti=2)))
     assert isinstance(again, Replayed)
     assert replace(again.session, seen_proofs="") == replace(first.session, seen_proofs="")
-    assert await store.sessions.touch("session-a", 1, NOW) == Active(again.session)
-    assert await store.sessions.rotate(rotation_with(0, proof_of(jti=3))) == Reused(
-        "recent_previous"
+    await play(
+        bound,
+        *((touch(1), Active(again.session)), (rotate_with(0, 3), Reused("recent_previous"))),
+        (rotate_with(1, 4), Ended(EndReason.REFRESH_REUSED)),
     )
-    outcome = await store.sessions.rotate(rotation_with(1, proof_of(jti=4)))
-    assert outcome == Ended(EndReason.REFRESH_REUSED)
 
 
-async def test_a_proof_is_accepted_once_also_after_it_was_forgotten(store: Stores) -> None:
-    await keep(store, bound_session())
+async def test_a_proof_is_accepted_once_also_after_it_was_forgotten(bound: Stores) -> None:
     proofs = [proof_of(made_at=1 + n // 3, jti=n) for n in range(MAX_SEEN_PROOFS + 3)]
     for generation, proof in enumerate(proofs):
-        rotated = await store.sessions.rotate(rotation_with(generation, proof))
-        assert isinstance(rotated, Rotated)
-    (listed,) = await store.sessions.active_sessions(SUBJECT, NOW)
+        await play(bound, (rotate(generation, proof=proof), Rotated))
+    (listed,) = await bound.sessions.active_sessions(SUBJECT, NOW)
     assert listed.seen_proofs == " ".join(proof.id for proof in proofs[-MAX_SEEN_PROOFS:])
     for proof in (LOGIN, *proofs, proof_of(made_at=0)):
-        outcome = await store.sessions.rotate(rotation_with(len(proofs), proof))
-        assert outcome == ProofRefused("reused")
+        await play(bound, (rotate(len(proofs), proof=proof), REUSED))
 
 
-async def test_one_of_concurrent_refreshes_with_one_proof_is_accepted(store: Stores) -> None:
-    await keep(store, bound_session())
-    rotation = rotation_with(0, proof_of())
-    outcomes = await asyncio.gather(*(store.sessions.rotate(rotation) for _ in range(20)))
+async def test_one_of_concurrent_refreshes_with_one_proof_is_accepted(bound: Stores) -> None:
+    outcomes = await asyncio.gather(*(rotate_with(0, 0)(bound) for _ in range(20)))
     assert sum(isinstance(outcome, Rotated) for outcome in outcomes) == 1
-    assert outcomes.count(ProofRefused("reused")) == 19
+    assert outcomes.count(REUSED) == 19
 
 
 @pytest.mark.parametrize("presented", [0, 1], ids=["replayed", "rotated"])
 async def test_a_good_proof_binds_a_session_for_good(store: Stores, presented: int) -> None:
-    await keep(store, make_session())
-    await store.sessions.rotate(rotation_of(0))
-    outcome = await store.sessions.rotate(rotation_with(presented, proof_of()))
+    await run(store, add(), rotate(0))
+    outcome = await rotate_with(presented, 0)(store)
     assert isinstance(outcome, Rotated | Replayed)
     assert outcome.session.key_thumbprint == "key-a"
     generation = outcome.session.generation
-    assert await store.sessions.touch("session-a", generation, NOW) == Active(outcome.session)
-    unbound, rebound = [
-        await store.sessions.rotate(rotation_with(generation, proof))
-        for proof in ("missing", proof_of("key-b", jti=1))
-    ]
-    assert (unbound, rebound) == (ProofRefused("required"), ProofRefused("other_key"))
+    await play(
+        store,
+        *(
+            (touch(generation), Active(outcome.session)),
+            (rotate(generation), ProofRefused("required")),
+        ),
+        (rotate(generation, proof=proof_of("key-b", jti=1)), ProofRefused("other_key")),
+    )
 
 
 @pytest.mark.parametrize("proof", ["invalid", "required", Proof("key-a", "")])
 async def test_a_bad_proof_neither_binds_nor_rotates_a_session_without_a_key(
     store: Stores, proof: GivenProof
 ) -> None:
-    session = make_session()
-    await keep(store, session)
-    assert isinstance(await store.sessions.rotate(rotation_with(0, proof)), ProofRefused)
-    assert await store.sessions.touch("session-a", 9, NOW) == Active(session)
+    await run(store, add())
+    await play(store, (rotate(0, proof=proof), ProofRefused), (touch(9), Active(make_session())))
 
 
-async def test_ignored_proofs_change_nothing_about_the_key(store: Stores) -> None:
-    await keep(store, bound_session())
-    rotated = await store.sessions.rotate(rotation_with(0, "ignored"))
+async def test_ignored_proofs_change_nothing_about_the_key(bound: Stores) -> None:
+    ignoring = rotate(0, proof="ignored")
+    rotated = await ignoring(bound)
     assert isinstance(rotated, Rotated)
     assert (rotated.session.key_thumbprint, rotated.session.seen_proofs) == ("key-a", LOGIN.id)
-    assert isinstance(await store.sessions.rotate(rotation_with(0, "ignored")), Replayed)
+    await play(bound, (ignoring, Replayed))
 
 
-async def test_a_dry_run_takes_no_proof(store: Stores) -> None:
-    await keep(store, bound_session())
-    for _ in range(2):
-        outcome = await store.sessions.rotate(rotation_with(0, proof_of(), dry_run=True))
-        assert isinstance(outcome, Rotated)
+async def test_a_dry_run_takes_no_proof(bound: Stores) -> None:
+    await play(bound, *[(rotate(0, proof=proof_of(), dry_run=True), Rotated)] * 2)
 
 
-async def test_a_session_that_has_ended_says_so_whatever_the_proof(store: Stores) -> None:
-    session = bound_session()
-    await keep(store, session)
-    await store.sessions.end("session-a", session.subject, End(EndReason.REVOKED, NOW))
+async def test_a_session_that_has_ended_says_so_whatever_the_proof(bound: Stores) -> None:
+    await run(bound, end(EndReason.REVOKED))
     for proof, _ in FAULTS.values():
-        outcome = await store.sessions.rotate(rotation_with(0, proof))
-        assert outcome == Ended(EndReason.REVOKED)
+        await play(bound, (rotate(0, proof=proof), Ended(EndReason.REVOKED)))
 
 
-async def test_the_recovery_window_is_the_same_with_proofs(store: Stores) -> None:
-    await keep(store, bound_session())
-    await store.sessions.rotate(rotation_with(0, proof_of(jti=1)))
-    late = rotation_with(0, proof_of(jti=2), now=NOW + WINDOW)
-    assert await store.sessions.rotate(late) == Reused("recent_previous")
+async def test_the_recovery_window_is_the_same_with_proofs(bound: Stores) -> None:
+    late = rotate(0, NOW + WINDOW, proof=proof_of(jti=2))
+    await play(bound, (rotate_with(0, 1), Rotated), (late, Reused("recent_previous")))
