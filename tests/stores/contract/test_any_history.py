@@ -5,96 +5,60 @@ that one with a dictionary. The promises of the contract are checked besides.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sessions.models import Ban, End, EndReason, GivenProof, Proof, Session
-from app.sessions.outcomes import Active, Ended, ProofRefused, Replayed, Reused, Rotated, Unknown
-from app.sessions.ports import Rotation, Stores
+from app.sessions.models import Ban, EndReason, GivenProof, Proof, Session
+from app.sessions.outcomes import Active, Ended, Replayed, Reused, Rotated
+from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
-from tests.stores.builders import (
-    DAY,
-    HOUR,
-    IDLE,
-    NOW,
-    SECOND,
-    WINDOW,
-    ban_of,
-    keep,
-    make_session,
-    rotation_of,
-)
+from tests.stores.builders import DAY, HOUR, IDLE, NOW, SECOND, WINDOW, ban_of
 from tests.stores.factories import StoreFactory
+from tests.stores.steps import Act, add, end, end_all, erase, lift, purge, put, rotate, run, touch
 from tests.support.proofs import proof_of
-
-Outcome: TypeAlias = (
-    Rotated
-    | Replayed
-    | Reused
-    | ProofRefused
-    | Active
-    | Ended
-    | Unknown
-    | Sequence[Session | str | Ban]
-    | int
-    | None
-)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The session, generation and time of a command."""
+    """The session (and its user, of the same name), generation and time of a command."""
 
-    session_id: str
+    name: str
     generation: int
     now: datetime
     proof: GivenProof
 
-    @property
-    def user(self) -> str:
-        return user_of(self.session_id)
-
-    def rotation(self, window: timedelta) -> Rotation:
-        rotation = rotation_of(
-            self.generation, session_id=self.session_id, at=self.now, window=window
-        )
-        return replace(rotation, proof=self.proof)
+    def rotate(self, window: timedelta) -> Act:
+        more = {"session_id": self.name, "window": window, "proof": self.proof}
+        return rotate(self.generation, self.now, **more)
 
 
-def user_of(session_id: str) -> str:
-    return f"user of {session_id}"
-
-
-async def lift_ban(store: Stores, at: Moment) -> None:
-    await store.bans.lift(at.user, at.now)
-
-
-async def bans_of(store: Stores, at: Moment) -> Sequence[Ban]:
+def bans_of(at: Moment) -> Act:
     """Other users have later or earlier clocks, and stay banned."""
-    return [ban for ban in await store.bans.list_bans(at.now) if ban.subject == at.user]
+
+    async def bans(store: Stores) -> Sequence[Ban]:
+        return [ban for ban in await store.bans.list_bans(at.now) if ban.subject == at.name]
+
+    return bans
 
 
-VERBS: dict[str, Callable[[Stores, Moment], Awaitable[Outcome]]] = {
-    "rotate": lambda store, at: store.sessions.rotate(at.rotation(WINDOW)),
-    "rotate strictly": lambda store, at: store.sessions.rotate(at.rotation(0 * DAY)),
-    "touch": lambda store, at: store.sessions.touch(at.session_id, at.generation, at.now),
-    "end": lambda store, at: store.sessions.end(
-        at.session_id, at.user, End(EndReason.LOGGED_OUT, at.now)
-    ),
-    "end all": lambda store, at: store.sessions.end_all(at.user, End(EndReason.KICKED, at.now)),
-    "erase": lambda store, at: store.sessions.erase(at.user, at.now),
-    "ban": lambda store, at: store.bans.put(ban_of(at.user, at=at.now, until=at.now + HOUR)),
-    "lift": lift_ban,
+VERBS: dict[str, Callable[[Moment], Act]] = {
+    "rotate": lambda at: at.rotate(WINDOW),
+    "rotate strictly": lambda at: at.rotate(0 * DAY),
+    "touch": lambda at: touch(at.generation, at.now, at.name),
+    "end": lambda at: end(at=at.now, session_id=at.name, subject=at.name),
+    "end all": lambda at: end_all(at=at.now, subject=at.name),
+    "erase": lambda at: erase(at.now, at.name),
+    "ban": lambda at: put(ban_of(at.name, at=at.now, until=at.now + HOUR)),
+    "lift": lambda at: lift(at.name, at.now),
     "list bans": bans_of,
-    "list": lambda store, at: store.sessions.active_sessions(at.user, at.now),
-    "purge": lambda store, at: store.maintenance.purge(at.now),
+    "list": lambda at: lambda store: store.sessions.active_sessions(at.name, at.now),
+    "purge": lambda at: purge(at.now),
 }
 EXPIRED = EndReason.EXPIRED  # the one ending that is not written, so that a later one may be
 LIKELY = [*["rotate"] * 6, *["touch"] * 2, *VERBS]
@@ -129,7 +93,7 @@ class Promises:
     generation: int = 0
     ending: EndReason | None = None
 
-    def check(self, outcome: Outcome, now: datetime) -> None:
+    def check(self, outcome: object, now: datetime) -> None:
         match outcome:
             case Rotated(session) | Replayed(session) | Active(session):
                 assert self.ending is None, "an ended session came back"
@@ -151,16 +115,15 @@ class Promises:
                 pass
 
 
-async def follow(store: Stores, model: Stores, session_id: str, steps: list[Step]) -> None:
+async def follow(store: Stores, model: Stores, name: str, steps: list[Step]) -> None:
     now, promises = NOW, Promises()
-    session = make_session(session_id, subject=user_of(session_id))
-    await asyncio.gather(keep(store, session), keep(model, session))
+    await asyncio.gather(*(run(each, add(name, subject=name)) for each in (store, model)))
     for step in steps:
         now += step.pause
         generation = max(0, promises.generation + step.offset)
-        command, moment = VERBS[step.verb], Moment(session_id, generation, now, step.proof)
-        outcome = await command(store, moment)
-        assert outcome == await command(model, moment)
+        act = VERBS[step.verb](Moment(name, generation, now, step.proof))
+        outcome = await act(store)
+        assert outcome == await act(model)
         promises.check(outcome, now)
 
 

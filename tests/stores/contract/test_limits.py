@@ -8,19 +8,8 @@ import pytest
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, AlreadyUsed, Ended, Opened
 from app.sessions.ports import SessionLimits, Stores
-from tests.stores.builders import (
-    IDLE,
-    NOW,
-    ONE,
-    ONE_PER_TYPE,
-    SECOND,
-    SUBJECT,
-    UNLIMITED,
-    keep,
-    lease_of,
-    make_session,
-)
-from tests.stores.steps import acquire, create, end, play, touch
+from tests.stores.builders import IDLE, NOW, ONE, ONE_PER_TYPE, SECOND, UNLIMITED, lease_of
+from tests.stores.steps import Act, acquire, active_ids, add, create, end, play, run, touch
 
 TWO = SessionLimits(max_per_user=2, one_per_device_type=False)
 BOTH = SessionLimits(max_per_user=2, one_per_device_type=True)
@@ -28,18 +17,11 @@ Login: TypeAlias = tuple[int, SessionLimits, str | None, list[int]]
 """At this second, under these limits, with this device type; and the sessions that it replaces."""
 
 
-async def log_in(
-    store: Stores, second: int, limits: SessionLimits, device_type: str | None = None
-) -> list[str]:
-    """Create session-{second} then; return the ids that it replaced."""
-    at = NOW + second * SECOND
-    session = make_session(f"session-{second}", created_at=at, device_type=device_type)
-    return await keep(store, session, limits)
-
-
-async def active(store: Stores) -> list[str]:
-    listed = await store.sessions.active_sessions(SUBJECT, NOW + 100 * SECOND)
-    return [session.id for session in listed]
+def log_in(second: int, limits: SessionLimits, device_type: str | None = None) -> Act:
+    """Create session-{second} then."""
+    return add(
+        f"session-{second}", limits, created_at=NOW + second * SECOND, device_type=device_type
+    )
 
 
 LOGINS: dict[str, tuple[list[Login], list[int]]] = {
@@ -89,38 +71,38 @@ async def test_logins_replace_these_sessions(
     store: Stores, logins: list[Login], left: list[int]
 ) -> None:
     for second, limits, device_type, replaced in logins:
-        ids = await log_in(store, second, limits, device_type)
+        ids = await log_in(second, limits, device_type)(store)
+        assert isinstance(ids, list)
         assert sorted(ids) == [f"session-{number}" for number in replaced]
-    assert await active(store) == [f"session-{number}" for number in left]
+    active = [f"session-{number}" for number in left]
+    await play(store, (active_ids(NOW + 100 * SECOND), active))
 
 
 async def test_the_first_written_session_of_one_second_is_the_oldest(store: Stores) -> None:
-    replaced = [await keep(store, make_session(name), TWO) for name in ("z", "a", "m")]
-    assert replaced == [[], [], ["z"]]
+    await play(store, (add("z", TWO), []), (add("a", TWO), []), (add("m", TWO), ["z"]))
 
 
 async def test_an_ended_session_does_not_count_towards_the_limit(store: Stores) -> None:
-    await log_in(store, 1, TWO)
-    await log_in(store, 2, TWO)
-    await play(store, (end(at=NOW + 2 * SECOND, session_id="session-2"), Ended))
-    assert await log_in(store, 3, TWO) == []
+    await run(store, log_in(1, TWO), log_in(2, TWO), end(session_id="session-2"))
     later = NOW + IDLE + 3 * SECOND
-    await keep(store, make_session("later", created_at=later, expires_at=later + IDLE), TWO)
-    await play(store, (touch(0, later, "session-1"), Ended(EndReason.EXPIRED)))
+    await play(
+        store,
+        *((log_in(3, TWO), []), (add("later", TWO, created_at=later, expires_at=later + IDLE), [])),
+        (touch(0, later, "session-1"), Ended(EndReason.EXPIRED)),
+    )
 
 
 async def test_sessions_of_another_user_do_not_count_towards_the_limit(store: Stores) -> None:
-    for name in ("user-1", "user-2"):
-        await keep(store, make_session(name, subject=name, device_type="ios"), BOTH)
-    assert await log_in(store, 3, BOTH, "ios") == []
+    others = [add(name, BOTH, subject=name, device_type="ios") for name in ("user-1", "user-2")]
+    await run(store, *others)
+    await play(store, (log_in(3, BOTH, "ios"), []))
 
 
 @pytest.mark.parametrize("newcomer", ["ios", None])
 async def test_a_replaced_session_names_the_device_type_that_replaced_it(
     store: Stores, newcomer: str | None
 ) -> None:
-    await log_in(store, 1, ONE, "android")
-    await log_in(store, 2, ONE, newcomer)
+    await run(store, log_in(1, ONE, "android"), log_in(2, ONE, newcomer))
     told = Ended(EndReason.REPLACED, replaced_by=newcomer)
     await play(store, (touch(0, NOW, "session-1"), told), (end(session_id="session-1"), told))
 
@@ -137,6 +119,5 @@ async def test_a_login_with_a_used_ticket_replaces_no_session(store: Stores) -> 
 async def test_a_login_by_a_clock_that_is_ahead_ends_no_session_as_expired(store: Stores) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     for name, at in (("first", now), ("second", now + SECOND), ("ahead", now + 2 * IDLE)):
-        session = make_session(name, created_at=at, expires_at=at + IDLE, device_type="ios")
-        await keep(store, session, TWO)
+        await run(store, add(name, TWO, created_at=at, expires_at=at + IDLE, device_type="ios"))
     await play(store, (touch(0, now, "second"), Active))

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import pytest
 
-from app.sessions.models import End, EndReason
+from app.sessions.models import EndReason
 from app.sessions.outcomes import (
     Acquired,
     Active,
@@ -23,29 +23,36 @@ from app.sessions.outcomes import (
     Unknown,
 )
 from app.sessions.ports import Stores
-from tests.stores.builders import (
-    DAY,
-    IDLE,
-    LEASE,
-    NOW,
-    ONE,
-    SUBJECT,
-    UNLIMITED,
-    ban_of,
-    keep,
-    lease_of,
-    make_session,
-    rotation_of,
+from tests.stores.builders import DAY, IDLE, LEASE, NOW, ONE, SUBJECT, ban_of, lease_of
+from tests.stores.steps import (
+    Act,
+    acquire,
+    active_ids,
+    add,
+    create,
+    end,
+    play,
+    purge,
+    put,
+    rotate,
+    run,
+    touch,
 )
 
 CALLERS = 100
+NAMES = [f"session-{number}" for number in range(CALLERS)]
+LOGGED_OUT = Ended(EndReason.LOGGED_OUT)
+CHANGED = Ended(EndReason.LOGGED_OUT, changed=True)
+
+
+async def together(store: Stores, *acts: Act) -> list[Any]:
+    """Run the commands at once; return their outcomes."""
+    return await asyncio.gather(*(act(store) for act in acts))
 
 
 async def test_one_of_100_concurrent_rotations_makes_the_successor(store: Stores) -> None:
-    await keep(store, make_session())
-    outcomes = await asyncio.gather(
-        *(store.sessions.rotate(rotation_of(0)) for _ in range(CALLERS))
-    )
+    await run(store, add())
+    outcomes = await together(store, *[rotate(0)] * CALLERS)
     assert Counter(map(type, outcomes)) == {Rotated: 1, Replayed: CALLERS - 1}
     sessions = {each.session for each in outcomes if isinstance(each, (Rotated, Replayed))}
     assert [session.generation for session in sessions] == [1]
@@ -54,101 +61,74 @@ async def test_one_of_100_concurrent_rotations_makes_the_successor(store: Stores
 async def test_one_of_100_rotations_without_a_window_wins_and_the_session_ends(
     store: Stores,
 ) -> None:
-    await keep(store, make_session())
-    strict = rotation_of(0, window=0 * DAY)
-    outcomes = await asyncio.gather(*(store.sessions.rotate(strict) for _ in range(CALLERS)))
+    await run(store, add())
+    outcomes = await together(store, *[rotate(0, window=0 * DAY)] * CALLERS)
     assert Counter(map(type, outcomes)) == {Rotated: 1, Reused: 1, Ended: CALLERS - 2}
 
 
-async def _log_out_during_a_refresh(store: Stores, session_id: str, *, log_out_first: bool) -> None:
-    refresh = store.sessions.rotate(rotation_of(0, session_id=session_id))
-    log_out = store.sessions.end(session_id, SUBJECT, End(EndReason.LOGGED_OUT, NOW))
-    both = (log_out, refresh) if log_out_first else (refresh, log_out)
-    assert Ended(EndReason.LOGGED_OUT, changed=True) in await asyncio.gather(*both)
-
-
 async def test_no_rotation_in_flight_survives_an_end(store: Stores) -> None:
-    names = [f"session-{number}" for number in range(CALLERS)]
-    await asyncio.gather(*(keep(store, make_session(name)) for name in names))
-    await asyncio.gather(
-        *(
-            _log_out_during_a_refresh(store, name, log_out_first=number % 2 == 0)
-            for number, name in enumerate(names)
-        )
-    )
+    await together(store, *map(add, NAMES))
+    acts: list[Act] = []
+    for number, name in enumerate(NAMES):
+        pair = [rotate(0, session_id=name), end(session_id=name)]
+        acts += pair if number % 2 else reversed(pair)
+    assert (await together(store, *acts)).count(CHANGED) == CALLERS
     for generation in range(3):
-        after = [rotation_of(generation, session_id=name) for name in names]
-        outcomes = await asyncio.gather(*map(store.sessions.rotate, after))
-        assert outcomes == [Ended(EndReason.LOGGED_OUT)] * CALLERS
+        again = await together(store, *(rotate(generation, session_id=name) for name in NAMES))
+        assert again == [LOGGED_OUT] * CALLERS
 
 
 async def test_one_of_100_concurrent_ends_is_reported_as_changed(store: Stores) -> None:
-    await keep(store, make_session())
-    ends = [
-        store.sessions.end("session-a", SUBJECT, End(EndReason.LOGGED_OUT, NOW))
-        for _ in range(CALLERS)
-    ]
-    outcomes = Counter(await asyncio.gather(*ends))
-    ended = Ended(EndReason.LOGGED_OUT)
-    assert outcomes == {ended: CALLERS - 1, replace(ended, changed=True): 1}
+    await run(store, add())
+    outcomes = await together(store, *[end()] * CALLERS)
+    assert Counter(outcomes) == {LOGGED_OUT: CALLERS - 1, CHANGED: 1}
 
 
 @pytest.mark.long
 async def test_a_purge_deletes_thousands_of_due_sessions(store: Stores) -> None:
     names = [f"session-{number}" for number in range(2001)]
-    await asyncio.gather(*(keep(store, make_session(name, subject=name)) for name in names))
-    await keep(store, make_session("alive", expires_at=NOW + IDLE + 8 * DAY))
+    await together(store, *(add(name, subject=name) for name in names))
+    await run(store, add("alive", expires_at=NOW + IDLE + 8 * DAY))
     due = NOW + IDLE + 7 * DAY
-    assert await store.maintenance.purge(due) == len(names)
-    assert await store.maintenance.purge(due) == 0
-    assert await store.sessions.touch(names[-1], 0, due) == Unknown()
-    assert isinstance(await store.sessions.touch("alive", 0, due), Active)
+    await play(
+        store,
+        *((purge(due), len(names)), (purge(due), 0), (touch(0, due, names[-1]), Unknown())),
+        (touch(0, due, "alive"), Active),
+    )
 
 
 # --- logins ---
 
 
 async def test_one_of_100_concurrent_logins_acquires_the_ticket(store: Stores) -> None:
-    leases = [lease_of(key="key-a", holder=f"holder-{number}") for number in range(CALLERS)]
-    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, leases)))
+    leases = (lease_of(key="key-a", holder=f"holder-{n}") for n in range(CALLERS))
+    outcomes = Counter(await together(store, *map(acquire, leases)))
     assert outcomes == {Acquired(): 1, Held(NOW + LEASE): CALLERS - 1}
 
 
 async def test_one_idempotency_key_serves_one_of_100_concurrent_tickets(store: Stores) -> None:
-    leases = [lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS)]
-    outcomes = Counter(await asyncio.gather(*map(store.tickets.acquire, leases)))
+    leases = (lease_of(f"ticket-{n}", key="key-a", holder=f"holder-{n}") for n in range(CALLERS))
+    outcomes = Counter(await together(store, *map(acquire, leases)))
     assert outcomes == {Acquired(): 1, KeyConflict(): CALLERS - 1}
 
 
 async def test_one_of_100_concurrent_creations_opens_the_session(store: Stores) -> None:
     lease = lease_of(key="key-a")
-    await store.tickets.acquire(lease)
-    names = [f"session-{number}" for number in range(CALLERS)]
-    opening = (store.tickets.create_session(lease, make_session(name), UNLIMITED) for name in names)
-    outcomes = await asyncio.gather(*opening)
+    await run(store, acquire(lease))
+    outcomes = await together(store, *(create(lease, name) for name in NAMES))
     (active,) = await store.sessions.active_sessions(SUBJECT, NOW)
     assert outcomes.count(Opened([])) == 1
     assert outcomes.count(AlreadyUsed(active)) == CALLERS - 1
 
 
 async def test_concurrent_logins_never_exceed_the_session_limit(store: Stores) -> None:
-    names = [f"session-{number}" for number in range(CALLERS)]
-    replaced = await asyncio.gather(*(keep(store, make_session(name), ONE) for name in names))
+    replaced = await together(store, *(add(name, ONE) for name in NAMES))
     (active,) = await store.sessions.active_sessions(SUBJECT, NOW)
-    assert sorted([*chain(*replaced), active.id]) == sorted(names)
+    assert sorted([*chain(*replaced), active.id]) == sorted(NAMES)
 
 
 async def test_no_login_in_flight_survives_a_ban(store: Stores) -> None:
-    leases = [lease_of(f"ticket-{number}") for number in range(20)]
-    opening = [
-        store.tickets.create_session(lease, make_session(f"session-{number}"), UNLIMITED)
-        for number, lease in enumerate(leases)
-    ]
-    outcomes = [
-        await opening[0],
-        *await asyncio.gather(*opening[1:10], store.bans.put(ban_of()), *opening[10:19]),
-        await opening[19],
-    ]
-    assert Opened([]) in outcomes
-    assert Banned(None) in outcomes
-    assert list(await store.sessions.active_sessions(SUBJECT, NOW)) == []
+    logins = [create(lease_of(f"ticket of {name}"), name) for name in NAMES[:20]]
+    await play(store, (logins[0], Opened([])))
+    await together(store, *logins[1:10], put(ban_of()), *logins[10:19])
+    await play(store, (logins[19], Banned(None)), (active_ids(), []))

@@ -4,25 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.sessions.models import End, EndReason, RevocationPage, epoch
+from app.sessions.models import EndReason, RevocationPage, epoch
 from app.sessions.ports import Stores
-from tests.stores.builders import (
-    ABSOLUTE,
-    DAY,
-    HOUR,
-    IDLE,
-    NOW,
-    ONE,
-    ONE_PER_TYPE,
-    SECOND,
-    SUBJECT,
-    UNLIMITED,
-    ban_of,
-    keep,
-    make_session,
-    rotation_of,
-)
-from tests.stores.steps import Act, end, end_all, erase, rotate
+from tests.stores.builders import ABSOLUTE, DAY, HOUR, IDLE, NOW, ONE, ONE_PER_TYPE, SECOND, SUBJECT
+from tests.stores.steps import ENDS, Act, add, end, end_all, erase, purge, rotate, run
 
 TTL = 600 * SECOND
 
@@ -37,29 +22,15 @@ async def ids(store: Stores, after: str = "", at: datetime = NOW) -> list[str]:
 
 async def ended(store: Stores, *session_ids: str, at: datetime = NOW) -> None:
     for session_id in session_ids:
-        await keep(store, make_session(session_id))
-        await end(at=at, session_id=session_id)(store)
-
-
-NEWCOMER = make_session("session-b", device_type="ios")
+        await run(store, add(session_id), end(at=at, session_id=session_id))
 
 
 @pytest.mark.parametrize(
     ("reason", "act"),
-    [
-        (EndReason.LOGGED_OUT, end()),
-        (EndReason.KICKED, end_all(EndReason.KICKED)),
-        (EndReason.BANNED, lambda store: store.bans.put(ban_of())),
-        (EndReason.ERASED, erase()),
-        (EndReason.REPLACED, lambda store: keep(store, make_session("session-b"), ONE)),
-        (EndReason.REPLACED, lambda store: keep(store, NEWCOMER, ONE_PER_TYPE)),
-        (EndReason.REFRESH_REUSED, rotate(3)),
-    ],
+    [*ENDS.items(), (EndReason.REPLACED, add("session-b", ONE_PER_TYPE, device_type="ios"))],
 )
 async def test_an_end_is_in_the_feed_once(store: Stores, reason: EndReason, act: Act) -> None:
-    await keep(store, make_session(device_type="ios", generation=5))
-    await act(store)
-    await store.sessions.end("session-a", SUBJECT, End(EndReason.REVOKED, NOW))
+    await run(store, add(device_type="ios", generation=5), act, end(EndReason.REVOKED))
     page = await feed(store)
     user = {} if reason is EndReason.ERASED else {"sub": SUBJECT}
     times = {"ended_at": epoch(NOW), "expires_at": epoch(NOW + TTL)}
@@ -69,10 +40,8 @@ async def test_an_end_is_in_the_feed_once(store: Stores, reason: EndReason, act:
 
 
 async def test_an_expiry_is_not_in_the_feed(store: Stores) -> None:
-    await keep(store, make_session())
     later = NOW + IDLE
-    await store.sessions.rotate(rotation_of(0, at=later))
-    await keep(store, make_session("session-b", created_at=later), ONE)
+    await run(store, add(), rotate(0, later), add("session-b", ONE, created_at=later))
     assert await ids(store, at=later) == []
 
 
@@ -128,19 +97,15 @@ async def test_a_cursor_of_another_session_at_the_same_place_is_unknown(store: S
 
 async def test_an_erasure_removes_the_user_from_earlier_events(store: Stores) -> None:
     await ended(store, "session-a", "session-b")
-    await keep(store, make_session("session-c"))
-    await keep(store, make_session("session-d", subject="another"))
-    await store.sessions.end("session-d", "another", End(EndReason.LOGGED_OUT, NOW))
-    await store.sessions.erase(SUBJECT, NOW)
+    await run(store, add("session-c"), add("session-d", subject="another"))
+    await run(store, end(session_id="session-d", subject="another"), erase())
     told = {each["sid"]: each.get("sub") for _, each in (await feed(store)).revocations}
     assert told == {"session-a": None, "session-b": None, "session-c": None, "session-d": "another"}
 
 
 async def test_ends_of_many_sessions_come_in_pages(store: Stores) -> None:
     names = [f"session-{number}" for number in range(1005)]
-    for name in names:
-        await keep(store, make_session(name), UNLIMITED)
-    await store.sessions.end_all(SUBJECT, End(EndReason.KICKED, NOW))
+    await run(store, *map(add, names), end_all())
     first = await feed(store)
     assert (len(first.revocations), first.more) == (1000, True)
     rest = await feed(store, first.cursor)
@@ -153,6 +118,6 @@ async def test_a_purge_takes_no_end_that_still_matters(store: Stores, late: time
     await ended(store, "session-a")
     old = await feed(store)
     await ended(store, "session-b", at=NOW + late)
-    await store.maintenance.purge(NOW + late)
+    await run(store, purge(NOW + late))
     assert await ids(store, old.cursor, NOW + late) == ["session-b"]
     assert await ids(store, "", NOW + late) == ["session-b"]

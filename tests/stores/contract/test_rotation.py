@@ -3,16 +3,16 @@
 Generations decide. The clock only bounds how long a predecessor may be replayed.
 """
 
-from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from app.sessions.models import EndReason
 from app.sessions.outcomes import Active, Ended, Replayed, Reused, ReuseKind, Rotated, Unknown
 from app.sessions.ports import Stores
-from tests.stores.builders import HOUR, IDLE, NOW, SECOND, WINDOW, keep, make_session, rotation_of
-from tests.stores.steps import Step, play, rotate, touch
+from tests.stores.builders import HOUR, IDLE, NOW, SECOND, WINDOW, make_session
+from tests.stores.steps import Step, add, check, end, play, rotate, run, touch
 
 RECENT = NOW + HOUR
 RECENT_PREVIOUS = Reused("recent_previous")
@@ -20,18 +20,20 @@ REUSE_ENDED_IT = Ended(EndReason.REFRESH_REUSED)
 
 
 async def test_the_current_token_rotates_to_the_next_generation(store: Stores) -> None:
-    session = make_session()
-    await keep(store, session)
-    rotated = replace(
-        session, generation=1, secret_kid="third", last_used_at=RECENT, expires_at=RECENT + IDLE
-    )
+    await run(store, add())
+    changes: dict[str, Any] = {
+        "secret_kid": "third",
+        "last_used_at": RECENT,
+        "expires_at": RECENT + IDLE,
+    }
+    rotated = make_session(generation=1, **changes)
     rotate_once = rotate(0, RECENT, secret_kid="third")
     await play(store, (rotate_once, Rotated(rotated)), (touch(1, RECENT), Active(rotated)))
 
 
 async def test_a_session_that_never_existed_is_unknown(store: Stores) -> None:
-    await keep(store, make_session("session-b"))
-    await play(store, (rotate(0), Unknown()), (touch(0), Unknown()))
+    await run(store, add("session-b"))
+    await play(store, *((act, Unknown()) for act in (rotate(0), touch(0), check(0), end())))
 
 
 STRICT = rotate(0, window=timedelta(0))
@@ -93,29 +95,28 @@ FROM_GENERATION_0: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("steps", FROM_GENERATION_0.values(), ids=FROM_GENERATION_0)
 async def test_a_chain_of_tokens_has_these_outcomes(store: Stores, steps: list[Step]) -> None:
-    await keep(store, make_session())
+    await run(store, add())
     await play(store, *steps)
 
 
 async def test_the_predecessor_gets_the_same_successor_every_time(store: Stores) -> None:
-    await keep(store, make_session())
-    rotated = await store.sessions.rotate(rotation_of(0, at=RECENT))
+    await run(store, add())
+    rotated = await rotate(0, RECENT)(store)
     assert isinstance(rotated, Rotated)
-    for minute in range(5):
-        at = RECENT + minute * timedelta(minutes=1)
-        again = await store.sessions.rotate(rotation_of(0, at=at, secret_kid="another"))
-        assert again == Replayed(rotated.session, replays=minute + 1)
+    for number in range(5):
+        again = rotate(0, RECENT + number * 60 * SECOND, secret_kid="another")
+        await play(store, (again, Replayed(rotated.session, replays=number + 1)))
 
 
 async def test_replays_are_counted_in_each_generation_and_replayed_generations_in_a_row(
     store: Stores,
 ) -> None:
-    await keep(store, make_session())
+    await run(store, add())
     counts = []
     for generation, replays in enumerate((2, 1, 0, 1)):
-        await store.sessions.rotate(rotation_of(generation))
+        await run(store, rotate(generation))
         for _ in range(replays):
-            again = await store.sessions.rotate(rotation_of(generation))
+            again = await rotate(generation)(store)
             assert isinstance(again, Replayed)
             counts.append((again.replays, again.replayed_generations))
     assert counts == [(1, 1), (2, 1), (1, 2), (1, 1)]
@@ -132,10 +133,9 @@ async def test_replays_are_counted_in_each_generation_and_replayed_generations_i
 async def test_a_dry_run_tells_what_a_rotation_would_do_and_changes_nothing(
     store: Stores, presented: int, touched: int, key: str | None, outcome: type
 ) -> None:
-    await keep(store, make_session(generation=4))
-    await store.sessions.rotate(rotation_of(4, key=key))
-    before = await store.sessions.touch("session-a", touched, RECENT)
-    told = await store.sessions.rotate(rotation_of(presented, at=RECENT, dry_run=True))
+    await run(store, add(generation=4), rotate(4, key=key))
+    before = await touch(touched, RECENT)(store)
+    told = await rotate(presented, RECENT, dry_run=True)(store)
     assert isinstance(told, outcome)
     if isinstance(told, Rotated | Replayed):
         assert Active(told.session) == before
@@ -148,17 +148,19 @@ async def test_a_dry_run_tells_what_a_rotation_would_do_and_changes_nothing(
 async def test_a_token_from_elsewhere_in_the_chain_ends_its_session_only(
     store: Stores, presented: int, kind: ReuseKind
 ) -> None:
-    for name in ("session-a", "session-b"):
-        await keep(store, make_session(name, generation=5))
-    await play(store, (rotate(presented), Reused(kind)), (rotate(5), REUSE_ENDED_IT))
-    await play(store, (rotate(5, session_id="session-b"), Rotated))
+    await run(store, add(generation=5), add("session-b", generation=5))
+    await play(
+        store,
+        *((rotate(presented), Reused(kind)), (rotate(5), REUSE_ENDED_IT)),
+        (rotate(5, session_id="session-b"), Rotated),
+    )
 
 
 async def test_a_token_one_ahead_of_a_store_that_lost_a_write_is_rolled_forward_once(
     store: Stores,
 ) -> None:
-    await keep(store, make_session(generation=5))
-    forward = await store.sessions.rotate(rotation_of(6, at=RECENT))
+    await run(store, add(generation=5))
+    forward = await rotate(6, RECENT)(store)
     assert isinstance(forward, Rotated)
     assert forward.rolled_forward
     assert (forward.session.generation, forward.session.expires_at) == (7, RECENT + IDLE)
