@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from app.errors import StoreUnavailable
 from app.sessions.models import Ban, End, EndReason
 from app.sessions.ports import SessionLimits, Stores, TicketLease
 from tests.stores.builders import (
@@ -32,6 +33,15 @@ async def run(store: Stores, *acts: Act) -> None:
     """Run commands in turn, whatever their outcomes."""
     for act in acts:
         await act(store)
+
+
+async def fails(command: Awaitable[object]) -> bool:
+    """Whether it raises StoreUnavailable. Any other exception is raised."""
+    try:
+        await command
+    except StoreUnavailable:
+        return True
+    return False
 
 
 # --- tickets ---

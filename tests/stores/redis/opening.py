@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from app.errors import StoreUnavailable
 from app.sessions.ports import TOMBSTONE_TTL, Stores
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT, RedisEngine
 from app.stores.redis.maintenance import RedisMaintenance
-from tests.stores.steps import touch
+from tests.stores.steps import fails, touch
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 
@@ -59,15 +58,6 @@ async def leaks_no_connection(store: Stores, proxy: Proxy) -> None:
     idle = len(engine_of(store)._connections._idle)
     assert idle <= MAX_CONCURRENT
     await asyncio.to_thread(proxy.wait_until, lambda: proxy.open == idle)
-
-
-async def fails(command: Awaitable[object]) -> bool:
-    """Whether it raises StoreUnavailable. Any other exception is raised."""
-    try:
-        await command
-    except StoreUnavailable:
-        return True
-    return False
 
 
 async def seconds_until_it_works(store: Stores) -> float:

@@ -10,8 +10,8 @@ from app.errors import StartupError
 from app.sessions.outcomes import Active, Unknown
 from app.store_url import parse_store_url
 from app.stores import open_store
-from tests.stores.redis.opening import fails, fields_of, opened
-from tests.stores.steps import add, check_writable, play, run, touch
+from tests.stores.redis.opening import fields_of, opened
+from tests.stores.steps import add, check_writable, fails, play, run, touch
 from tests.support.authority import Authority
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy

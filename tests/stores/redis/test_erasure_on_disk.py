@@ -9,8 +9,8 @@ import pytest
 from app.sessions.ports import Stores
 from app.stores.redis.codec import ERASURE
 from tests.stores.builders import ONE, ban_of
-from tests.stores.redis.opening import engine_of, fails, fields_of, opened
-from tests.stores.steps import add, end, erase, lift, purge, put, run
+from tests.stores.redis.opening import engine_of, fields_of, opened
+from tests.stores.steps import add, end, erase, fails, lift, purge, put, run
 from tests.support.fakes import RecordedEvents
 from tests.support.processes import soon
 from tests.support.valkey.proxy import Proxy

@@ -12,7 +12,7 @@ from app.stores.redis.codec import SESSION_PREFIX
 from app.stores.redis.engine import ServerClock
 from app.stores.redis.scripts import SCRIPTS
 from tests.stores.builders import HOUR, NOW, SUBJECT, ban_of, lease_of
-from tests.stores.redis.opening import engine_of, fails, fields_of, opened
+from tests.stores.redis.opening import engine_of, fields_of, opened
 from tests.stores.steps import (
     Act,
     Step,
@@ -22,6 +22,7 @@ from tests.stores.steps import (
     create,
     end_all,
     erase,
+    fails,
     find,
     lift,
     play,

@@ -25,7 +25,7 @@ from app.sessions.outcomes import (
 from app.sessions.ports import Stores
 from app.stores.redis.scripts import SCRIPTS
 from tests.stores.builders import HOUR, NOW, ONE, WINDOW, ban_of, lease_of, make_session
-from tests.stores.redis.opening import engine_of, fails
+from tests.stores.redis.opening import engine_of
 from tests.stores.steps import (
     Act,
     acquire,
@@ -35,6 +35,7 @@ from tests.stores.steps import (
     end,
     end_all,
     erase,
+    fails,
     lift,
     play,
     put,

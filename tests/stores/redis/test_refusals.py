@@ -16,7 +16,7 @@ from app.sessions.ports import Stores
 from app.stores.redis.codec import SESSION_PREFIX
 from app.stores.redis.engine import MAX_CONCURRENT
 from tests.stores.builders import ban_of, lease_of
-from tests.stores.redis.opening import RECOVERY, fails, fields_of, opened, seconds_until_it_works
+from tests.stores.redis.opening import RECOVERY, fields_of, opened, seconds_until_it_works
 from tests.stores.steps import (
     ENDS,
     Act,
@@ -28,6 +28,7 @@ from tests.stores.steps import (
     end,
     end_all,
     erase,
+    fails,
     find,
     lift,
     play,

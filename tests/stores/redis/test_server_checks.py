@@ -7,8 +7,8 @@ import pytest
 
 from app.errors import StartupError
 from app.stores.redis.maintenance import check_server_info
-from tests.stores.redis.opening import fails, fields_of, opened
-from tests.stores.steps import add, check_writable, rotate, run
+from tests.stores.redis.opening import fields_of, opened
+from tests.stores.steps import add, check_writable, fails, rotate, run
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.servers import Server, standalone
 

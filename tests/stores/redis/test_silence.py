@@ -13,13 +13,12 @@ from app.sessions.ports import Stores
 from app.stores.redis.engine import MAX_CONCURRENT, TIMEOUT
 from tests.stores.redis.opening import (
     RECOVERY,
-    fails,
     fields_of,
     leaks_no_connection,
     opened,
     seconds_until_it_works,
 )
-from tests.stores.steps import add, play, rotate, run, touch
+from tests.stores.steps import add, fails, play, rotate, run, touch
 from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
