@@ -131,12 +131,12 @@ CASES = (
     Case("proof_invalid", s.login_with_a_made_up_proof),
     *after(s.log_out, "logged_out"),
     *after(s.log_in_with_android, "replaced", replaced_by="android", settings=ONE_SESSION),
-    Case("session_ended", s.refresh_after(s.expire), 400, reason="expired"),
+    Case("session_ended", s.refresh_after(s.wait(days=14)), 400, reason="expired"),
     Case("service_key_invalid", s.get("/internal/v1/users/somebody/sessions")),
     Case("service_key_invalid", s.backend_with_the_wrong_key),
     Case("access_token_missing", s.get("/v1/me")),
     Case("access_token_invalid", s.me_with_a_made_up_token),
-    Case("access_token_expired", s.ask_after(s.expire_access_token, "GET", "/v1/me")),
+    Case("access_token_expired", s.ask_after(s.wait(minutes=10), "GET", "/v1/me")),
     Case("account_blocked", s.login_of("blocked")),
     Case("user_banned", s.login_of_the_banned()),
     Case(
@@ -176,6 +176,7 @@ CASES = (
             "/v1/sessions?scope=all": ("DELETE",),
             "/v1/sessions/current": ("DELETE",),
             "/v1/sessions/somebodys": ("DELETE",),
+            "/internal/v1/revocations": ("GET",),
             "/internal/v1/users/somebody/sessions": ("GET", "DELETE"),
             "/internal/v1/users/somebody/ban": ("GET", "PUT", "DELETE"),
         }.items()

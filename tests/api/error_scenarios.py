@@ -159,12 +159,11 @@ async def log_out(app: RunningApp, tokens: Tokens) -> None:
     await app.log_out(tokens)
 
 
-async def expire(app: RunningApp, _tokens: Tokens) -> None:
-    app.clock.advance(days=14)
+def wait(**span: float) -> Change:
+    async def change(app: RunningApp, _tokens: Tokens) -> None:
+        app.clock.advance(**span)
 
-
-async def expire_access_token(app: RunningApp, _tokens: Tokens) -> None:
-    app.clock.advance(minutes=10)
+    return change
 
 
 async def log_in_with_android(app: RunningApp, _tokens: Tokens) -> None:

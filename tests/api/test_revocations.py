@@ -76,13 +76,6 @@ async def test_a_cursor_leads_to_what_is_new(app: RunningApp) -> None:
     assert (await poll(app))["events"] == []
 
 
-async def test_a_poll_without_the_store_is_503(app: RunningApp) -> None:
-    app.break_store()
-    for headers in (SERVICE, STREAM):
-        response = await app.phone.get(PATH, headers=headers)
-        assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
-
-
 class FullPages:
     """A store whose feed has no end."""
 

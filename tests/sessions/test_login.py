@@ -322,36 +322,24 @@ async def test_a_lease_longer_than_the_life_of_tickets_is_kept(
 # --- the store's trouble ---
 
 
-async def test_a_lease_that_could_not_be_released_can_be_taken_over_after_its_end(
-    logins: LoginService, provider: FakeIdentityProvider, store: ControlledStore, clock: FakeClock
+@pytest.mark.parametrize("failure", [None, AuthingTimeout("deadline")])
+async def test_a_store_that_fails_during_an_exchange_has_no_session_until_the_lease_ends(
+    logins: LoginService,
+    provider: FakeIdentityProvider,
+    store: ControlledStore,
+    clock: FakeClock,
+    failure: AuthingTimeout | None,
 ) -> None:
-    provider.gate, provider.failure = asyncio.Event(), AuthingTimeout("deadline")
+    provider.gate, provider.failure = asyncio.Event(), failure
     login = asyncio.create_task(logins.log_in(LOGIN))
     await shown(provider)
     store.down = True
     provider.gate.set()
-    with pytest.raises(AuthingTimeout):  # what went wrong first is what the app is told
+    with pytest.raises(AuthingTimeout if failure else StoreUnavailable):  # the first error is told
         await login
     store.down, provider.failure = False, None
+    assert store.rows()["sessions"] == []
     with pytest.raises(LoginInProgress):
         await logins.log_in(LOGIN)
     clock.advance(LEASE)
     assert (await logins.log_in(LOGIN)).replayed is False
-
-
-async def test_a_session_that_cannot_be_stored_after_the_exchange_is_not_returned(
-    logins: LoginService,
-    provider: FakeIdentityProvider,
-    store: ControlledStore,
-    events: RecordedEvents,
-) -> None:
-    provider.gate = asyncio.Event()
-    login = asyncio.create_task(logins.log_in(LOGIN))
-    await shown(provider)
-    store.down = True
-    provider.gate.set()
-    with pytest.raises(StoreUnavailable):
-        await login
-    store.down = False
-    assert store.rows()["sessions"] == []
-    assert events.names == []

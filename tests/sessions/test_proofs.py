@@ -26,7 +26,8 @@ EXAMPLE = (
     "mh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A"
     "0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
 )
-SERVER = "https://server.example.com"
+HOST = "server.example.com"
+SERVER = f"https://{HOST}"
 
 
 def verifier(
@@ -65,24 +66,6 @@ def test_the_example_of_rfc_9449_lacks_only_our_nonce() -> None:
 def test_spellings_of_one_address_are_the_same(issuer: str, htu: str) -> None:
     proofs = verifier(issuer)
     assert isinstance(read(proofs, DeviceKey(issuer, nonce=proofs.new_nonce()), htu=htu), Proof)
-
-
-@pytest.mark.parametrize(
-    "htu",
-    [
-        *("", "/v1/sessions", "https://a.example", "https://a.example/v1/sessions/", "a.example"),
-        *("http://a.example/v1/sessions", "https://a.example:8443/v1/sessions"),
-        *("https://a.example:0/v1/sessions", "https://a.example:x/v1/sessions"),
-        *("https://b.example/v1/sessions", "https://a.example.b.example/v1/sessions"),
-        *("https://user@a.example/v1/sessions", "https://a.example@b.example/v1/sessions"),
-        *("https://a.example/V1/sessions", "https://a.example//v1/sessions"),
-        *("https://a.exam\nple/v1/sessions", " https://a.example/v1/sessions", "https://[a/v1"),
-        "https://a.example/v1/sessions/refresh",
-    ],
-)
-def test_another_address_is_invalid(htu: str) -> None:
-    proofs = verifier("https://a.example")
-    assert read(proofs, DeviceKey("", nonce=proofs.new_nonce()), htu=htu) == "invalid"
 
 
 def test_every_instance_with_the_key_accepts_a_nonce_also_after_a_change_of_keys() -> None:
@@ -142,7 +125,18 @@ FOREIGN_KEYS: dict[str, Any] = {
 }
 WRONG_CLAIMS: dict[str, list[Any]] = {
     "htm": ["GET", "post", None],
-    "htu": [None, [SERVER + REFRESH], SERVER + "/v1/sessions"],
+    "htu": [
+        *(None, [SERVER + REFRESH], "", REFRESH, HOST, SERVER, f"{SERVER}{REFRESH}/", "https://[/"),
+        *(f"{SERVER}/v1/sessions", f"{SERVER}{REFRESH.upper()}", f"{SERVER}/{REFRESH}"),
+        *(
+            f"http://{HOST}{REFRESH}",
+            f" {SERVER}{REFRESH}",
+            f"https://server.\nexample.com{REFRESH}",
+        ),
+        *(f"{SERVER}{port}{REFRESH}" for port in (":8443", ":0", ":x")),
+        *(f"https://{host}{REFRESH}" for host in ("b.example", f"{HOST}.b.example")),
+        *(f"https://{host}{REFRESH}" for host in (f"user@{HOST}", f"{HOST}@b.example")),
+    ],
     "iat": [None, "1562262616", 1562262616.5, 1_562_262_616_000, -1],
     "jti": [None, "", 5, "j" * 257],
     "made_up": ["x" * 2048],
