@@ -102,9 +102,9 @@ def encoded(value: Any) -> str:
 
 @dataclass
 class Canned(Transport):
-    """Returns the same response to every request, or raises the error."""
+    """Returns the same response to every request, or raises the error; None never answers."""
 
-    said: Response | Exception
+    said: Response | Exception | None
     targets: list[str] = field(default_factory=list)
 
     @override
@@ -112,8 +112,11 @@ class Canned(Transport):
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> Response:
         self.targets.append(f"{method} {url}")
-        if isinstance(self.said, Exception):
-            raise self.said
+        await asyncio.sleep(0)
+        if self.said is None:
+            await asyncio.Event().wait()
+        if not isinstance(self.said, Response):
+            raise self.said or AssertionError
         return self.said
 
     @override

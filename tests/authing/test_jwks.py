@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -13,18 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.authing.jwks import COOLDOWN, LIFETIME, RemoteJwks, read_jwk_set
 from app.authing.response import loads
-from app.authing.transport import AuthingTransport, Transport
 from app.errors import AuthingBadAnswer, AuthingUnavailable
-from tests.authing.builders import (
-    SMALL_CA_FILE,
-    Answer,
-    Peer,
-    Request,
-    encoded,
-    http_response,
-    json_response,
-    peer,
-)
+from tests.authing.builders import Canned, canned, encoded
 from tests.jose.test_key_refusals import roca_jwk
 from tests.support.fakes import RecordedEvents
 
@@ -73,11 +60,9 @@ def test_a_public_key_is_pinned_to_one_algorithm(jwk: dict[str, Any], algorithm:
         ({"kty": "oct", "k": "c2VjcmV0", "kid": "a"}, "algorithm"),
         ({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}, "algorithm"),
         ({}, "algorithm"),
-        (public_jwk(RSA_KEY, alg="HS256"), "algorithm"),
-        (public_jwk(RSA_KEY, alg="ES256"), "algorithm"),
+        *((public_jwk(RSA_KEY, alg=name), "algorithm") for name in ("HS256", "ES256")),
         (public_jwk(RSA_KEY, use="enc"), "use"),
-        (public_jwk(RSA_KEY, key_ops=["encrypt"]), "use"),
-        (public_jwk(RSA_KEY, key_ops="verify"), "use"),
+        *((public_jwk(RSA_KEY, key_ops=each), "use") for each in (["encrypt"], "verify")),
         (public_jwk(RSA_KEY, d="AQAB"), "private"),
         (public_jwk(EC_KEY, k="AQAB"), "private"),
         (public_jwk(P384_KEY), "curve"),
@@ -120,137 +105,110 @@ def test_a_set_without_a_usable_key_is_a_bad_answer(document: Any) -> None:
 # --- fetching ---
 
 
-class Issuer:
-    """Publishes a set that a test can replace, or any other response."""
+class Scene(RemoteJwks):
+    """The keys of an issuer whose set a test can replace, with a clock that the test moves."""
 
     def __init__(self) -> None:
-        self.jwks: list[dict[str, Any]] = [GOOD]
-        self.instead: Answer | bytes | None = None
-
-    def __call__(self, request: Request) -> Answer | bytes:
-        return self.instead or json_response({"keys": self.jwks})
-
-
-@dataclass
-class Running:
-    issuer: Issuer
-    seen: Peer
-    transport: Transport
-    timeout: float
-    seconds: float = 1000.0
-    events: RecordedEvents = field(default_factory=RecordedEvents)
-
-    def __post_init__(self) -> None:
-        self.keys = RemoteJwks(
-            self.transport,
-            f"{self.seen.url}/jwks.json",
-            self.events,
-            timeout=self.timeout,
+        self.seconds, self.recorded = 1000.0, RecordedEvents()
+        self.issuer = canned({"keys": [GOOD]})
+        super().__init__(
+            self.issuer,
+            "https://issuer.test/jwks.json",
+            self.recorded,
+            timeout=0.2,
             monotonic=lambda: self.seconds,
         )
 
+    def publish(self, *keys: dict[str, Any]) -> None:
+        self.issuer.said = canned({"keys": keys}).said
+
     async def find(self, kid: str | None = "good", algorithm: str = "ES256") -> list[str | None]:
-        return [key.kid for key in await self.keys.candidates(algorithm, kid)]
+        return [key.kid for key in await self.candidates(algorithm, kid)]
 
 
-@asynccontextmanager
-async def running(seconds: float = 2.0) -> AsyncIterator[Running]:
-    issuer = Issuer()
-    async with peer(issuer) as seen, AuthingTransport(SMALL_CA_FILE) as transport:
-        yield Running(issuer, seen, transport, seconds)
+@pytest.fixture
+def it() -> Scene:
+    return Scene()
 
 
-async def test_the_set_is_fetched_once_and_kept() -> None:
-    async with running() as it:
-        assert await it.find() == ["good"]
-        it.seconds += LIFETIME - 1
-        assert await it.find() == ["good"]
-        assert [request.target for request in it.seen.requests] == ["/jwks.json"]
+async def test_the_set_is_fetched_again_when_its_lifetime_is_over(it: Scene) -> None:
+    assert await it.find() == ["good"]
+    it.publish(public_jwk(EC_KEY, kid="new"))
+    it.seconds += LIFETIME - 1
+    assert await it.find() == ["good"]
+    assert it.issuer.targets == ["GET https://issuer.test/jwks.json"]
+    it.seconds += 1
+    assert await it.find() == []
+    assert await it.find("new") == ["new"]
 
 
-async def test_the_set_is_fetched_again_when_its_lifetime_is_over() -> None:
-    async with running() as it:
-        await it.find()
-        it.issuer.jwks = [public_jwk(EC_KEY, kid="new")]
-        it.seconds += LIFETIME
-        assert await it.find() == []
-        assert await it.find("new") == ["new"]
+async def test_a_key_is_given_only_for_its_own_algorithm(it: Scene) -> None:
+    assert await it.find("good", "RS256") == []
+    assert await it.find("good", "HS256") == []
 
 
-async def test_a_key_is_given_only_for_its_own_algorithm() -> None:
-    async with running() as it:
-        assert await it.find("good", "RS256") == []
-        assert await it.find("good", "HS256") == []
+async def test_a_token_without_a_key_name_needs_a_single_key_of_its_algorithm(it: Scene) -> None:
+    it.publish(GOOD, public_jwk(RSA_KEY, kid="rsa"))
+    assert await it.find(None, "ES256") == ["good"]
+    it.publish(GOOD, public_jwk(ec.generate_private_key(ec.SECP256R1()), kid="two"))
+    it.seconds += LIFETIME
+    assert await it.find(None, "ES256") == []
 
 
-async def test_a_token_without_a_key_name_needs_a_single_key_of_its_algorithm() -> None:
-    async with running() as it:
-        it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="rsa")]
-        assert await it.find(None, "ES256") == ["good"]
-        it.issuer.jwks = [GOOD, public_jwk(ec.generate_private_key(ec.SECP256R1()), kid="two")]
-        it.seconds += LIFETIME
-        assert await it.find(None, "ES256") == []
+async def test_an_unknown_key_name_causes_one_fetch_in_a_cooldown(it: Scene) -> None:
+    await it.find()
+    it.publish(GOOD, public_jwk(RSA_KEY, kid="new"))
+    it.seconds += COOLDOWN - 1
+    assert await it.find("new", "RS256") == []
+    assert len(it.issuer.targets) == 1
+    it.seconds += 1
+    assert await it.find("new", "RS256") == ["new"]
+    assert await it.find("unknown", "RS256") == []
+    assert len(it.issuer.targets) == 2
 
 
-async def test_an_unknown_key_name_causes_one_fetch_in_a_cooldown() -> None:
-    async with running() as it:
-        await it.find()
-        it.issuer.jwks = [GOOD, public_jwk(RSA_KEY, kid="new")]
-        it.seconds += COOLDOWN - 1
-        assert await it.find("new", "RS256") == []
-        assert len(it.seen.requests) == 1
-        it.seconds += 1
-        assert await it.find("new", "RS256") == ["new"]
-        assert await it.find("unknown", "RS256") == []
-        assert len(it.seen.requests) == 2
-
-
-BROKEN: dict[str, Answer | bytes] = {
-    "5xx": http_response("", status=503),
-    "not_found": http_response("{}", status=404),
-    "created": json_response({"keys": [GOOD]}, status=201),
-    "html": http_response("<html>", content_type="text/html"),
-    "not_json": http_response("{"),
-    "empty_set": json_response({"keys": []}),
-    "too_large": json_response({"keys": [GOOD], "padding": "x" * 300_000}),
-    "redirect": http_response("", status=302, headers={"Location": "http://127.0.0.1:1/"}),
-    "hang_up": Answer(b"", "close"),
-    "cut_off": Answer(json_response({"keys": [GOOD]})[:-9], "close"),
-    "silence": Answer(b"", "hang"),
+BROKEN: dict[str, Canned] = {
+    "5xx": canned(b"", status=503),
+    "not_found": canned({}, status=404),
+    "created": canned({"keys": [GOOD]}, status=201),
+    "redirect": canned(b"", status=302, location="http://127.0.0.1:1/"),
+    "html": canned(b"<html>", content_type="text/html"),
+    "empty_set": canned({"keys": []}),
+    "too_large": canned({"keys": [GOOD], "padding": "x" * 300_000}),
+    "hang_up": Canned(ConnectionResetError()),
+    "silence": Canned(None),
 }
 
 
 @pytest.mark.parametrize("how", BROKEN)
-async def test_a_failed_fetch_keeps_the_old_keys_and_without_keys_refuses(how: str) -> None:
-    async with running(seconds=0.2) as it:
-        it.issuer.instead = BROKEN[how]
-        with pytest.raises(AuthingUnavailable) as trouble:
-            await it.find()
-        assert trouble.value.outcome == "jwks_unavailable"
-        it.issuer.instead = None
+async def test_a_failed_fetch_keeps_the_old_keys_and_without_keys_refuses(
+    it: Scene, how: str
+) -> None:
+    it.issuer.said = BROKEN[how].said
+    with pytest.raises(AuthingUnavailable) as trouble:
+        await it.find()
+    assert trouble.value.outcome == "jwks_unavailable"
+    it.publish(GOOD)
+    assert await it.find() == ["good"]
+    it.issuer.said = BROKEN[how].said
+    it.seconds += LIFETIME
+    for _ in range(2):
         assert await it.find() == ["good"]
-        it.issuer.instead = BROKEN[how]
-        it.seconds += LIFETIME
-        assert await it.find() == ["good"]
-        asked = len(it.seen.requests)
-        assert await it.find() == ["good"]
-        assert len(it.seen.requests) == asked  # the cooldown counts for failures as well
-        assert it.events.names[-1] == "jwks_fetch_failed"
+    assert len(it.issuer.targets) == 3  # the cooldown counts for failures as well
+    assert it.recorded.names[-1] == "jwks_fetch_failed"
 
 
-async def test_concurrent_callers_share_one_fetch() -> None:
-    async with running() as it:
-        found = await asyncio.gather(*(it.find() for _ in range(50)))
-        assert found == [["good"]] * 50
-        assert len(it.seen.requests) == 1
+async def test_concurrent_callers_share_one_fetch(it: Scene) -> None:
+    found = await asyncio.gather(*(it.find() for _ in range(50)))
+    assert found == [["good"]] * 50
+    assert len(it.issuer.targets) == 1
 
 
-async def test_a_cancelled_caller_does_not_cancel_the_fetch_of_others() -> None:
-    async with running() as it:
-        waiting = [asyncio.create_task(it.find()) for _ in range(3)]
-        await asyncio.sleep(0)
-        waiting[0].cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting[0]
-        assert await asyncio.gather(*waiting[1:]) == [["good"], ["good"]]
-        assert len(it.seen.requests) == 1
+async def test_a_cancelled_caller_does_not_cancel_the_fetch_of_others(it: Scene) -> None:
+    waiting = [asyncio.create_task(it.find()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    assert await asyncio.gather(*waiting[1:]) == [["good"], ["good"]]
+    assert len(it.issuer.targets) == 1
