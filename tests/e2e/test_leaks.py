@@ -14,8 +14,9 @@ from app.config import SECRETS_DIR
 from app.config.secret_files import SecretFiles
 from app.sessions.login import Login
 from tests.commands.environment import POOL_SECRET
+from tests.e2e import error_scenarios
 from tests.e2e.conftest import Authing, Serve, Service, client
-from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA, ErrorScenarios
+from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA
 from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
 from tests.support.leaks import FORMS, found, searched
 from tests.support.otlp import collector
@@ -98,11 +99,11 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
         secrets_used = secrets_from_the_start(tmp_path, authing) | backend.secrets
         tokens, session_id = use_the_service(service, authing.ticket(PERSONA))
         secrets_used |= tokens
-        scenarios = ErrorScenarios(service, authing, secrets_used)
-        responses = [*scenarios.all()]
-        shown = [scenarios.bytes_that_are_no_request(), content := backend.content()]
+        responses = [*error_scenarios.with_a_working_store(service, authing, secrets_used)]
+        no_request = error_scenarios.bytes_that_are_no_request(service, secrets_used["ticket"])
+        shown = [no_request, content := backend.content()]
         backend.break_store()
-        responses += scenarios.without_a_store()
+        responses += error_scenarios.without_a_store(service, authing, secrets_used)
         with client(f"http://127.0.0.1:{ports.number(mark)}") as operator:
             shown.append(metrics := operator.get("/metrics").text)
         shown += [service.phone.get("/openapi.json").text, service.program.command_line]
@@ -114,7 +115,9 @@ def test_logs_errors_and_files_hold_no_secret_and_no_personal_data(
     assert THE_ELEVEN - secrets_used.keys() == {"redis-password"} - backend.secrets.keys()
     assert matrix <= searched(secrets_used)
     errors = [response for response in responses if response.status_code >= 400]
-    assert len(responses) == len(errors) + 2  # the fault "none", and a device name that is cut
+    assert (
+        len(responses) == len(errors) + 3
+    )  # two faults that fail no exchange, and a device name that is cut
     shown += [f"{response.headers}\n{response.text}" for response in errors]
     for text in (*shown, service.program.out):
         assert found(secrets_used, text) == set()

@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,10 @@ from tests.commands.environment import POOL_SECRET
 from tests.e2e.conftest import Serve
 from tests.support.leaks import found
 from tests.support.processes import ROOT
-from tests.support.valkey.servers import Server, standalone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 SERVICE_KEY = "made-up-service-key-27182818284590"
-REDIS_PASSWORD = "made-up-redis-password-1414213562"
 PR_GET_DUMPABLE = 3
 
 
@@ -40,23 +37,14 @@ def end_of(pid: int) -> int:
     return ended.si_code
 
 
-@pytest.fixture
-def redis(valkey: Server, tmp_path: Path) -> Iterator[Server]:
-    """A server that requires a password. `valkey` skips the test if no server is installed."""
-    with standalone(tmp_path / "valkey") as server:
-        server.cli("CONFIG", "SET", "requirepass", REDIS_PASSWORD)
-        yield server
-
-
 def test_a_service_with_every_secret_shows_none_and_leaves_no_core(
-    serve: Serve, settings: dict[str, str], redis: Server, tmp_path: Path
+    serve: Serve, settings: dict[str, str], tmp_path: Path
 ) -> None:
     settings |= {"SERVICE_API_KEYS": SERVICE_KEY, "AUTHING_TOKEN_SECRETS": POOL_SECRET}
-    settings["STORE_URL"] = redis.url.replace("redis://", f"redis://:{REDIS_PASSWORD}@")
     program = serve(**settings).program
     keys = json.loads((tmp_path / "keys.json").read_bytes())["keys"]
     secrets = {key["kty"]: key.get("d") or key["k"] for key in keys}
-    secrets |= {"pool": POOL_SECRET, "service key": SERVICE_KEY, "redis": REDIS_PASSWORD}
+    secrets |= {"pool": POOL_SECRET, "service key": SERVICE_KEY}
     before = set(tmp_path.iterdir())
 
     assert "serve" in program.command_line
