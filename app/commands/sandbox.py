@@ -17,31 +17,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from app import keyfile
+from app import errors, keyfile
 from app.api.middleware import RequestContext
 from app.authing.in_process import AsgiTransport
 from app.commands.serve import serve
 from app.config import Settings, load_settings
 from app.config.field_types import DurationOrZero
-from app.errors import (
-    AccessTokenExpired,
-    AccessTokenInvalid,
-    ProofInvalid,
-    RateLimited,
-    StoreUnavailable,
-    TicketgateError,
-)
 from app.sandbox import Sandbox, SandboxOptions
 from app.sandbox.grading import Grader
 from app.server.draining import bind
 from app.store_url import SqliteUrl
 from app.telemetry.logs import LoggedEvents
 
-_GRADED: dict[str, Any] = {
-    "session_max_per_user": 1,
-    "rate_limit_login": None,
-    "rate_limit_refresh": None,
-}
 _BANNER = """
 Ticketgate sandbox on {address}
 
@@ -81,13 +68,15 @@ def read_settings(host: str, folder: Path, options: SandboxOptions) -> SandboxSe
     }
     settings = load_settings(SandboxSettings, env_file=None, secrets_dir=None, **ignored | own)
     port = settings.port or _free_port(host)
-    changes = {
+    changes: dict[str, Any] = {
         "port": port,
         "session_issuer": _address(host, port),
         # The page shows this key, so it is none of those that the environment may have.
         "service_api_keys": (*settings.service_api_keys, SecretStr(options.service_key)),
     }
-    return settings.model_copy(update=changes | (_GRADED if options.graded else {}))
+    if options.graded:
+        changes |= {"session_max_per_user": 1, "rate_limit_login": None, "rate_limit_refresh": None}
+    return settings.model_copy(update=changes)
 
 
 def _free_port(host: str) -> int:
@@ -141,13 +130,15 @@ def run(host: str, folder: Path, *, grade: bool = False) -> int:
 
 def refusals(settings: Settings, retry_after: int = 1, nonce: str = "") -> dict[str, ASGIApp]:
     """Return applications that refuse every request, as the service does, by error code."""
-    store = StoreUnavailable()
+    store = errors.StoreUnavailable()
     store.retry_after = retry_after
-    tokens = (AccessTokenExpired(), AccessTokenInvalid(), ProofInvalid(nonce, "nonce"))
-    errors: tuple[TicketgateError, ...] = (store, RateLimited(retry_after), *tokens)
+    raised: tuple[errors.TicketgateError, ...] = (
+        *(store, errors.RateLimited(retry_after), errors.ProofInvalid(nonce, "nonce")),
+        *(errors.AccessTokenExpired(), errors.AccessTokenInvalid()),
+    )
     events, origins = LoggedEvents(), settings.cors_origins
-    return {e.code: RequestContext(partial(_refuse, e), events, origins) for e in errors}
+    return {each.code: RequestContext(partial(_raise, each), events, origins) for each in raised}
 
 
-async def _refuse(error: TicketgateError, _request: Request) -> Response:
+async def _raise(error: errors.TicketgateError, _request: Request) -> Response:
     raise error

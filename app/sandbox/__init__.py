@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from app.sandbox.authing import authing_routes
 from app.sandbox.control import control_routes, page_routes, service_route
-from app.sandbox.faults import Answering, Refusals, spoil
+from app.sandbox.faults import Answering, Refusals, answer_with_fault
 from app.sandbox.state import NO_FAULT, Consent, Fault, SandboxOptions, SandboxState
 
 __all__ = ["NO_FAULT", "Consent", "Fault", "Sandbox", "SandboxOptions", "SandboxState"]
@@ -41,7 +41,7 @@ class Sandbox:
 
         async def answer(request: Request) -> Response:
             fault = self.state.next_fault("answers")
-            spoiled = spoil(fault.kind, fault.seconds, refusals(math.ceil(fault.seconds)))
-            return await spoiled.answer(request, service)
+            refused = refusals(math.ceil(fault.seconds))
+            return await answer_with_fault(fault.kind, fault.seconds, refused, request, service)
 
         return Answering(answer, service)

@@ -7,7 +7,6 @@ gives a token for the pool id and the secret, and shows users; its refusals have
 Authing's v3. docs/sandbox.md says of each fault what the client sees.
 """
 
-import hmac
 import json
 import math
 import secrets
@@ -20,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
-from app.sandbox.faults import Answering, spoil
+from app.sandbox.faults import Answering, answer_with_fault
 from app.sandbox.personas import Persona, SigningKeys, user_record
 from app.sandbox.state import Place, Refusal, SandboxOptions, SandboxState, json_object
 
@@ -58,8 +57,8 @@ def _faulty(state: SandboxState, endpoint: Endpoint, place: Place) -> Answering:
         if place == "exchange":
             state.arrive(_text(json_object(await request.body()), "ticket"))
         request.state.fault = fault.kind
-        spoiled = spoil(fault.kind, fault.seconds, _refusals(fault.seconds))
-        return await spoiled.answer(request, app)
+        refusals = _refusals(fault.seconds)
+        return await answer_with_fault(fault.kind, fault.seconds, refusals, request, app)
 
     return Answering(answer)
 
@@ -112,8 +111,7 @@ def user_token(
 def _check_caller(options: SandboxOptions, pool: str, secret: str) -> None:
     if pool != options.user_pool_id:
         raise Refusal(2224, "用户池不存在")
-    right = hmac.compare_digest(secret.encode(), options.user_pool_secret.encode())
-    if options.need_secret and not right:
+    if options.need_secret and secret != options.user_pool_secret:
         raise Refusal(1001, "无权限")
 
 
@@ -144,9 +142,8 @@ def _text(body: Mapping[str, Any], member: str) -> str:
 
 async def _new_management_token(state: SandboxState, request: Request) -> Response:
     body = json_object(await request.body())
-    expected = f"{state.options.user_pool_id} {state.options.user_pool_secret}"
-    given = f"{body.get('accessKeyId')} {body.get('accessKeySecret')}"
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    expected = (state.options.user_pool_id, state.options.user_pool_secret)
+    if (body.get("accessKeyId"), body.get("accessKeySecret")) != expected:
         return _managed(401, apiCode=1010)
     token = secrets.token_hex(32)
     state.management_tokens[token] = state.options.clock() + _TWO_HOURS

@@ -6,7 +6,6 @@ application, and a truncated one ends early.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -21,52 +20,28 @@ Refusals: TypeAlias = Callable[..., Mapping[str, ASGIApp]]
 _PORTAL = "<!doctype html><title>Wi-Fi</title><p>Please accept our terms."
 
 
-@dataclass(frozen=True, slots=True)
-class Spoil:
-    """How a request is answered: `times` times in a row, by `instead` or else by the service.
+async def answer_with_fault(
+    kind: str, seconds: float, refusals: Mapping[str, ASGIApp], request: Request, service: ASGIApp
+) -> Response:
+    """Let the service perform the request; return the response as this kind of fault spoils it.
 
-    `before` and `after` are pauses in seconds. Then the last response is sent: whole, half of it,
-    or not at all if it is `lost`.
+    The refusals replace the service, by kind. `seconds` is the delay.
     """
-
-    before: float = 0
-    times: int = 1
-    instead: ASGIApp | None = None
-    after: float = 0
-    half: bool = False
-    lost: bool = False
-
-    async def answer(self, request: Request, service: ASGIApp) -> Response:
-        """Let the service perform the request; return the spoiled response."""
-        body, response = await request.body(), Response()
-        await asyncio.sleep(self.before)
-        if self.before and await request.is_disconnected():
-            return CutOff(None)
-        for _ in range(self.times):
-            response = await perform(self.instead or service, request.scope, body)
-        await asyncio.sleep(self.after)
-        if self.half or self.lost:
-            return CutOff(response if self.half else None)
-        return response
-
-
-def spoil(kind: str, seconds: float, refusals: Mapping[str, ASGIApp]) -> Spoil:
-    """Return what a kind of fault does. The refusals are those of the faulty service, by kind."""
-    spoils = {
-        "slow": Spoil(before=seconds),
-        "delayed": Spoil(after=seconds),
-        "drop": Spoil(times=0, lost=True),
-        "accept_then_drop": Spoil(lost=True),
-        "doubled": Spoil(times=2),
-        "truncated": Spoil(half=True),
-        "html": Spoil(instead=HTMLResponse(_PORTAL)),
-        "redirect": Spoil(instead=_redirect),
-    }
-    return spoils.get(kind) or Spoil(instead=refusals.get(kind))
-
-
-async def _redirect(scope: Scope, receive: Receive, send: Send) -> None:
-    await RedirectResponse(scope["path"])(scope, receive, send)
+    body = await request.body()
+    if kind == "slow":
+        await asyncio.sleep(seconds)
+    if kind == "drop" or (kind == "slow" and await request.is_disconnected()):
+        return CutOff(None)
+    pages = {"html": HTMLResponse(_PORTAL), "redirect": RedirectResponse(request.url.path)}
+    app = pages.get(kind) or refusals.get(kind, service)
+    response = await perform(app, request.scope, body)
+    if kind == "doubled":
+        response = await perform(app, request.scope, body)
+    if kind == "delayed":
+        await asyncio.sleep(seconds)
+    if kind in ("accept_then_drop", "truncated"):
+        return CutOff(response if kind == "truncated" else None)
+    return response
 
 
 async def perform(app: ASGIApp, scope: Scope, body: bytes) -> Response:

@@ -18,7 +18,6 @@ _FINAL = frozenset({"relaunch_wechat", "contact_support", "none"})
 _WRONG = frozenset({"refresh_token_invalid", "access_token_invalid"})
 _OUT = ("call", "")  # a call by an app without a session
 _OK, _UNAUTHORIZED, _ERROR = 200, 401, 500
-_LATER = frozenset({0, 409, 429})
 _EXPECTED = {
     "sign_in": ("login", "no_login"),
     "call_api": ("call", "tokens_dropped"),
@@ -44,14 +43,11 @@ class Step:
 
 @dataclass(slots=True)
 class Seen:
-    """One request and its answer. Times are in seconds; `status` is 0 without an answer.
-
-    `token` is the ticket, the refresh token or the access token that it carries.
-    """
+    """One request and its answer. Times are in seconds; `status` is 0 without an answer."""
 
     step: int
     operation: str
-    token: str
+    token: str  # the ticket, the refresh token or the access token
     key: str
     proof: str
     began: float
@@ -69,7 +65,7 @@ class Seen:
     @property
     def asks_to_retry(self) -> bool:
         """Whether the same request should be sent again."""
-        return self.status in _LATER or self.status >= _ERROR or self.is_nonce
+        return self.status in (0, 409, 429) or self.status >= _ERROR or self.is_nonce
 
     @property
     def is_nonce(self) -> bool:
@@ -93,14 +89,11 @@ class Seen:
 
 @dataclass
 class Record:
-    """The record of one scenario: each step with its begin, and all requests in their order.
-
-    `given` has each ticket and each `ext_msg` that the app may send.
-    """
+    """The record of one scenario: each step with its begin, and all requests in their order."""
 
     steps: list[tuple[Step, float]] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
-    given: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)  # tickets and `ext_msg` that the app may send
 
     def of(self, operation: str, step: int | None = None) -> list[Seen]:
         """Return the requests of an operation, in one step or in all."""

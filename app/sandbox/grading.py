@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.sandbox.control import ControlRoute
-from app.sandbox.faults import Answering, CutOff, Refusals, perform, spoil
+from app.sandbox.faults import Answering, CutOff, Refusals, answer_with_fault, perform
 from app.sandbox.findings import Record, Seen, Step, find
 from app.sandbox.state import Consent, Fault, SandboxState, json_object
 
@@ -203,7 +203,7 @@ class Grader:
     async def _spoiled(self, fault: str, request: Request) -> Response:
         moved = self._moved
         refusals = {**_PAGES, **self._refusals(nonce=self._nonce)}
-        response = await spoil(fault, _DELAY, refusals).answer(request, self._service)
+        response = await answer_with_fault(fault, _DELAY, refusals, request, self._service)
         if fault == "held":  # until the app has given up waiting
             with suppress(TimeoutError):
                 await asyncio.wait_for(moved.wait(), self.hold_seconds)
