@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from app.errors import RateLimited
@@ -52,16 +53,13 @@ class MemoryCounter:
         previous, current = self._previous.get(name, 0), self._current.get(name, 0)
         room = self.amount - current
         if previous * weight < room:
-            self._add(name, current + 1)
+            if len(self._current) >= MAX_NAMES and name not in self._current:
+                self._start_window(self._clock())
+            self._current[name] = current + 1
             return None
         # Either the previous count fades until it fits beside the current one; or the current one
         # alone is at the limit, and its window must become the previous one first.
         return (weight - room / previous if room else weight) * self.seconds
-
-    def _add(self, name: int, count: int) -> None:
-        if len(self._current) >= MAX_NAMES and name not in self._current:
-            self._start_window(self._clock())
-        self._current[name] = count
 
     def _turn_windows(self) -> None:
         passed = (self._clock() - self._started_at) // self.seconds
@@ -83,6 +81,7 @@ class CounterUnavailable(Exception):
     """The shared store was not asked, or has not replied in time."""
 
 
+@dataclass(slots=True)
 class RateLimiter:
     """Makes limits that count in the shared store, if there is one.
 
@@ -93,23 +92,16 @@ class RateLimiter:
     `rate_limits_shared`.
     """
 
-    def __init__(
-        self,
-        shared: Count | None,
-        *,
-        secret: Callable[[], bytes],
-        events: Events,
-        clock: Callable[[], float],
-        timeout: float = TIMEOUT,
-    ) -> None:
-        self._shared = shared
-        self._secret = secret
-        self._events = events
-        self._clock = clock
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
-        self._down = False
-        self._retry_at = clock()
+    shared: Count | None
+    secret: Callable[[], bytes]
+    events: Events
+    clock: Callable[[], float]
+    timeout: float = TIMEOUT
+    _slots: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT), init=False
+    )
+    _down: bool = field(default=False, init=False)
+    _retry_at: float = field(default=0.0, init=False)
 
     def limit(self, kind: str, rate: str | None, *, times: int = 1) -> RateLimit:
         """A limit with a counter of its own; `rate` is like `30/minute`, or None for no limit.
@@ -119,7 +111,7 @@ class RateLimiter:
         if rate is None:
             return unlimited
         number, unit = rate.split("/")
-        local = MemoryCounter(times * int(number), _SECONDS[unit], self._clock)
+        local = MemoryCounter(times * int(number), _SECONDS[unit], self.clock)
         return partial(self._limit, kind, local)
 
     async def _limit(self, kind: str, local: MemoryCounter, name: str) -> None:
@@ -131,23 +123,23 @@ class RateLimiter:
             raise RateLimited(retry_after=math.ceil(seconds + _AFTER))
 
     async def _count_together(self, kind: str, local: MemoryCounter, name: str) -> float | None:
-        was_down, now = self._down, self._clock()
-        if self._shared is None or (was_down and now < self._retry_at):
+        was_down, now = self._down, self.clock()
+        if self.shared is None or (was_down and now < self._retry_at):
             raise CounterUnavailable
         self._retry_at = now + COOLDOWN  # for all others while this one is trying
-        digest = hmac.digest(self._secret(), f"{kind} {name}".encode(), "sha256")
+        digest = hmac.digest(self.secret(), f"{kind} {name}".encode(), "sha256")
         pseudonym = f"{kind}:{digest[:_PSEUDONYM_BYTES].hex()}"
         try:
-            async with asyncio.timeout(self._timeout), self._slots:
-                wait = await self._shared(pseudonym, local.amount, local.seconds)
+            async with asyncio.timeout(self.timeout), self._slots:
+                wait = await self.shared(pseudonym, local.amount, local.seconds)
         # Not even a bug in the client library may stop logins.
         except Exception as error:
-            self._retry_at = self._clock() + COOLDOWN
+            self._retry_at = self.clock() + COOLDOWN
             if not self._down:
                 self._down = True
-                self._events.record("rate_limits_local", kind=type(error).__name__)
+                self.events.record("rate_limits_local", kind=type(error).__name__)
             raise CounterUnavailable from error
         if was_down:  # a count that was asked before the outage says nothing about its end
             self._down = False
-            self._events.record("rate_limits_shared")
+            self.events.record("rate_limits_shared")
         return wait

@@ -82,11 +82,11 @@ class HistoryService:
 
     async def of_user(self, subject: str) -> Sequence[HistoryEvent]:
         """Return what happened to the user's sessions, newest first; NotFound if nothing did."""
-        return self._told(*await self.store.of_user(subject))
+        return self._told(*await self.store.find(subject=subject))
 
     async def of_session(self, session_id: str) -> Sequence[HistoryEvent]:
         """Return what happened to one session, newest first; NotFound if it is not known."""
-        return self._told(*await self.store.of_session(session_id))
+        return self._told(*await self.store.find(session_id=session_id))
 
     def _told(
         self, sessions: Sequence[SessionRecord], bans: Sequence[Note]

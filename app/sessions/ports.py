@@ -198,11 +198,11 @@ class HistoryStore(Protocol):
     The commands of the other ports write it, each in its own step. An erasure deletes it.
     """
 
-    async def of_user(self, subject: str) -> Found:
-        """The user's sessions, at most MAX_SESSIONS of the newest, and the notes about bans."""
+    async def find(self, *, subject: str = "", session_id: str = "") -> Found:
+        """The user's sessions, at most MAX_SESSIONS of the newest, and the notes about bans.
 
-    async def of_session(self, session_id: str) -> Found:
-        """This session, if it is known and its user is not erased."""
+        Instead of a user: this session, if it is known and its user is not erased.
+        """
 
 
 class Maintenance(Protocol):

@@ -216,14 +216,14 @@ async def test_an_expired_session_keeps_its_record_and_loses_its_profile(path: P
     with open_sqlite_store(path, history_ttl=30 * DAY) as store:
         await run(store, add(encrypted_profile=SECRET, key_thumbprint="made-up-key"))
         await play(store, (purge(FORGOTTEN), 0))
-        ((record,), notes) = await store.history.of_session("session-a")
+        ((record,), notes) = await store.history.find(session_id="session-a")
         assert (record.end_reason, record.expires_at) == ("expired", epoch(NOW + IDLE))
         assert notes == ()
     assert SECRET not in on_disk(path)
     assert b"made-up-key" not in on_disk(path)
     with open_sqlite_store(path, history_ttl=30 * DAY) as store:
         await play(store, (purge(NOW + IDLE + 30 * DAY), 1))
-        assert await store.history.of_session("session-a") == ([], ())
+        assert await store.history.find(session_id="session-a") == ([], ())
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT * FROM notes").fetchall() == []
 

@@ -95,12 +95,8 @@ class RedisEngine:
 
     async def execute(self, *command: Argument) -> Any:
         """Run one plain command that may safely run twice."""
-
-        async def run(**_: object) -> Any:
-            (reply,) = await self._connections.send(command)
-            return reply
-
-        return await self._bounded(run)
+        (reply,) = await self._bounded(lambda **_: self._connections.send(command))
+        return reply
 
     async def describe(self) -> Mapping[str, str]:
         """Return what the master reports about itself (INFO); nothing if it refuses to."""

@@ -104,13 +104,8 @@ class RedisBans(RedisPort, BanStore):
 
 def _args(lease: TicketLease) -> tuple[Argument, ...]:
     key_hash = lease.key_hash.hex() if lease.key_hash is not None else ""
-    return (
-        lease.ticket_hash.hex(),
-        key_hash,
-        lease.holder,
-        epoch(lease.lease_ends_at),
-        epoch(lease.expires_at),
-    )
+    times = epoch(lease.lease_ends_at), epoch(lease.expires_at)
+    return (lease.ticket_hash.hex(), key_hash, lease.holder, *times)
 
 
 def _already_used(reply: Sequence[Any]) -> outcomes.AlreadyUsed:

@@ -132,15 +132,9 @@ class RedisHistory(RedisPort, HistoryStore):
     """`HistoryStore` over one Redis or Valkey."""
 
     @override
-    async def of_user(self, subject: str) -> Found:
-        return await self._find(subject, "")
-
-    @override
-    async def of_session(self, session_id: str) -> Found:
-        return await self._find("", session_id)
-
-    async def _find(self, *names: str) -> Found:
-        records, bans = await self._engine.eval_script("history", [], NO_TIME, *names)
+    async def find(self, *, subject: str = "", session_id: str = "") -> Found:
+        args = subject, session_id
+        records, bans = await self._engine.eval_script("history", [], NO_TIME, *args)
         notes = [_decode_note(*entry.decode().split(" ", 1)) for entry in bans]
         return [_decode_record(*each) for each in records], notes
 

@@ -45,19 +45,14 @@ class SqliteHistory(HistoryStore):
         self._read = read
 
     @override
-    async def of_user(self, subject: str) -> Found:
-        return self._find("subject", "subject", subject)
-
-    @override
-    async def of_session(self, session_id: str) -> Found:
-        return self._find("id", "session_id", session_id)
-
-    def _find(self, column: str, column_of_notes: str, name: str) -> Found:
-        rows = self._read(_RECORDS.format(column, MAX_SESSIONS), (name,))
-        notes = self._read(_NOTES.format(column_of_notes, 8 * MAX_SESSIONS), (name,))
+    async def find(self, *, subject: str = "", session_id: str = "") -> Found:
+        column, in_notes = ("subject", "subject") if subject else ("id", "session_id")
+        name = (subject or session_id,)
+        rows = self._read(_RECORDS.format(column, MAX_SESSIONS), name)
+        notes = self._read(_NOTES.format(in_notes, 8 * MAX_SESSIONS), name)
         of: dict[str | None, list[Note]] = {}
-        for session_id, *note in notes:
-            of.setdefault(session_id, []).append(Note(*note))
+        for noted, *note in notes:
+            of.setdefault(noted, []).append(Note(*note))
         return [SessionRecord(of.get(row["id"], ()), *row) for row in rows], of.get(None, ())
 
 

@@ -248,7 +248,7 @@ async def test_the_history_of_a_session_is_kept_as_long_as_set_after_its_end(sto
     assert await unknown(store, LATER + TTL)
     assert await unknown(store, LATER + 60 * SECOND, 60 * SECOND)
     await run(store, purge(LATER + TTL))
-    sessions, _ = await store.history.of_session("session-a")
+    sessions, _ = await store.history.find(session_id="session-a")
     assert not sessions
 
 

@@ -14,11 +14,11 @@ async def test_the_thousand_newest_sessions_of_a_user_have_records(
     store: Stores, valkey: Server
 ) -> None:
     await run(store, *(add(f"session-{number}") for number in range(1003)))
-    sessions, _ = await store.history.of_user(SUBJECT)
+    sessions, _ = await store.history.find(subject=SUBJECT)
     assert len(sessions) == 1000
     assert len(valkey.cli("KEYS", RECORD_PREFIX + "*")) == 1000
     await run(store, *(put(ban_of(at=NOW + number * HOUR)) for number in range(150)))
-    assert len((await store.history.of_user(SUBJECT))[1]) == 100
+    assert len((await store.history.find(subject=SUBJECT))[1]) == 100
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ async def test_a_session_without_a_record_gets_one_at_its_next_change(
     await run(store, rotate(6))  # a replay
     assert valkey.cli("EXISTS", record_key) == 0
     await run(store, change)
-    ((record,), _) = await store.history.of_user(SUBJECT)
+    ((record,), _) = await store.history.find(subject=SUBJECT)
     assert (record.id, record.device_type, record.created_at) == ("session-a", "ios", epoch(NOW))
     assert record.refreshes == refreshes
     await run(store, erase(NOW + HOUR))
-    assert await store.history.of_session("session-a") == ([], [])
+    assert await store.history.find(session_id="session-a") == ([], [])
