@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,39 +33,37 @@ Examples = dict[str, dict[str, Any]]
 
 async def successes(app: RunningApp) -> Examples:
     """The response of each operation that returns a document, by operation and status."""
-    first = await app.log_in(device={"type": "ios", "name": "iPhone"})
-    user = f"/internal/v1/users/{first['user']['sub']}"
+    device = {"type": "ios", "name": "iPhone"}
+    first = await app.log_in(device=device)
+    subject, ask = first["user"]["sub"], partial(app.phone.get, headers=SERVICE)
+    user, session = (
+        f"/internal/v1/users/{subject}",
+        f"/internal/v1/sessions/{first['session']['id']}",
+    )
     refreshed = await app.try_refresh(first["refresh_token"])
-    tokens, own = refreshed.json(), "/v1/sessions"
-    metadata = "/.well-known/"
+    tokens = refreshed.json()
+    form = {"token": tokens["access_token"]}
+    ban = {"reason": "spam", "until": "2027-01-01T00:00:00+08:00"}
     responses = {
-        "log_in": await app.try_log_in(app.ticket(), device={"type": "ios", "name": "iPhone"}),
+        "log_in": await app.try_log_in(app.ticket(), device=device),
         "refresh": refreshed,
-        "show_all": await app.get(own, tokens),
-        "show_current": await app.get(f"{own}/current", tokens),
+        "show_all": await app.get("/v1/sessions", tokens),
+        "show_current": await app.get("/v1/sessions/current", tokens),
         "show_me": await app.get("/v1/me", tokens),
-        "launch": await app.phone.get("/v1/launch?platform=ios"),
-        "jwks": await app.phone.get(f"{metadata}jwks.json"),
-        "discovery": await app.phone.get(f"{metadata}oauth-authorization-server"),
-        "openid_configuration": await app.phone.get(f"{metadata}openid-configuration"),
-        "livez": await app.phone.get("/livez"),
-        "readyz": await app.phone.get("/readyz"),
-        "introspect": await app.phone.post(
-            "/oauth2/introspect", data={"token": tokens["access_token"]}, headers=SERVICE
-        ),
-        "show_sessions": await app.phone.get(f"{user}/sessions", headers=SERVICE),
-        "ban": await app.phone.put(
-            f"{user}/ban",
-            json={"reason": "spam", "until": "2027-01-01T00:00:00+08:00"},
-            headers=SERVICE,
-        ),
-        "show_ban": await app.phone.get(f"{user}/ban", headers=SERVICE),
-        "show_user_history": await app.phone.get(f"{user}/history", headers=SERVICE),
-        "show_session_history": await app.phone.get(
-            f"/internal/v1/sessions/{first['session']['id']}/history", headers=SERVICE
-        ),
-        "show_bans": await app.phone.get("/internal/v1/bans", headers=SERVICE),
-        "show_revocations": await app.phone.get("/internal/v1/revocations", headers=SERVICE),
+        "launch": await ask("/v1/launch?platform=ios"),
+        "jwks": await ask("/.well-known/jwks.json"),
+        "discovery": await ask("/.well-known/oauth-authorization-server"),
+        "openid_configuration": await ask("/.well-known/openid-configuration"),
+        "livez": await ask("/livez"),
+        "readyz": await ask("/readyz"),
+        "introspect": await app.phone.post("/oauth2/introspect", data=form, headers=SERVICE),
+        "show_sessions": await ask(f"{user}/sessions"),
+        "ban": await app.backend("PUT", subject, "ban", ban),
+        "show_ban": await ask(f"{user}/ban"),
+        "show_user_history": await ask(f"{user}/history"),
+        "show_session_history": await ask(f"{session}/history"),
+        "show_bans": await ask("/internal/v1/bans"),
+        "show_revocations": await ask("/internal/v1/revocations"),
     }
     return {name: {str(found.status_code): found.json()} for name, found in responses.items()}
 

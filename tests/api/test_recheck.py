@@ -61,8 +61,9 @@ async def test_a_refresh_succeeds_and_then_the_sessions_of_a_blocked_user_end(
     await app.refresh(other["refresh_token"])
     await until(lambda: app.sandbox.state.users_read == 2)
     response = await app.try_refresh(tokens["refresh_token"])
-    while response.status_code == 200:
-        response = await app.try_refresh(response.json()["refresh_token"])
+    async with asyncio.timeout(30):
+        while response.status_code == 200:
+            response = await app.try_refresh(response.json()["refresh_token"])
     assert (response.status_code, response.json()["reason"]) == (400, "account_blocked")
     assert response.json()["client_action"] == "relaunch_wechat"
 

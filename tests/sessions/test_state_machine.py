@@ -50,6 +50,10 @@ T = TypeVar("T")
 ACCESS, WINDOW = timedelta(minutes=10), timedelta(hours=24)
 IDLE, ABSOLUTE = timedelta(days=14), timedelta(days=20)
 TICKET_LIFE = timedelta(seconds=150)
+PAUSES = [
+    *(SECOND, 149 * SECOND, ACCESS, timedelta(hours=1), WINDOW - SECOND, WINDOW),
+    *(timedelta(days=6), IDLE - SECOND, IDLE),
+]
 USERS = ("ada", "bo", "chi")
 TYPES = (None, "ios", "android")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private folder is made inside
@@ -161,9 +165,8 @@ class Sessions(RuleBasedStateMachine):
         assert isinstance(response, TokenPair)
         assert not response.replayed
         self._replace_for(user, type)
-        life = Life(
-            user, type, ticket, key, self.now, self.now, self.now + IDLE, self.now + ABSOLUTE
-        )
+        now = self.now
+        life = Life(user, type, ticket, key, now, now, now + IDLE, now + ABSOLUTE)
         self.model[response.session.id] = life
         self._check_pair(response, life)
         return response.session.id
@@ -282,14 +285,7 @@ class Sessions(RuleBasedStateMachine):
             if life.user == user:
                 life.user, life.replaced_by = "", None
 
-    @rule(
-        by=st.sampled_from(
-            [
-                *(SECOND, 149 * SECOND, ACCESS, timedelta(hours=1), WINDOW - SECOND, WINDOW),
-                *(timedelta(days=6), IDLE - SECOND, IDLE),
-            ]
-        )
-    )
+    @rule(by=st.sampled_from(PAUSES))
     def wait(self, by: timedelta) -> None:
         self.now += by
 
