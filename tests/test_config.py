@@ -184,8 +184,11 @@ def test_a_byte_order_mark_of_a_file_is_no_part_of_the_first_value(
         ("AUTHING_APP_ID", ""),
     ],
 )
-def test_a_name_that_is_almost_a_setting_is_found_with_the_nearest(name: str, nearest: str) -> None:
-    assert unknown_names([name]) == [(name.upper(), nearest)]
+def test_a_name_that_is_almost_a_setting_is_found_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str, nearest: str
+) -> None:
+    monkeypatch.setenv(name, "any")
+    assert unknown_names() == [(name.upper(), nearest)]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +199,11 @@ def test_a_name_that_is_almost_a_setting_is_found_with_the_nearest(name: str, ne
         *("SESSION_ISSUER", "STORE_PORT"),
     ],
 )
-def test_a_setting_or_a_name_of_another_program_is_not_found(name: str) -> None:
-    assert unknown_names([name]) == []
+def test_a_setting_or_a_name_of_another_program_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "any")
+    assert unknown_names() == []
 
 
 # --- what a setting may be ---

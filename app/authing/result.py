@@ -99,7 +99,10 @@ def read_user(content: Any) -> UserRecord:
         raise AuthingBadAnswer("bad_shape")
     entity = decisive(content, "userEntity")
     user = {**content, **entity} if isinstance(entity, dict) else content
-    user_id = _user_id(user)
+    first, second = _text(user, "_id"), _text(user, "id")
+    user_id = first or second or ""
+    if second not in (None, user_id) or not _USER_ID.fullmatch(user_id):
+        raise AuthingBadAnswer("bad_shape")
     # Checked before the token, because a blocked user may get none.
     for level in (user,) if user is content else (content, user):
         if not all(_is_clearly_false(decisive(level, name)) for name in ("blocked", "isDeleted")):
@@ -122,14 +125,6 @@ def code_of(level: Mapping[str, Any]) -> int | None:
     if type(value) is int and abs(value) <= _LARGEST_CODE:
         return value
     raise AuthingBadAnswer("bad_shape")
-
-
-def _user_id(user: Mapping[str, Any]) -> str:
-    first, second = _text(user, "_id"), _text(user, "id")
-    user_id = first or second or ""
-    if second not in (None, user_id) or not _USER_ID.fullmatch(user_id):
-        raise AuthingBadAnswer("bad_shape")
-    return user_id
 
 
 def _is_clearly_false(flag: object) -> bool:

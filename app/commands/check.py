@@ -14,7 +14,7 @@ from app.authing.jwks import RemoteJwks
 from app.authing.response import deadline
 from app.authing.transport import Transport
 from app.authing.verifier import HEADER_MEMBERS
-from app.commands.serve import ADVICE, names_given, unknown_names, unsafe_settings
+from app.commands.serve import ADVICE, unknown_names, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.config.secret_files import SecretFiles
 from app.errors import (
@@ -104,7 +104,7 @@ class _LastEvents(Events):
 def _warnings(settings: Settings) -> str:
     found = [
         f"{name} is not a setting" + (f" ({nearest}?)" if nearest else "")
-        for name, nearest in unknown_names(names_given())
+        for name, nearest in unknown_names()
     ]
     found += [f"{name}: {ADVICE[reason]}" for name, reason in unsafe_settings(settings).items()]
     return "warning: " + "; ".join(found) if found else ""

@@ -5,7 +5,7 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,7 +57,7 @@ async def serve(
     """Serve until a signal stops it. `on_start` gets the port; `around` may add middleware."""
     logs.configure(settings.log_level, settings.log_format)
     events = logs.LoggedEvents()
-    for name, nearest in unknown_names(names_given()):
+    for name, nearest in unknown_names():
         events.record("setting_unknown", setting=name, nearest=nearest)
     for name, reason in unsafe_settings(settings).items():
         events.record("setting_unsafe", setting=name, reason=reason)
@@ -121,16 +121,13 @@ def _tracing() -> Iterator[tuple[Callable[[str], Wrap] | None, Callable[[ASGIApp
         yield tracing.commands, tracing.requests
 
 
-def names_given() -> list[str]:
-    """Return the names of all environment variables and secret files."""
-    return [*os.environ, *(path.name for path in SECRETS_DIR.glob("*"))]
-
-
-def unknown_names(names: Iterable[str]) -> list[tuple[str, str]]:
+def unknown_names() -> list[tuple[str, str]]:
     """Find misspelled settings; return each with the nearest setting, or "" if none is near."""
     settings = [field.upper() for field in Settings.model_fields]
+    secret_files = [path.name for path in SECRETS_DIR.glob("*")]
+    given = {name.upper() for name in [*os.environ, *secret_files]}
     found = []
-    for name in sorted({name.upper() for name in names} - set(settings)):
+    for name in sorted(given - set(settings)):
         near = get_close_matches(name, settings, n=1, cutoff=0.85) if "_" in name else []
         nearest = near[0] if near and near[0][0] == name[0] else ""
         if nearest or (_OUR_PREFIX.match(name) and not _OF_OTHERS.fullmatch(name)):
