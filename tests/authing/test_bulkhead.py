@@ -104,13 +104,6 @@ def wait(logins: list[Login]) -> bool:
     return not any(login.done() for login in logins)
 
 
-async def test_at_most_128_exchanges_run_at_once() -> None:
-    async with full() as scene:
-        assert MAX_CONCURRENT == 128
-        await scene.come(100)
-        assert len(scene.authing.tickets) == 128
-
-
 async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
     async with full() as scene:
         crowd = await scene.come(436)
@@ -121,7 +114,7 @@ async def test_a_stalled_queue_is_refused_after_eight_checks() -> None:
         refusal = crowd[0].exception()
         assert isinstance(refusal, AuthingOverloaded)
         assert (refusal.outcome, refusal.retry_after) == ("bulkhead", 2)
-        assert len(scene.authing.tickets) == MAX_CONCURRENT
+        assert len(scene.authing.tickets) == MAX_CONCURRENT == 128
 
 
 @pytest.mark.parametrize(("seconds", "checks"), [(0.3, 60), (5.0, 100)])
@@ -139,20 +132,14 @@ async def test_a_queue_before_a_slow_authing_gets_twice_the_time_of_an_exchange(
         assert are_refused(crowd)
 
 
-async def test_further_logins_are_refused_at_once_after_a_stall() -> None:
+async def test_after_a_stall_logins_are_refused_at_once_until_an_exchange_ends() -> None:
     async with full() as scene:
         await scene.come()
         await scene.sleeps.take(8)
         assert are_refused(await scene.come(100))
-
-
-async def test_an_exchange_that_ends_reopens_the_queue() -> None:
-    async with full() as scene:
-        await scene.come()
-        await scene.sleeps.take(8)
         await scene.authing.answer()
         in_time, crowd = await scene.come(), await scene.come(10)
-        assert scene.authing.tickets[-1] == "ticket 129"
+        assert scene.authing.tickets[-1] == "ticket 229"
         assert wait(in_time + crowd)
 
 
@@ -179,15 +166,6 @@ async def test_every_queue_gets_the_same_time_before_it_is_refused() -> None:
             assert are_refused(crowd)
             await scene.authing.answer()
             await scene.come()  # takes the slot
-
-
-async def test_cancelled_exchanges_release_their_slots() -> None:
-    async with full() as scene:
-        for login in scene.logins:
-            login.cancel()
-        await settle()
-        await scene.come(MAX_CONCURRENT)
-        assert len(scene.authing.tickets) == 2 * MAX_CONCURRENT
 
 
 async def test_a_cancelled_waiter_takes_no_slot() -> None:

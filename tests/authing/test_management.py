@@ -106,10 +106,8 @@ async def test_a_question_shows_the_token_and_no_secret() -> None:
     [
         (user(), True),
         *((user(s), False) for s in ("Suspended", "Deactivated", "Resigned", "Archived", "New")),
-        (refusal(404), False),
-        (refusal(404, 2004), False),
-        (refusal(499, 2004, http=499), False),
-        (refusal(404, 2004, http=404), False),
+        *((refusal(404, code), False) for code in (None, 2004)),
+        *((refusal(http, 2004, http=http), False) for http in (404, 499)),
         (json_response({"code": "2004"}), False),
         (refusal(403, 2005), False),
     ],
@@ -119,32 +117,32 @@ async def test_a_definite_answer_is_a_verdict(response: bytes, *, may: bool) -> 
         assert await client.may_sign_in(USER_ID) is may
 
 
-@pytest.mark.parametrize(
-    ("response", "error"),
-    [
-        (refusal(404, http=404), AuthingMisconfigured),  # a framework's answer to an unknown path
-        (http_response("{}", status=404), AuthingMisconfigured),
-        (http_response("<html>", status=404, content_type="text/html"), AuthingMisconfigured),
-        (refusal(403), AuthingMisconfigured),
-        (refusal(499, 1001), AuthingMisconfigured),
-        (refusal(499, 2224), AuthingMisconfigured),
-        (refusal(500), AuthingUnavailable),
-        (refusal(499, 1000), AuthingUnavailable),
-        (http_response(status=429), AuthingUnavailable),
-        (http_response(status=503), AuthingUnavailable),
-        (http_response("<html>", content_type="text/html"), AuthingBadAnswer),
-        (http_response(status=302, headers={"Location": "/"}), AuthingBadAnswer),
-        (json_response({"statusCode": 200, "data": None}), AuthingBadAnswer),
-        (json_response({"statusCode": 200}), AuthingBadAnswer),
-        (json_response([]), AuthingBadAnswer),
-        (user(None), AuthingBadAnswer),
-        (user(7), AuthingBadAnswer),
-        (user("Suspended", userId="another-user"), AuthingBadAnswer),
-        (Answer(then="reset"), AuthingUnavailable),
-        (Answer(then="hang"), AuthingTimeout),
+TROUBLE: dict[type[AuthingError], list[bytes | Answer]] = {
+    AuthingMisconfigured: [
+        refusal(404, http=404),  # a framework's answer to an unknown path
+        http_response("<html>", status=404, content_type="text/html"),
+        refusal(403),
+        *(refusal(499, code) for code in (1001, 2224)),
     ],
+    AuthingUnavailable: [
+        *(refusal(500), refusal(499, 1000), http_response(status=429), Answer(then="reset"))
+    ],
+    AuthingBadAnswer: [
+        http_response("<html>", content_type="text/html"),
+        http_response(status=302, headers={"Location": "/"}),
+        json_response({"statusCode": 200, "data": None}),
+        json_response([]),
+        *(user(status) for status in (None, 7)),
+        user("Suspended", userId="another-user"),
+    ],
+    AuthingTimeout: [Answer(then="hang")],
+}
+
+
+@pytest.mark.parametrize(
+    ("error", "response"), [(error, each) for error, some in TROUBLE.items() for each in some]
 )
-async def test_trouble_is_no_verdict(response: bytes | Answer, error: type[AuthingError]) -> None:
+async def test_trouble_is_no_verdict(error: type[AuthingError], response: bytes | Answer) -> None:
     async with management(response) as (client, _):
         with pytest.raises(error):
             await client.may_sign_in(USER_ID)
@@ -204,12 +202,9 @@ async def test_a_refused_secret_is_followed_by_the_other_one(refused: bytes) -> 
 @pytest.mark.parametrize(
     "response",
     [
-        token(""),
-        token("with\nline"),
-        token("密钥"),
+        *(token(text) for text in ("", "with\nline", "密钥")),
+        *(token(expires_in=life) for life in ("soon", None)),
         token(access_token=None),
-        token(expires_in="soon"),
-        token(expires_in=None),
         json_response({"statusCode": 200, "data": []}),
     ],
 )

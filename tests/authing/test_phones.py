@@ -57,60 +57,41 @@ def test_a_number_is_right(raw: str, code: Any, number: str) -> None:
     assert e164(raw, code) == number
 
 
-@pytest.mark.parametrize(
-    ("raw", "code"),
-    [
-        # not in the mainland without a code
-        ("12125550100", None),
-        ("3125550100", None),
-        ("61234567", None),
-        ("85261234567", None),
-        ("02125550100", None),
-        ("23800138000", None),
-        # no mainland mobile
-        ("12125550100", 86),
-        ("+8612125550100", None),
-        ("1380013800", None),
-        ("138001380001", None),
-        ("138001380001", "86"),
-        # a code that is none
-        ("13800138000", "CN"),
-        ("13800138000", "999"),
-        ("13800138000", "852"),
-        ("13800138000", "886"),
-        ("13800138000", "0"),
-        ("13800138000", 0),
-        ("13800138000", -86),
-        ("13800138000", True),
-        ("13800138000", 86.0),
-        ("13800138000", ["86"]),
-        ("13800138000", "86, 852"),
-        # no possible number
-        ("5550100", "1"),
-        ("+0123456789", None),
-        ("+12", None),
-        ("0000138", None),
-        ("+1234567890123456", None),
-        ("12345678901234", "+852"),
-        ("+999123456789", None),
-        ("+86+13800138000", None),
-        ("4915112345678", "49"),  # with and without the code both numbers exist
-        # no number
-        ("", None),
-        ("+", None),
-        ("00", None),
-        ("-", "86"),
-        ("no number", "86"),
-        ("13800138000,13900139000", None),
-        ("١٣٨٠٠١٣٨٠٠٠", None),
-        ("9" * 5000, "86"),
-        # masked
-        ("138****8000", "86"),
-        ("138xxxx8000", None),
-        ("+86138XXXX8000", None),
-        ("138＊＊＊＊8000", None),  # noqa: RUF001
-        ("138••••8000", None),
-    ],
-)
-def test_an_uncertain_number_is_absent(raw: str, code: Any) -> None:
-    assert e164(raw, code) is None
+UNCERTAIN: dict[str, dict[Any, list[str]]] = {
+    "not in the mainland without a code": {
+        None: ["12125550100", "3125550100", "61234567", "85261234567", "02125550100", "23800138000"]
+    },
+    "no mainland mobile": {
+        86: ["12125550100"],
+        None: ["+8612125550100", "1380013800", "138001380001"],
+        "86": ["138001380001"],
+    },
+    "a code that is none": {
+        code: ["13800138000"]
+        for code in ("CN", "999", "852", "886", "0", 0, -86, 86.0, ("86",), "86, 852")
+    },
+    "a code that is a truth value": {True: ["13800138000"]},
+    "no possible number": {
+        "1": ["5550100"],
+        None: [
+            *("+0123456789", "+12", "0000138", "+1234567890123456", "+999123456789"),
+            "+86+13800138000",
+        ],
+        "+852": ["12345678901234"],
+        "49": ["4915112345678"],  # with and without the code both numbers exist
+    },
+    "no number": {
+        None: ["", "+", "00", "13800138000,13900139000", "١٣٨٠٠١٣٨٠٠٠"],
+        "86": ["-", "no number", "9" * 5000],
+    },
+    "masked": {
+        "86": ["138****8000"],
+        None: ["138xxxx8000", "+86138XXXX8000", "138＊＊＊＊8000", "138••••8000"],  # noqa: RUF001
+    },
+}
+
+
+@pytest.mark.parametrize("why", UNCERTAIN)
+def test_an_uncertain_number_is_absent(why: str) -> None:
+    for code, numbers in UNCERTAIN[why].items():
+        assert [(code, raw) for raw in numbers if e164(raw, code) is not None] == []
