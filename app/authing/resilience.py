@@ -14,16 +14,8 @@ from itertools import chain
 
 from typing_extensions import override
 
+from app import errors
 from app.authing.response import deadline
-from app.errors import (
-    AuthingBadAnswer,
-    AuthingError,
-    AuthingOverloaded,
-    AuthingTimeout,
-    AuthingUnavailable,
-    InternalError,
-    TicketgateError,
-)
 from app.events import Events
 from app.sessions.models import Identity
 from app.sessions.ports import IdentityProvider
@@ -62,8 +54,10 @@ class InstrumentedIdentityProvider(IdentityProvider):
             identity = await self.inner.exchange(ticket, network)
             fields = {"outcome": "ok"}
         except Exception as error:
-            code = error.code if isinstance(error, TicketgateError) else InternalError.code
-            fields = {"outcome": error.outcome if isinstance(error, AuthingError) else code}
+            outcome = errors.InternalError.code
+            if isinstance(error, errors.TicketgateError):
+                outcome = error.outcome if isinstance(error, errors.AuthingError) else error.code
+            fields = {"outcome": outcome}
             number = getattr(error, "authing_code", None)
             if number is not None:
                 fields["authing_code"] = number
@@ -104,15 +98,15 @@ class Breaker(IdentityProvider):
         self._admit(network)
         try:
             identity = await self.inner.exchange(ticket, network)
-        except (AuthingUnavailable, AuthingTimeout, AuthingBadAnswer) as error:
+        except (errors.AuthingUnavailable, errors.AuthingTimeout, errors.AuthingBadAnswer) as error:
             if error.outcome in _INDEPENDENT_OF_TICKETS or self._is_new(hash(ticket), network):
                 self._failures += 1
                 if self._failures == FAILURE_THRESHOLD:
                     self._next_probe_at = self.monotonic() + PROBE_INTERVAL
             raise
-        except AuthingOverloaded:
+        except errors.AuthingOverloaded:
             raise  # Authing was not asked, so this tells nothing about it.
-        except TicketgateError:
+        except errors.TicketgateError:
             self._close()
             raise
         self._close()
@@ -126,7 +120,7 @@ class Breaker(IdentityProvider):
         has_failed = network in self._failed_tickets.values()
         probe_at = self._next_probe_at + PROBE_HEAD_START * has_failed
         if now < probe_at:
-            raise AuthingUnavailable("breaker_open", retry_after=math.ceil(probe_at - now))
+            raise errors.AuthingUnavailable("breaker_open", retry_after=math.ceil(probe_at - now))
         # The interval counts from the start of a probe, so a probe that hangs or is cancelled does
         # not delay the next one.
         self._next_probe_at = now + PROBE_INTERVAL
@@ -210,7 +204,7 @@ class Bulkhead(IdentityProvider):
             self._running.append(network)
             return
         if self._stalled:
-            raise AuthingOverloaded("bulkhead")
+            raise errors.AuthingOverloaded("bulkhead")
         if self._stall_watch is None:
             self._stall_watch = asyncio.create_task(self._watch_for_stall())
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -233,6 +227,6 @@ class Bulkhead(IdentityProvider):
                 self._stalled = True
                 for slot in chain.from_iterable(self._queues.values()):
                     if not slot.done():
-                        slot.set_exception(AuthingOverloaded("bulkhead"))
+                        slot.set_exception(errors.AuthingOverloaded("bulkhead"))
                 self._queues.clear()
         self._stall_watch = None

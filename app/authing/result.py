@@ -13,15 +13,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from app import errors
 from app.authing.profile import claims_of
 from app.authing.response import SUCCESS, Reply, decisive, loads
-from app.errors import (
-    AccountBlocked,
-    AuthingBadAnswer,
-    AuthingMisconfigured,
-    AuthingUnavailable,
-    TicketRejected,
-)
 
 _MAX_UNWRAPS = 2
 _CODE_NAMES = ("code", "apiCode", "statusCode")
@@ -57,20 +51,20 @@ def raise_for_code(code: int | None, reply: Reply) -> None:
     wait = reply.retry_after
     match code:
         case None if reply.status in _OURS_TO_FIX:
-            raise AuthingMisconfigured("auth_config")
+            raise errors.AuthingMisconfigured("auth_config")
         case None | 200:
             if reply.status not in SUCCESS:
-                raise AuthingBadAnswer("bad_status")
+                raise errors.AuthingBadAnswer("bad_status")
         case 429 | 1000 | 2100:  # busy; throttled; too many sign-ups
-            raise AuthingUnavailable("rate_limited", retry_after=wait, authing_code=code)
+            raise errors.AuthingUnavailable("rate_limited", retry_after=wait, authing_code=code)
         case _ if code in _SERVER_ERRORS:
-            raise AuthingUnavailable("http_5xx", retry_after=wait, authing_code=code)
+            raise errors.AuthingUnavailable("http_5xx", retry_after=wait, authing_code=code)
         case _ if code in _MISCONFIGURED:
-            raise AuthingMisconfigured("auth_config", authing_code=code)
+            raise errors.AuthingMisconfigured("auth_config", authing_code=code)
         case 2005:  # the user is locked
-            raise AccountBlocked(code)
+            raise errors.AccountBlocked(code)
         case _:
-            raise TicketRejected(code)
+            raise errors.TicketRejected(code)
 
 
 def unwrap(document: Any) -> tuple[int | None, Any]:
@@ -81,7 +75,7 @@ def unwrap(document: Any) -> tuple[int | None, Any]:
         if isinstance(content, str):
             try:
                 content = loads(content)
-            except AuthingBadAnswer:
+            except errors.AuthingBadAnswer:
                 return code, None
         if not isinstance(content, dict):
             break
@@ -96,20 +90,20 @@ def unwrap(document: Any) -> tuple[int | None, Any]:
 def read_user(content: Any) -> UserRecord:
     """Read the innermost object as a user, perhaps in a `userEntity` wrapper."""
     if not isinstance(content, dict):
-        raise AuthingBadAnswer("bad_shape")
+        raise errors.AuthingBadAnswer("bad_shape")
     entity = decisive(content, "userEntity")
     user = {**content, **entity} if isinstance(entity, dict) else content
     first, second = _text(user, "_id"), _text(user, "id")
     user_id = first or second or ""
     if second not in (None, user_id) or not _USER_ID.fullmatch(user_id):
-        raise AuthingBadAnswer("bad_shape")
+        raise errors.AuthingBadAnswer("bad_shape")
     # Checked before the token, because a blocked user may get none.
     for level in (user,) if user is content else (content, user):
         if not all(_is_clearly_false(decisive(level, name)) for name in ("blocked", "isDeleted")):
-            raise AccountBlocked
+            raise errors.AccountBlocked
     token = _text(user, "id_token") or _text(user, "token")
     if token is None:
-        raise AuthingBadAnswer("bad_shape")
+        raise errors.AuthingBadAnswer("bad_shape")
     return UserRecord(user_id, token, _text(user, "unionid"), claims_of(user))
 
 
@@ -124,7 +118,7 @@ def code_of(level: Mapping[str, Any]) -> int | None:
     # By type, because True is an int in Python.
     if type(value) is int and abs(value) <= _LARGEST_CODE:
         return value
-    raise AuthingBadAnswer("bad_shape")
+    raise errors.AuthingBadAnswer("bad_shape")
 
 
 def _is_clearly_false(flag: object) -> bool:
@@ -136,5 +130,5 @@ def _text(user: Mapping[str, Any], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise AuthingBadAnswer("bad_shape")
+        raise errors.AuthingBadAnswer("bad_shape")
     return value

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from typing_extensions import override
 
+from app import errors
 from app.adapters import authing_client, authing_transport, management_client
 from app.authing.jwks import RemoteJwks
 from app.authing.response import deadline
@@ -17,14 +18,6 @@ from app.authing.verifier import HEADER_MEMBERS
 from app.commands.serve import ADVICE, unknown_names, unsafe_settings
 from app.config import ENV_FILE, SECRETS_DIR, Settings, load_settings
 from app.config.secret_files import SecretFiles
-from app.errors import (
-    AuthingError,
-    AuthingMisconfigured,
-    AuthingUntrusted,
-    StartupError,
-    StoreInUse,
-    StoreUnavailable,
-)
 from app.events import EventName, Events
 from app.jose.jws import InvalidJws, read
 from app.keyfile.followed import KeyFile
@@ -52,7 +45,7 @@ def run(token_file: Path | None = None) -> int:
     try:
         settings = load_settings(Settings, env_file=ENV_FILE, secrets_dir=SECRETS_DIR)
         findings = asyncio.run(_findings(settings, token_file))
-    except StartupError as error:
+    except errors.StartupError as error:
         findings = {"settings": f"FAIL  {error}"}
     for name, finding in findings.items():
         print(f"{name:10} {finding}".rstrip())
@@ -84,7 +77,7 @@ async def _finding(check: Awaitable[str]) -> str:
     """Run a check, which returns a remark or raises StartupError."""
     try:
         return f"ok    {await check}"
-    except StartupError as error:
+    except errors.StartupError as error:
         return f"FAIL  {error}"
 
 
@@ -121,12 +114,12 @@ async def _try_store(settings: Settings) -> str:
     try:
         async with open_store(settings.store_address, events) as stores:
             await stores.maintenance.check_writable()
-    except StoreInUse:
+    except errors.StoreInUse:
         return "in use by a running service; ask its /readyz"
-    except StoreUnavailable as error:
+    except errors.StoreUnavailable as error:
         reason = events.seen.get("store_failed", "no answer")
         advice = _TLS_ADVICE.get(reason, f"cannot be used now ({reason})")
-        raise StartupError(f"STORE_URL: {advice}") from error
+        raise errors.StartupError(f"STORE_URL: {advice}") from error
     found = next((name for name in _DOUBTS if name in events.seen), None)
     return f"warning: {_DOUBTS[found].format(events.seen[found])}" if found else ""
 
@@ -138,15 +131,15 @@ async def _authing(settings: Settings, setting: str) -> AsyncIterator[Transport]
     try:
         async with authing_transport(settings) as transport, deadline(seconds):
             yield transport
-    except AuthingUntrusted as error:
+    except errors.AuthingUntrusted as error:
         advice = "its certificate does not verify; a private deployment needs AUTHING_CA_FILE"
-        raise StartupError(f"{setting}: {advice}") from error
-    except AuthingMisconfigured as error:
+        raise errors.StartupError(f"{setting}: {advice}") from error
+    except errors.AuthingMisconfigured as error:
         refused = "Authing refuses it for this AUTHING_USER_POOL_ID"
-        raise StartupError(f"AUTHING_USER_POOL_SECRET: {refused}") from error
-    except AuthingError as error:
+        raise errors.StartupError(f"AUTHING_USER_POOL_SECRET: {refused}") from error
+    except errors.AuthingError as error:
         reason = f"{error.code}, {error.outcome}"
-        raise StartupError(f"{setting}: cannot be used ({reason})") from error
+        raise errors.StartupError(f"{setting}: cannot be used ({reason})") from error
 
 
 async def _ask_authing(settings: Settings, secrets: SecretFiles) -> dict[str, str]:
@@ -155,7 +148,7 @@ async def _ask_authing(settings: Settings, secrets: SecretFiles) -> dict[str, st
         async with _authing(settings, "AUTHING_BASE_URL") as transport:
             client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
             date = await client.probe()
-    except StartupError as error:
+    except errors.StartupError as error:
         return {"authing": f"FAIL  {error}"}
     if date is None:
         return {"authing": "ok", "clock": "FAIL  Authing's response has no Date to compare with"}
@@ -181,10 +174,12 @@ async def _verify_token(settings: Settings, secrets: SecretFiles, file: Path) ->
         async with authing_transport(settings) as transport, deadline(seconds):
             client = authing_client(settings, secrets, transport, system_clock, _LastEvents())
             await client.verifier.verify(token)
-    except (OSError, ValueError, StartupError) as error:
-        raise StartupError(f"--token-file: {error}") from error
-    except AuthingError as error:
-        raise StartupError(f"--token-file: {error.code} ({error.outcome}){signer}") from error
+    except (OSError, ValueError, errors.StartupError) as error:
+        raise errors.StartupError(f"--token-file: {error}") from error
+    except errors.AuthingError as error:
+        raise errors.StartupError(
+            f"--token-file: {error.code} ({error.outcome}){signer}"
+        ) from error
     return f"accepted{signer}"
 
 
@@ -205,12 +200,12 @@ async def _find_jwks(settings: Settings) -> str:
     async with authing_transport(settings) as transport:
         found = []
         for place in (url, *places):
-            with suppress(AuthingError):
+            with suppress(errors.AuthingError):
                 await RemoteJwks(transport, place, _LastEvents()).candidates("RS256", None)
                 found.append(place)
     if not found:
         nowhere = f"no key set there, nor at {places[0]}, nor at {places[1]}"
-        raise StartupError(f"AUTHING_JWKS_URL: {nowhere}")
+        raise errors.StartupError(f"AUTHING_JWKS_URL: {nowhere}")
     if found[0] != url:
-        raise StartupError(f"AUTHING_JWKS_URL: no key set there; set {found[0]}")
+        raise errors.StartupError(f"AUTHING_JWKS_URL: no key set there; set {found[0]}")
     return ""

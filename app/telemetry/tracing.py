@@ -49,10 +49,7 @@ class Tracing:
         closing.join(_CLOSE_SECONDS)
 
     def commands(self, owner: str) -> Wrap:
-        """Return a wrapper that makes a span of each command of a traced request.
-
-        It is named after the owner and the command.
-        """
+        """Return what makes a span of each command of a traced request, with both names."""
 
         def wrap(name: str, command: Command) -> Command:
             async def run(*args: Any, **kwargs: Any) -> Any:
