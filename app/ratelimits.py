@@ -86,10 +86,8 @@ class RateLimiter:
     """Makes limits that count in the shared store, if there is one.
 
     `secret` returns the key under which names are hashed, so that a dump of the store reveals no
-    address. When the key changes, counting starts anew. `clock` returns monotonic seconds.
-
-    A failure of the store is recorded once, as `rate_limits_local`, and its end once, as
-    `rate_limits_shared`.
+    address. When the key changes, counting starts anew. `clock` returns monotonic seconds. The
+    start and the end of a failure of the store are one event each.
     """
 
     shared: Count | None
@@ -104,10 +102,7 @@ class RateLimiter:
     _retry_at: float = field(default=0.0, init=False)
 
     def limit(self, kind: str, rate: str | None, *, times: int = 1) -> RateLimit:
-        """A limit with a counter of its own; `rate` is like `30/minute`, or None for no limit.
-
-        `times` multiplies the number of the rate.
-        """
+        """A limit of its own: so many `times` the rate, like `30/minute`; None for no limit."""
         if rate is None:
             return unlimited
         number, unit = rate.split("/")

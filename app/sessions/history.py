@@ -179,10 +179,7 @@ class RevocationFeed:
     _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def read_page(self, after: str) -> RevocationPage:
-        """Return sessions that ended after this cursor and whose access tokens may be valid.
-
-        After a cursor that the store does not know, the page begins with the oldest.
-        """
+        """Return sessions that ended after this cursor and whose access tokens may be valid."""
         await asyncio.sleep(0)  # between two pages, other requests have their turn
         return await self.store.revocations(after, self.clock(), self.access_ttl)
 
@@ -197,10 +194,7 @@ class RevocationFeed:
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Count one follower while the context is open, or raise RateLimited if there are too many.
-
-        One task looks at the store for all.
-        """
+        """Count one follower, or raise RateLimited. One task looks at the store for all."""
         if self._followers >= MAX_FOLLOWERS:
             raise RateLimited(POLL_AFTER)
         self._followers += 1

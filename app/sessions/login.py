@@ -33,10 +33,7 @@ _LONG_NUMBER = re.compile(r"[0-9]{9}")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the app sends, and the network that it comes from.
-
-    The app chooses the key and sends the same in every retry.
-    """
+    """What the app sends, the same key in every retry, and the network that it comes from."""
 
     ticket: str = field(repr=False)
     device: Device = field(default_factory=Device, repr=False)

@@ -141,10 +141,7 @@ def revocation(sid: str, sub: str | None, reason: str, *times: bytes | int) -> R
 
 @dataclass(frozen=True, slots=True)
 class RevocationPage:
-    """A part of the feed, oldest first, each with the cursor behind it.
-
-    `cursor` is behind the part; `more`: there may be more now.
-    """
+    """A part of the feed, oldest first, each with the cursor behind it. `more`: ask again now."""
 
     revocations: Sequence[tuple[str, Revocation]]
     cursor: str

@@ -97,10 +97,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyUsed:
-    """The ticket has a session already.
-
-    It is given only to its own idempotency key, while it is active and not refreshed.
-    """
+    """The ticket has a session, given only to its own key while it is active and not refreshed."""
 
     session: Session | None
 

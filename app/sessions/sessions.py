@@ -161,10 +161,7 @@ class SessionService:
             await self._end(claims.session_id, subject, EndReason.REVOKED, by=claims.session_id)
 
     async def revoke(self, subject: str, session_id: str, *, by: str = "") -> None:
-        """End a session of the user; the session `by` asks for it. It may have ended already.
-
-        NotFound if the user has and had no such session.
-        """
+        """End a session of the user, or raise NotFound if there was none. The session `by` asks."""
         if not await self._end(session_id, subject, EndReason.REVOKED, by=by):
             raise errors.NotFound
 

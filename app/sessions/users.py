@@ -72,10 +72,7 @@ class _Cause(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """Asks `directory` about a user at most once in `period`, on all instances together.
-
-    Without a directory nothing is done.
-    """
+    """Asks a directory, if there is one, about a user at most once in `period` on all instances."""
 
     directory: UserDirectory | None
     store: SessionStore

@@ -50,10 +50,7 @@ def open_sqlite_store(
     feed_ttl: timedelta = TOMBSTONE_TTL,
     history_ttl: timedelta = TOMBSTONE_TTL,
 ) -> Iterator[Stores]:
-    """Open or create the file, or raise StartupError. At the end, finish queued commands.
-
-    A file that is created and each failed command are events.
-    """
+    """Open or create the file, or raise StartupError. Its creation and failures are events."""
     is_new = not path.exists()
 
     def failed(kind: str) -> None:
