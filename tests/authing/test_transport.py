@@ -11,13 +11,10 @@ from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.authing.resilience import Bulkhead
 from app.authing.transport import AuthingTransport, map_client_error
-from app.authing.verifier import SignedClaims
 from app.errors import (
     AuthingBadAnswer,
     AuthingError,
-    AuthingTimeout,
     AuthingUnavailable,
     AuthingUntrusted,
     TicketgateError,
@@ -38,7 +35,6 @@ from tests.authing.builders import (
 )
 
 GOOD = json_response(make_user())
-NETWORK = "192.0.2.1"
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -57,20 +53,6 @@ async def test_an_unreachable_host_has_the_outcome_of_a_refused_connection() -> 
         with pytest.raises(AuthingUnavailable) as trouble:
             await client.exchange(TICKET)
         assert trouble.value.outcome == "connect_refused"
-
-
-class StuckVerifier:
-    """Waits forever."""
-
-    async def verify(self, unverified_token: str) -> SignedClaims:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-async def test_the_deadline_includes_the_verification() -> None:
-    async with peer(GOOD) as seen, authing(seen.url, verifier=StuckVerifier()) as client:
-        with pytest.raises(AuthingTimeout):
-            await Bulkhead(client, timeout=0.2).exchange(TICKET, NETWORK)
 
 
 # --- responses that are none ---
@@ -119,21 +101,6 @@ async def test_cancelled_exchanges_leave_every_connection_usable() -> None:
         assert cancelled > 100
         plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(20)))
         assert [identity.subject for identity in plain] == [USER_ID] * 20
-
-
-async def test_timed_out_exchanges_leave_every_connection_usable() -> None:
-    responses = iter([Answer(b"", "hang")] * 20)
-    async with (
-        peer(lambda _request: next(responses, Answer(GOOD))) as seen,
-        authing(seen.url, connections=10) as client,
-    ):
-        bulkhead = Bulkhead(client, timeout=1)
-        for _ in range(2):
-            late = (bulkhead.exchange(TICKET, NETWORK) for _ in range(10))
-            outcomes = await asyncio.gather(*late, return_exceptions=True)
-            assert {type(outcome) for outcome in outcomes} == {AuthingTimeout}
-        plain = await asyncio.gather(*(client.exchange(TICKET) for _ in range(10)))
-        assert len(plain) == 10
 
 
 async def test_an_unrequested_response_is_not_given_to_the_next_user() -> None:
