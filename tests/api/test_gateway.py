@@ -87,6 +87,13 @@ async def test_a_preflight_is_denied(app: RunningApp) -> None:
     assert (await app.phone.options("/v1/me", headers=asks)).status_code == 204
 
 
+async def test_an_end_counts_at_the_next_request(app: RunningApp) -> None:
+    tokens = await app.log_in()
+    assert (await app.get("/authz", tokens)).status_code == 200
+    await app.log_out(tokens)
+    assert await denial(app, tokens) == (401, "session_ended")
+
+
 async def test_a_banned_user_is_forbidden_while_the_ban_is_in_force(app: RunningApp) -> None:
     tokens = await app.log_in()
     subject = tokens["user"]["sub"]
