@@ -148,17 +148,6 @@ async def test_an_instance_killed_under_load_loses_no_session(
     assert {app.ended for app in apps} == {None}
 
 
-async def test_a_stopping_instance_fails_no_request(fleet: Fleet, authing: Authing) -> None:
-    stopping = fleet.instances[0].program
-
-    async with using(fleet.nginx, authing) as (apps, seen):
-        stopping.send(signal.SIGTERM)
-        assert await asyncio.to_thread(stopping.wait) == 0
-        await use_on(apps)
-
-    assert statuses(seen).keys() == {200, 201}
-
-
 async def test_restarting_the_instances_in_turn_fails_no_request(
     fleet: Fleet, authing: Authing
 ) -> None:

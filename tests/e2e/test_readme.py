@@ -1,4 +1,4 @@
-"""The commands and examples that a reader copies from the pages work, in both languages."""
+"""The commands and examples that a reader copies from the pages work."""
 
 import json
 import os
@@ -6,22 +6,14 @@ import re
 import subprocess
 from typing import Any
 
-import pytest
-
 from tests.e2e.conftest import Authing, Serve
 from tests.support.processes import ROOT
 from tests.support.programs import program
 from tests.support.running_app import SERVICE_KEY
 
-README, CHINESE, SANDBOX, MOBILE, BACKEND = (
+README, SANDBOX, MOBILE, BACKEND = (
     (ROOT / name).read_text("utf-8")
-    for name in (
-        "README.md",
-        "README.zh-CN.md",
-        "docs/sandbox.md",
-        "docs/mobile.md",
-        "docs/backend.md",
-    )
+    for name in ("README.md", "docs/sandbox.md", "docs/mobile.md", "docs/backend.md")
 )
 
 
@@ -92,11 +84,6 @@ def test_the_lines_of_the_page_for_apps_lose_two_responses_without_harm(serve: S
     }
     assert rotated["refresh_token"] == replayed["refresh_token"]
     assert names_in(rotated) == names_in(json.loads(marked(MOBILE, "tokens")))
-
-
-@pytest.mark.parametrize("name", ["try", "example"])
-def test_the_chinese_page_has_the_same_lines(name: str) -> None:
-    assert marked(CHINESE, name) == marked(README, name)
 
 
 def test_each_line_of_the_page_for_the_backend_works(

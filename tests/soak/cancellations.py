@@ -7,7 +7,6 @@ complete request gets its own session, and the service keeps its limit of store 
 
 import argparse
 import asyncio
-import json
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -40,26 +39,16 @@ async def ask(running: Environment, app: App) -> None:
 
 async def hang_up(running: Environment, app: App) -> None:
     """Ask for the current session or for a successor, and cut the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.running.service.port)
-    writer.write(running.choices.choice([_look, _refresh])(app))
+    if running.choices.random() < 0.5:
+        call = app.line.call("GET", CURRENT, Authorization=f"Bearer {app.access_token}")
+    else:
+        # Always the first one, whose successor stays unused: it is given again and again.
+        call = app.line.call("POST", REFRESH, {"refresh_token": app.received[0]})
     try:
-        await asyncio.wait_for(reader.read(1), running.choices.random() * _LONGEST)
+        await asyncio.wait_for(call, running.choices.random() * _LONGEST)
     except TimeoutError:
         running.tally["hung up before a response"] += 1
     running.tally["hung up"] += 1
-    writer.transport.abort()
-
-
-def _look(app: App) -> bytes:
-    head = f"GET {CURRENT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {app.access_token}\r\n\r\n"
-    return head.encode()
-
-
-def _refresh(app: App) -> bytes:
-    # Always the first one, whose successor stays unused: it is given again and again.
-    body = json.dumps({"refresh_token": app.received[0]})
-    head = f"POST {REFRESH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 async def main(folder: Path, given: argparse.Namespace) -> int:

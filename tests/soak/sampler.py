@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.soak.fleet import Fleet
 from tests.soak.phone import ME, REFRESH
@@ -32,26 +32,19 @@ class Sample:
         return 1000 * sorted(self.seconds)[int(share * len(self.seconds))]
 
 
-@dataclass(slots=True)
-class Look:
-    access_token: str
-
-    def send(self, connection: HTTPConnection) -> bool:
-        return _ask(connection, "GET", ME, Authorization=f"Bearer {self.access_token}") is not None
+Send: TypeAlias = Callable[[HTTPConnection, str], str | None]
+"""Sends a request with this token; gives the token of the next request, or None if it failed."""
 
 
-@dataclass(slots=True)
-class Refresh:
-    """A refresh, each time with the token that the last one returned."""
+def look(connection: HTTPConnection, access_token: str) -> str | None:
+    user = _ask(connection, "GET", ME, Authorization=f"Bearer {access_token}")
+    return None if user is None else access_token
 
-    refresh_token: str
 
-    def send(self, connection: HTTPConnection) -> bool:
-        body = {"refresh_token": self.refresh_token}
-        tokens = _ask(connection, "POST", REFRESH, json.dumps(body))
-        if tokens is not None:
-            self.refresh_token = tokens["refresh_token"]
-        return tokens is not None
+def refresh(connection: HTTPConnection, refresh_token: str) -> str | None:
+    body = json.dumps({"refresh_token": refresh_token})
+    tokens = _ask(connection, "POST", REFRESH, body)
+    return None if tokens is None else str(tokens["refresh_token"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +54,8 @@ class Sampler:
     port: int
     process: ProcessPoolExecutor
 
-    async def sample(self, request: Look | Refresh, rate: int, seconds: float) -> Sample:
-        given = self.port, request, rate, int(rate * seconds)
+    async def sample(self, send: Send, token: str, rate: int, seconds: float) -> Sample:
+        given = self.port, send, token, rate, int(rate * seconds)
         return await asyncio.get_running_loop().run_in_executor(self.process, _sample, *given)
 
 
@@ -87,12 +80,14 @@ def _pin(pid: int, cores: set[int]) -> None:
         os.sched_setaffinity(int(thread.name), cores)
 
 
-def _sample(port: int, request: Look | Refresh, rate: int, number: int) -> Sample:
+def _sample(port: int, send: Send, token: str, rate: int, number: int) -> Sample:
     sample, start = Sample(), time.monotonic()
     for count in range(number):
         time.sleep(max(0.0, start + count / rate - time.monotonic()))
         began = time.monotonic()
-        sample.failed += not request.send(HTTPConnection("127.0.0.1", port, timeout=20))
+        following = send(HTTPConnection("127.0.0.1", port, timeout=20), token)
+        sample.failed += following is None
+        token = following or token
         sample.seconds.append(time.monotonic() - began)
     return sample
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from app.server.connections import raise_fd_limit
 from tests.soak.phone import App
 from tests.soak.run import Environment, Promise, environment, run
-from tests.soak.sampler import Look, Sample, sampler_of
+from tests.soak.sampler import Sample, look, sampler_of
 
 CLOSED_WITHIN = 10.5
 """Seconds. A connection that is never read may have them twice: its kernel takes one response more
@@ -105,14 +106,14 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
     async with environment(folder, given.seed) as running:
         app = running.app("lin", App)
         await app.sign_in()
-        look = Look(app.access_token)
         with sampler_of(running.running) as sampler:
-            await sampler.sample(look, given.rate, 2)  # to warm up
-            alone = await sampler.sample(look, given.rate, given.baseline)
+            sample = partial(sampler.sample, look, app.access_token, given.rate)
+            await sample(2)  # to warm up
+            alone = await sample(given.baseline)
             crowd = Crowd(sampler.port)
             connecting = asyncio.create_task(crowd.connect(given.clients, given.seconds))
             await asyncio.sleep(_GATHERING)
-            beside = await sampler.sample(look, given.rate, given.seconds)
+            beside = await sample(given.seconds)
             await connecting
         return _verdict(running, given, alone, beside, crowd)
 

@@ -79,12 +79,6 @@ def fifths(values: list[float]) -> tuple[float, float]:
     return statistics.median(values[length : 2 * length]), statistics.median(values[-length:])
 
 
-def slope(values: list[float]) -> float:
-    """The growth in an hour, by a straight line through all values but the first fifth."""
-    settled = values[len(values) // 5 :]
-    return statistics.linear_regression(range(len(settled)), settled).slope * 3600
-
-
 @dataclass(slots=True)
 class Soak:
     """Apps that live at a common pace. `pause` is in seconds."""
@@ -171,7 +165,6 @@ def report(
         facts[name] = f"{before:.1f} -> {after:.1f}"
         grown = after - before > GROWTH[name]
         promises.append(Promise(f"{name}: grew by more than {GROWTH[name]}", int(grown)))
-    facts["memory, MiB an hour (slope)"] = f"{slope(readings.series['memory, MiB']):+.1f}"
     ended = sum(app.ended is not None for app in running.apps)
     kept = read_file(running.running.store)
     promises += [

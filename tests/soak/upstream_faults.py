@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.soak.phone import LOGIN, RELAUNCHES, Answer, App, Line
 from tests.soak.proxies import SLOW_SECONDS, FlakyAuthing, Mood
 from tests.soak.run import Environment, Promise, environment, run
-from tests.soak.sampler import Refresh, Sample, Sampler, sampler_of
+from tests.soak.sampler import Sample, Sampler, refresh, sampler_of
 
 LOGINS_PER_SECOND = 50
 REFRESHES_PER_SECOND = 100
@@ -99,9 +99,9 @@ class UpstreamFaults:
                 self.authing.become(mood)
                 logins = asyncio.create_task(self._log_in_steadily(f"made-up-{mood}-{number}"))
                 await asyncio.sleep(_SETTLING)
-                request = Refresh(app.received[-1])
-                sample = await sampler.sample(request, REFRESHES_PER_SECOND, PHASE_SECONDS)
-                self.rounds[-1][mood] = sample
+                self.rounds[-1][mood] = await sampler.sample(
+                    refresh, app.received[-1], REFRESHES_PER_SECOND, PHASE_SECONDS
+                )
                 self.authing.become("well")
                 await logins
                 await asyncio.sleep(_SETTLING)  # what hung is answered outside the measurement
