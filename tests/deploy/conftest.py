@@ -54,34 +54,27 @@ def time_to_finish(settings: Settings | None = None) -> timedelta:
 
 
 @dataclass(frozen=True)
-class Instruction:
-    """One instruction of a Dockerfile."""
-
-    word: str
-    text: str
-
-    @property
-    def words(self) -> list[str]:
-        """The arguments, of the JSON form or of the plain one."""
-        form = re.search(r"\[.*\]$", self.text)
-        return list(json.loads(form[0])) if form else shlex.split(self.text)
-
-
-@dataclass(frozen=True)
 class Dockerfile:
-    instructions: tuple[Instruction, ...]
+    instructions: list[tuple[str, str]]
+    """The word and the text of each."""
 
-    def all(self, word: str) -> list[Instruction]:
-        return [instruction for instruction in self.instructions if instruction.word == word]
+    def all(self, word: str) -> list[str]:
+        return [text for each, text in self.instructions if each == word]
 
-    def last(self, word: str) -> Instruction:
+    def last(self, word: str) -> str:
         return self.all(word)[-1]
 
     @property
     def variables(self) -> dict[str, str]:
         """What the image sets in the environment."""
-        pairs = (pair for instruction in self.all("ENV") for pair in instruction.words)
-        return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+        pairs = (pair.partition("=") for text in self.all("ENV") for pair in words(text))
+        return {name: value for name, _, value in pairs}
+
+
+def words(text: str) -> list[str]:
+    """The arguments of an instruction, of the JSON form or of the plain one."""
+    form = re.search(r"\[.*\]$", text)
+    return list(json.loads(form[0])) if form else shlex.split(text)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +83,7 @@ def dockerfile() -> Dockerfile:
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "").splitlines()
     pairs = (line.split(maxsplit=1) for line in joined)
-    return Dockerfile(tuple(Instruction(word, text) for word, text in pairs))
+    return Dockerfile([(word, text) for word, text in pairs])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from app.config import Settings
-from tests.deploy.conftest import Dockerfile
+from tests.deploy.conftest import Dockerfile, words
 from tests.support.processes import ROOT
 from tests.support.programs import run
 from tests.support.threads import Request, Response, http_server
@@ -16,17 +16,17 @@ SECRETS = {
 
 
 def check_health(dockerfile: Dockerfile, **environment: str) -> int:
-    _, *arguments = dockerfile.last("HEALTHCHECK").words
+    _, *arguments = words(dockerfile.last("HEALTHCHECK"))
     command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
 
 
 def test_one_argument_chooses_the_base_and_names_its_version(dockerfile: Dockerfile) -> None:
-    first = dockerfile.instructions[0]
+    word, text = dockerfile.instructions[0]
 
-    assert first.word == "ARG"
-    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim@sha256:[0-9a-f]{64}", first.text)
-    assert {stage.words[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
+    assert word == "ARG"
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim@sha256:[0-9a-f]{64}", text)
+    assert {words(stage)[0] for stage in dockerfile.all("FROM")} == {"${PYTHON_IMAGE}"}
 
 
 def test_the_linter_has_no_objection() -> None:
@@ -36,7 +36,7 @@ def test_the_linter_has_no_objection() -> None:
 
 
 def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Dockerfile) -> None:
-    (installing,) = [run.text for run in dockerfile.all("RUN") if " install " in run.text]
+    (installing,) = [text for text in dockerfile.all("RUN") if " install " in text]
 
     for option in (
         "--require-hashes",
@@ -44,7 +44,7 @@ def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Do
         '--requirement "requirements/${REQUIREMENTS}.txt"',
     ):
         assert option in installing
-    assert "REQUIREMENTS=runtime" in [argument.text for argument in dockerfile.all("ARG")]
+    assert "REQUIREMENTS=runtime" in dockerfile.all("ARG")
     assert "://" not in installing
     assert "apt" not in installing
 
@@ -52,7 +52,7 @@ def test_only_locked_wheels_are_installed_from_the_builders_index(dockerfile: Do
 def test_the_image_copies_exactly_the_files_outside_dockerignore(dockerfile: Dockerfile) -> None:
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     patterns = [rule for rule in rules if rule and not rule.startswith("#")]
-    copies = [copy.words for copy in dockerfile.all("COPY") if "--from" not in copy.text]
+    copies = [words(text) for text in dockerfile.all("COPY") if "--from" not in text]
 
     assert patterns[0] == "*"
     assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == {
@@ -61,18 +61,18 @@ def test_the_image_copies_exactly_the_files_outside_dockerignore(dockerfile: Doc
 
 
 def test_the_service_is_not_root_and_owns_its_volume(dockerfile: Dockerfile) -> None:
-    user = dockerfile.last("USER").text
-    volume = dockerfile.last("VOLUME").text
+    user = dockerfile.last("USER")
+    volume = dockerfile.last("VOLUME")
 
     assert all(int(number) > 0 for number in user.split(":"))
-    assert [run.text for run in dockerfile.all("RUN") if f"chown {user} {volume}" in run.text]
+    assert [text for text in dockerfile.all("RUN") if f"chown {user} {volume}" in text]
 
 
 def test_the_default_store_is_in_the_volume(dockerfile: Dockerfile) -> None:
     folder = Settings.model_fields["store_url"].default.path.parts[0]
-    link = f"ln -s {dockerfile.last('VOLUME').text} {folder}"
+    link = f"ln -s {dockerfile.last('VOLUME')} {folder}"
 
-    assert [run.text for run in dockerfile.all("RUN") if link in run.text]
+    assert [text for text in dockerfile.all("RUN") if link in text]
 
 
 def test_the_image_sets_no_variable_that_hides_a_secret_file(dockerfile: Dockerfile) -> None:
@@ -82,10 +82,10 @@ def test_the_image_sets_no_variable_that_hides_a_secret_file(dockerfile: Dockerf
 
 def test_the_image_can_be_reached_and_ends_on_sigterm(dockerfile: Dockerfile) -> None:
     assert dockerfile.variables["HOST"] == "0.0.0.0"  # noqa: S104  # a container's own network
-    assert dockerfile.last("EXPOSE").text == str(Settings.model_fields["port"].default)
-    assert dockerfile.last("STOPSIGNAL").text == "SIGTERM"
-    assert dockerfile.last("ENTRYPOINT").words == ["python", "-m", "app"]  # no shell before it
-    assert dockerfile.last("CMD").words == ["serve"]
+    assert dockerfile.last("EXPOSE") == str(Settings.model_fields["port"].default)
+    assert dockerfile.last("STOPSIGNAL") == "SIGTERM"
+    assert words(dockerfile.last("ENTRYPOINT")) == ["python", "-m", "app"]  # no shell before it
+    assert words(dockerfile.last("CMD")) == ["serve"]
 
 
 def test_the_image_is_healthy_while_livez_succeeds_and_ignores_a_proxy(

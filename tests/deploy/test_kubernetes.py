@@ -99,7 +99,7 @@ def test_the_namespace_enforces_the_restricted_standard(
     """The policy linter of `test_kubernetes_overlay.py` checks the rest that it asks for."""
     labels, user = built["Namespace"]["metadata"]["labels"], pod["securityContext"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert f"{user['runAsUser']}:{user['runAsGroup']}" == dockerfile.last("USER").text
+    assert f"{user['runAsUser']}:{user['runAsGroup']}" == dockerfile.last("USER")
     assert user["runAsNonRoot"] is True
     assert pod["enableServiceLinks"] is False
 
@@ -155,7 +155,7 @@ def test_one_process_owns_the_volume_of_one_instance(dockerfile: Dockerfile) -> 
 
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
     assert named(pod["volumes"], "data")["persistentVolumeClaim"] == {"claimName": claim}
-    assert mount["mountPath"] == dockerfile.last("VOLUME").text
+    assert mount["mountPath"] == dockerfile.last("VOLUME")
 
 
 def test_the_pods_of_the_fleet_are_spread_replaced_one_by_one_and_store_nothing(
@@ -178,7 +178,7 @@ def test_the_pods_of_the_fleet_are_spread_replaced_one_by_one_and_store_nothing(
     assert all(selector["matchLabels"] == labels for selector in selectors)
     # Without STORE_URL a pod would keep sessions in a file of its own; here it refuses to start.
     mount = named(pod["containers"][0]["volumeMounts"], "data")
-    assert mount == {"name": "data", "mountPath": dockerfile.last("VOLUME").text, "readOnly": True}
+    assert mount == {"name": "data", "mountPath": dockerfile.last("VOLUME"), "readOnly": True}
     assert "PersistentVolumeClaim" not in built
     settings = load({**built["ConfigMap"]["data"], **REQUIRED, "STORE_URL": "redis://a.test"})
     assert settings.drain_delay >= timedelta(seconds=5)
