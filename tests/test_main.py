@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from app.api.app import create_app
 from app.api.deps import Services
-from app.authing.in_process import AsgiTransport
+from app.commands.sandbox import AsgiTransport
 from app.config import Settings, load_settings
 from app.errors import AuthingTokenInvalid, StartupError
 from app.main import open_services, system_clock

@@ -6,20 +6,22 @@ log in. So keys, issuer, store and address are its own, whatever the machine has
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import uvloop
 from pydantic import SecretStr
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from app import errors, keyfile
 from app.api.middleware import RequestContext
-from app.authing.in_process import AsgiTransport
+from app.authing.transport import Response, Transport
 from app.commands.serve import serve
 from app.config import Settings, load_settings
 from app.config.field_types import DurationOrZero
@@ -38,6 +40,25 @@ Ticketgate sandbox on {address}
 Ctrl-C stops it. Sessions stay in {store}.
 """
 _GRADING = 'It grades an app: see "Grade an app" in docs/sandbox.md.\n'
+
+
+class AsgiTransport(Transport):
+    """Calls an application instead of Authing; an error of it is that of the connection."""
+
+    def __init__(self, app: Any) -> None:
+        self._transport = httpx.ASGITransport(app)
+
+    @override
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        request = httpx.Request(method, url, headers=headers, content=body)
+        response = await self._transport.handle_async_request(request)
+        return Response(response.status_code, response.headers, await response.aread())
+
+    @override
+    async def __aexit__(self, *_error: object) -> None:
+        """There is no connection."""
 
 
 class SandboxSettings(Settings):
@@ -140,5 +161,5 @@ def refusals(settings: Settings, retry_after: int = 1, nonce: str = "") -> dict[
     return {each.code: RequestContext(partial(_raise, each), events, origins) for each in raised}
 
 
-async def _raise(error: errors.TicketgateError, _request: Request) -> Response:
+async def _raise(error: errors.TicketgateError, _request: Request) -> NoReturn:
     raise error

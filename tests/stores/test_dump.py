@@ -16,8 +16,8 @@ import pytest
 from typing_extensions import override
 
 from app import keyfile
-from app.authing.in_process import AsgiTransport
 from app.authing.transport import Response
+from app.commands.sandbox import AsgiTransport
 from app.config import Settings, load_settings
 from app.main import open_services
 from app.sandbox import Consent, Sandbox, SandboxOptions

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from app import keyfile
 from app.api.app import create_app
 from app.api.deps import Services
-from app.authing.in_process import AsgiTransport
+from app.commands.sandbox import AsgiTransport
 from app.config import Settings, load_settings
 from app.keyfile.followed import KeyFile
 from app.main import open_services
