@@ -7,6 +7,7 @@ matter how the network cut the bytes. No I/O, no clock.
 
 import re
 from collections.abc import Generator
+from functools import lru_cache
 
 import httptools
 
@@ -27,6 +28,7 @@ _BODY_STAYS_UNREAD = re.compile(rb"/authz(?:[/?].*)?")
 _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_LISTS = frozenset({b"connection", b"expect"})
 # Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
@@ -35,6 +37,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _HOST = re.compile(
     rb"(\[[0-9A-Za-z:._~!$&'()*+,;=-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]++|%[0-9A-Fa-f]{2})*+)(:[0-9]*)?"
 )
+_is_host = lru_cache(_HOST.fullmatch)  # most requests have one of few hosts
 
 
 class Request:
@@ -45,32 +48,30 @@ class Request:
     body is not read, so no other request can follow on this connection.
     """
 
+    method, target, http_version = b"GET", b"/", "1.1"
+    body = b""
+    awaits_continue = is_last = False
+
     def __init__(self) -> None:
-        self.method, self.target = b"GET", b"/"
-        self.http_version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body = b""
-        self.awaits_continue = False
-        self.is_last = False
+        self._words: set[tuple[bytes, bytes]] = set()  # with the names of their fields
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a field; called by httptools."""
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        name, value = name.lower(), value.rstrip(b" \t")
+        self.headers.append((name, value))
+        if name in _LISTS:
+            self._words |= {(name, word.strip(b" \t")) for word in value.lower().split(b",")}
 
     @property
     def keeps_alive(self) -> bool:
         """Whether the client lets the connection be kept (RFC 9112 section 9.3)."""
-        return self.http_version == "1.1" and b"close" not in self._tokens(b"connection")
+        return self.http_version == "1.1" and (b"connection", b"close") not in self._words
 
     @property
     def expects_continue(self) -> bool:
         """Whether the client may wait for 100 Continue (RFC 9110 section 10.1.1)."""
-        return self.http_version == "1.1" and b"100-continue" in self._tokens(b"expect")
-
-    def _tokens(self, name: bytes) -> set[bytes]:
-        """The members of a field that is a list of words, in lower case."""
-        values = [value for known, value in self.headers if known == name]
-        return {word.strip(b" \t").lower() for value in values for word in value.split(b",")}
+        return self.http_version == "1.1" and (b"expect", b"100-continue") in self._words
 
 
 class RequestReader:
@@ -157,7 +158,8 @@ class RequestReader:
 
 def _check_sizes(head: bytes) -> None:
     line_end = head.find(b"\n") + 1
-    if (line_end or len(head)) > _max_target(head) + _MAX_METHOD_BYTES:
+    line = line_end or len(head)
+    if line > MAX_TARGET_BYTES and line > _max_target(head) + _MAX_METHOD_BYTES:
         raise UriTooLong
     size = len(head) - line_end - len(_EMPTY_LINE) if line_end else 0
     fields = head.count(b"\n") - 2  # without the request line and the empty line
@@ -248,7 +250,7 @@ def _body_length(request: Request) -> int | None:
     values = dict(fields)
     is_old = request.http_version == "1.0"
     host = values.get(b"host", b"" if is_old else None)
-    if host is None or not _HOST.fullmatch(host) or len(fields) > len(values):
+    if host is None or not _is_host(host) or len(fields) > len(values):
         raise MalformedRequest
     length, coding = values.get(b"content-length"), values.get(b"transfer-encoding")
     if coding is not None:
