@@ -11,7 +11,7 @@ import time
 import tomllib
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from http import HTTPStatus
@@ -44,6 +44,21 @@ _RESULTS = {"ok": "ok", "ticket_rejected": "refused", "account_blocked": "refuse
 _NOT_ASKED = ("bulkhead", "breaker_open")
 
 
+class _Histogram:
+    """The counts of the buckets, and the sum of the seconds, of each value of its label."""
+
+    def __init__(self, bounds: Sequence[float], values: Sequence[str]) -> None:
+        self._bounds = bounds
+        self.series: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(bounds) + 2))
+        for value in values:
+            self.series[value]
+
+    def observe(self, value: str, seconds: float) -> None:
+        counts = self.series[value]
+        counts[bisect_left(self._bounds, seconds)] += 1
+        counts[-1] += seconds
+
+
 class CountedEvents(Events, Collector):
     """Counts each event of this process and passes it on."""
 
@@ -71,11 +86,10 @@ class CountedEvents(Events, Collector):
             self._counts[name] = dict.fromkeys(values, 0)
             for event, source in counter["events"].items():
                 self._counted[event].append((name, source))
-        self._durations = {
-            name: {value: [0.0] * (len(each["bounds"]) + 2) for value in each["values"]}
+        self._histograms = {
+            name: _Histogram(each["bounds"], each["values"])
             for name, each in _TABLE["histograms"].items()
         }
-        """The counts of the buckets, and the sum of the seconds."""
 
     @override
     def record(
@@ -85,7 +99,8 @@ class CountedEvents(Events, Collector):
             self._count_request(fields)
         elif event == "exchange" and fields["outcome"] not in _NOT_ASKED:
             result = _RESULTS.get(str(fields["outcome"]), "failed")
-            self._observe("exchange_duration_seconds", result, int(fields["duration_ms"]) / 1000)
+            exchanges = self._histograms["exchange_duration_seconds"]
+            exchanges.observe(result, int(fields["duration_ms"]) / 1000)
         elif event == "store_not_durable":
             self._durable = False
         for counter, source in self._counted.get(event, ()):
@@ -94,15 +109,15 @@ class CountedEvents(Events, Collector):
 
     def timed(self, name: str, command: Command) -> Command:
         """Wrap a command of the store, to observe its duration."""
-        histogram = "store_command_duration_seconds"
-        value = name if name in self._durations[histogram] else "other"
+        histogram = self._histograms["store_command_duration_seconds"]
+        value = name if name in histogram.series else "other"
 
         async def run(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
             try:
                 return await command(*args, **kwargs)
             finally:
-                self._observe(histogram, value, time.perf_counter() - started)
+                histogram.observe(value, time.perf_counter() - started)
 
         return run
 
@@ -136,7 +151,7 @@ class CountedEvents(Events, Collector):
             text, labels = each["text"], [each["label"]]
             histogram = core.HistogramMetricFamily(f"ticketgate_{name}", text, labels=labels)
             bounds = [*map(str, each["bounds"]), "+Inf"]
-            for value, (*buckets, total) in self._durations[name].items():
+            for value, (*buckets, total) in self._histograms[name].series.items():
                 counts = zip(bounds, accumulate(buckets), strict=True)
                 histogram.add_metric([value], list(counts), total)
             yield histogram
@@ -148,7 +163,8 @@ class CountedEvents(Events, Collector):
             self._labels[request] = self._new_labels(*request)
         self._requests[self._labels[request]] += 1
         timed = route if route.startswith(_TIMED) else "other"
-        self._observe("http_request_duration_seconds", timed, fields["duration_ms"] / 1000)
+        durations = self._histograms["http_request_duration_seconds"]
+        durations.observe(timed, fields["duration_ms"] / 1000)
         if (code := fields.get("code")) is not None:
             known = _TABLE["requests"].get(f"{method} {route}", {})
             if "counter" in known:
@@ -170,13 +186,6 @@ class CountedEvents(Events, Collector):
     def _count(self, counter: str, value: str) -> None:
         counts = self._counts[counter]
         counts[value if value in counts else "other"] += 1
-
-    def _observe(self, histogram: str, value: str, seconds: float) -> None:
-        series, bounds = self._durations[histogram], _TABLE["histograms"][histogram]["bounds"]
-        if value not in series:
-            series[value] = [0.0] * (len(bounds) + 2)
-        series[value][bisect_left(bounds, seconds)] += 1
-        series[value][-1] += seconds
 
 
 def ask_every(seconds: float, ask: Ask, timer: Callable[[], float]) -> Ask:
