@@ -119,8 +119,9 @@ class SessionService:
 
         AccessRefused if the token is not valid now, or is of another kind.
         """
-        claims = self.verify(access_token)
-        match await self.store.check(claims.session_id, claims.generation, self.clock()):
+        now = self.clock()
+        claims = self.verify(access_token, now)
+        match await self.store.check(claims.session_id, claims.generation, now):
             case outcomes.Bearer(subject, device_type) if subject == claims.subject:
                 times = claims.expires_at, claims.issued_at
                 return ValidToken(subject, claims.session_id, device_type, *times)
@@ -129,8 +130,9 @@ class SessionService:
 
     async def authenticate(self, access_token: str) -> tuple[Session, Profile]:
         """Return the active session of an access token and its profile, or raise AccessRefused."""
-        claims = self.verify(access_token)
-        match await self.store.touch(claims.session_id, claims.generation, self.clock()):
+        now = self.clock()
+        claims = self.verify(access_token, now)
+        match await self.store.touch(claims.session_id, claims.generation, now):
             case outcomes.Active(session) if session.subject == claims.subject:
                 if claims.generation < session.generation:
                     # A thief with an old token must not learn when the owner refreshes.
@@ -177,10 +179,10 @@ class SessionService:
         ended = await self.store.erase(subject, self.clock())
         record_ended(self.events, ended, EndReason.ERASED)
 
-    def verify(self, access_token: str) -> AccessClaims:
+    def verify(self, access_token: str, now: datetime | None = None) -> AccessClaims:
         """Return the claims of a genuine access token, or raise AccessRefused; ask no store."""
         ring = self.issuer.keys.ring
-        claims = self.issuer.access_tokens.verify(ring, access_token, self.clock())
+        claims = self.issuer.access_tokens.verify(ring, access_token, now or self.clock())
         user = ring.current_secret_key.pseudonym(claims.subject)
         add_context(session_id=claims.session_id, user=user)
         return claims
