@@ -141,7 +141,7 @@ def _request_id(scope: Scope) -> str:
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return str(given[0].decode())
-    return f"{random.getrandbits(128):032x}"  # it must be unique, not secret
+    return random.getrandbits(128).to_bytes(16).hex()  # it must be unique, not secret
 
 
 def _refusal(scope: Scope) -> RequestError | None:

@@ -47,7 +47,7 @@ class LoggedEvents(Events):
         if _LEVELS[level] < root.level:
             return
         parts: dict[str, Any] = {"time": _time(time.time()), "level": level, "event": event}
-        parts |= CONTEXT.get({}) | fields
+        parts.update(CONTEXT.get({}), **fields)
         if error is not None:
             parts["exception"] = list(_chain(error))
         for handler in root.handlers:
