@@ -18,14 +18,6 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-async def test_a_certificate_of_the_ca_file_is_trusted(authority: Authority) -> None:
-    async with (
-        peer(GOOD, tls=authority.server()) as seen,
-        authing(seen.url, ca_file=authority.file) as client,
-    ):
-        assert (await client.exchange(TICKET)).subject == USER_ID
-
-
 async def test_the_trust_store_of_the_environment_is_not_read(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,7 +52,7 @@ async def test_proxies_and_passwords_of_the_environment_are_not_used(
         assert "authorization" not in seen.requests[0].headers
 
 
-async def test_session_keys_are_not_written_to_a_file_of_the_environment(
+async def test_a_certificate_of_the_ca_file_is_trusted_and_no_session_key_is_written(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key_log = tmp_path / "keys.log"
@@ -69,20 +61,17 @@ async def test_session_keys_are_not_written_to_a_file_of_the_environment(
         peer(GOOD, tls=authority.server()) as seen,
         authing(seen.url, ca_file=authority.file) as client,
     ):
-        await client.exchange(TICKET)
+        assert (await client.exchange(TICKET)).subject == USER_ID
     assert not key_log.exists()
 
 
-async def test_a_ca_file_replaces_the_public_authorities(authority: Authority) -> None:
-    own = AuthingTransport(authority.file)
-    public = AuthingTransport(None)
-    assert len(own.tls.get_ca_certs()) == 1
-    assert len(public.tls.get_ca_certs()) > 50
-
-
-def test_tls_begins_at_1_2(authority: Authority) -> None:
-    transport = AuthingTransport(authority.file)
-    assert transport.tls.minimum_version is ssl.TLSVersion.TLSv1_2
+def test_a_ca_file_replaces_the_public_authorities_and_tls_begins_at_1_2(
+    authority: Authority,
+) -> None:
+    own, public = AuthingTransport(authority.file).tls, AuthingTransport(None).tls
+    assert len(own.get_ca_certs()) == 1
+    assert len(public.get_ca_certs()) > 50
+    assert own.minimum_version is public.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])

@@ -79,21 +79,7 @@ async def test_a_legacy_token_gives_user_unionid_and_issue_time() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        {"unionid": UNIONID, "id": USER_ID, "clientId": POOL},
         {"email": None, "id": USER_ID, "clientId": POOL},
-        {
-            "type": "user",
-            "userPoolId": POOL,
-            "appId": None,
-            "arn": f"arn:cn:authing:{POOL}:user:{USER_ID}",
-            "id": USER_ID,
-            "userId": USER_ID,
-            "_id": USER_ID,
-            "phone": None,
-            "unionid": None,
-            "openid": None,
-            "clientId": POOL,
-        },
         {"_id": USER_ID, "userPoolId": POOL, "set by a pipeline": "anything"},
     ],
 )
