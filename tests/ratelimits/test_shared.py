@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from app.errors import RateLimited
 from app.ratelimits import RateLimiter
+from app.sessions.ports import RateLimit
 from app.store_url import RedisUrl, parse_store_url
 from app.stores.redis import open_redis_store
 from tests.ratelimits.conftest import ADDRESS, Timer, admitted
@@ -24,50 +25,48 @@ NOT_WORTH_WAITING = 0.3 + 0.6
 """Seconds: the deadline, and how late a busy machine may be."""
 
 
+class Instance(Protocol):
+    """Opens the limiter of one instance of the service."""
+
+    async def __call__(self, url: str = ..., **more: Any) -> RateLimiter: ...
+
+
 @pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
+async def instance(valkey: Server, events: RecordedEvents, timer: Timer) -> AsyncIterator[Instance]:
     async with AsyncExitStack() as stack:
-        yield stack
+
+        async def opened(url: str = valkey.url, **more: Any) -> RateLimiter:
+            address = parse_store_url(url)
+            assert isinstance(address, RedisUrl)
+            store = await stack.enter_async_context(open_redis_store(address, RecordedEvents()))
+            fixed: dict[str, Any] = {"secret": lambda: SECRET, "clock": timer, "events": events}
+            return RateLimiter(store.count, **fixed | more)
+
+        yield opened
 
 
-async def instance(
-    stack: AsyncExitStack,
-    url: str,
-    *,
-    events: RecordedEvents | None = None,
-    timer: Timer | None = None,
-    **more: Any,
-) -> RateLimiter:
-    """The limiter of one instance of the service."""
-    address = parse_store_url(url)
-    assert isinstance(address, RedisUrl)
-    store = await stack.enter_async_context(open_redis_store(address, RecordedEvents()))
-    more = {"secret": lambda: SECRET, "clock": timer or Timer(), **more}
-    return RateLimiter(store.count, events=events or RecordedEvents(), **more)
+@pytest.fixture
+async def limit(instance: Instance) -> RateLimit:
+    return (await instance()).limit("login", "30/minute")
 
 
 @pytest.mark.parametrize("servers", ["valkey", "valkey_sentinels"])
-async def test_instances_count_together(
-    stack: AsyncExitStack, request: pytest.FixtureRequest, events: RecordedEvents, servers: str
+async def test_instances_count_together_and_admit_exactly_the_limit(
+    instance: Instance, request: pytest.FixtureRequest, events: RecordedEvents, servers: str
 ) -> None:
     url = request.getfixturevalue(servers).url
-    first, second = [
-        (await instance(stack, url, events=events, **PATIENT)).limit("login", "30/hour")
-        for _ in range(2)
-    ]
-    assert await admitted(first, 20) == 20
-    assert await admitted(second, 20) == 10
-    assert await admitted(first, 5) == 0
-    assert events.names == []
+    limits = [(await instance(url, **PATIENT)).limit("login", "30/hour") for _ in range(4)]
+    counts = await asyncio.gather(*(admitted(limit, 1) for limit in limits for _ in range(50)))
+    assert (sum(counts), events.names) == (30, [])
 
 
 # --- what is kept there ---
 
 
 async def test_counts_are_stored_under_keyed_hashes_and_expire(
-    stack: AsyncExitStack, valkey: Server
+    instance: Instance, valkey: Server
 ) -> None:
-    limiter = await instance(stack, valkey.url, **PATIENT)
+    limiter = await instance(**PATIENT)
     await limiter.limit("login", "30/minute")(ADDRESS)
     await limiter.limit("refresh", "60/minute")(SESSION)
     keys = valkey.cli("KEYS", "*")
@@ -80,18 +79,18 @@ async def test_counts_are_stored_under_keyed_hashes_and_expire(
 
 
 async def test_instances_with_another_secret_compute_other_hashes(
-    stack: AsyncExitStack, valkey: Server
+    instance: Instance, valkey: Server
 ) -> None:
     for secret in (SECRET, SECRET, b"another"):
-        limiter = await instance(stack, valkey.url, **PATIENT, secret=lambda key=secret: key)
+        limiter = await instance(**PATIENT, secret=lambda key=secret: key)
         await limiter.limit("login", "30/minute")(ADDRESS)
     assert len(valkey.cli("KEYS", "*")) == 2
 
 
 async def test_a_refusal_announces_when_one_more_is_possible(
-    stack: AsyncExitStack, valkey: Server
+    instance: Instance, valkey: Server
 ) -> None:
-    limit = (await instance(stack, valkey.url, **PATIENT)).limit("login", "2/second")
+    limit = (await instance(**PATIENT)).limit("login", "2/second")
     assert await admitted(limit, 2) == 2
     with pytest.raises(RateLimited) as refused:
         await limit(ADDRESS)
@@ -100,24 +99,12 @@ async def test_a_refusal_announces_when_one_more_is_possible(
     await limit(ADDRESS)
 
 
-async def test_200_concurrent_requests_admit_exactly_the_limit(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents
-) -> None:
-    limits = [
-        (await instance(stack, valkey.url, events=events, **PATIENT)).limit("login", "30/hour")
-        for _ in range(4)
-    ]
-    counts = await asyncio.gather(*(admitted(limit, 1) for limit in limits for _ in range(50)))
-    assert (sum(counts), events.names) == (30, [])
-
-
 # --- when the store is down or slow ---
 
 
 async def test_the_local_limit_applies_without_the_store(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents
+    limit: RateLimit, valkey: Server, events: RecordedEvents
 ) -> None:
-    limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
     assert await admitted(limit, 40) == 30
     valkey.kill()
     started = time.monotonic()
@@ -129,9 +116,8 @@ async def test_the_local_limit_applies_without_the_store(
 
 
 async def test_a_hanging_store_delays_one_request_for_a_moment(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents
+    limit: RateLimit, valkey: Server, events: RecordedEvents
 ) -> None:
-    limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
     assert await admitted(limit, 1) == 1
     valkey.freeze()
     started = time.monotonic()
@@ -143,9 +129,8 @@ async def test_a_hanging_store_delays_one_request_for_a_moment(
 
 
 async def test_concurrent_requests_wait_together_for_a_hanging_store(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents
+    limit: RateLimit, valkey: Server, events: RecordedEvents
 ) -> None:
-    limit = (await instance(stack, valkey.url, events=events)).limit("login", "30/minute")
     valkey.freeze()
     started = time.monotonic()
     counts = await asyncio.gather(*(admitted(limit, 1) for _ in range(200)))
@@ -177,9 +162,9 @@ async def test_a_late_reply_from_before_an_outage_does_not_end_it(
 
 
 async def test_one_request_probes_after_the_cooldown_and_others_do_not_wait(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents, timer: Timer
+    instance: Instance, valkey: Server, events: RecordedEvents, timer: Timer
 ) -> None:
-    limiter = await instance(stack, valkey.url, events=events, timer=timer, **PATIENT)
+    limiter = await instance(**PATIENT)
     limit = limiter.limit("login", "30/minute")
     valkey.kill()
     await limit(ADDRESS)
@@ -196,9 +181,9 @@ async def test_one_request_probes_after_the_cooldown_and_others_do_not_wait(
 
 
 async def test_counting_resumes_when_the_store_is_back(
-    stack: AsyncExitStack, valkey: Server, events: RecordedEvents, timer: Timer
+    instance: Instance, valkey: Server, events: RecordedEvents, timer: Timer
 ) -> None:
-    limiter = await instance(stack, valkey.url, events=events, timer=timer)
+    limiter = await instance()
     limit = limiter.limit("login", "30/hour")
     assert await admitted(limit, 29) == 29
     valkey.freeze()
@@ -215,9 +200,9 @@ async def test_counting_resumes_when_the_store_is_back(
 
 
 async def test_an_abandoned_reply_reaches_no_other_request(
-    stack: AsyncExitStack, valkey: Server, timer: Timer
+    instance: Instance, valkey: Server, timer: Timer
 ) -> None:
-    limiter = await instance(stack, valkey.url, timer=timer)
+    limiter = await instance()
     full, empty = limiter.limit("login", "1/hour"), limiter.limit("refresh", "1000/hour")
     assert await admitted(full, 2) == 1
     for _ in range(6):

@@ -3,15 +3,10 @@
 A factory gets an empty folder and gives an open store. The tests in `contract` know the ports only.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +14,7 @@ from app.sessions.ports import Stores
 from app.stores.sqlite import open_sqlite_store
 
 StoreFactory: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Stores]]
-OpenStore: TypeAlias = Callable[[], AbstractContextManager[Stores]]
+Call: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 @asynccontextmanager
@@ -30,7 +25,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Stores]:
 
 @asynccontextmanager
 async def sqlite_restarting(folder: Path) -> AsyncIterator[Stores]:
-    yield restarting(lambda: open_sqlite_store(folder / "sessions.db"))
+    yield stores_over(_Restarting(folder / "sessions.db").call)
 
 
 FACTORIES: dict[str, StoreFactory] = {"sqlite": sqlite, "sqlite-restarting": sqlite_restarting}
@@ -39,38 +34,33 @@ SERVERS = {"valkey": "valkey", "valkey-sentinels": "valkey_sentinels"}
 """The stores behind real servers, by the fixture that starts them."""
 
 
+class _Port:
+    def __init__(self, name: str, call: Call) -> None:
+        self._name, self._call = name, call
+
+    def __getattr__(self, command: str) -> Any:
+        return partial(self._call, self._name, command)
+
+
+def stores_over(call: Call) -> Stores:
+    """Stores whose commands are `call(port, command, ...)`."""
+    ports: Any = {port.name: _Port(port.name, call) for port in fields(Stores)}
+    return Stores(**ports)
+
+
 class _Restarting:
     """Opens a store for each command, as after a restart. Overlapping ones share one opening."""
 
-    def __init__(self, open_store: OpenStore) -> None:
-        self._open_store, self._stack, self._users = open_store, ExitStack(), 0
+    def __init__(self, file: Path) -> None:
+        self._file, self._stack, self._users = file, ExitStack(), 0
 
-    @contextmanager
-    def opened(self) -> Iterator[Stores]:
+    async def call(self, port: str, command: str, *args: Any, **more: Any) -> Any:
         if self._users == 0:
-            self._stores = self._stack.enter_context(self._open_store())
+            self._stores = self._stack.enter_context(open_sqlite_store(self._file))
         self._users += 1
         try:
-            yield self._stores
+            return await getattr(getattr(self._stores, port), command)(*args, **more)
         finally:
             self._users -= 1
             if self._users == 0:
                 self._stack.close()
-
-
-class _Port:
-    def __init__(self, store: _Restarting, name: str) -> None:
-        self._store, self._name = store, name
-
-    def __getattr__(self, command: str) -> Any:
-        async def run(*args: Any, **kwargs: Any) -> Any:
-            with self._store.opened() as stores:
-                return await getattr(getattr(stores, self._name), command)(*args, **kwargs)
-
-        return run
-
-
-def restarting(open_store: OpenStore) -> Stores:
-    store = _Restarting(open_store)
-    ports: Any = {port.name: _Port(store, port.name) for port in fields(Stores)}
-    return Stores(**ports)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.sessions.models import Ban, End, Session
-from app.sessions.ports import Maintenance, Rotation, Stores, TicketLease
+from app.sessions.ports import Rotation, Stores, TicketLease
+from tests.stores.factories import stores_over
 from tests.stores.redis.opening import PATIENCE, opened
 from tests.support.valkey.process import Monitor
 from tests.support.valkey.servers import SentinelTrio, Server
@@ -55,39 +56,6 @@ class ExpiryClock:
                     self._deadlines.pop(key, None)
 
 
-class _TimedPort:
-    """One port of the store; tells the clock what time each command is run at."""
-
-    def __init__(self, port: object, clock: ExpiryClock) -> None:
-        self._port = port
-        self._clock = clock
-
-    def __getattr__(self, name: str) -> Any:
-        async def command(*args: Any, **kwargs: Any) -> Any:
-            times = list(filter(None, map(_time_of, args)))
-            if times:
-                self._clock.turn(times[-1])  # a session's, not that of its lease
-            return await getattr(self._port, name)(*args, **kwargs)
-
-        return command
-
-
-class _TimedMaintenance(Maintenance):
-    def __init__(self, maintenance: Maintenance, clock: ExpiryClock) -> None:
-        self._maintenance = maintenance
-        self._clock = clock
-
-    async def purge(self, now: datetime) -> int:
-        assert await self._maintenance.purge(now) == 0, "keys expire by themselves"
-        return self._clock.expire(now)
-
-    async def count_sessions(self, now: datetime) -> int | None:
-        return await self._maintenance.count_sessions(now)
-
-    async def check_writable(self) -> None:
-        await self._maintenance.check_writable()
-
-
 def _time_of(argument: object) -> datetime | None:
     match argument:
         case datetime():
@@ -106,8 +74,15 @@ async def timed_redis_store(servers: Server | SentinelTrio) -> AsyncIterator[Sto
     with Monitor(master) as monitor:
         clock = ExpiryClock(master, monitor)
         async with opened(servers.url, command_timeout=PATIENCE) as stores:
-            tickets: Any = _TimedPort(stores.tickets, clock)
-            sessions: Any = _TimedPort(stores.sessions, clock)
-            bans: Any = _TimedPort(stores.bans, clock)
-            maintenance = _TimedMaintenance(stores.maintenance, clock)
-            yield Stores(tickets, sessions, bans, stores.history, maintenance)
+
+            async def call(port: str, command: str, *args: Any, **more: Any) -> Any:
+                times = list(filter(None, map(_time_of, args)))
+                if times:
+                    clock.turn(times[-1])  # a session's, not that of its lease
+                outcome = await getattr(getattr(stores, port), command)(*args, **more)
+                if command == "purge":
+                    assert outcome == 0, "keys expire by themselves"
+                    return clock.expire(*times)
+                return outcome
+
+            yield stores_over(call)

@@ -37,20 +37,8 @@ WRITES_FIELDS = {"HSET", "HSETNX", "XADD"}
 WRITES_A_VALUE = {"SET", "ZADD", "RPUSH", "INCR", "INCRBY"}
 LEAVES_NOTHING_NEW = {
     *("HDEL", "DEL", "ZREM", "LPOP", "EXPIRE", "PERSIST", "PEXPIRE", "ZREMRANGEBYSCORE", "XTRIM"),
-    *(
-        "LTRIM",
-        "EXISTS",
-        "TTL",
-        "PTTL",
-        "GET",
-        "TYPE",
-        "HGET",
-        "HMGET",
-        "HGETALL",
-        "LRANGE",
-        "LINDEX",
-    ),
-    *("ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT", "XRANGE"),
+    *("LTRIM", "EXISTS", "TTL", "PTTL", "GET", "TYPE", "HGET", "HMGET", "HGETALL", "LRANGE"),
+    *("LINDEX", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT", "XRANGE"),
     *("EVAL", "EVALSHA", "SCRIPT", "CONFIG", "INFO", "PING", "TIME", "BGREWRITEAOF"),
     *("HELLO", "CLIENT", "COMMAND", "ECHO", "ROLE", "SELECT", "WAIT"),
 }

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -99,29 +99,35 @@ async def _longest_pause(of: asyncio.Task[Any]) -> float:
     return longest
 
 
-async def test_a_lock_of_another_program_makes_the_store_unavailable_and_blocks_nothing_else(
-    engine: SqliteEngine, file: Path
-) -> None:
+@pytest.fixture
+def lock(engine: SqliteEngine, file: Path) -> Iterator[sqlite3.Connection]:
+    """Another program, in a transaction that writes."""
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        for _ in range(2):
-            writing = asyncio.create_task(engine.run(write("a")))
-            assert await _longest_pause(writing) < 0.5
-            with pytest.raises(StoreUnavailable):
-                await writing
-        other.execute("ROLLBACK")
-        assert await engine.run(write("b")) == 1
+        yield other
+
+
+async def test_a_lock_of_another_program_makes_the_store_unavailable_and_blocks_nothing_else(
+    engine: SqliteEngine, lock: sqlite3.Connection
+) -> None:
+    for _ in range(2):
+        writing = asyncio.create_task(engine.run(write("a")))
+        assert await _longest_pause(writing) < 0.5
+        with pytest.raises(StoreUnavailable):
+            await writing
+    lock.execute("ROLLBACK")
+    assert await engine.run(write("b")) == 1
     assert await engine.run(read_all) == ["b"]
 
 
-async def test_a_lock_that_is_soon_released_is_waited_for(engine: SqliteEngine, file: Path) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        waiting = asyncio.create_task(engine.run(write("a")))
-        await asyncio.sleep(0.1)
-        assert not waiting.done()
-        other.execute("ROLLBACK")
-        assert await waiting == 1
+async def test_a_lock_that_is_soon_released_is_waited_for(
+    engine: SqliteEngine, lock: sqlite3.Connection
+) -> None:
+    waiting = asyncio.create_task(engine.run(write("a")))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    lock.execute("ROLLBACK")
+    assert await waiting == 1
 
 
 def _allow_pages(more: int) -> Callable[[sqlite3.Connection], None]:

@@ -3,23 +3,35 @@
 import asyncio
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
+from app.errors import StartupError
 from app.stores.sqlite.engine import SqliteEngine
-from tests.stores.engine_table import SCHEMA, read_all, write
+from tests.stores.engine_table import SCHEMA, Command, read_all, write
 
-Refusal: TypeAlias = Callable[..., str]
 Make: TypeAlias = Callable[[Path], object]
 LATER = "ALTER TABLE notes ADD COLUMN author TEXT"
 
 
-def open_and_close(file: Path) -> None:
-    SqliteEngine(file, [SCHEMA]).close()
+def run(file: Path, *commands: Command, migrations: Sequence[str] = (SCHEMA,)) -> list[Any]:
+    """Open the file, run the commands, and close it."""
+    with closing(SqliteEngine(file, migrations)) as engine:
+        return [asyncio.run(engine.run(command)) for command in commands]
+
+
+def refusal(file: Path, *, migrations: Sequence[str] = (SCHEMA,)) -> str:
+    """The one line by which the file is refused."""
+    with pytest.raises(StartupError) as caught:
+        run(file, migrations=migrations)
+    line = str(caught.value)
+    assert line.startswith("STORE_URL: ")
+    assert "\n" not in line
+    return line
 
 
 # --- opened ---
@@ -35,49 +47,39 @@ def test_the_files_are_made_for_their_owner_only(engine: SqliteEngine, file: Pat
 def test_missing_folders_are_made_also_behind_a_link(file: Path) -> None:
     target = file.parent / "data" / "deeper" / "notes.db"
     file.symlink_to(target)
-    open_and_close(file)
+    run(file)
     assert target.is_file()
 
 
 def test_an_empty_file_is_initialised(file: Path) -> None:
     file.touch()
-    with closing(SqliteEngine(file, [SCHEMA])) as engine:
-        assert asyncio.run(engine.run(write("a"))) == 1
+    assert run(file, write("a")) == [1]
 
 
 def test_written_data_survives_a_restart(file: Path) -> None:
     for text in "abc":
-        with closing(SqliteEngine(file, [SCHEMA])) as engine:
-            asyncio.run(engine.run(write(text)))
-    with closing(SqliteEngine(file, [SCHEMA])) as engine:
-        assert asyncio.run(engine.run(read_all)) == ["a", "b", "c"]
+        run(file, write(text))
+    assert run(file, read_all) == [["a", "b", "c"]]
 
 
 # --- in use ---
 
 
-def test_a_second_opening_is_refused_until_the_first_has_closed(
-    file: Path, refusal: Refusal
-) -> None:
-    with closing(SqliteEngine(file, [SCHEMA])) as first:
-        assert "in use" in refusal(file)
-        assert asyncio.run(first.run(write("a"))) == 1
-    open_and_close(file)
-
-
-def test_a_second_opening_by_another_name_is_refused_too(
-    engine: SqliteEngine, file: Path, refusal: Refusal
-) -> None:
+def test_a_second_opening_by_any_name_is_refused_until_the_first_has_closed(file: Path) -> None:
     alias = file.with_name("alias.db")
     alias.symlink_to(file)
-    assert "in use" in refusal(alias)
+    with closing(SqliteEngine(file, [SCHEMA])) as first:
+        assert "in use" in refusal(file)
+        assert "in use" in refusal(alias)
+        assert asyncio.run(first.run(write("a"))) == 1
+    run(file)
 
 
 # --- not ours ---
 
 
 def make_damaged(file: Path) -> None:
-    open_and_close(file)
+    run(file)
     file.write_bytes(file.read_bytes()[:1000])
 
 
@@ -107,7 +109,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
 
 @pytest.mark.parametrize(("make", "reason"), REFUSED.values(), ids=REFUSED)
 def test_a_file_that_is_not_ours_is_refused_and_left_as_it_was(
-    file: Path, refusal: Refusal, make: Make, reason: str
+    file: Path, make: Make, reason: str
 ) -> None:
     make(file)
     before = file.read_bytes()
@@ -115,12 +117,10 @@ def test_a_file_that_is_not_ours_is_refused_and_left_as_it_was(
     assert file.read_bytes() == before
 
 
-def test_a_schema_of_a_newer_version_is_refused_and_stays_usable(
-    file: Path, refusal: Refusal
-) -> None:
-    SqliteEngine(file, [SCHEMA, LATER]).close()
-    assert "newer version (schema 2)" in refusal(file, migrations=[SCHEMA])
-    SqliteEngine(file, [SCHEMA, LATER]).close()
+def test_a_schema_of_a_newer_version_is_refused_and_stays_usable(file: Path) -> None:
+    run(file, migrations=[SCHEMA, LATER])
+    assert "newer version (schema 2)" in refusal(file)
+    run(file, migrations=[SCHEMA, LATER])
 
 
 # --- brought up to date ---
@@ -131,39 +131,32 @@ def _columns(db: sqlite3.Connection) -> list[str]:
 
 
 def test_a_file_of_an_older_version_is_migrated_with_its_data(file: Path) -> None:
-    with closing(SqliteEngine(file, [SCHEMA])) as engine:
-        asyncio.run(engine.run(write("a")))
+    run(file, write("a"))
     for _ in range(2):  # each step is taken once
-        with closing(SqliteEngine(file, [SCHEMA, LATER])) as engine:
-            assert asyncio.run(engine.run(_columns)) == ["text", "attachment", "author"]
-            assert asyncio.run(engine.run(read_all)) == ["a"]
+        columns, notes = run(file, _columns, read_all, migrations=[SCHEMA, LATER])
+        assert (columns, notes) == (["text", "attachment", "author"], ["a"])
 
 
-def test_a_failed_migration_is_rolled_back(file: Path, refusal: Refusal) -> None:
-    with closing(SqliteEngine(file, [SCHEMA])) as engine:
-        asyncio.run(engine.run(write("a")))
+def test_a_failed_migration_is_rolled_back(file: Path) -> None:
+    run(file, write("a"))
     refusal(file, migrations=[SCHEMA, f"{LATER}; ALTER TABLE missing ADD COLUMN more TEXT"])
-    with closing(SqliteEngine(file, [SCHEMA])) as engine:
-        assert asyncio.run(engine.run(_columns)) == ["text", "attachment"]
-        assert asyncio.run(engine.run(read_all)) == ["a"]
+    assert run(file, _columns, read_all) == [["text", "attachment"], ["a"]]
 
 
 # --- not usable ---
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     # A file stands where a folder is needed; permissions would not stop root.
     (tmp_path / "data").write_text("a file")
     assert "cannot write" in refusal(tmp_path / "data" / "notes.db")
 
 
-def test_a_folder_in_the_place_of_the_file_is_refused(file: Path, refusal: Refusal) -> None:
+def test_a_folder_in_the_place_of_the_file_is_refused(file: Path) -> None:
     file.mkdir()
     refusal(file)
 
 
-def test_a_database_in_memory_is_refused(
-    tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "write-ahead" in refusal(Path(":memory:"))

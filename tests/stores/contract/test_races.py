@@ -5,12 +5,9 @@ from collections import Counter
 from itertools import chain
 from typing import Any
 
-import pytest
-
 from app.sessions.models import EndReason
 from app.sessions.outcomes import (
     Acquired,
-    Active,
     AlreadyUsed,
     Banned,
     Ended,
@@ -20,24 +17,10 @@ from app.sessions.outcomes import (
     Replayed,
     Reused,
     Rotated,
-    Unknown,
 )
 from app.sessions.ports import Stores
-from tests.stores.builders import DAY, IDLE, LEASE, NOW, ONE, SUBJECT, ban_of, lease_of
-from tests.stores.steps import (
-    Act,
-    acquire,
-    active_ids,
-    add,
-    create,
-    end,
-    play,
-    purge,
-    put,
-    rotate,
-    run,
-    touch,
-)
+from tests.stores.builders import DAY, LEASE, NOW, ONE, SUBJECT, ban_of, lease_of
+from tests.stores.steps import Act, acquire, active_ids, add, create, end, play, put, rotate, run
 
 CALLERS = 100
 NAMES = [f"session-{number}" for number in range(CALLERS)]
@@ -82,19 +65,6 @@ async def test_one_of_100_concurrent_ends_is_reported_as_changed(store: Stores) 
     await run(store, add())
     outcomes = await together(store, *[end()] * CALLERS)
     assert Counter(outcomes) == {LOGGED_OUT: CALLERS - 1, CHANGED: 1}
-
-
-@pytest.mark.long
-async def test_a_purge_deletes_thousands_of_due_sessions(store: Stores) -> None:
-    names = [f"session-{number}" for number in range(2001)]
-    await together(store, *(add(name, subject=name) for name in names))
-    await run(store, add("alive", expires_at=NOW + IDLE + 8 * DAY))
-    due = NOW + IDLE + 7 * DAY
-    await play(
-        store,
-        *((purge(due), len(names)), (purge(due), 0), (touch(0, due, names[-1]), Unknown())),
-        (touch(0, due, "alive"), Active),
-    )
 
 
 # --- logins ---
