@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 
@@ -29,15 +29,6 @@ class Dump:
     def _has(self, spelling: bytes) -> bool:
         assert len(spelling) >= _WINDOW, "too short to be told from chance"
         return spelling[:_WINDOW] in self._beginnings and spelling in self._content
-
-
-class AtRest(Protocol):
-    """One empty store, and its bytes after use."""
-
-    @property
-    def url(self) -> str: ...
-
-    def dump(self) -> Dump: ...
 
 
 class Files:

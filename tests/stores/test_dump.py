@@ -25,7 +25,7 @@ from app.sandbox.personas import Persona
 from app.sessions.login import Login
 from app.sessions.models import Device, TokenPair
 from tests.commands.environment import POOL_ID, POOL_SECRET, enter, minimal
-from tests.stores.dump import AtRest, Dump, Files, Keys
+from tests.stores.dump import Dump, Files, Keys
 
 JWS = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 LOGINS = int(os.environ.get("DUMP_LOGINS", "100"))
@@ -55,7 +55,7 @@ def secrets_of(pair: TokenPair) -> Iterator[str | bytes]:
 
 
 @pytest.fixture(params=["sqlite", "valkey"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AtRest]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files | Keys]:
     if request.param == "sqlite":
         yield Files(tmp_path / "data")
     else:
@@ -64,7 +64,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AtRest]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, store: AtRest, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, store: Files | Keys, monkeypatch: pytest.MonkeyPatch) -> Settings:
     enter(tmp_path, monkeypatch, **minimal(tmp_path))
     keyfile.add(tmp_path / "keys.json", "oct")
     return load_settings(
@@ -77,7 +77,7 @@ def settings(tmp_path: Path, store: AtRest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_copy_of_the_store_contains_no_credential_and_nothing_personal(
-    settings: Settings, store: AtRest
+    settings: Settings, store: Files | Keys
 ) -> None:
     sandbox = Sandbox(SandboxOptions(user_pool_id=POOL_ID, user_pool_secret=POOL_SECRET))
     wire = Wire(sandbox.app)

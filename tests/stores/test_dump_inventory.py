@@ -1,18 +1,25 @@
-"""docs/privacy.md names exactly the columns and fields that the stores contain."""
+"""What stores contain: exactly the columns and fields that docs/privacy.md names, and of an erased
+user nothing. The names of keys count too: there are subjects in some.
+"""
 
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from app.store_url import parse_store_url
+from tests.stores.dump import Keys
 from tests.stores.user_journey import everything_that_happens_to
-from tests.support.running_app import running_app
+from tests.support.running_app import RunningApp, running_app
 from tests.support.valkey.process import Monitor, Server
 
 Column = tuple[str, str]
 """A record and what is in it: a table and a column, or a kind of keys and a field."""
+LIMITS = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
 PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
 KINDS = {
     "sessions": r"\{tg\}:session:.+",
@@ -82,7 +89,6 @@ async def test_the_inventory_names_every_column_of_sqlite(tmp_path: Path) -> Non
 
 
 async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: Server) -> None:
-    limits = {"rate_limit_login": "9999/minute", "rate_limit_refresh": "9999/minute"}
     with Monitor(valkey) as monitor:
         async with running_app(
             tmp_path,
@@ -90,7 +96,7 @@ async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: 
             session_one_per_device_type=True,
             session_max_per_user=1,
             authing_management_url="http://localhost",
-            **limits,
+            **LIMITS,
         ) as running:
             await everything_that_happens_to(running, "lin")
             tokens = await running.log_in("lin")
@@ -98,3 +104,61 @@ async def test_the_inventory_names_every_field_of_redis(tmp_path: Path, valkey: 
             await running.phone.get("/readyz")
         found = {column for command in monitor.commands() for column in written(command)}
     assert found == documented("Redis")
+
+
+# --- Redis, after use ---
+
+
+@pytest.fixture
+def keys(valkey: Server) -> Iterator[Keys]:
+    with closing(Keys(valkey)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def running(tmp_path: Path, keys: Keys) -> AsyncIterator[RunningApp]:
+    async with running_app(
+        tmp_path, store_url=parse_store_url(keys.url), session_one_per_device_type=True, **LIMITS
+    ) as opened:
+        yield opened
+
+
+async def test_an_erased_user_is_gone_from_redis_within_a_second(
+    running: RunningApp, keys: Keys
+) -> None:
+    theirs = await everything_that_happens_to(running, "chen")
+    tokens = await everything_that_happens_to(running, "lin")
+    subject, other = tokens["user"]["sub"], theirs["user"]["sub"]
+    assert keys.dump().holds(subject)
+
+    began = time.monotonic()
+    assert (await running.delete("/v1/me", tokens)).status_code == 204
+    dump = keys.dump()
+
+    assert time.monotonic() - began < 1
+    assert not dump.holds(subject)
+    assert dump.holds(other)
+
+
+async def test_an_ended_session_has_no_profile_in_redis(running: RunningApp, keys: Keys) -> None:
+    await everything_that_happens_to(running, "lin")
+    sessions = [keys.fields(name) for name in keys.names() if b":session:" in name]
+    with_profile = [fields for fields in sessions if b"encrypted_profile" in fields]
+    assert len(with_profile) == 1
+    assert len(sessions) > len(with_profile)
+    assert b"end_reason" not in with_profile[0]
+    assert not any(b"key_thumbprint" in fields for fields in sessions)  # the bound one has ended
+
+
+async def test_every_key_expires_except_a_ban_without_end(running: RunningApp, keys: Keys) -> None:
+    tokens = await everything_that_happens_to(running, "lin")
+    subject: str = tokens["user"]["sub"]
+    for_now = {"reason": "spam", "until": "2030-01-01T00:00:00Z"}
+    await running.backend("PUT", subject, "ban", for_now)
+    await running.phone.get("/readyz")
+    assert keys.without_end() == []
+
+    await running.backend("PUT", subject, "ban", {"reason": "fraud"})
+
+    without_end = sorted(name.split(b":")[1] for name in keys.without_end())
+    assert without_end == [b"ban", b"bans"]  # the ban and its entry in the index

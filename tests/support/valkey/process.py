@@ -50,17 +50,6 @@ def _of_the_wheel() -> str | None:
     return next((str(file.locate()) for file in files if file.name == "valkey-server"), None)
 
 
-def start_together(servers: Sequence["Server"]) -> None:
-    for server in servers:
-        server.launch()
-    for server in servers:
-        server.wait_until_ready()
-
-
-def addresses(servers: Sequence["Server"]) -> str:
-    return ",".join(f"127.0.0.1:{server.port}" for server in servers)
-
-
 class Server:
     """A server on a port of 127.0.0.1 that is its own until `close`. Not started at first.
 

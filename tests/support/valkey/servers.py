@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from tests.support.processes import soon
-from tests.support.valkey.process import PLAIN, Server, addresses, start_together
+from tests.support.valkey.process import PLAIN, Server
 
 __all__ = ["SentinelTrio", "Server", "sentinel_trio", "standalone"]
 
@@ -47,7 +47,8 @@ class SentinelTrio:
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://{addresses(self.sentinels)}/{SERVICE}"
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{SERVICE}"
 
     @property
     def master(self) -> Server:
@@ -106,9 +107,11 @@ def sentinel_trio(folder: Path) -> Iterator[SentinelTrio]:
         replica.arguments = (*PLAIN, "--replicaof", "127.0.0.1", str(master.port))
         _configure(watchers, master, replica)
         # The sentinels come last: a master that is slow to start would be replaced by its replica.
-        start_together([master, replica])
+        master.start()
+        replica.start()
         soon(lambda: _follows(replica, master))
-        start_together(watchers)
+        for watcher in watchers:
+            watcher.start()
         first, second, third = watchers
         trio = SentinelTrio((master, replica), (first, second, third))
         # On a machine that stalls for a second they change places all the same.
