@@ -2,11 +2,16 @@
 
 import base64
 import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import pytest
+import redis
 
 from app.adapters import authing_client
 from app.api.schemas import LoginRequest, RefreshRequest
@@ -17,11 +22,12 @@ from tests.commands.environment import POOL_SECRET
 from tests.e2e import error_scenarios
 from tests.e2e.conftest import Authing, Serve, Service, client
 from tests.e2e.error_scenarios import IDEMPOTENCY_KEY, PERSONA
-from tests.e2e.store_backends import Open, redis_with_a_password, sqlite_file
 from tests.support.leaks import FORMS, found, searched
 from tests.support.otlp import collector
 from tests.support.running_app import RunningApp
 from tests.support.valkey import ports
+from tests.support.valkey.process import ProgramMissing
+from tests.support.valkey.servers import standalone
 
 THE_ELEVEN = {
     *("pool-secret", "verify-key", "signing-key", "master-key", "redis-password", "ticket"),
@@ -31,6 +37,62 @@ THE_ELEVEN = {
 CONSTANT_PART = 120  # of Authing's token: its claims begin with the user, and end with the times
 TOKEN_SECRET = "made-up-token-secret-31415926535"
 SERVICE_KEY = "made-up-service-key-27182818284590"
+
+
+# --- stores of a running service ---
+
+
+@dataclass(frozen=True)
+class Backend:
+    """`url` is a STORE_URL, `secrets` is what is secret in it.
+
+    `content` gives every byte of the store as one character; `break_store` makes it unusable.
+    """
+
+    url: str
+    secrets: dict[str, str]
+    content: Callable[[], str]
+    break_store: Callable[[], None]
+
+
+Open: TypeAlias = Callable[[Path], AbstractContextManager[Backend]]
+
+
+@contextmanager
+def sqlite_file(folder: Path) -> Iterator[Backend]:
+    file = folder / "sessions.db"
+
+    def content() -> str:
+        return "".join(path.read_bytes().decode("latin-1") for path in folder.glob("sessions.db*"))
+
+    def break_store() -> None:
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("DROP TABLE sessions")
+
+    yield Backend(f"sqlite:///{file}", {}, content, break_store)
+
+
+@contextmanager
+def redis_with_a_password(folder: Path) -> Iterator[Backend]:
+    password = "c4nary-of-redis-31622776601683793319"
+    home = folder / "valkey"
+    try:
+        server = standalone(home, extra=("--rdbcompression", "no"))
+        with server as running:
+            running.cli("CONFIG", "SET", "requirepass", password)
+            url = f"redis://:{password}@127.0.0.1:{running.port}/0"
+
+            def content() -> str:
+                with closing(redis.Redis.from_url(url)) as client:
+                    client.save()
+                return (home / "dump.rdb").read_bytes().decode("latin-1")
+
+            yield Backend(url, {"redis-password": password}, content, running.kill)
+    except ProgramMissing as missing:
+        pytest.skip(str(missing))
+
+
+# --- the search ---
 
 
 def personal(record: dict[str, Any]) -> dict[str, str]:

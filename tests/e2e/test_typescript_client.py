@@ -1,4 +1,4 @@
-"""A TypeScript client that generators make from docs/openapi.json."""
+"""Clients of npm: one that generators make from docs/openapi.json, two that know RFC 9449."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from tests.e2e.conftest import Authing, Serve
 from tests.support.programs import npm_installed
 
 SOURCE = Path(__file__).with_name("typescript_client")
+DPOP_CLIENTS = Path(__file__).with_name("dpop_clients")
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
@@ -36,3 +37,29 @@ def test_a_generated_client_has_exact_types_and_works(
         "ended": "revoked, relaunch_wechat",
         "revoked": 200,
     }
+
+
+@pytest.fixture(scope="session")
+def dpop_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("npm") / "dpop_clients"
+    return npm_installed(DPOP_CLIENTS, folder) / "client.mjs"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["dpop ES256", "dpop Ed25519", "jose ES256", "jose EdDSA"])
+def test_a_client_that_knows_dpop_is_bound_refreshes_and_is_replayed(
+    serve: Serve, settings: dict[str, str], authing: Authing, dpop_client: Path, kind: str
+) -> None:
+    service = serve(**settings)
+    command = ("node", str(dpop_client), *kind.split(), service.url, authing.ticket())
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    found = json.loads(printed)
+    copied = found.pop("refreshToken")
+    assert found == {
+        "nonceRequests": 1,
+        "sameLogin": True,
+        "outcomes": ["rotated", "replayed"],
+        "sameSuccessor": True,
+        "bound": True,
+    }
+    assert service.refresh(copied).json()["code"] == "proof_required"

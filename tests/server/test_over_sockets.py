@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Coroutine
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,8 +74,8 @@ async def _accepted_in_two_rounds(number: int) -> int:
 )
 @pytest.mark.long
 async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
-    program = Program(tmp_path, "-m", "app", "sandbox", environment=os.environ | {"PORT": "0"})
-    try:
+    environment = os.environ | {"PORT": "0"}
+    with closing(Program(tmp_path, "-m", "app", "sandbox", environment=environment)) as program:
         port = int(program.line_with("Ticketgate sandbox on").rpartition(":")[2])
         await asyncio.to_thread(pour, port, get(), 0)
         before = peak_kibibytes(program)
@@ -89,8 +89,6 @@ async def test_gigabytes_that_are_sent_are_not_held(tmp_path: Path) -> None:
         pouring = (asyncio.to_thread(pour, port, head, 1 << 30) for head in heads)
         await asyncio.gather(*pouring)
         assert peak_kibibytes(program) - before < 5 * 1024
-    finally:
-        program.close()
 
 
 def pour(port: int, head: bytes, size: int) -> None:

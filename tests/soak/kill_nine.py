@@ -10,9 +10,16 @@ import asyncio
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import RELAUNCHES
-from tests.soak.run import Environment, Promise, environment, kill_again_and_again, read_file, run
+from tests.soak.run import (
+    Environment,
+    Owner,
+    Promise,
+    environment,
+    kill_again_and_again,
+    read_file,
+    run,
+)
 
 PHONES = 60
 _ANSWERS_BETWEEN_KILLS = (20, 900)
@@ -52,7 +59,7 @@ async def kill(running: Environment, kills: int) -> None:
         )
         over.set()
     running.tally["responses under load"] = running.tally["responses"]
-    owners = owners_of(running)
+    owners = running.owners
     for some in range(0, len(owners), PHONES):
         await asyncio.gather(*(owner.take_stock() for owner in owners[some : some + PHONES]))
 
@@ -60,7 +67,7 @@ async def kill(running: Environment, kills: int) -> None:
 async def main(folder: Path, given: argparse.Namespace) -> int:
     async with environment(folder, given.seed) as running:
         await kill(running, given.kills)
-        service, owners = running.running.service, owners_of(running)
+        service, owners = running.running.service, running.owners
         await service.stop()
         kept = read_file(running.running.store)
         facts = {
@@ -72,8 +79,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
         }
         promises = [
             Promise("kills survived", service.starts - 1, given.kills),
-            Promise("acknowledged sessions lost", sum(o.ended is not None for o in owners)),
-            Promise("sessions with two live successors", sum(o.twins + o.undead for o in owners)),
+            *running.kept_by_owners(),
             Promise("tickets with two sessions", sum(owner.strangers for owner in owners)),
             Promise("rotations lost, then rolled forward", service.rolled_forward()),
             *running.in_the_store(kept),

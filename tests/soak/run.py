@@ -11,18 +11,11 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -69,6 +62,38 @@ class Kept:
 
 
 @dataclass(slots=True)
+class Owner(App):
+    """An app that counts what must not happen.
+
+    `twins`: a refresh token had two successors. `undead`: a token that worked after its session had
+    ended. `strangers`: a ticket gave another session the second time.
+    """
+
+    twins: int = 0
+    undead: int = 0
+    strangers: int = 0
+
+    async def refresh_in_tabs(self, tabs: int) -> None:
+        newest = self.received[-1]
+        responses = await asyncio.gather(*(self.present(newest) for _ in range(tabs)))
+        successors = {a.body["refresh_token"] for a in responses if a.status == HTTPStatus.OK}
+        self.twins += len(successors) > 1
+        for response in responses:
+            self.take(response)
+
+    async def take_stock(self) -> None:
+        """Use the last token when all is calm; then end the session by showing its first one."""
+        if self.confused or self.ended is not None:
+            return  # it is known already
+        with self.noting():
+            await self.refresh_in_tabs(2)
+            await self.refresh_in_tabs(1)
+            await self.present(self.received[0])
+            responses = [await self.present(token) for token in self.received]
+            self.undead = sum(response.status == HTTPStatus.OK for response in responses)
+
+
+@dataclass(slots=True)
 class Environment:
     """The running processes and the apps that use them. `tally` counts what happened to all apps.
 
@@ -103,16 +128,28 @@ class Environment:
     def counted(self, *names: str) -> dict[str, int]:
         return {name: self.tally[name] for name in names}
 
-    def in_the_store(self, kept: Kept) -> list[Promise]:
-        known = {app.session_id for app in self.apps}
+    @property
+    def owners(self) -> list[Owner]:
+        return [app for app in self.apps if isinstance(app, Owner)]
+
+    def kept_by_owners(self) -> list[Promise]:
+        lost = sum(owner.ended is not None for owner in self.owners)
+        doubled = sum(owner.twins + owner.undead for owner in self.owners)
         return [
-            Promise("acknowledged sessions not in the store", len(known - kept.subjects.keys())),
-            Promise("sessions that no app received", len(kept.subjects.keys() - known)),
+            Promise("acknowledged sessions lost", lost),
+            Promise("sessions with two live successors", doubled),
+        ]
+
+    def in_the_store(self, kept: Kept) -> list[Promise]:
+        known, stored = {app.session_id for app in self.apps}, kept.subjects.keys()
+        return [
+            Promise("acknowledged sessions not in the store", len(known - stored)),
+            Promise("sessions that no app received", len(stored - known)),
             Promise("users with two sessions", kept.users_with_two()),
             Promise("damage to the file", int(kept.damage != "")),
         ]
 
-    def conclude(self, facts: Mapping[str, object], promises: Sequence[Promise]) -> int:
+    def conclude(self, facts: Mapping[str, object], promises: list[Promise]) -> int:
         """Print what happened and what was promised; 0 only if every promise was kept."""
         confused = Counter(app.confused for app in self.apps if app.confused)
         for response, count in confused.items():
@@ -134,7 +171,7 @@ async def environment(
     seed: int,
     *,
     connections: int = 100,
-    program: Sequence[str] = SERVICE,
+    program: tuple[str, ...] = SERVICE,
     **settings: str,
 ) -> AsyncIterator[Environment]:
     """Start the service and its fake Authing. `settings` are added to its environment."""
@@ -150,9 +187,7 @@ Main: TypeAlias = Callable[[Path, argparse.Namespace], Coroutine[Any, Any, int]]
 
 def run(main: Main, **numbers: int) -> None:
     """Run `main` in a temporary folder and exit; `numbers` are its options with their defaults."""
-    module = sys.modules["__main__"]
-    name = module.__spec__.name if module.__spec__ else module.__name__
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=module.__doc__)
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     for option, default in numbers.items():
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))

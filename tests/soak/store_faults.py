@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from app.stores.redis.scripts import SCRIPTS
-from tests.soak.owner import Owner, owners_of
 from tests.soak.phone import LOGIN, RELAUNCHES, Answer
-from tests.soak.run import Environment, Promise, environment, read_valkey, run
+from tests.soak.run import Environment, Owner, Promise, environment, read_valkey, run
 from tests.support.processes import soon
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server, standalone
@@ -218,10 +217,10 @@ async def _live_through(faults: Faults, rounds: int) -> None:
         for _ in range(rounds):
             await step(faults)
             await faults.restart(canary)
-        await asyncio.gather(*(_settle(owner) for owner in owners_of(faults.environment)))
+        await asyncio.gather(*(_settle(owner) for owner in faults.environment.owners))
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
-    for owner in owners_of(faults.environment):
+    for owner in faults.environment.owners:
         await owner.take_stock()
 
 
@@ -249,7 +248,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
             await _live_through(faults, given.rounds)
             await running.running.service.stop()
             kept = await read_valkey(valkey.url)
-    outage, owners = faults.outage, owners_of(running)
+    outage, owners = faults.outage, running.owners
     facts = {
         "sessions acknowledged": len(owners),
         **running.counted("logins replayed", "refreshes replayed", RELAUNCHES),
@@ -261,8 +260,7 @@ async def main(folder: Path, given: argparse.Namespace) -> int:
     promises = [
         Promise("kills of the store survived", faults.kills, len(STEPS) * given.rounds),
         Promise("starts of the service", running.running.service.starts, 1),
-        Promise("acknowledged sessions lost", sum(o.ended is not None for o in owners)),
-        Promise("sessions with two live successors", sum(o.twins + o.undead for o in owners)),
+        *running.kept_by_owners(),
         *running.in_the_store(kept),
         Promise("responses in an outage that were not 503", outage.improper()),
         Promise(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -140,8 +140,5 @@ def sandbox_process(
     folder: Path, pool_id: str, secret: str, environment: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
     arguments = ("-m", "tests.support.sandbox_server", pool_id, secret)
-    program = Program(folder, *arguments, environment=environment)
-    try:
+    with closing(Program(folder, *arguments, environment=environment)) as program:
         yield program.line_with("sandbox listening on").split()[-1]
-    finally:
-        program.close()
