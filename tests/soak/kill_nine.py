@@ -53,7 +53,7 @@ async def kill(running: Environment, kills: int) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(PHONES):
             group.create_task(phone())
-        gaps = (running.choices.randint(*_ANSWERS_BETWEEN_KILLS) for _ in range(kills))
+        gaps = [running.choices.randint(*_ANSWERS_BETWEEN_KILLS) for _ in range(kills)]
         await kill_again_and_again(
             running.running.service, lambda: running.tally["responses"], gaps
         )

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -171,7 +171,7 @@ async def environment(
     seed: int,
     *,
     connections: int = 100,
-    program: tuple[str, ...] = SERVICE,
+    program: Sequence[str] = SERVICE,
     **settings: str,
 ) -> AsyncIterator[Environment]:
     """Start the service and its fake Authing. `settings` are added to its environment."""
@@ -217,7 +217,7 @@ async def over_each_store(folder: Path, run_over: RunOver, *extra: str) -> int:
 
 
 async def kill_again_and_again(
-    service: Server, progress: Callable[[], int], gaps: Iterable[int]
+    service: Server, progress: Callable[[], int], gaps: Sequence[int]
 ) -> None:
     """Kill the service and start it again, each time when progress has grown by the next gap."""
     for gap in gaps:
