@@ -181,7 +181,6 @@ async def test_a_cancelled_waiter_takes_no_slot() -> None:
         third.cancel()
         await settle()
         [late] = await scene.come()
-        await scene.authing.answer()
         assert scene.authing.tickets[-1] == "ticket 131"
         assert wait([second, late])
 
