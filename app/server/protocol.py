@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import Scope
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
 from app.api.middleware import REFUSAL
@@ -66,7 +66,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=_MAX_UNSENT, low=0)
         self.transport = transport
         self._flow = FlowControl(transport)
-        self._server, self._client = get_local_addr(transport), get_remote_addr(transport)
+        self._client = get_remote_addr(transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # it has what uvicorn uses
         self._limiter.opened(self)
 
@@ -221,11 +221,8 @@ class StrictHttpProtocol(asyncio.Protocol):
             "type": "http",
             "asgi": _ASGI,
             "http_version": request.http_version,
-            "server": self._server,
             "client": self._client,
-            "scheme": "http",
             "method": request.method.decode("ascii"),
-            "root_path": "",
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
