@@ -1,8 +1,6 @@
 """One request and its response, between a connection and the ASGI application.
 
-uvicorn's own cycle checks each header field with two regular expressions, and writes the head and
-the body separately. That costs a fifth of a small request
-(docs/decisions/0035-our-own-response-cycle.md).
+uvicorn's own costs a small request a fifth more: docs/decisions/0035-our-own-response-cycle.md.
 """
 
 import asyncio
