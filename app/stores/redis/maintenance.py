@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from redis.exceptions import ResponseError
@@ -9,7 +10,7 @@ from typing_extensions import override
 
 from app.errors import StartupError, StoreUnavailable
 from app.events import Events
-from app.sessions.ports import TOMBSTONE_TTL, Maintenance
+from app.sessions.ports import Maintenance
 from app.stores.redis.codec import ERASURE, EVENTS
 from app.stores.redis.engine import NO_TIME, RedisEngine
 
@@ -25,32 +26,30 @@ _CLOCK_SKEW = timedelta(seconds=60)
 """An instance whose clock is this much ahead ends a session this much later than the server."""
 
 
+@dataclass(slots=True)
 class RedisMaintenance(Maintenance):
     """Checks the server once, and whether it can be written now. Keys expire by themselves."""
 
-    def __init__(
-        self, engine: RedisEngine, events: Events, feed_ttl: timedelta = TOMBSTONE_TTL
-    ) -> None:
-        self._engine = engine
-        self._events = events
-        self._feed_ttl = feed_ttl
-        self._checked = False
+    engine: RedisEngine
+    events: Events
+    feed_ttl: timedelta
+    _checked: bool = field(default=False, init=False)
 
     async def check_server(self) -> None:
         """Check once whether the server is fit to keep sessions, or raise StartupError."""
-        check_server_info(await self._engine.describe(), self._events)
+        check_server_info(await self.engine.describe(), self.events)
         self._checked = True
 
     @override
     async def purge(self, now: datetime) -> int:
-        seconds, _ = await self._engine.execute("TIME")  # our own clock may be wrong
-        oldest = int(1000 * (int(seconds) - (self._feed_ttl + _CLOCK_SKEW).total_seconds()))
-        await self._engine.execute("XTRIM", EVENTS, "MINID", max(oldest, 0))
+        seconds, _ = await self.engine.execute("TIME")  # our own clock may be wrong
+        oldest = int(1000 * (int(seconds) - (self.feed_ttl + _CLOCK_SKEW).total_seconds()))
+        await self.engine.execute("XTRIM", EVENTS, "MINID", max(oldest, 0))
         # The append-only file holds what was erased until the server rewrites it. A rewrite that
         # runs already may have begun before the erasure.
-        erasure = await self._engine.execute("GET", ERASURE)
+        erasure = await self.engine.execute("GET", ERASURE)
         if erasure is not None:
-            info = await self._engine.describe()
+            info = await self.engine.describe()
             if info.get("aof_rewrite_in_progress") != "1":
                 await self._rewrite(erasure, appends=info.get("aof_enabled") != "0")
         return 0
@@ -58,16 +57,16 @@ class RedisMaintenance(Maintenance):
     async def _rewrite(self, erasure: bytes, *, appends: bool) -> None:
         if appends:
             try:
-                await self._engine.execute("BGREWRITEAOF")
+                await self.engine.execute("BGREWRITEAOF")
             except StoreUnavailable as error:
                 if not isinstance(error.__cause__, ResponseError):
                     raise
                 # It is not permitted. That is recorded, once for an erasure.
-        await self._engine.eval_script("rewritten", [], NO_TIME, erasure)
+        await self.engine.eval_script("rewritten", [], NO_TIME, erasure)
 
     @override
     async def count_sessions(self, now: datetime) -> int | None:
-        count: int | None = await self._engine.eval_script("count", [], now)
+        count: int | None = await self.engine.eval_script("count", [], now)
         return count
 
     @override
@@ -77,7 +76,7 @@ class RedisMaintenance(Maintenance):
                 await self.check_server()
             except StartupError as error:
                 raise StoreUnavailable from error
-        await self._engine.eval_script("check_writable", [], NO_TIME)
+        await self.engine.eval_script("check_writable", [], NO_TIME)
 
 
 def check_server_info(info: Mapping[str, object], events: Events) -> None:

@@ -50,7 +50,7 @@ async def opened(
 
 def engine_of(store: Stores) -> RedisEngine:
     assert isinstance(store.maintenance, RedisMaintenance)
-    return store.maintenance._engine
+    return store.maintenance.engine
 
 
 async def leaks_no_connection(store: Stores, proxy: Proxy) -> None:
