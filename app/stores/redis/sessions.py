@@ -135,7 +135,7 @@ class RedisHistory(RedisPort, HistoryStore):
     async def find(self, *, subject: str = "", session_id: str = "") -> Found:
         args = subject, session_id
         records, bans = await self._engine.eval_script("history", [], NO_TIME, *args)
-        notes = [_decode_note(*entry.decode().split(" ", 1)) for entry in bans]
+        notes = [_decode_note(*entry.split(b" ", 1)) for entry in bans]
         return [_decode_record(*each) for each in records], notes
 
 
@@ -157,15 +157,14 @@ def _decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
 def _decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
     """The record of a session. Its notes have a colon in their names, before their kind."""
     row = decode_row(flat)
-    noted = {name.decode(): text.decode() for name, text in row.items() if b":" in name}
-    notes = [_decode_note(*each) for each in noted.items()]
+    notes = [_decode_note(name, text) for name, text in row.items() if b":" in name]
     values = {**_ACTIVE, **decode_fields(SessionRecord, row)}
     return SessionRecord(id=session_id.decode(), notes=notes, **values)
 
 
-def _decode_note(name: str, text: str) -> Note:
+def _decode_note(name: bytes, text: bytes) -> Note:
     """A note: its event and kind, then how often, and when first and last."""
-    event, _, kind = name.partition(":")
+    event, _, kind = name.decode().partition(":")
     count, first_at, last_at = map(int, text.split())
     return Note(event, kind, count, first_at, last_at)
 
