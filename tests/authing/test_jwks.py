@@ -123,7 +123,8 @@ class Scene(RemoteJwks):
         self.issuer.said = canned({"keys": keys}).said
 
     async def find(self, kid: str | None = "good", algorithm: str = "ES256") -> list[str | None]:
-        return [key.kid for key in await self.candidates(algorithm, kid)]
+        async with asyncio.timeout(3):  # more than the timeout of a fetch
+            return [key.kid for key in await self.candidates(algorithm, kid)]
 
 
 @pytest.fixture
