@@ -62,6 +62,7 @@ def test_a_wrong_value_is_refused_in_one_line(
     response = shell("serve")
     assert_refused(response.code, response.err, next(iter(settings)), says)
     assert CANARY not in response.out
+    assert (response.out == "") is ("HOST" not in settings)  # the address is tried last
 
 
 @pytest.mark.usefixtures("taken_port")
