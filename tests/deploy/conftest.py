@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import yaml
 
 from app.config import Settings, load_settings
 from tests.commands.environment import POOL_SECRET, enter
+from tests.e2e.conftest import Authing, running_authing
 from tests.support.processes import ROOT
 from tests.support.programs import run
 
@@ -84,6 +85,12 @@ def dockerfile() -> Dockerfile:
     joined = "\n".join(lines).replace("\\\n", "").splitlines()
     pairs = (line.split(maxsplit=1) for line in joined)
     return Dockerfile([(word, text) for word, text in pairs])
+
+
+@pytest.fixture(scope="module")
+def authing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authing]:
+    with running_authing(tmp_path_factory.mktemp("authing")) as authing:
+        yield authing
 
 
 @pytest.fixture(scope="session")

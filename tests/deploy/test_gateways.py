@@ -13,7 +13,7 @@ import yaml
 from tests.commands.environment import minimal
 from tests.deploy.fleet import Instance
 from tests.deploy.gateways import FOLDER, PROGRAMS, Gateway, identity_of, running
-from tests.e2e.conftest import Authing, running_authing
+from tests.e2e.conftest import Authing
 from tests.support.processes import soon
 
 pytestmark = pytest.mark.long
@@ -25,12 +25,6 @@ SPOOFED = [
     *("x_auth_user_id", "X_Auth_User_Id", "X-Auth_User-Id", "X_AUTH-USER_ID", "x.auth.user.id"),
     *("X_Auth_Device_Type", "X-Auth_Device-Type", "X-AUTH-Error-Code", "x_auth_error_code"),
 ]
-
-
-@pytest.fixture(scope="module")
-def authing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authing]:
-    with running_authing(tmp_path_factory.mktemp("authing")) as authing:
-        yield authing
 
 
 @pytest.fixture(scope="module")

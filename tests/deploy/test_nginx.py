@@ -15,7 +15,7 @@ import pytest
 
 from tests.commands.environment import minimal
 from tests.deploy.fleet import Fleet, Nginx, running_fleet, running_nginx, valkey
-from tests.e2e.conftest import Authing, running_authing
+from tests.e2e.conftest import Authing
 from tests.soak.phone import Answer, App, Line, telephony
 from tests.support.leaks import found
 from tests.support.processes import soon
@@ -40,12 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except process.ProgramMissing as missing:
         pytest.skip(str(missing))
     return tmp_path_factory.mktemp("fleet")
-
-
-@pytest.fixture(scope="module")
-def authing(folder: Path) -> Iterator[Authing]:
-    with running_authing(folder) as authing:
-        yield authing
 
 
 @pytest.fixture(scope="module")
