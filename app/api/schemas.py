@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict
 
 from app.api.problems import Language
@@ -19,55 +19,22 @@ EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
 """For each end why it is, what that means and what to do: by reason and kind, or by reason."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
-# The form that an app should send; `clean_ticket` accepts more, such as percent-encoding.
-Ticket = Annotated[
-    str,
-    Field(min_length=1, max_length=8192, json_schema_extra={"pattern": "^[A-Za-z0-9._~+/=-]+$"}),
-]
-ExtMsg = Annotated[str, Field(max_length=8192)]
-
-
 _NO_IDENTIFIER, _CONTROL = re.compile(r"[^A-Za-z0-9._:-]"), re.compile(r"[\x00-\x1f\x7f]")
 _DEVICE = {
-    "id": (_NO_IDENTIFIER, 128, "a name that the app gives this installation"),
-    "type": (_NO_IDENTIFIER, 128, "ios, android, harmony or a model"),
-    "name": (_CONTROL, 64, "shown to the user in the list of sessions"),
-    "app_version": (_CONTROL, 64, "the version of the app"),
+    "id": (_NO_IDENTIFIER, 128),
+    "type": (_NO_IDENTIFIER, 128),
+    "name": (_CONTROL, 64),
+    "app_version": (_CONTROL, 64),
 }
-"""For each member the characters that are dropped, the length that is kept, and its meaning."""
-_DEVICE_SCHEMA = {
-    "type": "object",
-    "description": "The phone, as the app describes it. It never decides about a login: what is "
-    "empty or no text is absent, what is too long is cut, forbidden characters are dropped.",
-    "properties": {
-        name: {"type": "string", "description": meaning} for name, (*_, meaning) in _DEVICE.items()
-    },
-}
-
-
-_DEVICE_EXAMPLE: dict[str, Any] = {"type": "ios", "name": "iPhone", "app_version": "1.2.3"}
+"""For each member the characters that are dropped, and the length that is kept."""
 
 
 class LoginRequest(BaseModel):
     """A ticket, or the raw `extMsg` that WeChat returned, and the device."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            # Without examples, /docs would prefill both credentials.
-            "examples": [
-                {"ticket": "the-ticket-in-ext_msg", "device": _DEVICE_EXAMPLE},
-                {"ext_msg": "code=200&ticket=the-ticket", "device": _DEVICE_EXAMPLE},
-            ],
-            "oneOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("ticket", "ext_msg")
-            ],
-        }
-    )
-
-    ticket: Ticket | None = Field(default=None, repr=False)
-    ext_msg: ExtMsg | None = Field(default=None, repr=False)
-    device: Annotated[Any, Field(json_schema_extra=_DEVICE_SCHEMA)] = None
+    ticket: Annotated[str, Field(min_length=1, max_length=8192)] | None = Field(None, repr=False)
+    ext_msg: Annotated[str, Field(max_length=8192)] | None = Field(None, repr=False)
+    device: Any = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -83,8 +50,6 @@ class LoginRequest(BaseModel):
 
 class RefreshRequest(BaseModel):
     """The refresh token of the last token response."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"refresh_token": "rt_the-token"}]})
 
     refresh_token: Annotated[str, Field(min_length=1, max_length=256, repr=False)]
 
@@ -235,7 +200,7 @@ def device_of(given: Any) -> Device:
         return {}
     kept = {
         name: forbidden.sub("", text).strip()[:length].strip()
-        for name, (forbidden, length, _) in _DEVICE.items()
+        for name, (forbidden, length) in _DEVICE.items()
         if isinstance(text := given.get(name), str)
     }
     return cast("Device", {name: text for name, text in kept.items() if text})
