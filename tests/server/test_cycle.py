@@ -67,3 +67,15 @@ async def test_an_error_in_a_response_closes_the_connection(
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb"])
 async def test_a_header_field_with_a_line_break_is_not_sent(value: bytes) -> None:
     assert await written_by(sending({**OK, "headers": [(b"location", value)]}, LAST)) == (b"", True)
+
+
+async def test_an_application_that_still_receives_after_its_response_is_told_of_the_end() -> None:
+    received: list[Message] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        for message in (OK, LAST):
+            await send(message)
+        received.extend([await receive(), await receive()])
+
+    await written_by(app)
+    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
