@@ -52,6 +52,19 @@ async def test_a_response_of_unknown_length_goes_out_in_chunks() -> None:
     assert not closed
 
 
+async def test_a_second_receive_waits_for_the_end_of_the_response() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await sending(OK, LAST)(scope, receive, send)
+        found.extend([await waiting, await receive()])
+
+    found: list[Message] = []
+    await written_by(app)
+    assert found == [{"type": "http.disconnect"}] * 2
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 async def test_an_error_in_a_response_closes_the_connection(
     error: type[BaseException], caplog: pytest.LogCaptureFixture
