@@ -11,7 +11,7 @@ import time
 import tomllib
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from http import HTTPStatus
@@ -37,26 +37,12 @@ Ask: TypeAlias = Callable[[], Awaitable[float | None]]
 Labels: TypeAlias = tuple[str, ...]
 """The values of labels."""
 _TABLE = tomllib.loads(files(__package__).joinpath("metrics.toml").read_text("utf-8"))
+_BOUNDS = {name: each["bounds"] for name, each in _TABLE["histograms"].items()}
 _MAX_REQUEST_SERIES = 110
 _TIMED = ("/v1/", "/authz", "/oauth2/")
 """The routes of apps and gateways, which have durations of their own."""
 _RESULTS = {"ok": "ok", "ticket_rejected": "refused", "account_blocked": "refused"}
 _NOT_ASKED = ("bulkhead", "breaker_open")
-
-
-class _Histogram:
-    """The counts of the buckets, and the sum of the seconds, of each value of its label."""
-
-    def __init__(self, bounds: Sequence[float], values: Sequence[str]) -> None:
-        self._bounds = bounds
-        self.series: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (len(bounds) + 2))
-        for value in values:
-            self.series[value]
-
-    def observe(self, value: str, seconds: float) -> None:
-        counts = self.series[value]
-        counts[bisect_left(self._bounds, seconds)] += 1
-        counts[-1] += seconds
 
 
 class CountedEvents(Events, Collector):
@@ -86,10 +72,11 @@ class CountedEvents(Events, Collector):
             self._counts[name] = dict.fromkeys(values, 0)
             for event, source in counter["events"].items():
                 self._counted[event].append((name, source))
-        self._histograms = {
-            name: _Histogram(each["bounds"], each["values"])
+        self._durations = {
+            name: {value: [0.0] * (len(each["bounds"]) + 2) for value in each["values"]}
             for name, each in _TABLE["histograms"].items()
         }
+        """The counts of the buckets, and the sum of the seconds."""
 
     @override
     def record(
@@ -99,8 +86,7 @@ class CountedEvents(Events, Collector):
             self._count_request(fields)
         elif event == "exchange" and fields["outcome"] not in _NOT_ASKED:
             result = _RESULTS.get(str(fields["outcome"]), "failed")
-            exchanges = self._histograms["exchange_duration_seconds"]
-            exchanges.observe(result, int(fields["duration_ms"]) / 1000)
+            self._observe("exchange_duration_seconds", result, int(fields["duration_ms"]) / 1000)
         elif event == "store_not_durable":
             self._durable = False
         for counter, source in self._counted.get(event, ()):
@@ -109,15 +95,15 @@ class CountedEvents(Events, Collector):
 
     def timed(self, name: str, command: Command) -> Command:
         """Wrap a command of the store, to observe its duration."""
-        histogram = self._histograms["store_command_duration_seconds"]
-        value = name if name in histogram.series else "other"
+        histogram = "store_command_duration_seconds"
+        value = name if name in self._durations[histogram] else "other"
 
         async def run(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
             try:
                 return await command(*args, **kwargs)
             finally:
-                histogram.observe(value, time.perf_counter() - started)
+                self._observe(histogram, value, time.perf_counter() - started)
 
         return run
 
@@ -151,7 +137,7 @@ class CountedEvents(Events, Collector):
             text, labels = each["text"], [each["label"]]
             histogram = core.HistogramMetricFamily(f"ticketgate_{name}", text, labels=labels)
             bounds = [*map(str, each["bounds"]), "+Inf"]
-            for value, (*buckets, total) in self._histograms[name].series.items():
+            for value, (*buckets, total) in self._durations[name].items():
                 counts = zip(bounds, accumulate(buckets), strict=True)
                 histogram.add_metric([value], list(counts), total)
             yield histogram
@@ -163,8 +149,7 @@ class CountedEvents(Events, Collector):
             self._labels[request] = self._new_labels(*request)
         self._requests[self._labels[request]] += 1
         timed = route if route.startswith(_TIMED) else "other"
-        durations = self._histograms["http_request_duration_seconds"]
-        durations.observe(timed, fields["duration_ms"] / 1000)
+        self._observe("http_request_duration_seconds", timed, fields["duration_ms"] / 1000)
         if (code := fields.get("code")) is not None:
             known = _TABLE["requests"].get(f"{method} {route}", {})
             if "counter" in known:
@@ -186,6 +171,12 @@ class CountedEvents(Events, Collector):
     def _count(self, counter: str, value: str) -> None:
         counts = self._counts[counter]
         counts[value if value in counts else "other"] += 1
+
+    def _observe(self, histogram: str, value: str, seconds: float) -> None:
+        series, bounds = self._durations[histogram], _BOUNDS[histogram]
+        counts = series.get(value) or series.setdefault(value, [0.0] * (len(bounds) + 2))
+        counts[bisect_left(bounds, seconds)] += 1
+        counts[-1] += seconds
 
 
 def ask_every(seconds: float, ask: Ask, timer: Callable[[], float]) -> Ask:
