@@ -21,7 +21,6 @@ class Connection(Protocol):
 
     def evict(self) -> None:
         """Close at once."""
-        ...
 
 
 class ConnectionLimiter:

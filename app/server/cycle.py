@@ -1,7 +1,4 @@
-"""One request and its response, between a connection and the ASGI application.
-
-uvicorn's own costs a small request a fifth more: docs/decisions/0035-our-own-response-cycle.md.
-"""
+"""One request and its response: docs/decisions/0035-our-own-response-cycle.md."""
 
 import asyncio
 import logging

@@ -93,7 +93,6 @@ class DrainingServer(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then pass the port to `on_start`."""
         # libuv accepts one connection of each socket between two rounds of work. With one socket,
         # many busy connections would keep new ones waiting for seconds.
         await super().startup([s.dup() for s in sockets or () for _ in range(_ACCEPTED_AT_ONCE)])

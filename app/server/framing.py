@@ -28,7 +28,6 @@ _BODY_STAYS_UNREAD = re.compile(rb"/authz(?:[/?].*)?")
 _MAX_CHUNK_LINE = 16 + len(_EMPTY_LINE)
 
 _SOLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_LISTS = frozenset({b"connection", b"expect"})
 # Any method, but only the origin form of a target (RFC 9112 section 3.2.1), without a fragment.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!\"$-~]*) HTTP/(1\.[01])")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t -~\x80-\xff]*")
@@ -60,7 +59,7 @@ class Request:
         """Add a field; called by httptools."""
         name, value = name.lower(), value.rstrip(b" \t")
         self.headers.append((name, value))
-        if name in _LISTS:
+        if name in {b"connection", b"expect"}:
             self._words |= {(name, word.strip(b" \t")) for word in value.lower().split(b",")}
 
     @property
