@@ -15,18 +15,11 @@ from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict, override
 
+from app.api import schemas
 from app.api.deps import BearerToken, ServicesDep, services
 from app.api.openapi import problems
 from app.api.problems import preferred_language
 from app.api.routing import new_router
-from app.api.schemas import (
-    History,
-    Identifier,
-    ListedSession,
-    Revocations,
-    history_out,
-    listed_session,
-)
 from app.errors import AccessRefused, ServiceKeyInvalid
 from app.events import add_context
 from app.sessions.history import POLL_AFTER, HistoryEvent, RevocationFeed
@@ -52,7 +45,7 @@ class BanIn(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "spam"}]})
 
-    reason: Identifier
+    reason: schemas.Identifier
     until: Annotated[datetime, BeforeValidator(_instant)] | None = None
 
 
@@ -97,10 +90,10 @@ _ERRORS = problems(401, 404, 422, 503)
 
 
 @router.get("/users/{subject}/sessions", summary="A user's sessions", responses=_ERRORS)
-async def show_sessions(subject: Subject, services: ServicesDep) -> list[ListedSession]:
+async def show_sessions(subject: Subject, services: ServicesDep) -> list[schemas.ListedSession]:
     """List the user's active sessions, oldest first."""
     listed = await services.sessions.active_sessions(subject)
-    return [listed_session(*each, current_id=None) for each in listed]
+    return [schemas.listed_session(*each, current_id=None) for each in listed]
 
 
 @router.delete("/users/{subject}/sessions", status_code=204, summary="Kick", responses=_ERRORS)
@@ -132,7 +125,7 @@ async def lift_ban(subject: Subject, services: ServicesDep) -> None:
 )
 async def show_user_history(
     subject: Subject, request: Request, response: Response, services: ServicesDep
-) -> History:
+) -> schemas.History:
     """List what happened, newest first: at most the 1,000 newest sessions, and bans."""
     return _explained(await services.history.of_user(subject), request, response)
 
@@ -142,7 +135,7 @@ async def show_user_history(
 )
 async def show_session_history(
     session_id: Subject, request: Request, response: Response, services: ServicesDep
-) -> History:
+) -> schemas.History:
     """List what happened to one session, newest first. `Accept-Language` chooses the language."""
     return _explained(await services.history.of_session(session_id), request, response)
 
@@ -156,7 +149,7 @@ async def show_bans(services: ServicesDep) -> list[ListedBan]:
 @router.get(
     "/revocations",
     summary="Sessions that have ended",
-    response_model=Revocations,
+    response_model=schemas.Revocations,
     responses=problems(401, 404, 422, 429, 503) | {200: {"content": {_EVENT_STREAM: {}}}},
 )
 async def show_revocations(
@@ -164,7 +157,7 @@ async def show_revocations(
     services: ServicesDep,
     after: str = "",
     last_event_id: Annotated[str | None, Header()] = None,
-) -> Revocations | Response:
+) -> schemas.Revocations | Response:
     """List the sessions that ended after the cursor, while their access tokens may be valid.
 
     With `Accept: text/event-stream` the response stays open, and each session is an event of it.
@@ -215,10 +208,12 @@ class _EventStream(StreamingResponse):
             yield "".join(events) or ":\n\n"
 
 
-def _explained(told: Sequence[HistoryEvent], request: Request, response: Response) -> History:
+def _explained(
+    told: Sequence[HistoryEvent], request: Request, response: Response
+) -> schemas.History:
     language = preferred_language(",".join(request.headers.getlist("accept-language")))
     response.headers.update({"Content-Language": language, "Vary": "Accept-Language"})
-    return history_out(told, language)
+    return schemas.history_out(told, language)
 
 
 def _ban_out(ban: Ban) -> BanOut:

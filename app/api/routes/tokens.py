@@ -12,18 +12,12 @@ from urllib.parse import unquote_plus
 from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
 
+from app import errors
 from app.api.bodies import read_form
 from app.api.deps import ACCESS_TOKEN, ServiceKeys, ServicesDep, services
 from app.api.openapi import problems
 from app.api.routing import ANY_METHOD, ApiResponse, new_router
 from app.api.schemas import Introspection
-from app.errors import (
-    AccessRefused,
-    AccessSessionEnded,
-    MalformedRequest,
-    RefreshRefused,
-    ServiceKeyInvalid,
-)
 from app.sessions.models import EndReason
 
 router = new_router("oauth2")
@@ -43,7 +37,7 @@ async def introspect(request: Request, services: ServicesDep) -> Introspection:
     token = await _token(request)
     try:
         valid = await services.sessions.inspect(token)
-    except (AccessRefused, RefreshRefused):
+    except (errors.AccessRefused, errors.RefreshRefused):
         return {"active": False}
     codec = services.sessions.issuer.access_tokens
     shown: Introspection = {
@@ -76,7 +70,7 @@ async def revoke(request: Request, services: ServicesDep) -> Response:
 async def _token(request: Request) -> str:
     token = (await read_form(request)).get("token")
     if token is None:
-        raise MalformedRequest
+        raise errors.MalformedRequest
     return token
 
 
@@ -92,9 +86,9 @@ def _authenticate(request: Request, keys: ServiceKeys) -> None:
         try:
             key = unquote_plus(b64decode(key, validate=True).decode().partition(":")[2])
         except ValueError:
-            raise ServiceKeyInvalid from None
+            raise errors.ServiceKeyInvalid from None
     if not keys.accept(key):
-        raise ServiceKeyInvalid
+        raise errors.ServiceKeyInvalid
 
 
 # --- forward authentication ---
@@ -108,7 +102,7 @@ async def _authorize(request: Request) -> Response:
     core, token = await services(request), await ACCESS_TOKEN(request)
     try:
         valid = await core.sessions.authorize(token)
-    except AccessSessionEnded as error:
+    except errors.AccessSessionEnded as error:
         if error.reason == EndReason.BANNED:
             await core.bans.check(core.sessions.verify(token).subject)
         raise

@@ -9,17 +9,7 @@ from typing_extensions import override
 from app.sessions import outcomes
 from app.sessions.models import Ban, Session, epoch, instant
 from app.sessions.ports import TOMBSTONE_TTL, BanStore, SessionLimits, TicketLease, TicketStore
-from app.stores.redis.codec import (
-    BAN_PREFIX,
-    SESSION_PREFIX,
-    TICKET_PREFIX,
-    Argument,
-    decode_ban,
-    decode_ids,
-    decode_session,
-    encode_session,
-    ticket_keys,
-)
+from app.stores.redis import codec
 from app.stores.redis.engine import RedisPort
 
 
@@ -28,7 +18,7 @@ class RedisTickets(RedisPort, TicketStore):
 
     @override
     async def acquire(self, lease: TicketLease) -> outcomes.Acquisition:
-        keys = ticket_keys(lease.ticket_hash, lease.key_hash)
+        keys = codec.ticket_keys(lease.ticket_hash, lease.key_hash)
         reply = await self._engine.eval_script("acquire", keys, lease.now, *_args(lease))
         match reply:
             case [b"acquired"]:
@@ -42,7 +32,7 @@ class RedisTickets(RedisPort, TicketStore):
 
     @override
     async def release(self, lease: TicketLease) -> None:
-        keys = [TICKET_PREFIX + lease.ticket_hash.hex()]
+        keys = [codec.TICKET_PREFIX + lease.ticket_hash.hex()]
         await self._engine.eval_script("release", keys, lease.now, lease.holder)
 
     @override
@@ -53,9 +43,9 @@ class RedisTickets(RedisPort, TicketStore):
         reply = await self._engine.eval_script(
             "create_session",
             [
-                *ticket_keys(lease.ticket_hash, lease.key_hash),
-                SESSION_PREFIX + session.id,
-                BAN_PREFIX + session.subject,
+                *codec.ticket_keys(lease.ticket_hash, lease.key_hash),
+                codec.SESSION_PREFIX + session.id,
+                codec.BAN_PREFIX + session.subject,
             ],
             session.created_at,
             *_args(lease),
@@ -64,12 +54,12 @@ class RedisTickets(RedisPort, TicketStore):
             int(index_life.total_seconds()),
             session.subject,
             app_version,
-            *encode_session(session),
+            *codec.encode_session(session),
             confirm=True,
         )
         match reply:
             case [b"opened", replaced]:
-                return outcomes.Opened(decode_ids(replaced))
+                return outcomes.Opened(codec.decode_ids(replaced))
             case [b"banned", until]:
                 return outcomes.Banned(instant(until) if until else None)
             case _:
@@ -82,27 +72,29 @@ class RedisBans(RedisPort, BanStore):
     @override
     async def put(self, ban: Ban) -> Sequence[str]:
         args = (ban.subject, ban.reason, epoch(ban.until) if ban.until else "")
-        return await self._end_in_chunks("ban", [BAN_PREFIX + ban.subject], ban.created_at, *args)
+        return await self._end_in_chunks(
+            "ban", [codec.BAN_PREFIX + ban.subject], ban.created_at, *args
+        )
 
     @override
     async def lift(self, subject: str, now: datetime) -> None:
-        await self._engine.eval_script("lift", [BAN_PREFIX + subject], now, subject)
+        await self._engine.eval_script("lift", [codec.BAN_PREFIX + subject], now, subject)
 
     @override
     async def find(self, subject: str, now: datetime) -> Ban | None:
-        flat = await self._engine.execute("HGETALL", BAN_PREFIX + subject)
+        flat = await self._engine.execute("HGETALL", codec.BAN_PREFIX + subject)
         if not flat:
             return None
-        ban = decode_ban(subject, flat)
+        ban = codec.decode_ban(subject, flat)
         return ban if ban.until is None or ban.until > now else None
 
     @override
     async def list_bans(self, now: datetime) -> Sequence[Ban]:
         reply = await self._engine.eval_script("list_bans", [], now)
-        return [decode_ban(subject.decode(), flat) for subject, flat in reply]
+        return [codec.decode_ban(subject.decode(), flat) for subject, flat in reply]
 
 
-def _args(lease: TicketLease) -> tuple[Argument, ...]:
+def _args(lease: TicketLease) -> tuple[codec.Argument, ...]:
     key_hash = lease.key_hash.hex() if lease.key_hash is not None else ""
     times = epoch(lease.lease_ends_at), epoch(lease.expires_at)
     return (lease.ticket_hash.hex(), key_hash, lease.holder, *times)
@@ -110,4 +102,4 @@ def _args(lease: TicketLease) -> tuple[Argument, ...]:
 
 def _already_used(reply: Sequence[Any]) -> outcomes.AlreadyUsed:
     _, *sessions = reply
-    return outcomes.AlreadyUsed(decode_session(sessions[0]) if sessions else None)
+    return outcomes.AlreadyUsed(codec.decode_session(sessions[0]) if sessions else None)

@@ -22,14 +22,7 @@ from app.sessions.models import (
     revocation,
 )
 from app.sessions.ports import HistoryStore, Rotation, SessionStore
-from app.stores.redis.codec import (
-    BAN_PREFIX,
-    LOOK_PREFIX,
-    SESSION_PREFIX,
-    decode_fields,
-    decode_row,
-    decode_session,
-)
+from app.stores.redis import codec
 from app.stores.redis.engine import NO_TIME, RedisPort
 
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -42,10 +35,10 @@ class RedisSessions(RedisPort, SessionStore):
 
     @override
     async def touch(self, session_id: str, generation: int, now: datetime) -> outcomes.Lookup:
-        keys = [SESSION_PREFIX + session_id]
+        keys = [codec.SESSION_PREFIX + session_id]
         reply = await self._engine.eval_script("touch", keys, now, generation)
         if reply[0] == b"active":
-            return outcomes.Active(decode_session(reply[1]))
+            return outcomes.Active(codec.decode_session(reply[1]))
         return _decode_inactive(reply)
 
     @override
@@ -53,7 +46,7 @@ class RedisSessions(RedisPort, SessionStore):
         proof = rotation.proof
         reply = await self._engine.eval_script(
             "rotate",
-            [SESSION_PREFIX + rotation.session_id],
+            [codec.SESSION_PREFIX + rotation.session_id],
             rotation.now,
             rotation.presented,
             rotation.secret_kid,
@@ -66,13 +59,13 @@ class RedisSessions(RedisPort, SessionStore):
         )
         match reply:
             case [b"rotated", flat]:
-                return outcomes.Rotated(decode_session(flat))
+                return outcomes.Rotated(codec.decode_session(flat))
             case [b"rolled_forward", flat]:
-                return outcomes.Rotated(decode_session(flat), rolled_forward=True)
+                return outcomes.Rotated(codec.decode_session(flat), rolled_forward=True)
             case [b"replayed", flat]:
-                row = decode_row(flat)
+                row = codec.decode_row(flat)
                 counts = int(row[b"replays"]), int(row[b"replayed_generations"])
-                return outcomes.Replayed(decode_session(flat), *counts)
+                return outcomes.Replayed(codec.decode_session(flat), *counts)
             case [b"reused", kind]:
                 return outcomes.Reused(kind.decode())
             case [b"proof", kind]:
@@ -85,14 +78,14 @@ class RedisSessions(RedisPort, SessionStore):
     @override
     async def active_sessions(self, subject: str, now: datetime) -> Sequence[Session]:
         newest_first = await self._engine.eval_script("list", [], now, subject)
-        found = [decode_session(flat) for flat in reversed(newest_first)]
+        found = [codec.decode_session(flat) for flat in reversed(newest_first)]
         return [session for session in found if session.expires_at > now]
 
     @override
     async def end(
         self, session_id: str, subject: str | None, end: End
     ) -> outcomes.Ended | outcomes.Unknown:
-        keys, args = [SESSION_PREFIX + session_id], (subject or "", end.reason, end.cause)
+        keys, args = [codec.SESSION_PREFIX + session_id], (subject or "", end.reason, end.cause)
         reply = await self._engine.eval_script("end", keys, end.now, *args, confirm=True)
         if reply[0] == b"changed":
             return outcomes.Ended(end.reason, changed=True)
@@ -109,11 +102,11 @@ class RedisSessions(RedisPort, SessionStore):
     ) -> bool:
         expiry = ("EX", int(pause.total_seconds()))
         when = expiry if force else ("NX", *expiry)
-        return await self._engine.execute("SET", LOOK_PREFIX + subject, "", *when) is not None
+        return await self._engine.execute("SET", codec.LOOK_PREFIX + subject, "", *when) is not None
 
     @override
     async def erase(self, subject: str, now: datetime) -> Sequence[str]:
-        return await self._end_in_chunks("erase", [BAN_PREFIX + subject], now, subject)
+        return await self._end_in_chunks("erase", [codec.BAN_PREFIX + subject], now, subject)
 
     @override
     async def revocations(self, after: str, now: datetime, access_ttl: timedelta) -> RevocationPage:
@@ -156,9 +149,9 @@ def _decode_revocation(reply: Sequence[Any]) -> tuple[str, Revocation]:
 
 def _decode_record(session_id: bytes, flat: Sequence[bytes]) -> SessionRecord:
     """The record of a session. Its notes have a colon in their names, before their kind."""
-    row = decode_row(flat)
+    row = codec.decode_row(flat)
     notes = [_decode_note(name, text) for name, text in row.items() if b":" in name]
-    values = {**_ACTIVE, **decode_fields(SessionRecord, row)}
+    values = {**_ACTIVE, **codec.decode_fields(SessionRecord, row)}
     return SessionRecord(id=session_id.decode(), notes=notes, **values)
 
 
