@@ -70,18 +70,16 @@ async def open_services(
     `trace` returns what wraps the commands of a part in spans.
     """
     async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
         events = CountedEvents(LoggedEvents())
         keys = KeyFile(settings.session_keys_file, events)
         secrets = SecretFiles(settings, events, secrets_dir)
-        opened = await stack.enter_async_context(
-            open_store(
-                settings.store_address, events, settings.session_access_ttl, settings.events_ttl
-            )
-        )
+        kept_for = settings.session_access_ttl, settings.events_ttl
+        opened = await enter(open_store(settings.store_address, events, *kept_for))
         stores = wrapped_stores(opened, events.timed)
         if trace is not None:
             stores = wrapped_stores(stores, trace("store"))
-        wire = await stack.enter_async_context(transport or authing_transport(settings))
+        wire = await enter(transport or authing_transport(settings))
         client = authing_client(settings, secrets, wire, clock, events)
         bulkhead = Bulkhead(client, timeout=settings.authing_timeout.total_seconds())
         breaker = Breaker(bulkhead, monotonic=timer)
@@ -94,7 +92,7 @@ async def open_services(
             clock=clock,
             events=events,
         )
-        await stack.enter_async_context(recheck.running())
+        await enter(recheck.running())
         issuer = TokenIssuer(
             keys=keys,
             access_tokens=AccessTokenCodec(
@@ -120,11 +118,8 @@ async def open_services(
             events=events,
             clock=timer,
         )
-        await stack.enter_async_context(
-            housekeeping(
-                (keys.follow, secrets.follow), stores.maintenance, clock, events, timer=timer
-            )
-        )
+        follow = keys.follow, secrets.follow
+        await enter(housekeeping(follow, stores.maintenance, clock, events, timer=timer))
         services = Services(
             logins=LoginService(
                 identity_provider=wrapped(authing, trace("authing")) if trace else authing,
@@ -154,10 +149,7 @@ async def open_services(
             bans=BanService(store=stores.bans, clock=clock, events=events),
             history=HistoryService(store=stores.history, clock=clock, ttl=settings.events_ttl),
             revocations=RevocationFeed(
-                store=stores.sessions,
-                clock=clock,
-                access_ttl=settings.session_access_ttl,
-                stopping=drain.is_set,
+                stores.sessions, clock, settings.session_access_ttl, drain.is_set
             ),
             store_writable=StoreProbe(stores.maintenance, timer),
             keys=keys,
@@ -208,9 +200,7 @@ async def open_services(
                 ),
                 "authing_clock_skew_seconds": ask_every(_ASK_EVERY, skew, timer),
             }
-            await stack.enter_async_context(
-                exposition.serve(events.render, settings.host, settings.metrics_port)
-            )
+            await enter(exposition.serve(events.render, settings.host, settings.metrics_port))
         yield services
 
 
