@@ -23,7 +23,7 @@ from tests.support.fakes import RecordedEvents
 from tests.support.valkey.proxy import Proxy
 from tests.support.valkey.servers import Server
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+on_uvloop = pytest.mark.asyncio(loop_factories=["uvloop"])
 SOON = 1.5
 """Seconds; a command has one, the rest is for a busy machine."""
 
@@ -40,6 +40,7 @@ async def at_once(store: Stores, callers: int) -> tuple[list[bool], float]:
     return failed, time.monotonic() - begun
 
 
+@on_uvloop
 async def test_a_frozen_server_fails_all_commands_within_a_second(valkey: Server) -> None:
     async with opened(valkey.url) as store:
         await run(store, add())
@@ -51,6 +52,7 @@ async def test_a_frozen_server_fails_all_commands_within_a_second(valkey: Server
         assert await seconds_until_it_works(store) < RECOVERY
 
 
+@on_uvloop
 async def test_one_timed_out_command_makes_the_next_one_fail_immediately(valkey: Server) -> None:
     async def one(store: Stores, number: int) -> float:
         await asyncio.sleep(number * 0.0037)  # timers go off at different fractions
@@ -119,6 +121,7 @@ async def test_a_host_that_accepts_and_never_replies_fails_all_within_a_second(
     assert await seconds_until_it_works(store) < RECOVERY
 
 
+@on_uvloop
 async def test_repeated_network_cuts_raise_only_store_unavailable(
     store: Stores, proxy: Proxy
 ) -> None:
@@ -131,6 +134,7 @@ async def test_repeated_network_cuts_raise_only_store_unavailable(
     await leaks_no_connection(store, proxy)
 
 
+@on_uvloop
 async def test_a_host_that_drops_every_connection_at_once_is_unavailable() -> None:
     async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held: socket.socket = writer.get_extra_info("socket")
