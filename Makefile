@@ -69,6 +69,10 @@ check: install ## check format, lint, types, architecture and workflows, then ma
 audit: install ## ask PyPI whether a locked version has a known vulnerability (needs the network)
 	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/dev.txt
 
+.PHONY: assurance
+assurance: install ## write docs/assurance.md: which tests show which property
+	.venv/bin/python -m tests.project.assurance
+
 .PHONY: openapi
 openapi: install ## write docs/openapi.json and its examples, which are responses of the service
 	.venv/bin/python -m tests.api.description
