@@ -133,7 +133,7 @@ def decisive(members: Mapping[str, Any], name: str) -> Any:
 
 def _retry_after(headers: Mapping[str, str]) -> int:
     """Return the seconds of Retry-After (RFC 9110 section 10.2.3), 1 to 60; 2 by default."""
-    text = headers.get("retry-after", "")
+    text = headers.get("retry-after", str(_DEFAULT_RETRY_AFTER))
     if text.isascii() and text.isdigit():
         # The length is checked first, because int() raises for thousands of digits.
         seconds = _MAX_RETRY_AFTER if len(text) > len("3600") else int(text)

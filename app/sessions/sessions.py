@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple, assert_never
 
 from app import errors
-from app.events import Events, add_context
+from app.events import EventName, Events, add_context
 from app.sessions import outcomes
 from app.sessions.issuer import TokenIssuer
 from app.sessions.models import End, EndReason, GivenProof, Profile, Proof, Session, TokenPair
@@ -71,11 +71,9 @@ class SessionService:
         await self.refresh_limit(presented.session_id + key)
         rotation = self._rotation(presented, idempotency_key, proof)
         match await self.store.rotate(rotation):
-            case outcomes.Rotated(session, rolled_forward=False):
-                self.events.record("session_rotated", session_id=session.id)
-                return self._tokens(session, rotation)
-            case outcomes.Rotated(session):
-                self.events.record("session_rolled_forward", session_id=session.id)
+            case outcomes.Rotated(session, ahead):
+                event: EventName = "session_rolled_forward" if ahead else "session_rotated"
+                self.events.record(event, session_id=session.id)
                 return self._tokens(session, rotation)
             case outcomes.Replayed(session) as replay:
                 self._record_replay(replay)
