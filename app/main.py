@@ -64,8 +64,8 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open everything that a route may call, or raise StartupError; close it at the end.
 
-    `transport` replaces the wire to Authing: the sandbox and tests put a fake Authing there, below
-    the real client and the real verification. `timer` returns monotonic seconds for the rate
+    `transport` replaces the connection to Authing. The sandbox and tests put a fake Authing there,
+    below the real client and the real verification. `timer` returns monotonic seconds for the rate
     limits, the breaker and `/readyz`. The secret files in `secrets_dir` are followed.
     `trace` returns what wraps the commands of a part in spans.
     """

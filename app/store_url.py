@@ -1,4 +1,4 @@
-"""Parses STORE_URL, once, for the settings, the store and the shared rate limits."""
+"""Parses STORE_URL, once, for the settings and the store."""
 
 import re
 from dataclasses import dataclass, field

@@ -119,8 +119,8 @@ def _secret(min_bytes: int, *, min_distinct: int, advice: str = "") -> AfterVali
 def _is_regular(data: bytes, min_distinct: int) -> bool:
     """Return whether data has too little variety for a secret. 32 random bytes have enough.
 
-    Counted are distinct bytes, distinct steps from byte to byte (few in "abcd…"), and distinct
-    pieces of three bytes (few in a word that is repeated).
+    It counts distinct bytes, distinct steps from byte to byte (few in "abcd…"), and distinct pieces
+    of three bytes (few in a word that is repeated).
     """
     steps = {second - first for first, second in pairwise(data)}
     pieces = [data[at : at + 3] for at in range(len(data) - 2)]

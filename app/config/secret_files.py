@@ -51,7 +51,7 @@ class SecretFiles:
             for name, values in self._values.items()
             if values and self._read(name) == values
         }
-        """Of each file that is followed, whether it is broken."""
+        """Whether each file that is followed is broken."""
 
     @property
     def state(self) -> Literal["ok", "reload_failed"]:

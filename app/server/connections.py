@@ -10,7 +10,10 @@ from itertools import chain
 from typing import Protocol
 
 MAX_CONNECTIONS = 4096
-"""Twice the 2,000 slow clients that no other may notice; at worst 100 MiB of partial requests."""
+"""Twice the 2,000 slow clients beside which all others must stay fast.
+
+Partial requests then need 100 MiB at most.
+"""
 
 RESERVED_FDS = 2048 + 256
 """Kept free for one burst of accepted connections and for the files that the service opens."""

@@ -186,7 +186,7 @@ def _parse_head(head: bytes, request: Request) -> None:
 
 
 def _take(received: bytearray, size: int) -> Generator[None, None, bytes]:
-    """Return so many bytes; like the generators below, pause whenever more are needed."""
+    """Return `size` bytes. Like the generators below, yield while more bytes are needed."""
     while len(received) < size:
         yield
     taken = bytes(received[:size])

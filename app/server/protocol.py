@@ -71,7 +71,7 @@ class StrictHttpProtocol(asyncio.Protocol):
         self._limiter.opened(self)
 
     def evict(self) -> None:
-        """Close at once, because the client takes too long or another one needs the place."""
+        """Close at once: the client takes too long, or a new connection is over the limit."""
         if self.cycle is not None:
             self.cycle.end()
         self.transport.abort()

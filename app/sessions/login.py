@@ -33,7 +33,10 @@ _LONG_NUMBER = re.compile(r"[0-9]{9}")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the app sends, the same key in every retry, and the network that it comes from."""
+    """One request for a login. `idempotency_key` is the same in every retry of it.
+
+    `network` is the network of the client: one network may not use up the slots of all.
+    """
 
     ticket: str = field(repr=False)
     device: Device = field(default_factory=Device, repr=False)

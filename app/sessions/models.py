@@ -141,7 +141,7 @@ def revocation(sid: str, sub: str | None, reason: str, *times: bytes | int) -> R
 
 @dataclass(frozen=True, slots=True)
 class RevocationPage:
-    """A part of the feed, oldest first, each with the cursor behind it. `more`: ask again now."""
+    """A part of the feed, oldest first, each with the cursor after it. `more`: ask again now."""
 
     revocations: Sequence[tuple[str, Revocation]]
     cursor: str
@@ -150,9 +150,10 @@ class RevocationPage:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An event of a session or of a user's bans, a word of `HistoryEvent`: how often, and when.
+    """An event of a session or of a user's bans: how often it happened, and when.
 
-    `kind` is the fault of a refused proof. Equal events of one session are one note.
+    `event` is one of EVENTS in `history`. `kind` is the fault of a refused proof. Equal events of
+    one session are one note.
     """
 
     event: str
@@ -164,7 +165,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What the history tells of a session, for longer than its tombstone. "" is like None.
+    """A session as the history shows it, also after its tombstone is deleted. "" means None.
 
     All times are epoch seconds. `expires_at` is the idle limit, or the time of the end. `end_cause`
     is the `cause` of its `End`.

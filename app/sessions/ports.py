@@ -1,7 +1,7 @@
 """The interfaces through which the core uses stores, Authing, keys and the clock.
 
 Every store command is atomic, and durable before it returns. It raises StoreUnavailable if the
-store cannot be reached; that says nothing about a session, which lives on (promise 9).
+store cannot be reached. That ends no session (promise 9).
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -130,7 +130,7 @@ class SessionStore(Protocol):
     async def check(
         self, session_id: str, generation: int, now: datetime
     ) -> outcomes.Bearer | outcomes.Ended | outcomes.Unknown:
-        """Do the same as `touch`, for callers that need no more of the session."""
+        """Do the same as `touch`, but return only the user and the device type."""
         found = await self.touch(session_id, generation, now)
         if isinstance(found, outcomes.Active):
             return outcomes.Bearer(found.session.subject, found.session.device_type)
@@ -223,13 +223,15 @@ class Maintenance(Protocol):
 
 
 Count: TypeAlias = Callable[[str, int, int], Awaitable[float | None]]
-"""Counts one request of a name, of which `amount` are possible in `seconds`, and returns None; or
-returns the seconds until one more is possible."""
+"""Gets a name, an amount and seconds. Counts one request of the name and returns None.
+
+If this amount was counted within these seconds, it returns the seconds until the next is possible.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The ports of one open store, and what counts for the rate limits if several can share it."""
+    """The ports of one open store. `count` is None if only one instance can use the store."""
 
     tickets: TicketStore
     sessions: SessionStore

@@ -23,7 +23,7 @@ from app.sessions.ports import Clock, KeySource
 DeviceBinding: TypeAlias = Literal["off", "optional", "required"]
 PROOF_ALGORITHMS = ("ES256", "Ed25519", "EdDSA")
 _HEADER_MEMBERS = frozenset({"typ", "alg", "jwk"})
-# What exporters of public keys add. `load` compares the first three with the use.
+# Members that exporters of public keys add. `load` checks the first three.
 _OTHER_KEY_MEMBERS = frozenset({"alg", "use", "key_ops", "ext"})
 _MAX_LENGTH, _MAX_JTI = 2048, 256
 _NONCE_LIFE, _CLOCK_SKEW = 600, 60  # seconds

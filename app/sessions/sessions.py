@@ -61,7 +61,7 @@ class SessionService:
 
         A rotation is replayed only to its own idempotency key, or to none if it had none. A bound
         session needs a proof of its device key; a proof binds any other session to its key. After
-        RefreshRefused the token is of no use; after ProofError and RateLimited the session lives.
+        RefreshRefused the token is of no use. ProofError and RateLimited do not end the session.
         """
         presented = self._read_refresh_token(refresh_token)
         proof = self.proofs.read(sent)

@@ -1,7 +1,7 @@
-"""Banned and blocked users: the rest of the backend bans, and Authing blocks.
+"""Bans of users, set by the rest of the backend, and users that are blocked at Authing.
 
 After a refresh, Authing is asked about the user. No request waits for this look. Only a definite
-answer ends sessions, so a failure of Authing ends none (promise 8).
+response ends sessions, so a failure of Authing ends none (promise 8).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ MAX_QUEUED = 1000
 """Users in the queue. Further ones are left out until their next refresh."""
 _CONCURRENT = 4
 _RETRY_AFTER = timedelta(seconds=60)
-"""After a look without an answer. Longer than a look takes."""
+"""Until the next look, if the last one failed. It is longer than a look takes."""
 
 
 @dataclass(frozen=True, slots=True)
