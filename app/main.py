@@ -33,7 +33,7 @@ from app.sessions.ports import Clock, SessionLimits
 from app.sessions.proofs import ProofVerifier
 from app.sessions.sessions import SessionService
 from app.sessions.tokens import AccessTokenCodec
-from app.sessions.users import BanService, Recheck
+from app.sessions.users import BanService, Cause, Recheck
 from app.stores import open_store
 from app.telemetry import exposition
 from app.telemetry.logs import LoggedEvents
@@ -134,7 +134,7 @@ async def open_services(
                 ),
                 clock=clock,
                 events=events,
-                after_login=recheck.signed_in,
+                after_login=partial(recheck.enqueue, Cause.SIGNED_IN),
             ),
             sessions=SessionService(
                 store=stores.sessions,
@@ -143,7 +143,7 @@ async def open_services(
                 clock=clock,
                 events=events,
                 refresh_limit=limiter.limit("refresh", settings.rate_limit_refresh),
-                after_refresh=recheck.refreshed,
+                after_refresh=partial(recheck.enqueue, Cause.REFRESHED),
             ),
             proofs=proofs,
             bans=BanService(store=stores.bans, clock=clock, events=events),
@@ -169,7 +169,7 @@ async def open_services(
             events=events,
             service_keys=ServiceKeys(secrets.of("service_api_keys")),
             webhook_secrets=ServiceKeys(secrets.of("authing_webhook_secret")),
-            hint=recheck.hint,
+            hint=partial(recheck.enqueue, Cause.HINT),
             login_limit=limiter.limit("login", settings.rate_limit_login),
             list_limit=limiter.limit("list", settings.rate_limit_refresh),
             network_limit=limiter.limit("login", settings.rate_limit_login, times=8),

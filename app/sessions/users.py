@@ -62,8 +62,12 @@ class BanService:
         await self.store.lift(subject, self.clock())
 
 
-class _Cause(IntEnum):
-    """Why a user is in the queue; the strongest cause counts."""
+class Cause(IntEnum):
+    """Why a user is in the queue; the greatest cause counts.
+
+    A login counts as a look: Authing has just vouched for the user. A hint is not believed: the
+    user is looked at now, if there are sessions.
+    """
 
     REFRESHED = 0
     SIGNED_IN = 1
@@ -79,22 +83,11 @@ class Recheck:
     period: timedelta
     clock: Clock
     events: Events
-    _causes: dict[str, _Cause] = field(default_factory=dict, init=False)
+    _causes: dict[str, Cause] = field(default_factory=dict, init=False)
     _queued: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0), init=False)
 
-    def refreshed(self, subject: str) -> None:
-        """Look at the user, if the last look is older than the period."""
-        self._enqueue(subject, _Cause.REFRESHED)
-
-    def signed_in(self, subject: str) -> None:
-        """Note that Authing has just vouched for the user."""
-        self._enqueue(subject, _Cause.SIGNED_IN)
-
-    def hint(self, subject: str) -> None:
-        """Look at the user now, if they have sessions. Nothing else of a hint is believed."""
-        self._enqueue(subject, _Cause.HINT)
-
-    def _enqueue(self, subject: str, cause: _Cause) -> None:
+    def enqueue(self, cause: Cause, subject: str) -> None:
+        """Put the user into the queue, unless it is full."""
         if self.directory is None:
             return
         if subject in self._causes:
@@ -125,15 +118,15 @@ class Recheck:
             except Exception as error:  # noqa: BLE001  # a bug must not end the looks
                 self.events.record("housekeeping_failed", error=error)
 
-    async def _handle(self, subject: str, cause: _Cause) -> None:
+    async def _handle(self, subject: str, cause: Cause) -> None:
         now, store = self.clock(), self.store
-        if cause is _Cause.SIGNED_IN:
+        if cause is Cause.SIGNED_IN:
             await store.schedule_look(subject, now, self.period, force=True)
             return
-        if cause is _Cause.HINT and not await store.active_sessions(subject, now):
+        if cause is Cause.HINT and not await store.active_sessions(subject, now):
             return
         # The look is due again soon, until its result is known: this process may die meanwhile.
-        pause, is_hint = min(self.period, _RETRY_AFTER), cause is _Cause.HINT
+        pause, is_hint = min(self.period, _RETRY_AFTER), cause is Cause.HINT
         if await store.schedule_look(subject, now, pause, force=is_hint):
             await self._look(subject, now)
 

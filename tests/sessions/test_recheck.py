@@ -14,7 +14,7 @@ from app.errors import AuthingTimeout, StoreUnavailable
 from app.sessions.models import EndReason, epoch
 from app.sessions.outcomes import Active, Ended
 from app.sessions.ports import Stores
-from app.sessions.users import MAX_QUEUED, Recheck
+from app.sessions.users import MAX_QUEUED, Cause, Recheck
 from tests.stores.builders import NOW, keep, make_session
 from tests.support.fakes import FakeClock, RecordedEvents
 from tests.support.processes import until
@@ -79,7 +79,7 @@ async def worked_off(recheck: Recheck, directory: Directory) -> AsyncIterator[No
         directory.at_the_gate = 0
         while directory.at_the_gate < 4:
             if len(recheck._causes) == 0:
-                recheck.refreshed(f"{_BARRIER}{next(_numbers)}")
+                recheck.enqueue(Cause.REFRESHED, f"{_BARRIER}{next(_numbers)}")
             await asyncio.sleep(0)
         directory.gate.set()
 
@@ -92,11 +92,11 @@ async def sign_in(stores: Stores, *subjects: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "steps"),
     [
-        (None, [(0, "refreshed", 1), (3599, "refreshed", 1), (3600, "refreshed", 2)]),
-        (None, [(0, "refreshed", 1), (3599, "signed_in", 1), (7198, "refreshed", 1)]),
-        (None, [(0, "signed_in", 0), (3599, "refreshed", 0), (3600, "refreshed", 1)]),
-        (AuthingTimeout("deadline"), [(0, "refreshed", 1), (59, "refreshed", 1)]),
-        (AuthingTimeout("deadline"), [(0, "refreshed", 1), (60, "refreshed", 2)]),
+        (None, [(0, Cause.REFRESHED, 1), (3599, Cause.REFRESHED, 1), (3600, Cause.REFRESHED, 2)]),
+        (None, [(0, Cause.REFRESHED, 1), (3599, Cause.SIGNED_IN, 1), (7198, Cause.REFRESHED, 1)]),
+        (None, [(0, Cause.SIGNED_IN, 0), (3599, Cause.REFRESHED, 0), (3600, Cause.REFRESHED, 1)]),
+        (AuthingTimeout("deadline"), [(0, Cause.REFRESHED, 1), (59, Cause.REFRESHED, 1)]),
+        (AuthingTimeout("deadline"), [(0, Cause.REFRESHED, 1), (60, Cause.REFRESHED, 2)]),
     ],
     ids=["a refresh", "a login", "the end of a period", "too early", "no answer"],
 )
@@ -105,15 +105,15 @@ async def test_a_user_is_asked_about_once_in_a_period_by_all_instances(
     directory: Directory,
     clock: FakeClock,
     failure: Exception | None,
-    steps: list[tuple[int, str, int]],
+    steps: list[tuple[int, Cause, int]],
 ) -> None:
     another, directory.failure = replace(recheck), failure
-    for seconds, notice, asked in steps:
+    for seconds, cause, asked in steps:
         clock.now = NOW + seconds * SECOND
         async with worked_off(recheck, directory), worked_off(another, directory):
             for _ in range(3):
-                getattr(recheck, notice)("user")
-                getattr(another, notice)("user")
+                recheck.enqueue(cause, "user")
+                another.enqueue(cause, "user")
                 await asyncio.sleep(0)
         assert directory.asked == ["user"] * asked
 
@@ -126,8 +126,8 @@ async def test_only_a_blocked_user_loses_sessions_all_of_them(
     directory.blocked.add("user")
     directory.after = lambda: setattr(clock, "now", NOW + 6 * SECOND)  # Authing takes its time
     async with worked_off(recheck, directory):
-        recheck.refreshed("user")
-        recheck.refreshed("other")
+        recheck.enqueue(Cause.REFRESHED, "user")
+        recheck.enqueue(Cause.REFRESHED, "other")
     revocations = (await stores.sessions.revocations("", NOW, HOUR)).revocations
     assert [each["ended_at"] for _, each in revocations] == [epoch(NOW) + 6] * 2
     ended = Ended(EndReason.ACCOUNT_BLOCKED)
@@ -146,13 +146,13 @@ async def test_a_hint_asks_at_once_but_only_about_users_with_sessions(
 ) -> None:
     await sign_in(stores, "user")
     async with worked_off(recheck, directory):
-        recheck.signed_in("user")
+        recheck.enqueue(Cause.SIGNED_IN, "user")
     for _ in range(2):
         async with worked_off(recheck, directory):
-            recheck.hint("stranger")
-            recheck.hint("user")
-            recheck.hint("user")
-            recheck.refreshed("user")
+            recheck.enqueue(Cause.HINT, "stranger")
+            recheck.enqueue(Cause.HINT, "user")
+            recheck.enqueue(Cause.HINT, "user")
+            recheck.enqueue(Cause.REFRESHED, "user")
     assert directory.asked == ["user", "user"]
 
 
@@ -171,10 +171,10 @@ async def test_a_hint_during_a_look_asks_again(
     slow = SlowDirectory()
     busy = Recheck(slow, stores.sessions, HOUR, clock, events)
     async with busy.running():
-        busy.hint("user")
+        busy.enqueue(Cause.HINT, "user")
         await until(lambda: slow.asked)
         slow.blocked.add("user")
-        busy.hint("user")
+        busy.enqueue(Cause.HINT, "user")
         slow.gate.set()
         await until(lambda: "session_ended" in events.names)
     assert slow.asked == ["user", "user"]
@@ -184,7 +184,7 @@ async def test_the_queue_is_bounded_and_four_are_asked_about_at_a_time(
     recheck: Recheck, directory: Directory
 ) -> None:
     for number in range(MAX_QUEUED + 500):
-        recheck.refreshed(f"{_BARRIER}{number} of many")
+        recheck.enqueue(Cause.REFRESHED, f"{_BARRIER}{number} of many")
     async with recheck.running():
         await until(lambda: directory.at_the_gate >= 4)
         for _ in range(50):
@@ -213,7 +213,7 @@ async def test_a_failure_ends_neither_the_looks_nor_a_session(
     for directory.failure in (failure, None):
         async with worked_off(recheck, directory):
             for number in range(8):
-                recheck.refreshed(f"user {directory.failure} {number}")
+                recheck.enqueue(Cause.REFRESHED, f"user {directory.failure} {number}")
     assert events.entries.count(event) == 8
     assert len(directory.asked) == 16
     assert isinstance(await stores.sessions.touch("session of user", 0, NOW), Active)
@@ -224,6 +224,6 @@ async def test_without_a_directory_nothing_is_queued(
 ) -> None:
     off = Recheck(None, stores.sessions, HOUR, clock, events)
     async with off.running():
-        for notice in (off.refreshed, off.signed_in, off.hint):
-            notice("user")
+        for cause in Cause:
+            off.enqueue(cause, "user")
         assert off._causes == {}
