@@ -56,8 +56,8 @@ class StrictHttpProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._reader = RequestReader()
-        self._leaving = self._discarding = self._closing = False
-        self._ended = self._reading_paused = False
+        self._shutting_down = self._discarding = self._closing = False
+        self._eof_received = self._reading_paused = False
         self._refusal: RequestError | None = None
         self._linger: asyncio.TimerHandle | None = None
 
@@ -99,7 +99,7 @@ class StrictHttpProtocol(asyncio.Protocol):
 
         But a client that leaves while a response comes in parts has no use for the rest.
         """
-        self._ended = True
+        self._eof_received = True
         has_a_part = self.cycle is not None and self.cycle.response_started
         return self._is_busy and not has_a_part and not self._closing
 
@@ -119,7 +119,7 @@ class StrictHttpProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close after the response in flight, and after a request of which a part has arrived."""
-        self._leaving = True
+        self._shutting_down = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
         elif not self._reader.begun:
@@ -172,13 +172,13 @@ class StrictHttpProtocol(asyncio.Protocol):
         else:
             self._limiter.idle(self)
         self._limit_held()
-        if self._ended and not self._is_busy:
+        if self._eof_received and not self._is_busy:
             self.transport.close()
 
     def _limit_held(self) -> None:
         """Read nothing more while bytes of a further request wait for a response."""
         pause = bool(self._reader.received) and self._is_busy
-        if pause != self._reading_paused and not self._ended:
+        if pause != self._reading_paused and not self._eof_received:
             self._reading_paused = pause
             (self.transport.pause_reading if pause else self.transport.resume_reading)()
 
@@ -196,7 +196,7 @@ class StrictHttpProtocol(asyncio.Protocol):
             self._respond_last(request)
         else:
             # While draining too: the client should not send its next request into the closing.
-            self._respond(request, last=self._leaving or self._is_draining())
+            self._respond(request, last=self._shutting_down or self._is_draining())
 
     def _respond(self, request: Request, *, last: bool) -> None:
         """Start the application's task."""

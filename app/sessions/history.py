@@ -82,13 +82,13 @@ class HistoryService:
 
     async def of_user(self, subject: str) -> Sequence[HistoryEvent]:
         """Return what happened to the user's sessions, newest first; NotFound if nothing did."""
-        return self._told(*await self.store.find(subject=subject))
+        return self._events(*await self.store.find(subject=subject))
 
     async def of_session(self, session_id: str) -> Sequence[HistoryEvent]:
         """Return what happened to one session, newest first; NotFound if it is not known."""
-        return self._told(*await self.store.find(session_id=session_id))
+        return self._events(*await self.store.find(session_id=session_id))
 
-    def _told(
+    def _events(
         self, sessions: Sequence[SessionRecord], bans: Sequence[Note]
     ) -> Sequence[HistoryEvent]:
         now = epoch(self.clock())
@@ -98,18 +98,18 @@ class HistoryService:
             end = _end(session) if session.end_reason or session.expires_at <= now else None
             if end is None or end["at"] > since:
                 last = end["at"] if end else now  # another clock may have dated events later
-                told += [{**each, "at": min(each["at"], last)} for each in _life(session)]
+                told += [{**each, "at": min(each["at"], last)} for each in _events_of(session)]
                 told += [end] if end else _refreshed(session)
         if not told:
             raise NotFound
-        return sorted(told, key=_place, reverse=True)
+        return sorted(told, key=_sort_key, reverse=True)
 
 
-def _place(each: HistoryEvent) -> tuple[int, int, str]:
+def _sort_key(each: HistoryEvent) -> tuple[int, int, str]:
     return each["at"], EVENTS.index(each["event"]), each.get("kind", "")
 
 
-def _life(session: SessionRecord) -> Iterator[HistoryEvent]:
+def _events_of(session: SessionRecord) -> Iterator[HistoryEvent]:
     yield _event("opened", session.created_at, session)
     yield from (_from_note(note, session) for note in session.notes)
     if session.end_reason == EndReason.REFRESH_REUSED:

@@ -97,7 +97,7 @@ async def test_half_a_request_may_be_completed_while_the_server_stops(serve: Ser
         await until(lambda: any(each._reader.begun for each in server.connections()))
         (connection,) = server.connections()
         server.signal(signal.SIGTERM)
-        await until(lambda: connection._leaving)
+        await until(lambda: connection._shutting_down)
         writer.write(b"2\r\n{}\r\n" + EMPTY)
         (response,) = responses(await until_end(reader))
     assert (response.echo["body"], response.headers["connection"]) == ("{}", "close")
