@@ -21,10 +21,8 @@ EXPLANATIONS: Mapping[str, Mapping[Language, str]] = tomllib.loads(
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 _NO_IDENTIFIER, _CONTROL = re.compile(r"[^A-Za-z0-9._:-]"), re.compile(r"[\x00-\x1f\x7f]")
 _DEVICE = {
-    "id": (_NO_IDENTIFIER, 128),
-    "type": (_NO_IDENTIFIER, 128),
-    "name": (_CONTROL, 64),
-    "app_version": (_CONTROL, 64),
+    **dict.fromkeys(("id", "type"), (_NO_IDENTIFIER, 128)),
+    **dict.fromkeys(("name", "app_version"), (_CONTROL, 64)),
 }
 """For each member the characters that are dropped, and the length that is kept."""
 

@@ -34,8 +34,7 @@ Command: TypeAlias = Callable[..., Awaitable[Any]]
 Wrap: TypeAlias = Callable[[str, Command], Command]
 """Gets the name of a command and the command."""
 Ask: TypeAlias = Callable[[], Awaitable[float | None]]
-Labels: TypeAlias = tuple[str, ...]
-"""The values of labels."""
+Labels: TypeAlias = tuple[str, ...]  # the values of labels
 _TABLE = tomllib.loads(files(__package__).joinpath("metrics.toml").read_text("utf-8"))
 _BOUNDS = {name: each["bounds"] for name, each in _TABLE["histograms"].items()}
 _MAX_REQUEST_SERIES = 110

@@ -85,7 +85,7 @@ def decode_fields(kind: type, row: Mapping[bytes, bytes]) -> dict[str, Any]:
 @cache
 def _readers(kind: type) -> Sequence[tuple[bytes, str, Callable[[bytes], Any]]]:
     types = kind.__annotations__.items()
-    return [(name.encode(), name, _READERS[each]) for name, each in types if each in _READERS]
+    return [(name.encode(), name, _READERS[each]) for name, each in types if name != "notes"]
 
 
 def decode_ban(subject: str, flat: Sequence[bytes]) -> Ban:
