@@ -18,7 +18,7 @@ const words = {
   add_phone: ["Add a second phone", "再加一部手机"],
   phone: ["iPhone {number}", "iPhone {number}"],
   hello: ["Your app", "您的 App"],
-  hello_more: ["Nobody is signed in on this phone.", "这部手机尚未登录。"],
+  hello_more: ["No user is signed in on this phone.", "这部手机尚未登录。"],
   sign_in: ["Sign in with WeChat", "微信登录"],
   sign_in_again: ["Sign in again", "重新登录"],
   mini_program: ["WeChat mini program", "微信小程序"],
