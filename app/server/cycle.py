@@ -1,4 +1,4 @@
-"""One request and its response: docs/decisions/0035-our-own-response-cycle.md."""
+"""One request and its response, for ASGI; decision 0035 says why uvicorn's is not used."""
 
 import asyncio
 import logging

@@ -110,9 +110,9 @@ class DrainingServer(uvicorn.Server):
         First accept what waits in the kernel's queue, because closing the address resets it.
         """
         listening = sockets or []
-        # No event tells that the queue is empty. While clients keep connecting, it may never be.
+        # While clients keep connecting, the queue may never be empty.
         end = self._loop.time() + _LAST_REQUEST_SECONDS
-        while select.select(listening, [], [], 0)[0] and self._loop.time() < end:  # noqa: ASYNC110
+        while select.select(listening, [], [], 0)[0] and self._loop.time() < end:  # noqa: ASYNC110  # no event tells it
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()

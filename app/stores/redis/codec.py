@@ -12,14 +12,13 @@ from typing import Any, TypeAlias
 from app.sessions.models import Ban, Session, epoch, instant
 
 Argument: TypeAlias = str | bytes | int
-_READERS: Mapping[object, Callable[[bytes], Any]] = {
+_READERS: Mapping[object, Callable[[bytes], Any]] = {  # by the type of a field
     str: bytes.decode,
     str | None: bytes.decode,
     int: int,
     bytes: bytes,
     datetime: instant,
 }
-"""By the type of a field."""
 
 # --- names of keys: the whole name, or what comes before an id or a subject ---
 
@@ -84,6 +83,7 @@ def decode_fields(kind: type, row: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 @cache
 def _readers(kind: type) -> Sequence[tuple[bytes, str, Callable[[bytes], Any]]]:
+    # Each note has a field of its own in the hash, so `notes` is none.
     types = kind.__annotations__.items()
     return [(name.encode(), name, _READERS[each]) for name, each in types if name != "notes"]
 
